@@ -1,0 +1,238 @@
+//! Bounded reading and writing of the binary wire forms.
+//!
+//! Integers are LEB128 varints, byte strings are length-prefixed. The reader
+//! trusts nothing: a length is checked against what is left before anything is
+//! allocated, so that decoding arbitrary bytes costs no more than their length.
+
+use std::fmt;
+
+/// Why bytes from the network were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The bytes end inside a value.
+    Truncated,
+    /// Bytes are left over behind the last value.
+    Trailing,
+    /// The leading magic number is another format's.
+    BadMagic,
+    /// A format version this build does not read.
+    BadVersion(u8),
+    /// A value outside its range; names the field.
+    BadValue(&'static str),
+    /// More elements than the stated limit; names the field.
+    TooMany(&'static str),
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("the bytes end inside a value"),
+            Self::Trailing => f.write_str("bytes are left over behind the last value"),
+            Self::BadMagic => f.write_str("not this format: wrong magic number"),
+            Self::BadVersion(version) => write!(f, "format version {version} is not supported"),
+            Self::BadValue(field) => write!(f, "`{field}` is out of range"),
+            Self::TooMany(field) => write!(f, "too many `{field}`"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Appends values to a byte buffer.
+#[derive(Debug, Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// Starts with a four-byte magic number and a version byte.
+    pub fn with_header(magic: [u8; 4], version: u8) -> Self {
+        let mut writer = Self::default();
+        writer.bytes.extend_from_slice(&magic);
+        writer.bytes.push(version);
+        writer
+    }
+
+    /// One byte.
+    pub fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    /// An unsigned LEB128 varint, 1 to 10 bytes.
+    pub fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+
+    /// Eight bytes, little-endian: for hashes, which a varint would lengthen.
+    pub fn u64_le(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A length-prefixed byte string.
+    pub fn bytes(&mut self, value: &[u8]) {
+        self.varint(value.len() as u64);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// A length-prefixed UTF-8 string.
+    pub fn str(&mut self, value: &str) {
+        self.bytes(value.as_bytes());
+    }
+
+    /// `0`, or `1` and what `write` appends.
+    pub fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        match value {
+            None => self.u8(0),
+            Some(value) => {
+                self.u8(1);
+                write(self, value);
+            }
+        }
+    }
+
+    /// The number of elements, then each of them.
+    pub fn list<T>(&mut self, items: impl ExactSizeIterator<Item = T>, mut write: impl FnMut(&mut Self, T)) {
+        self.varint(items.len() as u64);
+        for item in items {
+            write(self, item);
+        }
+    }
+
+    /// The bytes written.
+    pub fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Reads values off a byte slice.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Reads from the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Checks the magic number and returns the reader behind the version byte.
+    ///
+    /// # Errors
+    /// [`DecodeError::BadMagic`], [`DecodeError::BadVersion`] or [`DecodeError::Truncated`].
+    pub fn with_header(bytes: &'a [u8], magic: [u8; 4], version: u8) -> Result<Self, DecodeError> {
+        let mut reader = Self::new(bytes);
+        if reader.take(4)? != magic {
+            return Err(DecodeError::BadMagic);
+        }
+        match reader.u8()? {
+            v if v == version => Ok(reader),
+            v => Err(DecodeError::BadVersion(v)),
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        let (head, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.take(1)?[0])
+    }
+
+    /// An unsigned varint; a form longer than needed is refused, so that a value has one encoding.
+    pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(DecodeError::BadValue("varint"));
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return if byte == 0 && shift > 0 { Err(DecodeError::BadValue("varint")) } else { Ok(value) };
+            }
+        }
+        Err(DecodeError::BadValue("varint"))
+    }
+
+    /// A varint of at most `max`.
+    pub fn at_most(&mut self, max: u64, field: &'static str) -> Result<u64, DecodeError> {
+        let value = self.varint()?;
+        if value > max { Err(DecodeError::BadValue(field)) } else { Ok(value) }
+    }
+
+    /// A varint that fits 32 bits.
+    pub fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        Ok(self.at_most(u64::from(u32::MAX), field)? as u32)
+    }
+
+    /// Eight bytes, little-endian.
+    pub fn u64_le(&mut self) -> Result<u64, DecodeError> {
+        let bytes = self.take(8)?;
+        Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| DecodeError::Truncated)?))
+    }
+
+    /// A length-prefixed byte string.
+    pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.varint()?;
+        self.take(usize::try_from(length).map_err(|_| DecodeError::Truncated)?)
+    }
+
+    /// A length-prefixed UTF-8 string.
+    pub fn str(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError::BadValue(field))
+    }
+
+    /// What [`Writer::option`] wrote.
+    pub fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(DecodeError::BadValue("option")),
+        }
+    }
+
+    /// What [`Writer::list`] wrote, of at most `max` elements.
+    pub fn list<T>(
+        &mut self,
+        max: usize,
+        field: &'static str,
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let count = self.varint()?;
+        if count > max as u64 {
+            return Err(DecodeError::TooMany(field));
+        }
+        // Every element takes at least one byte, so what is left bounds the allocation.
+        let mut items = Vec::with_capacity((count as usize).min(self.rest.len()));
+        for _ in 0..count {
+            items.push(read(self)?);
+        }
+        Ok(items)
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// [`DecodeError::Trailing`] where bytes are left.
+    pub fn finish(self) -> Result<(), DecodeError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing) }
+    }
+}

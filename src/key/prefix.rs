@@ -1,0 +1,78 @@
+//! [`KeyPrefix`]: whole leading components, as rules, tokens, lists and invalidations use them.
+
+use std::fmt;
+
+use super::{CompositeKey, KeyError};
+
+/// A prefix of whole components: `user/1` covers `user/1` and `user/1/a`, never `user/10`.
+/// The empty prefix covers every key.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct KeyPrefix {
+    // Empty, or canonical text with a closing `/`.
+    slashed: Box<str>,
+}
+
+impl KeyPrefix {
+    /// The prefix of every key.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Parses whole components; a closing `/` is allowed, the empty text is [`KeyPrefix::all`].
+    ///
+    /// # Errors
+    /// As [`CompositeKey::parse`].
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let text = text.strip_suffix('/').unwrap_or(text);
+        if text.is_empty() {
+            return Ok(Self::all());
+        }
+        let key = CompositeKey::parse(text)?;
+        Ok(Self { slashed: key.portion(key.depth()).into() })
+    }
+
+    /// Canonical text without the closing `/`.
+    pub fn as_str(&self) -> &str {
+        self.slashed.strip_suffix('/').unwrap_or("")
+    }
+
+    /// Canonical text with the closing `/`, or the empty text: what stores seek to.
+    pub fn slashed(&self) -> &str {
+        &self.slashed
+    }
+
+    /// Number of components.
+    pub fn depth(&self) -> usize {
+        self.slashed.bytes().filter(|&b| b == b'/').count()
+    }
+
+    /// Whether `key` is this prefix or lies below it.
+    pub fn covers(&self, key: &CompositeKey) -> bool {
+        key.portion(self.depth()) == &*self.slashed
+    }
+}
+
+impl fmt::Debug for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyPrefix({:?})", self.as_str())
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl serde::Serialize for KeyPrefix {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for KeyPrefix {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}

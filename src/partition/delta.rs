@@ -1,0 +1,105 @@
+//! [`MapDelta`]: the difference between two maps of one namespace.
+
+use std::collections::BTreeMap;
+
+use super::{Epoch, HotKey, MapError, MapNode, NodeId, PartitionMap, Rule};
+use crate::key::{CompositeKey, KeyPrefix};
+
+/// Turns the map with hash `from` into the one with hash `to`.
+///
+/// Partition count, seeds and storage layout are fixed at creation and cannot
+/// change by a delta.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MapDelta {
+    /// Hash of the map it applies to.
+    pub from: u64,
+    /// Hash of the map it leads to.
+    pub to: u64,
+    /// Epoch of the map it leads to.
+    pub epoch: Epoch,
+    /// Nodes added or changed.
+    pub nodes: Vec<MapNode>,
+    /// Nodes gone.
+    pub nodes_gone: Vec<NodeId>,
+    /// Rules added or changed.
+    pub rules: Vec<Rule>,
+    /// Rules gone.
+    pub rules_gone: Vec<KeyPrefix>,
+    /// Exceptions added or changed; `None` is gone.
+    pub exceptions: Vec<(u32, Option<NodeId>)>,
+    /// Hot keys added or changed.
+    pub hot: Vec<HotKey>,
+    /// Hot keys gone.
+    pub hot_gone: Vec<CompositeKey>,
+}
+
+impl MapDelta {
+    /// The difference from `old` to `new`; `None` where what is fixed at creation differs.
+    pub fn between(old: &PartitionMap, new: &PartitionMap) -> Option<Self> {
+        let fixed = |m: &PartitionMap| (m.hash_id, m.seeds, m.partitions, m.storage);
+        if fixed(old) != fixed(new) {
+            return None;
+        }
+        let exceptions_set = new.exceptions.iter().filter(|(p, n)| old.exceptions.get(p) != Some(n));
+        let exceptions_gone = old.exceptions.keys().filter(|p| !new.exceptions.contains_key(p));
+        let mut exceptions: Vec<_> = exceptions_set.map(|(&p, &n)| (p, Some(n))).collect();
+        exceptions.extend(exceptions_gone.map(|&p| (p, None)));
+        exceptions.sort_unstable();
+        Some(Self {
+            from: old.hash(),
+            to: new.hash(),
+            epoch: new.epoch,
+            nodes: changed(&old.nodes, &new.nodes),
+            nodes_gone: gone(&old.nodes, &new.nodes, |n| n.id),
+            rules: changed(&old.rules, &new.rules),
+            rules_gone: gone(&old.rules, &new.rules, |r| r.prefix.clone()),
+            exceptions,
+            hot: changed(&old.hot, &new.hot),
+            hot_gone: gone(&old.hot, &new.hot, |h| h.key.clone()),
+        })
+    }
+
+    /// The map this delta leads to.
+    ///
+    /// # Errors
+    /// [`MapError::WrongBase`] for another map than `from`; [`MapError::WrongResult`] or
+    /// [`MapError::Invalid`] for a forged or damaged delta. `map` is never changed.
+    pub fn apply(&self, map: &PartitionMap) -> Result<PartitionMap, MapError> {
+        if map.hash() != self.from {
+            return Err(MapError::WrongBase);
+        }
+        let mut next = map.clone();
+        next.epoch = self.epoch;
+        merge(&mut next.nodes, &self.nodes, &self.nodes_gone, |n| n.id);
+        merge(&mut next.rules, &self.rules, &self.rules_gone, |r| r.prefix.clone());
+        merge(&mut next.hot, &self.hot, &self.hot_gone, |h| h.key.clone());
+        for &(partition, node) in &self.exceptions {
+            match node {
+                Some(node) => next.exceptions.insert(partition, node),
+                None => next.exceptions.remove(&partition),
+            };
+        }
+        next.validate()?;
+        if next.hash() != self.to {
+            return Err(MapError::WrongResult);
+        }
+        Ok(next)
+    }
+}
+
+fn changed<T: Clone + Ord>(old: &[T], new: &[T]) -> Vec<T> {
+    new.iter().filter(|item| old.binary_search(item).is_err()).cloned().collect()
+}
+
+fn gone<T, K: Ord>(old: &[T], new: &[T], key: impl Fn(&T) -> K) -> Vec<K> {
+    old.iter().map(&key).filter(|k| new.binary_search_by(|item| key(item).cmp(k)).is_err()).collect()
+}
+
+fn merge<T: Clone, K: Ord>(items: &mut Vec<T>, set: &[T], gone: &[K], key: impl Fn(&T) -> K) {
+    let mut by_key: BTreeMap<K, T> = items.drain(..).map(|item| (key(&item), item)).collect();
+    for k in gone {
+        by_key.remove(k);
+    }
+    by_key.extend(set.iter().map(|item| (key(item), item.clone())));
+    items.extend(by_key.into_values());
+}

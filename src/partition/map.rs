@@ -1,0 +1,188 @@
+//! [`PartitionMap`]: nodes, rules and exceptions of one epoch.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{HashId, StorageLayout};
+use crate::codec::DecodeError;
+use crate::key::{CompositeKey, KeyPrefix, MAX_COMPONENTS};
+
+/// Virtual partitions of a new namespace: as many as Redis Cluster has slots.
+pub const DEFAULT_PARTITIONS: u32 = 16_384;
+/// Most components a rule may hash.
+pub const MAX_DEPTH: u8 = MAX_COMPONENTS as u8;
+/// Most spread bits of a rule: a prefix is cut into at most 1,024 parts.
+pub const MAX_SPREAD: u8 = 10;
+
+/// Identifies a node for as long as the namespace lives.
+pub type NodeId = u32;
+
+/// Version of a map: ordered by incarnation first, so that a namespace
+/// restored from a backup can outrank maps handed out before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Raised only when a namespace is recreated or restored.
+    pub incarnation: u32,
+    /// Raised by one at every change.
+    pub number: u64,
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.incarnation, self.number)
+    }
+}
+
+/// The part of a key that is hashed: the first `depth` components, plus `spread` bits of the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Portion {
+    /// Leading components that are hashed whole.
+    pub depth: u8,
+    /// Bits of the next component's hash, 0 to [`MAX_SPREAD`].
+    pub spread: u8,
+}
+
+impl Default for Portion {
+    fn default() -> Self {
+        Self { depth: 2, spread: 0 }
+    }
+}
+
+/// Keys below `prefix` are placed by `portion`. The longest matching rule wins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Rule {
+    /// Whole leading components.
+    pub prefix: KeyPrefix,
+    /// What is hashed below it.
+    pub portion: Portion,
+}
+
+/// A gateway node as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MapNode {
+    /// Its identity.
+    pub id: NodeId,
+    /// Where it answers, `scheme://host[:port]`.
+    pub origin: String,
+    /// Its share of the partitions, relative to the others; 0 drains it.
+    pub weight: u32,
+}
+
+/// A key served by several nodes at once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HotKey {
+    /// The key.
+    pub key: CompositeKey,
+    /// Nodes that hold it, the first preferred.
+    pub nodes: Vec<NodeId>,
+}
+
+/// The shared virtual partition map of one epoch. Immutable once published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionMap {
+    /// Its version.
+    pub epoch: Epoch,
+    /// The placement hash.
+    pub hash_id: HashId,
+    /// Seeds of the portion hash and of the spread hash.
+    pub seeds: [u64; 2],
+    /// Number of virtual partitions, fixed at creation.
+    pub partitions: u32,
+    /// The store's slicing, fixed at creation.
+    pub storage: StorageLayout,
+    /// The nodes, by ascending id.
+    pub nodes: Vec<MapNode>,
+    /// The rules, by ascending prefix. The empty prefix sets the default.
+    pub rules: Vec<Rule>,
+    /// Partitions whose owner is not the rendezvous winner.
+    pub exceptions: BTreeMap<u32, NodeId>,
+    /// Keys with replicas, by ascending key.
+    pub hot: Vec<HotKey>,
+}
+
+/// Why a map or delta cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MapError {
+    /// The bytes are not a map or delta.
+    Decode(DecodeError),
+    /// The map contradicts itself; says how.
+    Invalid(&'static str),
+    /// A delta for another map than the one at hand: fetch the whole map once.
+    WrongBase,
+    /// A delta whose result is not the map it names: fetch the whole map once.
+    WrongResult,
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decode(error) => error.fmt(f),
+            Self::Invalid(reason) => f.write_str(reason),
+            Self::WrongBase => f.write_str("the delta is for another map"),
+            Self::WrongResult => f.write_str("the delta does not lead to the map it names"),
+        }
+    }
+}
+
+impl std::error::Error for MapError {}
+
+impl From<DecodeError> for MapError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl PartitionMap {
+    /// Limits that keep a hostile map from taking memory.
+    pub(super) const MAX_NODES: usize = 4_096;
+    pub(super) const MAX_RULES: usize = 65_536;
+    pub(super) const MAX_HOT: usize = 1_024;
+    pub(super) const MAX_PARTITIONS: u32 = 1 << 20;
+
+    /// The first map of a namespace: no rules, no exceptions.
+    pub fn new(seed: u64, partitions: u32, storage: StorageLayout, mut nodes: Vec<MapNode>) -> Self {
+        nodes.sort();
+        Self {
+            epoch: Epoch { incarnation: 1, number: 1 },
+            hash_id: HashId::default(),
+            seeds: [seed, super::xxh3(seed, b"spread")],
+            partitions,
+            storage,
+            nodes,
+            rules: Vec::new(),
+            exceptions: BTreeMap::new(),
+            hot: Vec::new(),
+        }
+    }
+
+    /// Checks order, ranges and references.
+    ///
+    /// # Errors
+    /// [`MapError::Invalid`] with the first contradiction.
+    pub fn validate(&self) -> Result<(), MapError> {
+        let check = |ok: bool, reason| if ok { Ok(()) } else { Err(MapError::Invalid(reason)) };
+        check((1..=Self::MAX_PARTITIONS).contains(&self.partitions), "partitions must be 1 to 1,048,576")?;
+        check(self.storage.is_valid(), "the storage layout needs 1 <= fan <= shards")?;
+        check(!self.nodes.is_empty() && self.nodes.len() <= Self::MAX_NODES, "a map has 1 to 4,096 nodes")?;
+        check(self.nodes.is_sorted_by(|a, b| a.id < b.id), "nodes must be in ascending order of unique ids")?;
+        check(self.nodes.iter().any(|n| n.weight > 0), "one node at least must have weight")?;
+        check(self.rules.len() <= Self::MAX_RULES, "a map has at most 65,536 rules")?;
+        check(self.rules.is_sorted_by(|a, b| a.prefix < b.prefix), "rules must be in ascending order of prefix")?;
+        let in_range = |p: &Portion| p.depth <= MAX_DEPTH && p.spread <= MAX_SPREAD;
+        check(self.rules.iter().all(|r| in_range(&r.portion)), "depth is at most 16 and spread at most 10")?;
+        check(self.exceptions.keys().all(|&p| p < self.partitions), "an exception names an unknown partition")?;
+        check(self.exceptions.values().all(|&n| self.node(n).is_some()), "an exception names an unknown node")?;
+        check(self.hot.len() <= Self::MAX_HOT, "a map has at most 1,024 hot keys")?;
+        check(self.hot.is_sorted_by(|a, b| a.key < b.key), "hot keys must be in ascending order")?;
+        let known = |h: &HotKey| !h.nodes.is_empty() && h.nodes.iter().all(|&n| self.node(n).is_some());
+        check(self.hot.iter().all(known), "a hot key names no node or an unknown one")
+    }
+
+    /// The node `id`, in O(log n).
+    pub fn node(&self, id: NodeId) -> Option<&MapNode> {
+        self.nodes.binary_search_by_key(&id, |n| n.id).ok().map(|at| &self.nodes[at])
+    }
+}

@@ -1,0 +1,21 @@
+//! The virtual partition map: which portion of a key is hashed, and who owns the hash buckets.
+//!
+//! A map is a hint about who answers fastest, never about what is true (the
+//! store knows that), so a stale map costs a hop inside the data centre and
+//! nothing else. The same bytes give the same placement on every platform:
+//! only XXH3-64 and IEEE add, subtract, multiply and divide take part.
+
+mod delta;
+mod hash;
+mod map;
+mod placement;
+mod storage;
+mod wire;
+
+pub use delta::MapDelta;
+pub use hash::{HashId, xxh3};
+pub use map::{
+    DEFAULT_PARTITIONS, Epoch, HotKey, MAX_DEPTH, MAX_SPREAD, MapError, MapNode, NodeId, PartitionMap, Portion, Rule,
+};
+pub use placement::{Location, Placement};
+pub use storage::StorageLayout;

@@ -1,0 +1,119 @@
+//! [`Placement`]: a map made ready for look-ups.
+
+use std::sync::Arc;
+
+use fxhash::FxHashMap;
+
+use super::hash::{rendezvous_score, spread_hash, xxh3};
+use super::{NodeId, PartitionMap, Portion};
+use crate::key::CompositeKey;
+
+/// Where a key belongs in one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    /// The virtual partition.
+    pub partition: u32,
+    /// Its owner.
+    pub node: NodeId,
+    /// The portion that was hashed.
+    pub portion: Portion,
+    /// Which of the `2^spread` parts of the prefix the key is in.
+    pub spread_index: u32,
+}
+
+/// Look-ups on one map. Rule probing is O(components of the key); the owner of
+/// a partition is computed in O(nodes) once and then remembered, four bytes a partition.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    map: Arc<PartitionMap>,
+    /// XXH3 of a rule's slashed prefix -> indices of the rules with that hash.
+    rules: FxHashMap<u64, Vec<u32>>,
+    default: Portion,
+    /// Index into `map.nodes` plus one; 0 is not computed yet.
+    owners: Vec<u32>,
+}
+
+impl Placement {
+    /// Prepares `map`, which must be valid.
+    pub fn new(map: Arc<PartitionMap>) -> Self {
+        let mut rules: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+        let mut default = Portion::default();
+        for (at, rule) in map.rules.iter().enumerate() {
+            if rule.prefix.depth() == 0 {
+                default = rule.portion;
+            } else {
+                rules.entry(xxh3(0, rule.prefix.slashed().as_bytes())).or_default().push(at as u32);
+            }
+        }
+        let owners = vec![0; map.partitions as usize];
+        Self { map, rules, default, owners }
+    }
+
+    /// The map behind it.
+    pub fn map(&self) -> &Arc<PartitionMap> {
+        &self.map
+    }
+
+    /// Where `key` belongs.
+    pub fn locate(&mut self, key: &CompositeKey) -> Location {
+        let (partition, portion, spread_index) = self.partition(key);
+        Location { partition, node: self.owner(partition), portion, spread_index }
+    }
+
+    /// The virtual partition of `key`, the portion hashed, and the spread index.
+    pub fn partition(&self, key: &CompositeKey) -> (u32, Portion, u32) {
+        let portion = self.portion(key);
+        let depth = usize::from(portion.depth);
+        let hash = xxh3(self.map.seeds[0], key.portion(depth).as_bytes());
+        let index = match key.component_after(depth) {
+            Some(next) if portion.spread > 0 => {
+                (xxh3(self.map.seeds[1], next.as_bytes()) & ((1 << portion.spread) - 1)) as u32
+            }
+            _ => 0,
+        };
+        let spread = spread_hash(self.map.seeds[0], hash, index);
+        ((spread % u64::from(self.map.partitions)) as u32, portion, index)
+    }
+
+    /// The portion of the longest rule that covers `key`.
+    pub fn portion(&self, key: &CompositeKey) -> Portion {
+        if self.rules.is_empty() {
+            return self.default;
+        }
+        for prefix in key.slashed_prefixes().rev() {
+            let Some(candidates) = self.rules.get(&xxh3(0, prefix.as_bytes())) else { continue };
+            let matching = candidates.iter().map(|&at| &self.map.rules[at as usize]);
+            if let Some(rule) = matching.into_iter().find(|rule| rule.prefix.slashed() == prefix) {
+                return rule.portion;
+            }
+        }
+        self.default
+    }
+
+    /// The owner of `partition`.
+    pub fn owner(&mut self, partition: u32) -> NodeId {
+        let slot = partition as usize;
+        if self.owners[slot] == 0 {
+            self.owners[slot] = self.compute_owner(partition) + 1;
+        }
+        self.map.nodes[self.owners[slot] as usize - 1].id
+    }
+
+    fn compute_owner(&self, partition: u32) -> u32 {
+        let nodes = &self.map.nodes;
+        if let Some(id) = self.map.exceptions.get(&partition)
+            && let Ok(at) = nodes.binary_search_by_key(id, |n| n.id)
+        {
+            return at as u32;
+        }
+        let mut best = (0, f64::MIN);
+        for (at, node) in nodes.iter().enumerate() {
+            let score = rendezvous_score(self.map.seeds[0], partition, node.id, node.weight);
+            // Strictly greater: equal scores go to the lower id on every platform.
+            if score > best.1 {
+                best = (at as u32, score);
+            }
+        }
+        best.0
+    }
+}

@@ -1,0 +1,224 @@
+//! Compact binary form of maps and deltas, and the content hash.
+//!
+//! Layout version 1. Sorted lists are written as differences: node ids and
+//! partitions as gaps, prefixes front-coded against the one before.
+
+use std::collections::BTreeMap;
+
+use super::{Epoch, HashId, HotKey, MapDelta, MapError, MapNode, PartitionMap, Portion, Rule, StorageLayout, xxh3};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::key::{CompositeKey, KeyPrefix};
+
+const MAP_MAGIC: [u8; 4] = *b"FMAP";
+const DELTA_MAGIC: [u8; 4] = *b"FMDL";
+const VERSION: u8 = 1;
+
+impl PartitionMap {
+    /// The canonical binary form: equal maps give equal bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(MAP_MAGIC, VERSION);
+        write_epoch(&mut w, self.epoch);
+        w.u8(self.hash_id.wire());
+        w.u64_le(self.seeds[0]);
+        w.u64_le(self.seeds[1]);
+        w.varint(self.partitions.into());
+        w.varint(self.storage.shards.into());
+        w.u8(self.storage.depth);
+        w.varint(self.storage.fan.into());
+        write_nodes(&mut w, &self.nodes);
+        write_rules(&mut w, &self.rules);
+        let mut last = 0;
+        w.list(self.exceptions.iter(), |w, (&partition, &node)| {
+            w.varint((partition - last).into());
+            w.varint(node.into());
+            last = partition;
+        });
+        write_hot(&mut w, &self.hot);
+        w.finish()
+    }
+
+    /// Reads and validates what [`PartitionMap::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`MapError::Decode`] or [`MapError::Invalid`]; never panics, whatever the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MapError> {
+        let mut r = Reader::with_header(bytes, MAP_MAGIC, VERSION)?;
+        let epoch = read_epoch(&mut r)?;
+        let hash_id = HashId::from_wire(r.u8()?).ok_or(DecodeError::BadValue("hash_id"))?;
+        let seeds = [r.u64_le()?, r.u64_le()?];
+        let partitions = r.u32("partitions")?;
+        let storage = StorageLayout {
+            shards: r.at_most(u16::MAX.into(), "shards")? as u16,
+            depth: r.u8()?,
+            fan: r.at_most(u16::MAX.into(), "fan")? as u16,
+        };
+        let nodes = read_nodes(&mut r)?;
+        let rules = read_rules(&mut r)?;
+        let mut last = 0_u32;
+        let exceptions: BTreeMap<_, _> = r
+            .list(Self::MAX_PARTITIONS as usize, "exceptions", |r| {
+                last = last.checked_add(r.u32("partition")?).ok_or(DecodeError::BadValue("partition"))?;
+                Ok((last, r.u32("node")?))
+            })?
+            .into_iter()
+            .collect();
+        let hot = read_hot(&mut r)?;
+        r.finish()?;
+        let map = Self { epoch, hash_id, seeds, partitions, storage, nodes, rules, exceptions, hot };
+        map.validate()?;
+        Ok(map)
+    }
+
+    /// Content hash: XXH3-64 of the binary form. Serves as ETag and as the base of deltas.
+    pub fn hash(&self) -> u64 {
+        xxh3(0, &self.encode())
+    }
+}
+
+impl MapDelta {
+    /// The binary form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(DELTA_MAGIC, VERSION);
+        w.u64_le(self.from);
+        w.u64_le(self.to);
+        write_epoch(&mut w, self.epoch);
+        write_nodes(&mut w, &self.nodes);
+        w.list(self.nodes_gone.iter(), |w, &node| w.varint(node.into()));
+        write_rules(&mut w, &self.rules);
+        w.list(self.rules_gone.iter(), |w, prefix| w.str(prefix.as_str()));
+        w.list(self.exceptions.iter(), |w, &(partition, node)| {
+            w.varint(partition.into());
+            w.option(node, |w, node| w.varint(node.into()));
+        });
+        write_hot(&mut w, &self.hot);
+        w.list(self.hot_gone.iter(), |w, key| w.str(key.as_str()));
+        w.finish()
+    }
+
+    /// Reads what [`MapDelta::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`MapError::Decode`]; never panics, whatever the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MapError> {
+        let mut r = Reader::with_header(bytes, DELTA_MAGIC, VERSION)?;
+        let delta = Self {
+            from: r.u64_le()?,
+            to: r.u64_le()?,
+            epoch: read_epoch(&mut r)?,
+            nodes: read_nodes(&mut r)?,
+            nodes_gone: r.list(PartitionMap::MAX_NODES, "nodes_gone", |r| r.u32("node"))?,
+            rules: read_rules(&mut r)?,
+            rules_gone: r.list(PartitionMap::MAX_RULES, "rules_gone", |r| prefix(r.str("prefix")?))?,
+            exceptions: r.list(PartitionMap::MAX_PARTITIONS as usize, "exceptions", |r| {
+                Ok((r.u32("partition")?, r.option(|r| r.u32("node"))?))
+            })?,
+            hot: read_hot(&mut r)?,
+            hot_gone: r.list(PartitionMap::MAX_HOT, "hot_gone", |r| key(r.str("key")?))?,
+        };
+        r.finish()?;
+        Ok(delta)
+    }
+}
+
+fn write_epoch(w: &mut Writer, epoch: Epoch) {
+    w.varint(epoch.incarnation.into());
+    w.varint(epoch.number);
+}
+
+fn read_epoch(r: &mut Reader<'_>) -> Result<Epoch, DecodeError> {
+    Ok(Epoch { incarnation: r.u32("incarnation")?, number: r.varint()? })
+}
+
+fn write_nodes(w: &mut Writer, nodes: &[MapNode]) {
+    let mut last = FrontCoder::default();
+    w.list(nodes.iter(), |w, node| {
+        w.varint(node.id.into());
+        last.write(w, &node.origin);
+        w.varint(node.weight.into());
+    });
+}
+
+fn read_nodes(r: &mut Reader<'_>) -> Result<Vec<MapNode>, DecodeError> {
+    let mut last = FrontCoder::default();
+    r.list(PartitionMap::MAX_NODES, "nodes", |r| {
+        Ok(MapNode { id: r.u32("node")?, origin: last.read(r)?.to_owned(), weight: r.u32("weight")? })
+    })
+}
+
+fn write_rules(w: &mut Writer, rules: &[Rule]) {
+    let mut last = FrontCoder::default();
+    w.list(rules.iter(), |w, rule| {
+        last.write(w, rule.prefix.as_str());
+        w.u8(rule.portion.depth);
+        w.u8(rule.portion.spread);
+    });
+}
+
+fn read_rules(r: &mut Reader<'_>) -> Result<Vec<Rule>, DecodeError> {
+    let mut last = FrontCoder::default();
+    r.list(PartitionMap::MAX_RULES, "rules", |r| {
+        Ok(Rule { prefix: prefix(last.read(r)?)?, portion: Portion { depth: r.u8()?, spread: r.u8()? } })
+    })
+}
+
+fn write_hot(w: &mut Writer, hot: &[HotKey]) {
+    w.list(hot.iter(), |w, hot| {
+        w.str(hot.key.as_str());
+        w.list(hot.nodes.iter(), |w, &node| w.varint(node.into()));
+    });
+}
+
+fn read_hot(r: &mut Reader<'_>) -> Result<Vec<HotKey>, DecodeError> {
+    r.list(PartitionMap::MAX_HOT, "hot", |r| {
+        let key = key(r.str("key")?)?;
+        Ok(HotKey { key, nodes: r.list(PartitionMap::MAX_NODES, "replicas", |r| r.u32("node"))? })
+    })
+}
+
+fn key(text: &str) -> Result<CompositeKey, DecodeError> {
+    canonical(CompositeKey::parse(text).ok(), text, CompositeKey::as_str, "key")
+}
+
+fn prefix(text: &str) -> Result<KeyPrefix, DecodeError> {
+    canonical(KeyPrefix::parse(text).ok(), text, KeyPrefix::as_str, "prefix")
+}
+
+/// Text on the wire must already be canonical, or one map would have two encodings.
+fn canonical<T>(
+    parsed: Option<T>,
+    text: &str,
+    as_str: impl Fn(&T) -> &str,
+    field: &'static str,
+) -> Result<T, DecodeError> {
+    parsed.filter(|p| as_str(p) == text).ok_or(DecodeError::BadValue(field))
+}
+
+/// Writes a string as the number of bytes it shares with the one before, and the rest.
+#[derive(Default)]
+struct FrontCoder {
+    last: String,
+}
+
+impl FrontCoder {
+    /// No string that is front-coded is longer; keeps a chain of long shared parts from growing.
+    const MAX_BYTES: usize = 2_048;
+
+    fn write(&mut self, w: &mut Writer, text: &str) {
+        let shared = self.last.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+        let shared = (0..=shared).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        w.varint(shared as u64);
+        w.str(&text[shared..]);
+        text.clone_into(&mut self.last);
+    }
+
+    fn read(&mut self, r: &mut Reader<'_>) -> Result<&str, DecodeError> {
+        let shared = r.at_most(Self::MAX_BYTES as u64, "shared bytes")? as usize;
+        let rest = r.str("text")?;
+        if !self.last.is_char_boundary(shared) || shared + rest.len() > Self::MAX_BYTES {
+            return Err(DecodeError::BadValue("shared bytes"));
+        }
+        self.last.truncate(shared);
+        self.last.push_str(rest);
+        Ok(&self.last)
+    }
+}

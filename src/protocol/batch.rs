@@ -1,0 +1,195 @@
+//! `POST /v1/batch`: many keys at once, and everything that rides on the answer.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ErrorCode, Keymap};
+use crate::key::CompositeKey;
+use crate::partition::Epoch;
+
+/// How fresh an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consistency {
+    /// Through the store and the fence: linearizable per key.
+    Strong,
+    /// From memory, never older than the request's `max_staleness_ms`.
+    #[default]
+    Bounded,
+    /// May serve stale when nothing else answers.
+    Any,
+}
+
+/// Why the keys are asked for. Demand goes first wherever both wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Somebody is waiting.
+    #[default]
+    Demand,
+    /// Fetched ahead.
+    Prefetch,
+}
+
+/// The map that the caller has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapKnowledge {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its content hash, on which a delta can be based.
+    #[serde(with = "hex")]
+    pub hash: u64,
+}
+
+/// A position in the change log of one storage shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The storage shard.
+    pub shard: u16,
+    /// All changes up to and including this position are known.
+    pub position: u64,
+}
+
+/// One key of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchItem {
+    /// The key.
+    pub key: CompositeKey,
+    /// The version that the caller holds: the answer may then be `unchanged`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub if_version: Option<u64>,
+    /// Fetched ahead, or waited for.
+    #[serde(default)]
+    pub class: Class,
+}
+
+/// Body of `POST /v1/batch`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BatchRequest {
+    /// The keys; empty to exchange cursors only.
+    pub items: Vec<BatchItem>,
+    /// Applies to every key.
+    pub consistency: Consistency,
+    /// Greatest age in milliseconds that a bounded answer may have on leaving the gateway.
+    pub max_staleness_ms: u32,
+    /// The map that the caller has; without it the answer carries the whole map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<MapKnowledge>,
+    /// Positions that answers must not be older than, one per storage shard at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub floors: Vec<Cursor>,
+    /// Positions from which the caller wants changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cursors: Vec<Cursor>,
+    /// The stream that the gateway's own analyzer should see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Set on the one hop between gateways; such a request is never forwarded again.
+    pub forwarded: bool,
+}
+
+/// What an answer is known to be current as of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReadPoint {
+    /// Storage shard of the key.
+    pub shard: u16,
+    /// Log position that the answer includes.
+    pub position: u64,
+    /// Milliseconds since the *sending* of the fenced log poll, or store read, that covers it.
+    pub age_ms: u32,
+}
+
+/// Answer for one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// The keymap.
+    Found {
+        /// The newest version within the consistency asked for.
+        keymap: Keymap,
+    },
+    /// The version that the caller holds is still the newest.
+    Unchanged {
+        /// That version.
+        version: u64,
+    },
+    /// There is no such keymap.
+    Missing,
+    /// This key failed; others of the batch may not have.
+    Error {
+        /// Why.
+        code: ErrorCode,
+        /// In words.
+        detail: String,
+    },
+}
+
+/// Answer for one key, with what it is current as of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemResult {
+    /// The answer.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What it is current as of. For an error only the shard means something.
+    pub at: ReadPoint,
+    /// The node that answered.
+    pub node: u32,
+}
+
+/// A write, as the change log tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The storage shard.
+    pub shard: u16,
+    /// Log position, which is the version written.
+    pub version: u64,
+    /// The key.
+    pub key: CompositeKey,
+    /// Whether the write removed it.
+    pub deleted: bool,
+}
+
+/// State of one storage shard's log, as the answering gateway has applied it.
+pub type ShardPosition = ReadPoint;
+
+/// The caller's way to the newest map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MapUpdate {
+    /// The binary form of a [`PartitionMap`](crate::partition::PartitionMap).
+    Full(Vec<u8>),
+    /// The binary form of a [`MapDelta`](crate::partition::MapDelta).
+    Delta(Vec<u8>),
+}
+
+/// Answer of `POST /v1/batch`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BatchResponse {
+    /// The gateway's epoch.
+    pub epoch: Epoch,
+    /// One result per key, in order.
+    pub results: Vec<ItemResult>,
+    /// For every cursor sent: how far the changes below reach.
+    pub positions: Vec<ShardPosition>,
+    /// Changes since the cursors, ascending within a shard.
+    pub changes: Vec<Change>,
+    /// Shards whose log no longer reaches back to the cursor: what is cached of them is not covered any more.
+    pub resets: Vec<u16>,
+    /// Where the caller's map was older. Binary form only: `GET /v1/map` serves JSON readers.
+    #[serde(skip)]
+    pub map: Option<MapUpdate>,
+}
+
+/// 64-bit hashes in JSON: 16 hexadecimal digits, as JavaScript numbers are too short.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
+}

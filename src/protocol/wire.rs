@@ -1,0 +1,248 @@
+//! Binary form of batches.
+
+use super::{
+    BatchItem, BatchRequest, BatchResponse, Change, Class, Consistency, Cursor, ErrorCode, ItemResult, Keymap,
+    KeymapFields, MAX_BATCH_KEYS, MAX_CHANGES, MAX_SHARDS, MAX_VERSION, MapKnowledge, MapUpdate, Meta, Outcome,
+    ReadPoint,
+};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::key::CompositeKey;
+use crate::partition::Epoch;
+
+const REQUEST_MAGIC: [u8; 4] = *b"FMBQ";
+const RESPONSE_MAGIC: [u8; 4] = *b"FMBA";
+const KEYMAP_MAGIC: [u8; 4] = *b"FMKM";
+const VERSION: u8 = 1;
+const MAX_STREAM_BYTES: usize = 128;
+
+impl BatchRequest {
+    /// The binary form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(REQUEST_MAGIC, VERSION);
+        w.u8(match self.consistency {
+            Consistency::Strong => 0,
+            Consistency::Bounded => 1,
+            Consistency::Any => 2,
+        });
+        w.u8(self.forwarded.into());
+        w.varint(self.max_staleness_ms.into());
+        w.option(self.map, |w, map| {
+            w.varint(map.epoch.incarnation.into());
+            w.varint(map.epoch.number);
+            w.u64_le(map.hash);
+        });
+        w.option(self.stream.as_deref(), |w, stream| w.str(stream));
+        w.list(self.floors.iter(), write_cursor);
+        w.list(self.cursors.iter(), write_cursor);
+        w.list(self.items.iter(), |w, item| {
+            w.u8(matches!(item.class, Class::Prefetch).into());
+            w.str(item.key.as_str());
+            w.option(item.if_version, Writer::varint);
+        });
+        w.finish()
+    }
+
+    /// Reads what [`BatchRequest::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; `TooMany("items")` where the batch is over [`MAX_BATCH_KEYS`]. Never panics.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::with_header(bytes, REQUEST_MAGIC, VERSION)?;
+        let request = Self {
+            consistency: match r.u8()? {
+                0 => Consistency::Strong,
+                1 => Consistency::Bounded,
+                2 => Consistency::Any,
+                _ => return Err(DecodeError::BadValue("consistency")),
+            },
+            forwarded: read_bool(&mut r, "forwarded")?,
+            max_staleness_ms: r.u32("max_staleness_ms")?,
+            map: r.option(|r| {
+                let epoch = Epoch { incarnation: r.u32("incarnation")?, number: r.varint()? };
+                Ok(MapKnowledge { epoch, hash: r.u64_le()? })
+            })?,
+            stream: r.option(|r| match r.str("stream")? {
+                stream if stream.len() <= MAX_STREAM_BYTES => Ok(stream.to_owned()),
+                _ => Err(DecodeError::BadValue("stream")),
+            })?,
+            floors: r.list(MAX_SHARDS, "floors", read_cursor)?,
+            cursors: r.list(MAX_SHARDS, "cursors", read_cursor)?,
+            items: r.list(MAX_BATCH_KEYS, "items", |r| {
+                let class = if read_bool(r, "class")? { Class::Prefetch } else { Class::Demand };
+                Ok(BatchItem { class, key: read_key(r)?, if_version: r.option(read_version)? })
+            })?,
+        };
+        r.finish()?;
+        Ok(request)
+    }
+}
+
+impl BatchResponse {
+    /// The binary form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(RESPONSE_MAGIC, VERSION);
+        w.varint(self.epoch.incarnation.into());
+        w.varint(self.epoch.number);
+        w.list(self.results.iter(), |w, result| {
+            match &result.outcome {
+                Outcome::Found { keymap } => {
+                    w.u8(0);
+                    write_keymap(w, keymap);
+                }
+                Outcome::Unchanged { version } => {
+                    w.u8(1);
+                    w.varint(*version);
+                }
+                Outcome::Missing => w.u8(2),
+                Outcome::Error { code, detail } => {
+                    w.u8(3);
+                    w.varint(ErrorCode::ALL.iter().position(|c| c == code).unwrap_or(0) as u64);
+                    w.str(detail);
+                }
+            }
+            write_point(w, &result.at);
+            w.varint(result.node.into());
+        });
+        w.list(self.positions.iter(), write_point);
+        w.list(self.changes.iter(), |w, change| {
+            w.varint(change.shard.into());
+            w.varint(change.version);
+            w.str(change.key.as_str());
+            w.u8(change.deleted.into());
+        });
+        w.list(self.resets.iter(), |w, &shard| w.varint(shard.into()));
+        match &self.map {
+            None => w.u8(0),
+            Some(MapUpdate::Full(bytes)) => {
+                w.u8(1);
+                w.bytes(bytes);
+            }
+            Some(MapUpdate::Delta(bytes)) => {
+                w.u8(2);
+                w.bytes(bytes);
+            }
+        }
+        w.finish()
+    }
+
+    /// Reads what [`BatchResponse::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; never panics, whatever the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::with_header(bytes, RESPONSE_MAGIC, VERSION)?;
+        let response = Self {
+            epoch: Epoch { incarnation: r.u32("incarnation")?, number: r.varint()? },
+            results: r.list(MAX_BATCH_KEYS, "results", read_result)?,
+            positions: r.list(MAX_SHARDS, "positions", read_point)?,
+            changes: r.list(MAX_CHANGES, "changes", |r| {
+                let shard = read_shard(r)?;
+                Ok(Change { shard, version: read_version(r)?, key: read_key(r)?, deleted: read_bool(r, "deleted")? })
+            })?,
+            resets: r.list(MAX_SHARDS, "resets", read_shard)?,
+            map: match r.u8()? {
+                0 => None,
+                1 => Some(MapUpdate::Full(r.bytes()?.to_vec())),
+                2 => Some(MapUpdate::Delta(r.bytes()?.to_vec())),
+                _ => return Err(DecodeError::BadValue("map")),
+            },
+        };
+        r.finish()?;
+        Ok(response)
+    }
+}
+
+impl Keymap {
+    /// The binary form, as stores and caches keep it.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(KEYMAP_MAGIC, VERSION);
+        write_keymap(&mut w, self);
+        w.finish()
+    }
+
+    /// Reads what [`Keymap::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; never panics, whatever the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::with_header(bytes, KEYMAP_MAGIC, VERSION)?;
+        let keymap = read_keymap(&mut r)?;
+        r.finish()?;
+        Ok(keymap)
+    }
+}
+
+fn write_cursor(w: &mut Writer, cursor: &Cursor) {
+    w.varint(cursor.shard.into());
+    w.varint(cursor.position);
+}
+
+fn read_cursor(r: &mut Reader<'_>) -> Result<Cursor, DecodeError> {
+    Ok(Cursor { shard: read_shard(r)?, position: read_version(r)? })
+}
+
+fn write_point(w: &mut Writer, point: &ReadPoint) {
+    w.varint(point.shard.into());
+    w.varint(point.position);
+    w.varint(point.age_ms.into());
+}
+
+fn read_point(r: &mut Reader<'_>) -> Result<ReadPoint, DecodeError> {
+    Ok(ReadPoint { shard: read_shard(r)?, position: read_version(r)?, age_ms: r.u32("age_ms")? })
+}
+
+fn write_keymap(w: &mut Writer, keymap: &Keymap) {
+    let fields = &keymap.fields;
+    w.str(keymap.key.as_str());
+    w.varint(keymap.version);
+    w.str(&fields.locator);
+    w.option(fields.size, Writer::varint);
+    w.option(fields.etag.as_deref(), Writer::str);
+    w.list(fields.tags.iter(), |w, tag| w.str(tag));
+    w.option(fields.meta.as_ref(), |w, meta| w.str(&meta.0));
+}
+
+fn read_keymap(r: &mut Reader<'_>) -> Result<Keymap, DecodeError> {
+    let key = read_key(r)?;
+    let version = read_version(r)?;
+    let fields = KeymapFields {
+        locator: r.str("locator")?.to_owned(),
+        size: r.option(read_version)?,
+        etag: r.option(|r| Ok(r.str("etag")?.to_owned()))?,
+        tags: r.list(KeymapFields::MAX_TAGS, "tags", |r| Ok(r.str("tag")?.to_owned()))?,
+        meta: r.option(|r| Ok(Meta(r.str("meta")?.into())))?,
+    };
+    Ok(Keymap { key, version, fields })
+}
+
+fn read_result(r: &mut Reader<'_>) -> Result<ItemResult, DecodeError> {
+    let outcome = match r.u8()? {
+        0 => Outcome::Found { keymap: read_keymap(r)? },
+        1 => Outcome::Unchanged { version: read_version(r)? },
+        2 => Outcome::Missing,
+        3 => {
+            let number = r.varint()?;
+            // A code of a newer gateway is still an error, only a less exact one.
+            let code = usize::try_from(number).ok().and_then(|n| ErrorCode::ALL.get(n).copied());
+            Outcome::Error { code: code.unwrap_or(ErrorCode::BadAnswer), detail: r.str("detail")?.to_owned() }
+        }
+        _ => return Err(DecodeError::BadValue("outcome")),
+    };
+    Ok(ItemResult { outcome, at: read_point(r)?, node: r.u32("node")? })
+}
+
+fn read_shard(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
+    Ok(r.at_most(MAX_SHARDS as u64, "shard")? as u16)
+}
+
+fn read_version(r: &mut Reader<'_>) -> Result<u64, DecodeError> {
+    r.at_most(MAX_VERSION, "version")
+}
+
+fn read_bool(r: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeError> {
+    Ok(r.at_most(1, field)? == 1)
+}
+
+fn read_key(r: &mut Reader<'_>) -> Result<CompositeKey, DecodeError> {
+    CompositeKey::parse(r.str("key")?).map_err(|_| DecodeError::BadValue("key"))
+}
