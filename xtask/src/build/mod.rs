@@ -9,10 +9,10 @@ mod wasm;
 pub(crate) use npm::npm;
 pub(crate) use tools::node;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::process;
 use crate::workspace::Workspace;
@@ -39,4 +39,16 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
 pub(crate) fn gateway(workspace: &Workspace) -> Result<PathBuf> {
     process::run(process::cargo().current_dir(&workspace.root).args(["build", "--package", "foremap-gateway"]))?;
     Ok(workspace.target.join("debug/foremap-gateway"))
+}
+
+/// Makes `import "foremap"` in a folder mean the built package, as after an installation.
+pub(crate) fn link_package(workspace: &Workspace, folder: &Path) -> Result<()> {
+    let modules = folder.join("node_modules");
+    let link = modules.join("foremap");
+    std::fs::create_dir_all(&modules).with_context(|| format!("cannot create {}", modules.display()))?;
+    if link.is_symlink() {
+        std::fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?;
+    }
+    std::os::unix::fs::symlink(workspace.path("pkg"), &link)
+        .with_context(|| format!("cannot create {}", link.display()))
 }

@@ -48,7 +48,6 @@ pub(super) fn glue(workspace: &Workspace, module: &Path) -> Result<()> {
         .typescript(true)
         // Bundlers would copy the module once more if the glue named it.
         .omit_default_module_path(true)
-        .reset_state_function(true)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(&scratch)
