@@ -4,7 +4,7 @@ mod size;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::rows::{self, Row};
@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Write the measured rows as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Fail if a target is not met
+    #[arg(long)]
+    check: bool,
 }
 
 /// What can be measured.
@@ -49,5 +52,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if let Some(path) = &options.json {
         rows::write_json(&rows, path)?;
     }
+    let missed = rows.iter().filter(|row| !row.met).count();
+    ensure!(!options.check || missed == 0, "{missed} of {} targets are not met", rows.len());
     Ok(())
 }
