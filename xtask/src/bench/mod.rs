@@ -1,0 +1,58 @@
+//! Measurements: `cargo xtask bench NAME`.
+
+mod size;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use crate::rows::{self, Row};
+use crate::workspace::Workspace;
+
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// What to measure; without it, the names are listed
+    #[arg(value_enum)]
+    name: Option<Bench>,
+    /// Write the measured rows as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fail if a target is not met
+    #[arg(long)]
+    check: bool,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Bench {
+    /// Bytes of the core, of each entry, of the worker and of the packed package
+    Size,
+}
+
+impl Bench {
+    fn run(self, workspace: &Workspace) -> Result<Vec<Row>> {
+        match self {
+            Self::Size => size::run(workspace),
+        }
+    }
+}
+
+/// Measures, prints the rows, and writes them if asked to.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let Some(bench) = options.name else {
+        for value in Bench::value_variants().iter().filter_map(ValueEnum::to_possible_value) {
+            println!("{:<12}{}", value.get_name(), value.get_help().map(ToString::to_string).unwrap_or_default());
+        }
+        return Ok(());
+    };
+    let rows = bench.run(workspace)?;
+    rows::print(&rows);
+    if let Some(path) = &options.json {
+        rows::write_json(&rows, path)?;
+    }
+    let missed = rows.iter().filter(|row| !row.met).count();
+    ensure!(!options.check || missed == 0, "{missed} of {} targets are not met", rows.len());
+    Ok(())
+}

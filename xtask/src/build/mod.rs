@@ -1,0 +1,54 @@
+//! Setting up and building: each step runs only if its inputs or outputs changed.
+
+mod npm;
+mod package;
+mod stamp;
+mod tools;
+mod wasm;
+
+pub(crate) use npm::npm;
+pub(crate) use tools::node;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// Builds the npm package with all that it takes.
+pub(crate) fn all(workspace: &Workspace) -> Result<()> {
+    let start = Instant::now();
+    tools::check(workspace)?;
+    // npm waits for the network and cargo for the processor, so they go well together.
+    let module = std::thread::scope(|scope| {
+        let packages = scope.spawn(|| npm::install(workspace));
+        let module = wasm::compile(workspace);
+        let packages = packages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        packages.and(module)
+    })?;
+    wasm::glue(workspace, &module)?;
+    package::bundle(workspace)?;
+    println!("build: the package is up to date ({:.1} s)", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Builds the gateway and returns its path. In the development profile: its
+/// answers wait for a disk and a network, and it compiles in half the time.
+pub(crate) fn gateway(workspace: &Workspace) -> Result<PathBuf> {
+    process::run(process::cargo().current_dir(&workspace.root).args(["build", "--package", "foremap-gateway"]))?;
+    Ok(workspace.target.join("debug/foremap-gateway"))
+}
+
+/// Makes `import "foremap"` in a folder mean the built package, as after an installation.
+pub(crate) fn link_package(workspace: &Workspace, folder: &Path) -> Result<()> {
+    let modules = folder.join("node_modules");
+    let link = modules.join("foremap");
+    std::fs::create_dir_all(&modules).with_context(|| format!("cannot create {}", modules.display()))?;
+    if link.is_symlink() {
+        std::fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?;
+    }
+    std::os::unix::fs::symlink(workspace.path("pkg"), &link)
+        .with_context(|| format!("cannot create {}", link.display()))
+}

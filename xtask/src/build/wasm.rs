@@ -1,0 +1,72 @@
+//! The core as WebAssembly: compile, write the glue, optimise.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
+
+use super::stamp::Stamp;
+use super::tools::WASM_TARGET;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// Where the package expects the core.
+const OUT: &str = "pkg/dist/core";
+/// What the glue consists of; there is one module for every runtime.
+const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.d.ts"];
+/// Small first: a byte is paid on every page load, a nanosecond only on a miss.
+const OPTIMISE: &str = "-Oz";
+
+/// Compiles the core and returns the module.
+pub(super) fn compile(workspace: &Workspace) -> Result<PathBuf> {
+    let arguments = ["build", "--profile", "wasm", "--target", WASM_TARGET, "--package", "foremap", "--lib"];
+    process::run(process::cargo().current_dir(&workspace.root).args(arguments))?;
+    Ok(workspace.target.join(WASM_TARGET).join("wasm/foremap.wasm"))
+}
+
+/// Writes the glue and the optimised module.
+pub(super) fn glue(workspace: &Workspace, module: &Path) -> Result<()> {
+    let out = workspace.path(OUT);
+    let outputs = FILES.iter().map(|file| out.join(file)).collect();
+    // The lock file pins the generator of the glue, package.json that of wasm-opt.
+    let bindgen = workspace.locked_version("wasm-bindgen")?;
+    let manifest = workspace.path("package.json");
+    let stamp = Stamp::new(workspace, "wasm", &bindgen, vec![module.to_path_buf(), manifest], outputs);
+    if stamp.is_fresh()? {
+        return Ok(());
+    }
+    println!("build: writing the core's glue and optimising it");
+    let scratch = workspace.target.join("xtask/glue");
+    if scratch.exists() {
+        std::fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
+    }
+    Bindgen::new()
+        .input_path(module)
+        .out_name("core")
+        .web(true)?
+        .typescript(true)
+        // Bundlers would copy the module once more if the glue named it.
+        .omit_default_module_path(true)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(&scratch)
+        .context("wasm-bindgen could not write the glue")?;
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    for file in FILES.iter().filter(|file| !file.ends_with(".wasm")) {
+        std::fs::copy(scratch.join(file), out.join(file))
+            .with_context(|| format!("wasm-bindgen did not write {file}"))?;
+    }
+    optimise(workspace, &scratch.join("core_bg.wasm"), &out.join("core_bg.wasm"))?;
+    stamp.set()
+}
+
+/// `wasm-opt` of the npm package `binaryen`, and of no other source: an old one
+/// (such as 108) breaks the module without a word. It reads the allowed features from the module.
+fn optimise(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
+    let tool = workspace.path("node_modules/.bin/wasm-opt");
+    if !tool.exists() {
+        bail!("wasm-opt is missing: package.json should list `binaryen`");
+    }
+    process::run(Command::new(tool).arg(OPTIMISE).arg(from).arg("-o").arg(to))
+}

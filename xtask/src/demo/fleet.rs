@@ -1,0 +1,151 @@
+//! The servers of the demonstration: gateway nodes and the edge worker.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::metrics;
+use super::options::Options;
+use crate::build;
+use crate::http;
+use crate::process::{Scratch, Server};
+use crate::workspace::Workspace;
+
+/// How many nodes run.
+const NODES: u16 = 3;
+/// How long a server may take to become ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How the worker answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Every request goes to a gateway.
+    NoCache,
+    /// Answers are kept.
+    Cache,
+    /// Answers are kept and the next ones fetched ahead.
+    Prediction,
+}
+
+impl Mode {
+    /// In the order in which they are measured.
+    pub(super) const ALL: [Self; 3] = [Self::NoCache, Self::Cache, Self::Prediction];
+
+    /// Name for people.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::NoCache => "no cache",
+            Self::Cache => "cache only",
+            Self::Prediction => "cache + prediction",
+        }
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Self::NoCache => "none",
+            Self::Cache => "cache",
+            Self::Prediction => "predict",
+        }
+    }
+}
+
+/// What all nodes and workers of one run share.
+pub(super) struct Fleet<'a> {
+    workspace: &'a Workspace,
+    gateway: PathBuf,
+    scratch: &'a Scratch,
+    origin_latency: u32,
+    /// The worker's cache, in entries.
+    pub(super) cache_entries: usize,
+    /// Staleness bound of reads in milliseconds.
+    pub(super) max_staleness: u32,
+}
+
+impl<'a> Fleet<'a> {
+    /// Notes how to start things; starts nothing.
+    pub(super) fn new(
+        workspace: &'a Workspace,
+        gateway: PathBuf,
+        scratch: &'a Scratch,
+        options: &Options,
+        distinct_keys: usize,
+    ) -> Result<Self> {
+        let cache_entries = options.cache.entries(distinct_keys);
+        let (origin_latency, max_staleness) = (options.origin_latency, options.max_staleness);
+        Ok(Self { workspace, gateway, scratch, origin_latency, cache_entries, max_staleness })
+    }
+}
+
+/// The running nodes: one process, one port each.
+pub(super) struct Nodes {
+    server: Server,
+    /// Addresses of the nodes.
+    pub(super) origins: Vec<String>,
+}
+
+impl Nodes {
+    /// Starts them over the run's store and waits until every one is ready.
+    pub(super) fn start(fleet: &Fleet) -> Result<Self> {
+        let port = http::free_ports(NODES)?;
+        let origins: Vec<_> = (port..port + NODES).map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let mut command = Command::new(&fleet.gateway);
+        command.arg("dev").args(["--nodes", &NODES.to_string(), "--port", &port.to_string(), "--store"]);
+        command.arg(fleet.scratch.path("demo.redb")).args(["--origin-latency", &fleet.origin_latency.to_string()]);
+        let mut server = Server::start("the gateway", &mut command, &fleet.scratch.path("gateway.log"))?;
+        server.wait_until(PATIENCE, || origins.iter().all(|origin| http::answers(&format!("{origin}/readyz"))))?;
+        Ok(Self { server, origins })
+    }
+
+    /// Fails if the nodes have ended.
+    pub(super) fn check(&mut self) -> Result<()> {
+        self.server.check()
+    }
+
+    /// Data requests that the nodes have answered so far, as they count them.
+    pub(super) fn requests(&self) -> Result<u64> {
+        let counts =
+            self.origins.iter().map(|origin| metrics::data_requests(&http::text(&format!("{origin}/metrics"))?));
+        counts.sum()
+    }
+}
+
+/// The running edge worker.
+pub(super) struct Worker {
+    server: Server,
+    /// Its address.
+    pub(super) origin: String,
+}
+
+impl Worker {
+    /// Starts it in front of the nodes and waits until it is ready.
+    pub(super) fn start(fleet: &Fleet, nodes: &Nodes, mode: Mode) -> Result<Self> {
+        let port = http::free_ports(1)?.to_string();
+        let origin = format!("http://127.0.0.1:{port}");
+        let mut command = build::node(fleet.workspace);
+        command.args(["js/demo/serve.mjs", "--port", &port, "--origins", &nodes.origins.join(",")]);
+        command.args(["--mode", mode.argument(), "--cache-entries", &fleet.cache_entries.to_string()]);
+        command.args(["--max-staleness", &fleet.max_staleness.to_string()]);
+        let log = fleet.scratch.path(&format!("worker-{}.log", mode.argument()));
+        let mut server = Server::start("the edge worker", &mut command, &log)?;
+        server.wait_until(PATIENCE, || http::answers(&format!("{origin}/healthz")))?;
+        Ok(Self { server, origin })
+    }
+
+    /// Fails if the worker has ended.
+    pub(super) fn check(&mut self) -> Result<()> {
+        self.server.check()
+    }
+
+    /// The last lines of its log.
+    pub(super) fn log_tail(&self) -> String {
+        self.server.log_tail()
+    }
+
+    /// What it says of its prefetches.
+    pub(super) fn prefetch_counters(&self) -> Result<metrics::Prefetch> {
+        let url = format!("{}/v1/stats", self.origin);
+        metrics::prefetch(&http::text(&url)?).with_context(|| format!("GET {url}"))
+    }
+}

@@ -1,0 +1,150 @@
+//! Replaying a trace over HTTP, closed loop.
+//!
+//! The requests of one client go out in their own order, one at a time: the next
+//! is sent when the answer is there and the recorded gap since the previous
+//! request's start, capped, has passed. Clients start in order of their first
+//! request, so many of them at once.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use indicatif::ProgressBar;
+use serde::Deserialize;
+
+use super::measure::{Replayed, Source};
+use super::options::Options;
+use crate::http;
+use crate::trace::Trace;
+
+/// Wrong answers after which the replay gives up.
+const MAX_WRONG: usize = 100;
+/// Wrong answers that are shown.
+const SHOWN_WRONG: usize = 5;
+
+/// One request of a client: how long after the previous one it starts at the earliest, and its key.
+type Step = (Duration, u32);
+
+/// Replays the trace and returns every answer.
+///
+/// # Errors
+/// If any answer is not a 200 with the key that was asked for.
+pub(super) fn replay(origin: &str, trace: &Trace, options: &Options, bar: &ProgressBar) -> Result<Replayed> {
+    let clients = steps_of_clients(trace, Duration::from_millis(options.gap_cap.into()));
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    let slot = || {
+        let mut replayed = Replayed::default();
+        while let Some(steps) = clients.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !replay_client(origin, trace, steps, &mut replayed, &wrong, bar) {
+                break;
+            }
+        }
+        replayed
+    };
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let slots: Vec<_> = (0..options.clients).map(|_| scope.spawn(slot)).collect();
+        slots.into_iter().map(|slot| slot.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !wrong.is_empty() {
+        let shown: Vec<_> = wrong.iter().take(SHOWN_WRONG).map(|error| format!("{error:#}")).collect();
+        bail!("{} answers were wrong, among them:\n  {}", wrong.len(), shown.join("\n  "));
+    }
+    let replayed = Replayed::seal(parts);
+    ensure!(replayed.requests() == trace.requests.len(), "not every request was answered");
+    Ok(replayed)
+}
+
+/// Replays one client; false if too much is wrong to go on.
+fn replay_client(
+    origin: &str,
+    trace: &Trace,
+    (client, steps): &(u32, Vec<Step>),
+    replayed: &mut Replayed,
+    wrong: &Mutex<Vec<anyhow::Error>>,
+    bar: &ProgressBar,
+) -> bool {
+    let agent = http::agent();
+    let stream = &trace.clients[*client as usize];
+    let mut previous: Option<Instant> = None;
+    for (gap, key) in steps {
+        if let Some(previous) = previous {
+            std::thread::sleep(gap.saturating_sub(previous.elapsed()));
+        }
+        let start = Instant::now();
+        previous = Some(start);
+        match ask(&agent, origin, stream, &trace.keys[*key as usize]) {
+            Ok(source) => replayed.add(start.elapsed(), source),
+            Err(error) => {
+                let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                wrong.push(error);
+                if wrong.len() >= MAX_WRONG {
+                    return false;
+                }
+            }
+        }
+        bar.inc(1);
+    }
+    true
+}
+
+fn steps_of_clients(trace: &Trace, cap: Duration) -> Vec<(u32, Vec<Step>)> {
+    let mut clients: Vec<_> = (0..).zip(&trace.clients).map(|(client, _)| (client, Vec::new())).collect();
+    let mut last_at: Vec<Option<i64>> = vec![None; clients.len()];
+    for request in &trace.requests {
+        let client = request.client as usize;
+        // The source's clock may step back.
+        let gap = last_at[client].map_or(0, |last| request.at_ms.saturating_sub(last).max(0));
+        last_at[client] = Some(request.at_ms);
+        clients[client].1.push((Duration::from_millis(gap.unsigned_abs()).min(cap), request.key));
+    }
+    clients
+}
+
+/// The part of an answer that is checked.
+#[derive(Deserialize)]
+struct Answer {
+    key: String,
+}
+
+/// Asks for one key and checks the answer.
+fn ask(agent: &ureq::Agent, origin: &str, stream: &str, key: &str) -> Result<Source> {
+    let url = http::keymap_url(origin, key);
+    let mut answer = agent.get(&url).header("foremap-stream", stream).call().with_context(|| format!("GET {url}"))?;
+    let body = answer.body_mut().read_to_string().with_context(|| format!("GET {url}"))?;
+    ensure!(answer.status() == 200, "GET {url}: {} {body}", answer.status());
+    let answered: Answer = serde_json::from_str(&body).with_context(|| format!("GET {url}: {body}"))?;
+    ensure!(answered.key == key, "GET {url}: the answer is about `{}`", answered.key);
+    let source = answer.headers().get("foremap-source").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Source::parse(source).ok_or_else(|| anyhow!("GET {url}: unknown foremap-source `{source}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Request;
+
+    #[test]
+    fn clients_keep_their_order_and_capped_gaps() {
+        let request = |at_ms, client, key| Request { at_ms, client, key };
+        let trace = Trace {
+            requests: vec![
+                request(100, 0, 0),
+                request(110, 1, 1),
+                request(150, 0, 2),
+                request(900, 0, 0),
+                request(0, 0, 1),
+            ],
+            keys: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            clients: ["x", "y"].map(str::to_owned).to_vec(),
+            ..Trace::default()
+        };
+        let ms = Duration::from_millis;
+        let expected = vec![(0, vec![(ms(0), 0), (ms(50), 2), (ms(250), 0), (ms(0), 1)]), (1, vec![(ms(0), 1)])];
+        assert_eq!(steps_of_clients(&trace, ms(250)), expected);
+    }
+}

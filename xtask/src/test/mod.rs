@@ -1,0 +1,62 @@
+//! Every test, in stages: all of them run, each is reported, one failure fails the whole.
+
+mod needs;
+mod stages;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use self::stages::Stage;
+use crate::build;
+use crate::rows;
+use crate::workspace::Workspace;
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Install what is missing: Debian packages (as root or with sudo) and the wasm test runner
+    #[arg(long)]
+    install: bool,
+    /// Run these stages only (may be given several times)
+    #[arg(long, value_name = "STAGE", value_enum)]
+    only: Vec<Stage>,
+}
+
+/// Runs the stages.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let chosen = |stage: &Stage| options.only.is_empty() || options.only.contains(stage);
+    let stages: Vec<Stage> = Stage::value_variants().iter().copied().filter(chosen).collect();
+    needs::meet(workspace, &stages, options.install)?;
+    if stages.iter().any(|stage| stage.uses_package()) {
+        build::all(workspace)?;
+        build::gateway(workspace)?;
+    }
+
+    let mut results = Vec::with_capacity(stages.len());
+    for stage in stages {
+        println!("\n==> test {}: {}", stage.name(), stage.about());
+        let start = Instant::now();
+        let result = stage.run(workspace);
+        if let Err(error) = &result {
+            eprintln!("test {}: {error:#}", stage.name());
+        }
+        results.push((stage, start.elapsed(), result.is_ok()));
+    }
+    summarise(&results)
+}
+
+fn summarise(results: &[(Stage, Duration, bool)]) -> Result<()> {
+    let mut table = rows::table(["stage", "seconds", "result"]);
+    for (stage, time, passed) in results {
+        let result = if *passed { "passed" } else { "FAILED" };
+        table.add_row([stage.name(), format!("{:.1}", time.as_secs_f64()), result.to_owned()]);
+    }
+    let failed = results.iter().filter(|(.., passed)| !passed).count();
+    println!("\n{table}\nstages: {} passed, {failed} failed", results.len() - failed);
+    if failed > 0 {
+        bail!("{failed} of {} stages failed", results.len());
+    }
+    Ok(())
+}

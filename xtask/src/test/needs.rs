@@ -1,0 +1,130 @@
+//! What tests need beyond Rust, Node.js and the npm packages, and how it gets here.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::stages::{Stage, path_folders};
+use crate::process;
+use crate::workspace::Workspace;
+
+/// Something to be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A Chromium.
+    Chromium,
+    /// The driver of the same version.
+    ChromeDriver,
+    /// The test runner of `wasm-bindgen`, of the version in `Cargo.lock`.
+    WasmRunner,
+}
+
+impl Need {
+    const ALL: [Self; 3] = [Self::Chromium, Self::ChromeDriver, Self::WasmRunner];
+
+    fn debian_package(self) -> Option<&'static str> {
+        match self {
+            Self::Chromium => Some("chromium"),
+            Self::ChromeDriver => Some("chromium-driver"),
+            Self::WasmRunner => None,
+        }
+    }
+
+    /// Where it is, if it is here. The environment may name another browser and driver.
+    pub(crate) fn find(self, workspace: &Workspace) -> Option<PathBuf> {
+        let (variable, names): (_, &[&str]) = match self {
+            Self::Chromium => ("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"]),
+            Self::ChromeDriver => ("CHROMEDRIVER", &["chromedriver"]),
+            Self::WasmRunner => {
+                let runner = tools_folder(workspace).join("wasm-bindgen-test-runner");
+                let version = process::first_line(runner.to_str()?, &["--version"])?;
+                let wanted = workspace.locked_version("wasm-bindgen").ok()?;
+                return version.ends_with(&wanted).then_some(runner);
+            }
+        };
+        let named = std::env::var_os(variable).map(PathBuf::from);
+        let on_path = || names.iter().flat_map(|name| path_folders().map(move |folder| folder.join(name)));
+        named.into_iter().chain(on_path()).find(|path| path.is_file())
+    }
+}
+
+/// Where the test runner is installed.
+pub(super) fn tools_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools/bin")
+}
+
+/// Installs what the stages need and is missing, or says how.
+///
+/// # Errors
+/// Without `install`, if anything is missing: with the exact command of each.
+pub(super) fn meet(workspace: &Workspace, stages: &[Stage], install: bool) -> Result<()> {
+    let needed = |need: &Need| stages.iter().any(|stage| stage.needs().contains(need));
+    let missing: Vec<Need> =
+        Need::ALL.into_iter().filter(|need| needed(need) && need.find(workspace).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut commands = Vec::new();
+    let packages: Vec<&str> = missing.iter().filter_map(|need| need.debian_package()).collect();
+    if !packages.is_empty() {
+        commands.push(as_root(&["apt-get", "update"]));
+        commands.push(as_root(&[&["apt-get", "install", "--yes", "--no-install-recommends"], &packages[..]].concat()));
+    }
+    if missing.contains(&Need::WasmRunner) {
+        commands.push(install_runner(workspace)?);
+    }
+    if !install {
+        let lines: Vec<_> = commands.iter().map(|command| format!("  {}", process::shown(command))).collect();
+        bail!("missing: {missing:?}. `cargo xtask test --install` runs, or run yourself:\n{}", lines.join("\n"));
+    }
+    if !packages.is_empty() {
+        ensure!(
+            process::first_line("apt-get", &["--version"]).is_some(),
+            "{packages:?} are Debian packages and there is no apt-get here: install Chromium and its driver by hand, \
+             and name them in CHROMIUM and CHROMEDRIVER if they are not on PATH"
+        );
+    }
+    for mut command in commands {
+        println!("test: installing: {}", process::shown(&command));
+        process::run(&mut command)?;
+    }
+    let still: Vec<Need> = missing.into_iter().filter(|need| need.find(workspace).is_none()).collect();
+    ensure!(still.is_empty(), "installed, but still not found: {still:?}");
+    Ok(())
+}
+
+fn as_root(words: &[&str]) -> Command {
+    let words = if nix::unistd::geteuid().is_root() { words.to_vec() } else { [&["sudo"], words].concat() };
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// Unoptimised and without debug information: a third of the time to compile,
+/// and it runs for seconds. Not `--locked`: the lock file of that release may
+/// name versions that a registry does not serve.
+fn install_runner(workspace: &Workspace) -> Result<Command> {
+    let version = workspace.locked_version("wasm-bindgen")?;
+    let root = tools_folder(workspace).parent().context("the folder of tools has a parent")?.to_path_buf();
+    let mut command = process::cargo();
+    command.args(["install", "wasm-bindgen-cli", "--version", &version, "--debug", "--force"]);
+    command.args(["--config", "profile.dev.debug=0", "--root"]).arg(root);
+    // Its own build directory, so that it neither waits for nor evicts the project's.
+    command.env("CARGO_TARGET_DIR", workspace.target.join("tools/build"));
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_is_installed_in_the_version_of_the_library() -> Result<()> {
+        let workspace = Workspace::find()?;
+        let shown = process::shown(&install_runner(&workspace)?);
+        let version = workspace.locked_version("wasm-bindgen")?;
+        assert!(shown.contains(&format!("wasm-bindgen-cli --version {version}")), "{shown}");
+        Ok(())
+    }
+}

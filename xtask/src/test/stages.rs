@@ -1,0 +1,116 @@
+//! The stages.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use super::needs::{self, Need};
+use crate::build;
+use crate::process;
+use crate::readme;
+use crate::workspace::Workspace;
+
+/// One part of the tests; they run in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Stage {
+    /// Rust on this machine
+    Native,
+    /// The core as WebAssembly in Node.js and in headless Chromium
+    Wasm,
+    /// TypeScript: types and unit tests
+    Js,
+    /// The edge worker in workerd
+    Worker,
+    /// The page of www/ in headless Chromium
+    Browser,
+    /// The packed npm package in fresh projects
+    Packaging,
+    /// The README's examples
+    Readme,
+}
+
+impl Stage {
+    /// Name on the command line.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What it runs, in the words of the help text.
+    pub(super) fn about(self) -> String {
+        let value = self.to_possible_value();
+        value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
+    }
+
+    /// What it needs beyond Rust, Node.js and the npm packages.
+    pub(super) fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Native | Self::Js | Self::Worker | Self::Packaging => &[],
+            Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
+            Self::Browser | Self::Readme => &[Need::Chromium],
+        }
+    }
+
+    /// Whether it needs the built npm package and the gateway.
+    pub(super) fn uses_package(self) -> bool {
+        !matches!(self, Self::Native | Self::Wasm)
+    }
+
+    /// Runs it.
+    pub(super) fn run(self, workspace: &Workspace) -> Result<()> {
+        match self {
+            Self::Native => process::run(process::cargo().current_dir(&workspace.root).args(["test", "--workspace"])),
+            Self::Wasm => wasm(workspace),
+            Self::Js => {
+                script(workspace, "types")?;
+                script(workspace, "test:js")
+            }
+            Self::Worker => script(workspace, "test:worker"),
+            Self::Browser => script(workspace, "test:browser"),
+            Self::Packaging => script(workspace, "test:packaging"),
+            Self::Readme => readme::run(workspace),
+        }
+    }
+}
+
+/// Runs a script of `package.json`, telling it where browser and gateway are.
+fn script(workspace: &Workspace, name: &str) -> Result<()> {
+    let mut command = build::npm(workspace);
+    command.args(["run", "--silent", name]);
+    command.env("FOREMAP_GATEWAY", workspace.target.join("debug/foremap-gateway"));
+    if let Some(chromium) = Need::Chromium.find(workspace) {
+        command.env("FOREMAP_CHROMIUM", chromium);
+    }
+    process::run(&mut command)
+}
+
+/// The same tests in both hosts, through the runner that `.cargo/config.toml` names.
+fn wasm(workspace: &Workspace) -> Result<()> {
+    let test = || -> Result<Command> {
+        let mut command = process::cargo();
+        command.current_dir(&workspace.root);
+        command.args(["test", "--target", "wasm32-unknown-unknown", "--package", "foremap", "--test", "wasm"]);
+        let folders = [needs::tools_folder(workspace)].into_iter().chain(path_folders());
+        command.env("PATH", std::env::join_paths(folders).context("PATH cannot be extended")?);
+        Ok(command)
+    };
+    println!("wasm in Node.js");
+    process::run(&mut test()?)?;
+    println!("wasm in headless Chromium");
+    let driver = Need::ChromeDriver.find(workspace).context("chromedriver is missing")?;
+    process::run(
+        test()?
+            .env("WASM_BINDGEN_USE_BROWSER", "1")
+            .env("CHROMEDRIVER", driver)
+            .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", workspace.path("xtask/webdriver.json"))
+            // The runner's own 5 s and 20 s are too short for a loaded machine.
+            .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")
+            .env("WASM_BINDGEN_TEST_TIMEOUT", "120"),
+    )
+}
+
+/// The folders of PATH.
+pub(super) fn path_folders() -> impl Iterator<Item = PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>().into_iter()
+}

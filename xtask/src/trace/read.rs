@@ -1,0 +1,124 @@
+//! Reading a trace file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use flate2::bufread::MultiGzDecoder;
+
+use super::{Line, Request, Trace, access_log, csv};
+
+/// Longest line; a longer one is bad. Bounds the memory for a file that is no text.
+const MAX_LINE: usize = 64 << 10;
+/// First bytes of a gzip file (RFC 1952).
+const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+
+/// Reads a trace, plain or gzip, in any of the known forms.
+///
+/// # Errors
+/// If the file cannot be opened, is damaged, is in no known form, or holds no request.
+pub(crate) fn read(path: &Path) -> Result<Trace> {
+    let in_file = || format!("cannot read the trace {}", path.display());
+    let mut reader = BufReader::new(File::open(path).with_context(in_file)?);
+    let compressed = reader.fill_buf().with_context(in_file)?.starts_with(&GZIP_MAGIC);
+    let trace = if compressed { parse(BufReader::new(MultiGzDecoder::new(reader))) } else { parse(reader) };
+    trace.with_context(in_file)
+}
+
+/// The parser of one line.
+type Form = fn(&str) -> Result<Line, String>;
+
+fn form_of(first: &str) -> Result<Form> {
+    if first == csv::HEADER || csv::line(first).is_ok() {
+        Ok(csv::line)
+    } else if access_log::line(first).is_ok() {
+        Ok(access_log::line)
+    } else {
+        bail!("neither `{}` nor Common or Combined Log Format: the first line is `{first:.80}`", csv::HEADER)
+    }
+}
+
+fn parse(mut reader: impl BufRead) -> Result<Trace> {
+    let mut builder = Builder::default();
+    let mut form: Option<Form> = None;
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        let whole = next_line(&mut reader, &mut bytes).with_context(|| format!("after line {}", number - 1))?;
+        let Some(whole) = whole else { break };
+        let text = std::str::from_utf8(&bytes).map(|text| text.trim_end_matches(['\r', '\n']));
+        match (whole, text) {
+            (false, _) => builder.bad(number, format!("longer than {MAX_LINE} bytes")),
+            (true, Err(_)) => builder.bad(number, "not UTF-8".to_owned()),
+            (true, Ok("")) => {}
+            (true, Ok(text)) => {
+                let known = match form {
+                    Some(known) => known,
+                    None => *form.insert(form_of(text)?),
+                };
+                match known(text) {
+                    _ if text == csv::HEADER => {}
+                    Ok(Line::Request(at_ms, client, key)) => builder.request(at_ms, client, key)?,
+                    Ok(Line::PassedOver) => builder.trace.passed_over += 1,
+                    Err(reason) => builder.bad(number, reason),
+                }
+            }
+        }
+    }
+    if builder.trace.requests.is_empty() {
+        bail!("it holds no request ({} bad lines, {} passed over)", builder.trace.bad, builder.trace.passed_over);
+    }
+    Ok(builder.trace)
+}
+
+/// Reads a line into `bytes`: `None` at the end, `Some(false)` if it was too long and has been skipped.
+fn next_line(reader: &mut impl BufRead, bytes: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
+    bytes.clear();
+    reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', bytes)?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if bytes.len() < MAX_LINE || bytes.ends_with(b"\n") {
+        return Ok(Some(true));
+    }
+    reader.skip_until(b'\n')?;
+    Ok(Some(false))
+}
+
+#[derive(Default)]
+struct Builder {
+    trace: Trace,
+    key_ids: HashMap<String, u32>,
+    client_ids: HashMap<String, u32>,
+}
+
+impl Builder {
+    fn request(&mut self, at_ms: i64, client: String, key: String) -> Result<()> {
+        let client = intern(&mut self.client_ids, &mut self.trace.clients, client)?;
+        let key = intern(&mut self.key_ids, &mut self.trace.keys, key)?;
+        self.trace.requests.push(Request { at_ms, client, key });
+        Ok(())
+    }
+
+    fn bad(&mut self, number: usize, reason: String) {
+        self.trace.bad += 1;
+        if self.trace.bad_lines.len() < Trace::KEPT_REASONS {
+            self.trace.bad_lines.push((number, reason));
+        }
+    }
+}
+
+fn intern(ids: &mut HashMap<String, u32>, names: &mut Vec<String>, name: String) -> Result<u32> {
+    if let Some(id) = ids.get(&name) {
+        return Ok(*id);
+    }
+    let id = u32::try_from(names.len()).context("more than 2^32 different names")?;
+    names.push(name.clone());
+    ids.insert(name, id);
+    Ok(id)
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;
