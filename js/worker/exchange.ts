@@ -190,8 +190,8 @@ export class Exchange {
     const { guard } = this.isolate.engine;
     await this.#require(grant, "admin", "");
     if (pathname === "/v1/stats") {
-      const core = guard.run((core, now) => core.stats(now));
-      return json({ panics: this.isolate.panics, maxStaleness: this.isolate.rules.settings.maxStaleness, core });
+      const { maxStaleness } = this.isolate.rules.settings;
+      return json({ panics: this.isolate.panics, maxStaleness, ...guard.run((core, now) => core.stats(now)) });
     }
     const query = new Query(this.#url.search);
     const key = this.canonical(query.get("key") ?? "");
