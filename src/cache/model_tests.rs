@@ -322,7 +322,7 @@ fn config() -> impl Strategy<Value = CacheConfig> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_served_beyond_its_staleness(config in config(), steps in prop::collection::vec(step(), 1..250)) {
