@@ -9,7 +9,8 @@ use super::table::{Line, PredictionTable, Successor};
 use crate::key::CompositeKey;
 
 /// Bounds of an [`Analyzer`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct AnalyzerConfig {
     /// Hard cap on all that is kept, in bytes; at least [`AnalyzerConfig::MIN_MEMORY`].
     pub memory_bytes: usize,

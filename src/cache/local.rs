@@ -89,6 +89,21 @@ impl LocalCache {
         matches!(self.peek(now, key, max_staleness_ms), Lookup::Hit(_))
     }
 
+    /// Whether anything is cached of `key`, fresh or not. No effect.
+    pub fn contains(&self, now: Millis, key: &CompositeKey) -> bool {
+        !matches!(self.peek(now, key, u32::MAX), Lookup::Miss)
+    }
+
+    /// Whether nothing is cached.
+    pub fn is_empty(&self) -> bool {
+        self.queues.len() == 0
+    }
+
+    /// Whether the configuration leaves no room at all.
+    pub fn is_off(&self) -> bool {
+        self.queues.is_off()
+    }
+
     /// Taken when a request is sent, at `sent_at`; handed back with its answer.
     pub fn fence(&self, sent_at: Millis) -> Fence {
         self.fences.take(sent_at)

@@ -394,6 +394,6 @@ fn what_cannot_be_cached_is_refused() {
 #[test]
 fn statistics_serialize() {
     let json = serde_json::to_value(cache().stats()).unwrap();
-    assert_eq!(json["max_entries"], serde_json::Value::Null);
-    assert_eq!(json["max_bytes"], 8 << 20);
+    assert_eq!(json["maxEntries"], serde_json::Value::Null);
+    assert_eq!(json["maxBytes"], 8 << 20);
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::analyzer::AnalyzerConfig;
 
 /// Settings of a [`PrefetchEngine`](super::PrefetchEngine). Values out of range are brought into it, never refused.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct PrefetchConfig {
     /// Off: nothing is learnt, predicted or kept.
     pub enabled: bool,
