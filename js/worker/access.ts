@@ -1,0 +1,98 @@
+import { jwtVerify } from "jose";
+import { ForemapError } from "../errors.js";
+import type { WorkerOptions } from "./options.js";
+
+/** What a request wants to do. */
+export type Verb = "get" | "put" | "delete" | "list" | "admin";
+
+/** Shortest secret for HS256: as long as the hash (RFC 7518, 3.2). */
+const MIN_KEY_BYTES = 32;
+/** Clock difference that is tolerated, in seconds. */
+const LEEWAY_S = 5;
+
+/** What one request may do. */
+export interface Grant {
+  /** Whether changes of keys that it did not name may be told to it. */
+  readonly relayed: boolean;
+  /** Authorization for requests that are passed on. */
+  readonly authorization: (verb: Verb) => string | null;
+  /** @param key canonical text of a key or prefix; `""` is everything */
+  allows(verb: Verb, key: string): Promise<boolean>;
+}
+
+/** Tells who may do what; before any cache is looked into. */
+export class Access {
+  readonly #secret: Uint8Array | null;
+
+  /** @throws {ForemapError} `CONFIG`: a worker that nobody decided about must not start */
+  constructor(private readonly options: WorkerOptions) {
+    const ways = [options.tokenKey, options.authorize, options.public].filter((way) => way !== undefined);
+    if (ways.length !== 1) {
+      throw new ForemapError("CONFIG", "say who may ask: exactly one of `tokenKey`, `authorize` and `public: true`");
+    }
+    if (options.public !== undefined && options.public !== true) {
+      throw new ForemapError("CONFIG", "`public` is true or absent");
+    }
+    this.#secret = options.tokenKey === undefined ? null : new TextEncoder().encode(options.tokenKey);
+    if (this.#secret !== null && this.#secret.byteLength < MIN_KEY_BYTES) {
+      throw new ForemapError("CONFIG", `\`tokenKey\` must have at least ${MIN_KEY_BYTES} bytes`);
+    }
+  }
+
+  /**
+   * @param canonical makes a prefix of a token canonical
+   * @throws {ForemapError} `UNAUTHENTICATED`
+   */
+  async grant(request: Request, canonical: (key: string) => string): Promise<Grant> {
+    const { authorize, token } = this.options;
+    const caller = request.headers.get("authorization");
+    const own = token === undefined ? null : `Bearer ${token}`;
+    if (this.#secret !== null) {
+      const { verbs, prefixes } = await this.#claims(caller, this.#secret, canonical);
+      return {
+        relayed: true,
+        authorization: () => caller,
+        allows: async (verb, key) => verbs.has(verb) && prefixes.some((prefix) => covers(prefix, key)),
+      };
+    }
+    if (authorize !== undefined) {
+      return { relayed: false, authorization: () => own, allows: async (_, key) => authorize(request, key) };
+    }
+    return {
+      relayed: true,
+      // The worker's own token is for what is public: it must not lend callers a right to write.
+      authorization: (verb) => (verb === "get" || verb === "list" ? own : caller),
+      allows: async () => true,
+    };
+  }
+
+  async #claims(
+    authorization: string | null,
+    secret: Uint8Array,
+    canonical: (key: string) => string,
+  ): Promise<{ verbs: Set<string>; prefixes: string[] }> {
+    const token = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+    if (token === undefined) throw new ForemapError("UNAUTHENTICATED", "an `Authorization: Bearer` token is needed");
+    try {
+      const rules = { algorithms: ["HS256"], clockTolerance: LEEWAY_S, requiredClaims: ["exp", "verbs", "prefixes"] };
+      const { payload } = await jwtVerify<{ verbs: unknown; prefixes: unknown }>(token, secret, rules);
+      const prefixes = strings(payload.prefixes).map((prefix) => prefix.replace(/\/$/, ""));
+      return {
+        verbs: new Set(strings(payload.verbs)),
+        prefixes: prefixes.map((prefix) => (prefix === "" ? "" : canonical(prefix))),
+      };
+    } catch (cause) {
+      throw new ForemapError("UNAUTHENTICATED", "the token is expired or not genuine", { cause });
+    }
+  }
+}
+
+/** Whether a prefix of whole components covers a key: `user/1` does not cover `user/10`. */
+export function covers(prefix: string, key: string): boolean {
+  return prefix === "" || key === prefix || key.startsWith(`${prefix}/`);
+}
+
+function strings(value: unknown): string[] {
+  if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) throw new Error("not an array of text");
+  return value;
+}

@@ -1,0 +1,131 @@
+import type { CoreAnswer, CoreBatch, CoreBatchResult } from "../engine/core.js";
+import { ForemapError, toForemapError } from "../errors.js";
+import { isRecord, jsonOf, keymapOfCore } from "../keymap.js";
+import type { Consistency } from "../types.js";
+import type { Grant } from "./access.js";
+import { BINARY, LimitError, MAX_BATCH_KEYS, json, mediaType, readBody } from "./answers.js";
+import type { Exchange, ReadSpec } from "./exchange.js";
+
+type Item = CoreBatch["items"][number];
+type Outcome = { item: Item; answer: CoreAnswer | ForemapError };
+
+/** `POST /v1/batch`, in the form of its content type. */
+export async function answerBatch(exchange: Exchange, grant: Grant): Promise<Response> {
+  const type = mediaType(exchange.request.headers);
+  if (type !== BINARY && type !== "application/json") {
+    throw new ForemapError("UNSUPPORTED_MEDIA_TYPE", `the body must be \`${BINARY}\` or \`application/json\``);
+  }
+  const body = await readBody(exchange.request);
+  return type === BINARY ? binary(exchange, grant, body) : plain(exchange, grant, body);
+}
+
+async function binary(exchange: Exchange, grant: Grant, body: Uint8Array<ArrayBuffer>): Promise<Response> {
+  const { guard } = exchange.isolate.engine;
+  const batch = guard.use((instance) => instance.decodeBatch(body));
+  const asked = performance.now();
+  const [outcomes, upstream] = await Promise.all([answerItems(exchange, grant, batch), frame(exchange, grant, batch)]);
+  const results = outcomes.map(({ item, answer }): CoreBatchResult => {
+    if (answer instanceof ForemapError) return { code: answer.code, message: answer.message };
+    const at = { ...answer.at, age_ms: answer.age };
+    if (answer.keymap && answer.keymap.version === item.ifVersion) return { unchanged: answer.keymap.version, at };
+    return { keymap: answer.keymap ?? null, at };
+  });
+  const elapsed = Math.ceil(performance.now() - asked);
+  const bytes = guard.use((instance) => instance.encodeBatch(results, upstream, elapsed));
+  return new Response(bytes, { headers: { "content-type": BINARY, "cache-control": "no-store" } });
+}
+
+/** Changes and map, which only a gateway knows. Without its answer the caller has its keys all the same. */
+async function frame(exchange: Exchange, grant: Grant, batch: CoreBatch): Promise<Uint8Array | undefined> {
+  if (batch.upstream === null || !grant.relayed) return undefined;
+  const headers = { "content-type": BINARY, accept: BINARY };
+  const init = { method: "POST", headers, body: batch.upstream };
+  const answer = await exchange.pass("/v1/batch", grant, "get", undefined, init).catch(() => null);
+  return answer?.status === 200 ? answer.body : undefined;
+}
+
+async function plain(exchange: Exchange, grant: Grant, body: Uint8Array): Promise<Response> {
+  const batch = readPlain(exchange, body);
+  const outcomes = await answerItems(exchange, grant, batch);
+  const results = outcomes.map(({ item, answer }) => {
+    if (answer instanceof ForemapError) return { outcome: "error", code: answer.code, detail: answer.message };
+    const about = { at: { ...answer.at, age_ms: answer.age } };
+    if (!answer.keymap) return { outcome: "missing", ...about };
+    const { version } = answer.keymap;
+    if (version === item.ifVersion) return { outcome: "unchanged", version, ...about };
+    return { outcome: "found", keymap: keymapOfCore(answer.keymap), ...about };
+  });
+  return json({ results }, { "cache-control": "no-store" });
+}
+
+/** The JSON form. @throws {ForemapError} `BAD_REQUEST`, `TOO_MANY_KEYS` or `BAD_KEY` */
+function readPlain(exchange: Exchange, body: Uint8Array): CoreBatch {
+  let request: unknown;
+  try {
+    request = jsonOf(body);
+  } catch (cause) {
+    throw new ForemapError("BAD_REQUEST", "the batch is not JSON", { cause });
+  }
+  if (!isRecord(request)) throw new ForemapError("BAD_REQUEST", "the batch is not a JSON object");
+  const { items = [], consistency = "bounded", max_staleness_ms = 0xffff_ffff, floors = [], stream = null } = request;
+  if (!Array.isArray(items)) throw new ForemapError("BAD_REQUEST", "`items` is not an array");
+  if (items.length > MAX_BATCH_KEYS) {
+    throw new LimitError("TOO_MANY_KEYS", `the limit is ${MAX_BATCH_KEYS} keys in one batch`, MAX_BATCH_KEYS);
+  }
+  if (consistency !== "strong" && consistency !== "bounded" && consistency !== "any") {
+    throw new ForemapError("BAD_REQUEST", "`consistency` is `strong`, `bounded` or `any`");
+  }
+  if (typeof max_staleness_ms !== "number") throw new ForemapError("BAD_REQUEST", "`max_staleness_ms` is not a number");
+  if (stream !== null && typeof stream !== "string") throw new ForemapError("BAD_REQUEST", "`stream` is not text");
+  return {
+    items: items.map((item: unknown) => readItem(exchange, item)),
+    consistency,
+    maxStalenessMs: max_staleness_ms,
+    floors: readFloors(floors),
+    stream,
+    upstream: null,
+  };
+}
+
+function readItem(exchange: Exchange, item: unknown): Item {
+  if (!isRecord(item) || typeof item.key !== "string") {
+    throw new ForemapError("BAD_REQUEST", "an item of the batch has no `key`");
+  }
+  const ifVersion = typeof item.if_version === "number" ? item.if_version : null;
+  return { key: exchange.canonical(item.key), ifVersion, prefetch: item.class === "prefetch" };
+}
+
+function readFloors(floors: unknown): number[] {
+  if (!Array.isArray(floors)) throw new ForemapError("BAD_REQUEST", "`floors` is not an array");
+  return floors.flatMap((floor: unknown) => {
+    if (isRecord(floor) && typeof floor.shard === "number" && typeof floor.position === "number") {
+      return [floor.shard, floor.position];
+    }
+    throw new ForemapError("BAD_REQUEST", "a floor has `shard` and `position`");
+  });
+}
+
+function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promise<Outcome[]> {
+  const { scope, isolate } = exchange;
+  // The caller's session, not the worker's: gone with this request.
+  if (batch.floors.length > 0) {
+    isolate.engine.guard.run((core) => core.setScopeFloors(scope.id, new Float64Array(batch.floors)));
+  }
+  const stream = batch.stream ?? exchange.stream() ?? "";
+  const spec = (prefetch: boolean): ReadSpec => ({
+    consistency: batch.consistency satisfies Consistency,
+    maxStaleness: exchange.staleness(batch.maxStalenessMs),
+    // What a client fetches ahead is not what its user did; it must not blur the sequence that is learnt from.
+    stream: prefetch ? `prefetch:${stream}` : stream,
+  });
+  return Promise.all(
+    batch.items.map(async (item): Promise<Outcome> => {
+      try {
+        if (!(await grant.allows("get", item.key))) throw new ForemapError("FORBIDDEN", "the caller may not read this key");
+        return { item, answer: await exchange.read(item.key, spec(item.prefetch)) };
+      } catch (error) {
+        return { item, answer: toForemapError(error, "INTERNAL") };
+      }
+    }),
+  );
+}

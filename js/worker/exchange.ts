@@ -1,0 +1,245 @@
+import { flagsOf } from "../core-backend.js";
+import { noteWrite } from "../calls.js";
+import type { CoreAnswer } from "../engine/core.js";
+import type { RawAnswer } from "../engine/engine.js";
+import type { Scope } from "../engine/scope.js";
+import { ForemapError } from "../errors.js";
+import { isRecord, keymapOfCore } from "../keymap.js";
+import type { Consistency } from "../types.js";
+import type { Grant, Verb } from "./access.js";
+import { json, problem, readBody } from "./answers.js";
+import { answerBatch } from "./batch.js";
+import type { Isolate } from "./isolate.js";
+import type { WorkerContext } from "./options.js";
+import { Query } from "./query.js";
+
+/** Longest name of a stream in bytes. */
+const MAX_STREAM_BYTES = 128;
+/** Headers that a passed-on request keeps. */
+const PASSED_ON = ["accept", "content-type", "if-match", "if-none-match", "foremap-write-id", "foremap-stream"];
+/** Headers that a passed-on answer keeps; all of `foremap-` as well. */
+const PASSED_BACK = ["cache-control", "content-type", "etag", "retry-after"];
+
+/** How fresh and for whom: what every read of a request has in common. */
+export interface ReadSpec {
+  consistency: Consistency;
+  maxStaleness: number;
+  stream: string | undefined;
+}
+
+/** One request of the worker, with its scope in the core. */
+export class Exchange {
+  readonly #began = performance.now();
+  readonly #url: URL;
+
+  constructor(
+    readonly isolate: Isolate,
+    readonly scope: Scope,
+    readonly request: Request,
+    readonly context: WorkerContext,
+  ) {
+    this.#url = new URL(request.url);
+  }
+
+  /** Routes. @throws {ForemapError} what becomes problem details */
+  async answer(): Promise<Response> {
+    const { pathname } = this.#url;
+    const methods = METHODS[pathname];
+    if (methods === undefined) throw new ForemapError("NO_ROUTE", `there is no \`${pathname}\` here`);
+    if (!methods.includes(this.request.method)) {
+      const error = new ForemapError("METHOD_NOT_ALLOWED", `\`${pathname}\` takes ${methods.join(", ")}`);
+      return problem(error, { allow: methods.join(", ") });
+    }
+    if (pathname === "/healthz") return json({ status: "ok", panics: this.isolate.panics });
+    const grant = await this.isolate.rules.access.grant(this.request, (key) => this.canonical(key));
+    switch (pathname) {
+      case "/v1/batch":
+        return answerBatch(this, grant);
+      case "/v1/keymap":
+        return this.#keymap(grant);
+      case "/v1/versions":
+        return this.#passKey(grant, "get");
+      case "/v1/list":
+        return this.#list(grant);
+      case "/v1/map":
+        return this.#pass(grant, "get", undefined, undefined);
+      default:
+        return this.#inspect(grant, pathname);
+    }
+  }
+
+  /** Canonical text of a key. @throws {ForemapError} `BAD_KEY` */
+  canonical(key: string): string {
+    return this.isolate.engine.guard.use((instance) => instance.canonicalKey(key));
+  }
+
+  /** Reads one key through isolate cache, Cache API and gateway. */
+  async read(key: string, spec: ReadSpec): Promise<CoreAnswer> {
+    const { engine, tier, rules } = this.isolate;
+    const answer = await engine.get(this.scope, {
+      key,
+      flags: flagsOf(spec.consistency),
+      maxStaleness: spec.maxStaleness,
+      timeout: rules.settings.timeout,
+      stream: spec.stream,
+      signal: this.request.signal,
+    });
+    if (tier !== null) this.context.waitUntil(tier.keep(key, answer));
+    return answer;
+  }
+
+  /** The stream that this request belongs to. */
+  stream(): string | undefined {
+    const { stream } = this.isolate.rules.options;
+    const name = (stream === undefined ? this.request.headers.get("foremap-stream") : stream(this.request)) ?? undefined;
+    return name === undefined ? undefined : name.slice(0, MAX_STREAM_BYTES);
+  }
+
+  /** Greatest age of a bounded answer; a caller may ask for fresher ones only. */
+  staleness(asked: number | undefined): number {
+    const { maxStaleness } = this.isolate.rules.settings;
+    return Math.min(asked ?? maxStaleness, maxStaleness);
+  }
+
+  async #keymap(grant: Grant): Promise<Response> {
+    const query = new Query(this.#url.search);
+    if (this.request.method !== "GET") return this.#write(grant);
+    if (query.get("version") !== undefined) return this.#passKey(grant, "get");
+    const key = await this.#key(query, grant, "get");
+    const consistency = query.get("consistency") ?? "bounded";
+    if (consistency !== "strong" && consistency !== "bounded" && consistency !== "any") {
+      throw new ForemapError("BAD_REQUEST", "`consistency` is `strong`, `bounded` or `any`");
+    }
+    const maxStaleness = this.staleness(query.number("max_staleness_ms"));
+    const answer = await this.read(key, { consistency, maxStaleness, stream: this.stream() });
+    const headers = this.#about(key, answer);
+    if (!answer.keymap) return problem(new ForemapError("NOT_FOUND", "there is no such keymap"), headers);
+    const tag = `"${answer.keymap.version}"`;
+    headers.set("etag", tag);
+    headers.set("cache-control", "no-cache");
+    if (matches(this.request.headers.get("if-none-match"), tag)) return new Response(null, { status: 304, headers });
+    return json(keymapOfCore(answer.keymap), headers);
+  }
+
+  /** What the core knows about an answer. */
+  #about(key: string, answer: CoreAnswer): Headers {
+    const headers = new Headers({
+      "foremap-source": answer.source,
+      "foremap-age": String(answer.age),
+      "foremap-position": `${answer.at.shard}:${answer.at.position}`,
+      "server-timing": `foremap;dur=${(performance.now() - this.#began).toFixed(1)};desc="${answer.source}"`,
+    });
+    if (answer.keymap) headers.set("foremap-version", String(answer.keymap.version));
+    const place = this.isolate.engine.guard.run((core, now) => core.explain(now, key));
+    if (isRecord(place.epoch)) {
+      headers.set("foremap-epoch", `${String(place.epoch.incarnation)}.${String(place.epoch.number)}`);
+    }
+    if (typeof place.node === "number") headers.set("foremap-node", String(place.node));
+    if (typeof place.partition === "number") headers.set("foremap-partition", String(place.partition));
+    return headers;
+  }
+
+  async #write(grant: Grant): Promise<Response> {
+    const verb = this.request.method === "PUT" ? "put" : "delete";
+    const key = await this.#key(new Query(this.#url.search), grant, verb);
+    const body = verb === "put" ? await readBody(this.request) : undefined;
+    const answer = await this.#call(grant, verb, key, body);
+    if (answer.status < 300) noteWrite({ wrote: (...write) => this.isolate.engine.wrote(this.scope, ...write) }, key, answer);
+    return back(answer);
+  }
+
+  async #list(grant: Grant): Promise<Response> {
+    const prefix = (new Query(this.#url.search).get("prefix") ?? "").replace(/\/$/, "");
+    await this.#require(grant, "list", prefix === "" ? "" : this.canonical(prefix));
+    return this.#pass(grant, "list", undefined, undefined);
+  }
+
+  async #passKey(grant: Grant, verb: Verb): Promise<Response> {
+    const key = await this.#key(new Query(this.#url.search), grant, verb);
+    return this.#pass(grant, verb, key, undefined);
+  }
+
+  async #pass(grant: Grant, verb: Verb, key: string | undefined, body: Uint8Array<ArrayBuffer> | undefined): Promise<Response> {
+    return back(await this.#call(grant, verb, key, body));
+  }
+
+  #call(grant: Grant, verb: Verb, key: string | undefined, body: Uint8Array<ArrayBuffer> | undefined): Promise<RawAnswer> {
+    const { method } = this.request;
+    const headers = new Headers();
+    for (const name of PASSED_ON) {
+      const value = this.request.headers.get(name);
+      if (value !== null) headers.set(name, value);
+    }
+    // All attempts carry one id, so that a retried write is applied once.
+    if (method !== "GET" && !headers.has("foremap-write-id")) headers.set("foremap-write-id", crypto.randomUUID());
+    return this.pass(`${this.#url.pathname}${this.#url.search}`, grant, verb, key, { method, headers, ...(body && { body }) });
+  }
+
+  /** Lets a gateway answer. */
+  pass(target: string, grant: Grant, verb: Verb, key: string | undefined, init: RequestInit): Promise<RawAnswer> {
+    const headers = new Headers(init.headers);
+    const authorization = grant.authorization(verb);
+    if (authorization !== null) headers.set("authorization", authorization);
+    const { timeout } = this.isolate.rules.settings;
+    const spec = { timeout, key, signal: this.request.signal };
+    return this.isolate.engine.call(this.scope, spec, (origin) => new Request(origin + target, { ...init, headers }));
+  }
+
+  /** Figures and explanations, for operators and the demo page. */
+  async #inspect(grant: Grant, pathname: string): Promise<Response> {
+    const { guard } = this.isolate.engine;
+    await this.#require(grant, "admin", "");
+    if (pathname === "/v1/stats") {
+      const { maxStaleness } = this.isolate.rules.settings;
+      return json({ panics: this.isolate.panics, maxStaleness, ...guard.run((core, now) => core.stats(now)) });
+    }
+    const query = new Query(this.#url.search);
+    const key = this.canonical(query.get("key") ?? "");
+    return json({
+      ...guard.run((core, now) => core.explain(now, key)),
+      next: guard.run((core) => core.predictions(key)),
+    });
+  }
+
+  async #key(query: Query, grant: Grant, verb: Verb): Promise<string> {
+    const text = query.get("key");
+    if (text === undefined) throw new ForemapError("BAD_REQUEST", "the query has no `key`");
+    const key = this.canonical(text);
+    await this.#require(grant, verb, key);
+    return key;
+  }
+
+  async #require(grant: Grant, verb: Verb, key: string): Promise<void> {
+    if (!(await grant.allows(verb, key))) {
+      throw new ForemapError("FORBIDDEN", `\`${verb}\` is not allowed here`);
+    }
+  }
+}
+
+const METHODS: { readonly [path: string]: readonly string[] } = {
+  "/healthz": ["GET"],
+  "/v1/batch": ["POST"],
+  "/v1/keymap": ["GET", "PUT", "DELETE"],
+  "/v1/versions": ["GET"],
+  "/v1/list": ["GET"],
+  "/v1/map": ["GET"],
+  "/v1/stats": ["GET"],
+  "/v1/explain": ["GET"],
+};
+
+/** `If-None-Match` (RFC 9110, 13.1.2). */
+function matches(header: string | null, tag: string): boolean {
+  if (header === null) return false;
+  return header.split(",").some((item) => [tag, `W/${tag}`, "*"].includes(item.trim()));
+}
+
+/** A gateway's answer, passed back. */
+function back(answer: RawAnswer): Response {
+  const headers = new Headers();
+  answer.headers.forEach((value, name) => {
+    if (name.startsWith("foremap-") || PASSED_BACK.includes(name)) headers.set(name, value);
+  });
+  // These statuses must not have a body, not even an empty one.
+  const body = [204, 304].includes(answer.status) ? null : answer.body;
+  return new Response(body, { status: answer.status, headers });
+}

@@ -1,0 +1,51 @@
+import type { CacheOptions, PrefetchOptions } from "../types.js";
+
+/** Options of {@link createWorker}. Exactly one of `tokenKey`, `authorize` and `public` says who may ask. */
+export interface WorkerOptions {
+  /** Gateways to ask, as `https://host[:port]`. */
+  origins: readonly string[];
+  /** The worker's own bearer token for the gateways. */
+  token?: string;
+  /**
+   * Secret that callers' tokens are signed with (HS256), at least 32 bytes: the gateways' own. A token's verbs and key
+   * prefixes are checked before any cache is looked into. Writes and lists travel on with the caller's token.
+   */
+  tokenKey?: string;
+  /**
+   * Decides about one key (or the prefix of a list) itself; what it allows is done with the worker's own token. Changes
+   * are not relayed to such callers, because the decision is about keys that are named, not about those that change.
+   */
+  authorize?: (request: Request, key: string) => boolean | Promise<boolean>;
+  /** Lets anybody read. Writes still need a token that the gateways accept. */
+  public?: true;
+  /** Names the request sequence that a request belongs to. Default: its header `foremap-stream`. */
+  stream?: (request: Request) => string | null | undefined;
+  /** Cache of the isolate, or false for none. */
+  cache?: CacheOptions | false;
+  /** Prediction, or false for none. */
+  prefetch?: PrefetchOptions | boolean;
+  /** Also keeps answers in the data centre's Cache API, never beyond `maxStaleness`. Default false. */
+  cacheApi?: boolean;
+  /** Greatest age of an answer in milliseconds. Default 2,000. */
+  maxStaleness?: number;
+  /** Milliseconds until a request is answered with `TIMEOUT`. Default 10,000. */
+  timeout?: number;
+  /** Origins that browsers may call from; `http://localhost:*` stands for any port. Default: none. */
+  cors?: readonly string[];
+  /** Performs requests to gateways, for instance over a service binding. Default: the global `fetch`. */
+  fetch?: (request: Request, init?: { signal?: AbortSignal }) => Promise<Response>;
+  /** Seeds what is random in the core, for replayable tests. Default: random. */
+  seed?: number;
+}
+
+/** What a runtime hands to a module worker beside the request. */
+export interface WorkerContext {
+  /** Keeps the worker running after its answer. */
+  waitUntil(work: Promise<unknown>): void;
+}
+
+/** A module worker. */
+export interface EdgeWorker<Env> {
+  /** Answers one request. Never rejects. */
+  fetch(request: Request, env: Env, context: WorkerContext): Promise<Response>;
+}
