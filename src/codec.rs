@@ -2,9 +2,12 @@
 //!
 //! Integers are LEB128 varints, byte strings are length-prefixed. The reader
 //! trusts nothing: a length is checked against what is left before anything is
-//! allocated, so that decoding arbitrary bytes costs no more than their length.
+//! allocated, so that the cost of decoding arbitrary bytes is a small multiple of their length.
 
 use std::fmt;
+
+/// Largest integer that JavaScript represents exactly: no counter on the wire exceeds it.
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// Why bytes from the network were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,8 +218,9 @@ impl<'a> Reader<'a> {
         if count > max as u64 {
             return Err(DecodeError::TooMany(field));
         }
-        // Every element takes at least one byte, so what is left bounds the allocation.
-        let mut items = Vec::with_capacity((count as usize).min(self.rest.len()));
+        // The count is only a claim: reserve no more bytes than are left to read and
+        // let elements that do arrive grow the rest.
+        let mut items = Vec::with_capacity((count as usize).min(self.rest.len() / size_of::<T>().max(1)));
         for _ in 0..count {
             items.push(read(self)?);
         }
@@ -236,3 +240,41 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing) }
     }
 }
+
+/// 64-bit hashes and seeds in JSON: 16 hexadecimal digits, as JavaScript numbers are too short.
+pub(crate) mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        parse(&std::borrow::Cow::<str>::deserialize(deserializer)?)
+    }
+
+    fn parse<E: Error>(text: &str) -> Result<u64, E> {
+        // `from_str_radix` alone would let a sign and any length pass.
+        let exact = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let value = exact.then(|| u64::from_str_radix(text, 16).ok()).flatten();
+        value.ok_or_else(|| E::custom("expected 16 hexadecimal digits"))
+    }
+
+    /// Two of them.
+    pub(crate) mod pair {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        pub(crate) fn serialize<S: Serializer>(pair: &[u64; 2], serializer: S) -> Result<S::Ok, S::Error> {
+            pair.map(|value| format!("{value:016x}")).serialize(serializer)
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; 2], D::Error> {
+            let [first, second] = <[String; 2]>::deserialize(deserializer)?;
+            Ok([super::parse(&first)?, super::parse(&second)?])
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

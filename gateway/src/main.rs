@@ -1,2 +1,43 @@
-//! x
-fn main() {}
+//! `foremap-gateway`: see `--help`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use foremap_gateway::cli::{Cli, Command};
+use foremap_gateway::run::{Failure, Options, run};
+
+/// Exit code of everything that keeps the process from starting.
+const START_UP: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_max_level(cli.log).with_writer(std::io::stderr).with_target(false).init();
+    match execute(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("foremap-gateway: {failure}");
+            ExitCode::from(START_UP)
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Dev(dev) => serve(dev.options()?),
+        Command::Serve(one) => serve(one.options()?),
+        Command::Token(token) => {
+            let token = token.sign()?;
+            writeln!(std::io::stdout(), "{token}").map_err(|error| Failure::new(error.to_string()))
+        }
+    }
+}
+
+fn serve(options: Options) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+    if options.http.token_key.is_none() {
+        tracing::info!("no --token-key: every request is allowed, and only loopback is served");
+    }
+    runtime.block_on(run(options))
+}

@@ -1,1 +1,44 @@
-//! The room `cache`.
+//! The Local Cache: a bounded store of keymaps on a client or isolate.
+//!
+//! ```
+//! use foremap::cache::{CacheConfig, LocalCache, Lookup, Source};
+//! use foremap::{key::CompositeKey, protocol::ReadPoint};
+//!
+//! let mut cache = LocalCache::new(CacheConfig::default());
+//! let key = CompositeKey::parse("user/1/profile")?;
+//! let fence = cache.fence(1_000); // a request is sent at 1,000 ms ...
+//! let at = ReadPoint { shard: 7, position: 42, age_ms: 5 };
+//! cache.insert(1_030, fence, &key, None, at, Source::Demand); // ... and answered: there is no such keymap
+//! assert!(matches!(cache.get(1_030, &key, 2_000), Lookup::Hit(hit) if hit.keymap.is_none() && hit.at.age_ms == 35));
+//! # Ok::<(), foremap::key::KeyError>(())
+//! ```
+//!
+//! **Freshness is knowledge of the shard's log, not a timer per entry.** An
+//! answer is valid as of the sending of its request less the `age_ms` it came
+//! with. While the change feed covers its storage shard, every entry of that shard
+//! is valid as of the feed's newest exchange: a change would have dropped it.
+//! Coverage needs proof that no change between the answer and the feed's
+//! cursor was missed (`coverage.rs`); without it the entry ages alone.
+//!
+//! **Epoch fence.** An answer that was in flight when its key, a prefix of it,
+//! one of its tags or everything was invalidated, or when this client wrote
+//! its key, is never cached (`fence.rs`). An answer that a known change has
+//! overtaken is not cached either.
+//!
+//! **Proven and guessed entries** are kept apart (`queues.rs`): a wrong guess
+//! never evicts an entry that somebody asked for.
+//!
+//! Order of calls for one answer of the feed: [`LocalCache::reset_shard`] for its
+//! resets, [`LocalCache::apply_change`] for its changes, then
+//! [`LocalCache::cover`] for its positions. Exchanges may overlap and arrive in any order.
+
+mod coverage;
+mod fence;
+mod index;
+mod local;
+mod queues;
+mod types;
+
+pub use fence::Fence;
+pub use local::LocalCache;
+pub use types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};

@@ -64,6 +64,12 @@ impl CompositeKey {
         builder.finish()
     }
 
+    /// The key whose canonical text is exactly `text`, if it is one: for binary
+    /// forms, where a second spelling of the same key must not pass.
+    pub(crate) fn from_canonical(text: &str) -> Option<Self> {
+        Self::parse(text).ok().filter(|key| key.as_str() == text)
+    }
+
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         &self.slashed[..self.slashed.len() - 1]
@@ -192,3 +198,7 @@ impl<'de> serde::Deserialize<'de> for CompositeKey {
         Self::parse(text.borrow()).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+#[path = "composite_tests.rs"]
+mod tests;

@@ -5,8 +5,8 @@ use std::fmt;
 use super::{CompositeKey, KeyError};
 
 /// A prefix of whole components: `user/1` covers `user/1` and `user/1/a`, never `user/10`.
-/// The empty prefix covers every key.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+/// The empty prefix covers every key. Ordered like keys, by the bytes of the canonical text.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct KeyPrefix {
     // Empty, or canonical text with a closing `/`.
     slashed: Box<str>,
@@ -23,12 +23,18 @@ impl KeyPrefix {
     /// # Errors
     /// As [`CompositeKey::parse`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let text = text.strip_suffix('/').unwrap_or(text);
         if text.is_empty() {
             return Ok(Self::all());
         }
-        let key = CompositeKey::parse(text)?;
+        // A lone `/` is an empty component, not the prefix of everything: a slip
+        // in a token's prefix list must not open the whole namespace.
+        let key = CompositeKey::parse(text.strip_suffix('/').unwrap_or(text))?;
         Ok(Self { slashed: key.portion(key.depth()).into() })
+    }
+
+    /// The prefix whose canonical text is exactly `text`, if it is one.
+    pub(crate) fn from_canonical(text: &str) -> Option<Self> {
+        Self::parse(text).ok().filter(|prefix| prefix.as_str() == text)
     }
 
     /// Canonical text without the closing `/`.
@@ -49,6 +55,18 @@ impl KeyPrefix {
     /// Whether `key` is this prefix or lies below it.
     pub fn covers(&self, key: &CompositeKey) -> bool {
         key.portion(self.depth()) == &*self.slashed
+    }
+}
+
+impl PartialOrd for KeyPrefix {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for KeyPrefix {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
     }
 }
 
@@ -76,3 +94,7 @@ impl<'de> serde::Deserialize<'de> for KeyPrefix {
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+#[path = "prefix_tests.rs"]
+mod tests;

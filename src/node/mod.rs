@@ -1,1 +1,28 @@
-//! The room `node`.
+//! The DHT node: who answers a key, from memory or the store, and how current the answer is.
+//!
+//! A node is sans-I/O. A batch becomes a [`Pending`] (`begin`), whose store
+//! reads and forwards the host performs and hands back (`finish_store`,
+//! `finish_forward`) until `finish` yields the answer:
+//!
+//! ```text
+//! begin -> loop { take_reads, take_forwards -> finish_store, finish_forward } -> finish
+//! ```
+//!
+//! The host also feeds it the pages of the store's change log (`apply_log`).
+//! Whatever the host does, in whatever order, an answer never claims to be more
+//! current than it is: memory is only as fresh as the last log page, and a store
+//! read enters memory only where no log entry can have overtaken it.
+
+mod load;
+mod maps;
+mod memory;
+mod pending;
+mod server;
+mod shard;
+mod stats;
+
+pub use load::LoadReport;
+pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
+pub use server::{Node, NodeConfig};
+pub use shard::{ChangeSet, LogPage};
+pub use stats::NodeStats;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{HashId, StorageLayout};
-use crate::codec::DecodeError;
+use crate::codec::{DecodeError, MAX_SAFE_INTEGER};
 use crate::key::{CompositeKey, KeyPrefix, MAX_COMPONENTS};
 
 /// Virtual partitions of a new namespace: as many as Redis Cluster has slots.
@@ -25,7 +25,7 @@ pub type NodeId = u32;
 pub struct Epoch {
     /// Raised only when a namespace is recreated or restored.
     pub incarnation: u32,
-    /// Raised by one at every change.
+    /// Raised by one at every change; below 2^53.
     pub number: u64,
 }
 
@@ -64,7 +64,7 @@ pub struct Rule {
 pub struct MapNode {
     /// Its identity.
     pub id: NodeId,
-    /// Where it answers, `scheme://host[:port]`.
+    /// Where it answers, `scheme://host[:port]`, at most 300 bytes.
     pub origin: String,
     /// Its share of the partitions, relative to the others; 0 drains it.
     pub weight: u32,
@@ -80,13 +80,17 @@ pub struct HotKey {
 }
 
 /// The shared virtual partition map of one epoch. Immutable once published.
+///
+/// Its JSON form is validated on reading, like the binary one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PartitionMap {
     /// Its version.
     pub epoch: Epoch,
     /// The placement hash.
     pub hash_id: HashId,
-    /// Seeds of the portion hash and of the spread hash.
+    /// Seeds of the portion hash and of the spread hash; in JSON 16 hexadecimal digits each.
+    #[serde(with = "crate::codec::hex::pair")]
     pub seeds: [u64; 2],
     /// Number of virtual partitions, fixed at creation.
     pub partitions: u32,
@@ -141,6 +145,11 @@ impl PartitionMap {
     pub(super) const MAX_RULES: usize = 65_536;
     pub(super) const MAX_HOT: usize = 1_024;
     pub(super) const MAX_PARTITIONS: u32 = 1 << 20;
+    /// A DNS name has at most 253 bytes; the rest is for scheme and port.
+    pub(super) const MAX_ORIGIN_BYTES: usize = 300;
+    /// Bytes of all prefixes together: 64 for each of the most rules. Front coding could
+    /// otherwise unfold a few hundred kilobytes into many megabytes.
+    pub(super) const MAX_RULE_TEXT: usize = 4 << 20;
 
     /// The first map of a namespace: no rules, no exceptions.
     pub fn new(seed: u64, partitions: u32, storage: StorageLayout, mut nodes: Vec<MapNode>) -> Self {
@@ -164,13 +173,18 @@ impl PartitionMap {
     /// [`MapError::Invalid`] with the first contradiction.
     pub fn validate(&self) -> Result<(), MapError> {
         let check = |ok: bool, reason| if ok { Ok(()) } else { Err(MapError::Invalid(reason)) };
+        check(self.epoch.number <= MAX_SAFE_INTEGER, "the epoch number must be below 2^53")?;
         check((1..=Self::MAX_PARTITIONS).contains(&self.partitions), "partitions must be 1 to 1,048,576")?;
-        check(self.storage.is_valid(), "the storage layout needs 1 <= fan <= shards")?;
+        check(self.storage.is_valid(), "the storage layout needs 1 <= fan <= shards and depth <= 16")?;
         check(!self.nodes.is_empty() && self.nodes.len() <= Self::MAX_NODES, "a map has 1 to 4,096 nodes")?;
         check(self.nodes.is_sorted_by(|a, b| a.id < b.id), "nodes must be in ascending order of unique ids")?;
+        let origin_fits = |n: &MapNode| (1..=Self::MAX_ORIGIN_BYTES).contains(&n.origin.len());
+        check(self.nodes.iter().all(origin_fits), "an origin has 1 to 300 bytes")?;
         check(self.nodes.iter().any(|n| n.weight > 0), "one node at least must have weight")?;
         check(self.rules.len() <= Self::MAX_RULES, "a map has at most 65,536 rules")?;
         check(self.rules.is_sorted_by(|a, b| a.prefix < b.prefix), "rules must be in ascending order of prefix")?;
+        let text: usize = self.rules.iter().map(|r| r.prefix.as_str().len()).sum();
+        check(text <= Self::MAX_RULE_TEXT, "the prefixes of all rules have at most 4 MiB")?;
         let in_range = |p: &Portion| p.depth <= MAX_DEPTH && p.spread <= MAX_SPREAD;
         check(self.rules.iter().all(|r| in_range(&r.portion)), "depth is at most 16 and spread at most 10")?;
         check(self.exceptions.keys().all(|&p| p < self.partitions), "an exception names an unknown partition")?;
@@ -186,3 +200,21 @@ impl PartitionMap {
         self.nodes.binary_search_by_key(&id, |n| n.id).ok().map(|at| &self.nodes[at])
     }
 }
+
+impl Serialize for PartitionMap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PartitionMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Self::deserialize(deserializer)?;
+        map.validate().map_err(serde::de::Error::custom)?;
+        Ok(map)
+    }
+}
+
+#[cfg(test)]
+#[path = "map_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::map::MAX_DEPTH;
 use super::xxh3;
 use crate::key::{CompositeKey, KeyPrefix};
 
@@ -29,9 +30,9 @@ impl StorageLayout {
     /// Seed of the layout: fixed for ever, as stored data depends on it.
     const SEED: u64 = 0x666f_7265_6d61_7073; // "foremaps"
 
-    /// Whether the numbers make sense together: `1 <= fan <= shards`.
+    /// Whether the numbers make sense together: `1 <= fan <= shards` and `depth <= 16`.
     pub fn is_valid(&self) -> bool {
-        self.shards > 0 && self.fan > 0 && self.fan <= self.shards
+        self.shards > 0 && self.fan > 0 && self.fan <= self.shards && self.depth <= MAX_DEPTH
     }
 
     /// The storage shard of `key`.
@@ -56,3 +57,7 @@ impl StorageLayout {
         shards
     }
 }
+
+#[cfg(test)]
+#[path = "storage_tests.rs"]
+mod tests;

@@ -1,13 +1,15 @@
 //! Compact binary form of maps and deltas, and the content hash.
 //!
-//! Layout version 1. Sorted lists are written as differences: node ids and
-//! partitions as gaps, prefixes front-coded against the one before.
+//! Layout version 1. Exceptions are written as gaps between partitions; origins and
+//! prefixes are front-coded against the one before. The form of a map is unique: whatever
+//! decodes, encodes to the same bytes. A delta's lists may come in any order, as
+//! its result is checked by hash.
 
 use std::collections::BTreeMap;
 
 use super::{Epoch, HashId, HotKey, MapDelta, MapError, MapNode, PartitionMap, Portion, Rule, StorageLayout, xxh3};
-use crate::codec::{DecodeError, Reader, Writer};
-use crate::key::{CompositeKey, KeyPrefix};
+use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer};
+use crate::key::{CompositeKey, KeyPrefix, MAX_KEY_BYTES};
 
 const MAP_MAGIC: [u8; 4] = *b"FMAP";
 const DELTA_MAGIC: [u8; 4] = *b"FMDL";
@@ -54,11 +56,16 @@ impl PartitionMap {
         };
         let nodes = read_nodes(&mut r)?;
         let rules = read_rules(&mut r)?;
-        let mut last = 0_u32;
+        let mut last: Option<u32> = None;
         let exceptions: BTreeMap<_, _> = r
             .list(Self::MAX_PARTITIONS as usize, "exceptions", |r| {
-                last = last.checked_add(r.u32("partition")?).ok_or(DecodeError::BadValue("partition"))?;
-                Ok((last, r.u32("node")?))
+                let gap = r.u32("partition")?;
+                let next = last.unwrap_or(0).checked_add(gap).ok_or(DecodeError::BadValue("partition"))?;
+                // A partition stated twice would give one map two forms.
+                if last.replace(next) == Some(next) {
+                    return Err(DecodeError::BadValue("partition"));
+                }
+                Ok((next, r.u32("node")?))
             })?
             .into_iter()
             .collect();
@@ -126,7 +133,7 @@ fn write_epoch(w: &mut Writer, epoch: Epoch) {
 }
 
 fn read_epoch(r: &mut Reader<'_>) -> Result<Epoch, DecodeError> {
-    Ok(Epoch { incarnation: r.u32("incarnation")?, number: r.varint()? })
+    Ok(Epoch { incarnation: r.u32("incarnation")?, number: r.at_most(MAX_SAFE_INTEGER, "epoch")? })
 }
 
 fn write_nodes(w: &mut Writer, nodes: &[MapNode]) {
@@ -141,7 +148,9 @@ fn write_nodes(w: &mut Writer, nodes: &[MapNode]) {
 fn read_nodes(r: &mut Reader<'_>) -> Result<Vec<MapNode>, DecodeError> {
     let mut last = FrontCoder::default();
     r.list(PartitionMap::MAX_NODES, "nodes", |r| {
-        Ok(MapNode { id: r.u32("node")?, origin: last.read(r)?.to_owned(), weight: r.u32("weight")? })
+        let id = r.u32("node")?;
+        let origin = last.read(r, PartitionMap::MAX_ORIGIN_BYTES)?.to_owned();
+        Ok(MapNode { id, origin, weight: r.u32("weight")? })
     })
 }
 
@@ -156,8 +165,14 @@ fn write_rules(w: &mut Writer, rules: &[Rule]) {
 
 fn read_rules(r: &mut Reader<'_>) -> Result<Vec<Rule>, DecodeError> {
     let mut last = FrontCoder::default();
+    let mut total = 0;
     r.list(PartitionMap::MAX_RULES, "rules", |r| {
-        Ok(Rule { prefix: prefix(last.read(r)?)?, portion: Portion { depth: r.u8()?, spread: r.u8()? } })
+        let text = last.read(r, MAX_KEY_BYTES)?;
+        total += text.len();
+        if total > PartitionMap::MAX_RULE_TEXT {
+            return Err(DecodeError::TooMany("bytes of prefixes"));
+        }
+        Ok(Rule { prefix: prefix(text)?, portion: Portion { depth: r.u8()?, spread: r.u8()? } })
     })
 }
 
@@ -176,21 +191,11 @@ fn read_hot(r: &mut Reader<'_>) -> Result<Vec<HotKey>, DecodeError> {
 }
 
 fn key(text: &str) -> Result<CompositeKey, DecodeError> {
-    canonical(CompositeKey::parse(text).ok(), text, CompositeKey::as_str, "key")
+    CompositeKey::from_canonical(text).ok_or(DecodeError::BadValue("key"))
 }
 
 fn prefix(text: &str) -> Result<KeyPrefix, DecodeError> {
-    canonical(KeyPrefix::parse(text).ok(), text, KeyPrefix::as_str, "prefix")
-}
-
-/// Text on the wire must already be canonical, or one map would have two encodings.
-fn canonical<T>(
-    parsed: Option<T>,
-    text: &str,
-    as_str: impl Fn(&T) -> &str,
-    field: &'static str,
-) -> Result<T, DecodeError> {
-    parsed.filter(|p| as_str(p) == text).ok_or(DecodeError::BadValue(field))
+    KeyPrefix::from_canonical(text).ok_or(DecodeError::BadValue("prefix"))
 }
 
 /// Writes a string as the number of bytes it shares with the one before, and the rest.
@@ -200,9 +205,6 @@ struct FrontCoder {
 }
 
 impl FrontCoder {
-    /// No string that is front-coded is longer; keeps a chain of long shared parts from growing.
-    const MAX_BYTES: usize = 2_048;
-
     fn write(&mut self, w: &mut Writer, text: &str) {
         let shared = self.last.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
         let shared = (0..=shared).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
@@ -211,14 +213,23 @@ impl FrontCoder {
         text.clone_into(&mut self.last);
     }
 
-    fn read(&mut self, r: &mut Reader<'_>) -> Result<&str, DecodeError> {
-        let shared = r.at_most(Self::MAX_BYTES as u64, "shared bytes")? as usize;
+    /// Reads a text of at most `max` bytes: the limit keeps a chain of long shared parts from growing.
+    fn read(&mut self, r: &mut Reader<'_>, max: usize) -> Result<&str, DecodeError> {
+        const BAD: DecodeError = DecodeError::BadValue("shared bytes");
+        let shared = r.at_most(max as u64, "shared bytes")? as usize;
         let rest = r.str("text")?;
-        if !self.last.is_char_boundary(shared) || shared + rest.len() > Self::MAX_BYTES {
-            return Err(DecodeError::BadValue("shared bytes"));
+        let dropped = self.last.get(shared..).ok_or(BAD)?;
+        // A shorter shared part than possible would be a second form of the same text.
+        let could_share_more = rest.chars().next().is_some_and(|c| dropped.starts_with(c));
+        if could_share_more || shared + rest.len() > max {
+            return Err(BAD);
         }
         self.last.truncate(shared);
         self.last.push_str(rest);
         Ok(&self.last)
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Keymap};
+use super::{ErrorCode, Keymap, MAX_BATCH_KEYS, MAX_SHARDS, MAX_VERSION, Problem};
 use crate::key::CompositeKey;
 use crate::partition::Epoch;
 
@@ -36,7 +36,7 @@ pub struct MapKnowledge {
     /// Its epoch.
     pub epoch: Epoch,
     /// Its content hash, on which a delta can be based.
-    #[serde(with = "hex")]
+    #[serde(with = "crate::codec::hex")]
     pub hash: u64,
 }
 
@@ -63,14 +63,15 @@ pub struct BatchItem {
 }
 
 /// Body of `POST /v1/batch`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BatchRequest {
     /// The keys; empty to exchange cursors only.
     pub items: Vec<BatchItem>,
     /// Applies to every key.
     pub consistency: Consistency,
-    /// Greatest age in milliseconds that a bounded answer may have on leaving the gateway.
+    /// Greatest age in milliseconds that a bounded answer may have on leaving the gateway;
+    /// [`BatchRequest::DEFAULT_MAX_STALENESS_MS`] where it is not given.
     pub max_staleness_ms: u32,
     /// The map that the caller has; without it the answer carries the whole map.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,11 +82,55 @@ pub struct BatchRequest {
     /// Positions from which the caller wants changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cursors: Vec<Cursor>,
-    /// The stream that the gateway's own analyzer should see.
+    /// The stream that the gateway's own analyzer should see, at most [`BatchRequest::MAX_STREAM_BYTES`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// Set on the one hop between gateways; such a request is never forwarded again.
     pub forwarded: bool,
+}
+
+impl Default for BatchRequest {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            consistency: Consistency::default(),
+            max_staleness_ms: Self::DEFAULT_MAX_STALENESS_MS,
+            map: None,
+            floors: Vec::new(),
+            cursors: Vec::new(),
+            stream: None,
+            forwarded: false,
+        }
+    }
+}
+
+impl BatchRequest {
+    /// How old a bounded answer may be where nothing else is asked for.
+    pub const DEFAULT_MAX_STALENESS_MS: u32 = 2_000;
+    /// Longest name of a stream in bytes.
+    pub const MAX_STREAM_BYTES: usize = 128;
+
+    /// Checks the limits that [`BatchRequest::decode`] enforces by itself, for requests read from JSON.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the field and its limit: `TOO_MANY_KEYS`, else `BAD_REQUEST`.
+    pub fn validate(&self) -> Result<(), Problem> {
+        let check = |ok: bool, code: ErrorCode, field: &str, limit: u64| {
+            let detail = || format!("`{field}` is over its limit of {limit}");
+            if ok { Ok(()) } else { Err(Problem::new(code, detail()).with_limit(limit)) }
+        };
+        let bad = ErrorCode::BadRequest;
+        check(self.items.len() <= MAX_BATCH_KEYS, ErrorCode::TooManyKeys, "items", MAX_BATCH_KEYS as u64)?;
+        check(self.floors.len() <= MAX_SHARDS, bad, "floors", MAX_SHARDS as u64)?;
+        check(self.cursors.len() <= MAX_SHARDS, bad, "cursors", MAX_SHARDS as u64)?;
+        let stream = self.stream.as_deref().map_or(0, str::len);
+        check(stream <= Self::MAX_STREAM_BYTES, bad, "stream", Self::MAX_STREAM_BYTES as u64)?;
+        let epoch = self.map.map_or(0, |map| map.epoch.number);
+        check(epoch <= MAX_VERSION, bad, "epoch", MAX_VERSION)?;
+        let positions = self.floors.iter().chain(&self.cursors).map(|cursor| cursor.position);
+        let versions = self.items.iter().filter_map(|item| item.if_version);
+        check(positions.chain(versions).all(|v| v <= MAX_VERSION), bad, "version", MAX_VERSION)
+    }
 }
 
 /// What an answer is known to be current as of.
@@ -180,16 +225,6 @@ pub struct BatchResponse {
     pub map: Option<MapUpdate>,
 }
 
-/// 64-bit hashes in JSON: 16 hexadecimal digits, as JavaScript numbers are too short.
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{value:016x}"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
-    }
-}
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

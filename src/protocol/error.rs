@@ -137,3 +137,7 @@ impl Problem {
         self
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

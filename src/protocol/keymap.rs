@@ -89,3 +89,7 @@ impl Keymap {
         size_of::<Self>() + self.key.as_str().len() + text + tags
     }
 }
+
+#[cfg(test)]
+#[path = "keymap_tests.rs"]
+mod tests;

@@ -33,4 +33,4 @@ pub const MAX_CHANGES: usize = 4_096;
 /// Most storage shards of a namespace.
 pub const MAX_SHARDS: usize = u16::MAX as usize;
 /// Largest version or log position: the largest integer that JavaScript represents exactly.
-pub const MAX_VERSION: u64 = (1 << 53) - 1;
+pub const MAX_VERSION: u64 = crate::codec::MAX_SAFE_INTEGER;

@@ -13,7 +13,6 @@ const REQUEST_MAGIC: [u8; 4] = *b"FMBQ";
 const RESPONSE_MAGIC: [u8; 4] = *b"FMBA";
 const KEYMAP_MAGIC: [u8; 4] = *b"FMKM";
 const VERSION: u8 = 1;
-const MAX_STREAM_BYTES: usize = 128;
 
 impl BatchRequest {
     /// The binary form.
@@ -27,8 +26,7 @@ impl BatchRequest {
         w.u8(self.forwarded.into());
         w.varint(self.max_staleness_ms.into());
         w.option(self.map, |w, map| {
-            w.varint(map.epoch.incarnation.into());
-            w.varint(map.epoch.number);
+            write_epoch(w, map.epoch);
             w.u64_le(map.hash);
         });
         w.option(self.stream.as_deref(), |w, stream| w.str(stream));
@@ -57,12 +55,9 @@ impl BatchRequest {
             },
             forwarded: read_bool(&mut r, "forwarded")?,
             max_staleness_ms: r.u32("max_staleness_ms")?,
-            map: r.option(|r| {
-                let epoch = Epoch { incarnation: r.u32("incarnation")?, number: r.varint()? };
-                Ok(MapKnowledge { epoch, hash: r.u64_le()? })
-            })?,
+            map: r.option(|r| Ok(MapKnowledge { epoch: read_epoch(r)?, hash: r.u64_le()? }))?,
             stream: r.option(|r| match r.str("stream")? {
-                stream if stream.len() <= MAX_STREAM_BYTES => Ok(stream.to_owned()),
+                stream if stream.len() <= Self::MAX_STREAM_BYTES => Ok(stream.to_owned()),
                 _ => Err(DecodeError::BadValue("stream")),
             })?,
             floors: r.list(MAX_SHARDS, "floors", read_cursor)?,
@@ -81,8 +76,7 @@ impl BatchResponse {
     /// The binary form.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::with_header(RESPONSE_MAGIC, VERSION);
-        w.varint(self.epoch.incarnation.into());
-        w.varint(self.epoch.number);
+        write_epoch(&mut w, self.epoch);
         w.list(self.results.iter(), |w, result| {
             match &result.outcome {
                 Outcome::Found { keymap } => {
@@ -132,7 +126,7 @@ impl BatchResponse {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::with_header(bytes, RESPONSE_MAGIC, VERSION)?;
         let response = Self {
-            epoch: Epoch { incarnation: r.u32("incarnation")?, number: r.varint()? },
+            epoch: read_epoch(&mut r)?,
             results: r.list(MAX_BATCH_KEYS, "results", read_result)?,
             positions: r.list(MAX_SHARDS, "positions", read_point)?,
             changes: r.list(MAX_CHANGES, "changes", |r| {
@@ -170,6 +164,15 @@ impl Keymap {
         r.finish()?;
         Ok(keymap)
     }
+}
+
+fn write_epoch(w: &mut Writer, epoch: Epoch) {
+    w.varint(epoch.incarnation.into());
+    w.varint(epoch.number);
+}
+
+fn read_epoch(r: &mut Reader<'_>) -> Result<Epoch, DecodeError> {
+    Ok(Epoch { incarnation: r.u32("incarnation")?, number: r.at_most(MAX_VERSION, "epoch")? })
 }
 
 fn write_cursor(w: &mut Writer, cursor: &Cursor) {
@@ -244,5 +247,9 @@ fn read_bool(r: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeErro
 }
 
 fn read_key(r: &mut Reader<'_>) -> Result<CompositeKey, DecodeError> {
-    CompositeKey::parse(r.str("key")?).map_err(|_| DecodeError::BadValue("key"))
+    CompositeKey::from_canonical(r.str("key")?).ok_or(DecodeError::BadValue("key"))
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! What a request may do.
+
+use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::protocol::{ErrorCode, Problem};
+use serde::{Deserialize, Serialize};
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Read keymaps, and hear of their changes.
+    Get,
+    /// Write keymaps.
+    Put,
+    /// Delete keymaps and versions.
+    Delete,
+    /// List keymaps.
+    List,
+    /// Operate the node.
+    Admin,
+}
+
+impl Verb {
+    /// Its name in tokens.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The verb called `name`.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Get, Self::Put, Self::Delete, Self::List, Self::Admin].into_iter().find(|verb| verb.name() == name)
+    }
+}
+
+/// Verbs and prefixes of one request's token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// `None` is everything: the node checks no tokens.
+    granted: Option<(Vec<Verb>, Vec<KeyPrefix>)>,
+}
+
+impl Scope {
+    /// Everything.
+    pub fn all() -> Self {
+        Self { granted: None }
+    }
+
+    /// `verbs` on keys below `prefixes`.
+    pub fn new(verbs: Vec<Verb>, prefixes: Vec<KeyPrefix>) -> Self {
+        Self { granted: Some((verbs, prefixes)) }
+    }
+
+    /// # Errors
+    /// `FORBIDDEN` without `verb`.
+    pub fn require(&self, verb: Verb) -> Result<(), Problem> {
+        match &self.granted {
+            Some((verbs, _)) if !verbs.contains(&verb) => Err(forbidden(&format!("the verb `{}`", verb.name()))),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// `FORBIDDEN` without `verb`, or where no prefix covers `key`.
+    pub fn require_key(&self, verb: Verb, key: &CompositeKey) -> Result<(), Problem> {
+        self.require(verb)?;
+        if self.covers(key) { Ok(()) } else { Err(forbidden("this key")) }
+    }
+
+    /// # Errors
+    /// `FORBIDDEN` without `verb`, or where `prefix` reaches beyond every prefix of the token.
+    pub fn require_prefix(&self, verb: Verb, prefix: &KeyPrefix) -> Result<(), Problem> {
+        self.require(verb)?;
+        match &self.granted {
+            Some((_, prefixes)) if !prefixes.iter().any(|p| prefix.slashed().starts_with(p.slashed())) => {
+                Err(forbidden("this prefix"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether some prefix covers `key`.
+    pub fn covers(&self, key: &CompositeKey) -> bool {
+        self.granted.as_ref().is_none_or(|(_, prefixes)| prefixes.iter().any(|p| p.covers(key)))
+    }
+}
+
+fn forbidden(what: &str) -> Problem {
+    Problem::new(ErrorCode::Forbidden, format!("the token does not cover {what}"))
+}

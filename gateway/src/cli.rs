@@ -1,0 +1,177 @@
+//! The command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use foremap::key::KeyPrefix;
+
+use crate::auth::{TokenKey, Verb};
+use crate::http::HttpOptions;
+use crate::run::{Failure, Options};
+use crate::store::RedbOptions;
+
+/// A DHT gateway node of foremap.
+#[derive(Parser)]
+#[command(name = "foremap-gateway", version)]
+pub struct Cli {
+    /// Least severe messages to show: error, warn, info, debug or trace.
+    #[arg(long, global = true, default_value = "info")]
+    pub log: tracing::Level,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run several nodes in one process, on loopback, for development.
+    Dev(Dev),
+    /// Run one node.
+    Serve(Serve),
+    /// Sign a token and print it.
+    Token(Token),
+}
+
+/// Options of every node.
+#[derive(Args)]
+pub struct Common {
+    /// The store file; created if missing.
+    #[arg(long, value_name = "PATH")]
+    store: PathBuf,
+    /// Open the store without verifying every page, which reads the whole file.
+    #[arg(long)]
+    no_store_check: bool,
+    /// Most keymaps in the memory of a node.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    memory_entries: usize,
+    /// Check tokens signed with the secret in FILE. Without it only loopback is served.
+    #[arg(long, value_name = "FILE")]
+    token_key: Option<PathBuf>,
+    /// Origin that browsers may call from; repeatable. `http://localhost:*` stands for any port.
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
+    /// Sleep this many milliseconds before handling a request and again before answering, for demonstrations.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    origin_latency: u64,
+}
+
+/// Options of `dev`.
+#[derive(Args)]
+pub struct Dev {
+    /// Number of nodes.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    nodes: u16,
+    /// Port of the first node; the others follow. 0 takes free ports.
+    #[arg(long, value_name = "PORT", default_value_t = 7_400)]
+    port: u16,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of `serve`.
+#[derive(Args)]
+pub struct Serve {
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    listen: SocketAddr,
+    /// Origin that clients reach the node at.
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of `token`.
+#[derive(Args)]
+pub struct Token {
+    /// File with the secret, at least 32 bytes.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// What it allows: get, put, delete, list, admin.
+    #[arg(long, value_name = "VERBS", value_delimiter = ',', required = true, value_parser = verb)]
+    verbs: Vec<Verb>,
+    /// Below which prefix; repeatable. The empty prefix is every key.
+    #[arg(long, value_name = "PREFIX", required = true, value_parser = prefix)]
+    prefix: Vec<KeyPrefix>,
+    /// How long: a number and s, m, h or d.
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = seconds)]
+    ttl: u64,
+}
+
+fn verb(text: &str) -> Result<Verb, String> {
+    Verb::parse(text).ok_or_else(|| "the verbs are get, put, delete, list and admin".to_owned())
+}
+
+fn prefix(text: &str) -> Result<KeyPrefix, String> {
+    KeyPrefix::parse(text).map_err(|error| error.reason().to_owned())
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let parse = |(unit, seconds): (char, u64)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds);
+    let found = units.into_iter().find_map(parse).filter(|&seconds| seconds > 0);
+    found.ok_or_else(|| "a time is a number and s, m, h or d, such as 15m".to_owned())
+}
+
+impl Common {
+    fn options(self, listen: Vec<SocketAddr>, origin: Option<String>) -> Result<Options, Failure> {
+        let key = |path: &PathBuf| {
+            TokenKey::read(path).map_err(|error| Failure::new(format!("the token key {}: {error}", path.display())))
+        };
+        let token_key = self.token_key.as_ref().map(key).transpose()?;
+        Ok(Options {
+            listen,
+            origin,
+            path: self.store,
+            store: RedbOptions { check: !self.no_store_check, ..RedbOptions::default() },
+            memory_entries: self.memory_entries,
+            http: HttpOptions {
+                cors_origins: self.cors_origin,
+                token_key,
+                origin_latency: Duration::from_millis(self.origin_latency),
+            },
+        })
+    }
+}
+
+impl Dev {
+    /// What to serve.
+    ///
+    /// # Errors
+    /// [`Failure`] for ports beyond the last one, or an unusable key file.
+    pub fn options(self) -> Result<Options, Failure> {
+        let port = |at: u16| match self.port {
+            0 => Some(0),
+            first => first.checked_add(at),
+        };
+        let ports: Option<Vec<u16>> = (0..self.nodes).map(port).collect();
+        let ports = ports.ok_or_else(|| Failure::new("the ports of the nodes would go beyond 65535"))?;
+        let listen = ports.into_iter().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
+        self.common.options(listen, None)
+    }
+}
+
+impl Serve {
+    /// What to serve.
+    ///
+    /// # Errors
+    /// [`Failure`] for an unusable key file.
+    pub fn options(self) -> Result<Options, Failure> {
+        self.common.options(vec![self.listen], self.origin)
+    }
+}
+
+impl Token {
+    /// The token.
+    ///
+    /// # Errors
+    /// [`Failure`] for an unusable key file.
+    pub fn sign(self) -> Result<String, Failure> {
+        let key = TokenKey::read(&self.key);
+        let key = key.map_err(|error| Failure::new(format!("the token key {}: {error}", self.key.display())))?;
+        key.sign(&self.verbs, &self.prefix, self.ttl).ok_or_else(|| Failure::new("the token cannot be signed"))
+    }
+}

@@ -1,0 +1,135 @@
+//! [`Process`]: the nodes of one process over one store.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foremap::Millis;
+use foremap::key::CompositeKey;
+use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
+use foremap::partition::{MapError, NodeId, PartitionMap};
+use foremap::protocol::{BatchRequest, BatchResponse, Problem};
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use super::Clock;
+use crate::store::{Store, StoreError};
+
+/// One node of this process.
+pub struct NodeHandle {
+    id: NodeId,
+    node: Mutex<Node>,
+}
+
+impl NodeHandle {
+    /// Its id.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The node, for as long as the guard lives: never across an `await`.
+    pub fn lock(&self) -> MutexGuard<'_, Node> {
+        // A panic inside the node leaves counters at worst; the log repairs what it holds.
+        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The nodes of one process, by id, over one store.
+pub struct Process {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The clock that every age counts on.
+    pub clock: Clock,
+    nodes: BTreeMap<NodeId, Arc<NodeHandle>>,
+    applied: watch::Sender<u64>,
+}
+
+impl Process {
+    /// Nodes with `configs`, all with `map`.
+    ///
+    /// # Errors
+    /// [`MapError`] where the map contradicts itself.
+    pub fn new(store: Arc<dyn Store>, map: &Arc<PartitionMap>, configs: &[NodeConfig]) -> Result<Self, MapError> {
+        let handle = |config: &NodeConfig| {
+            let node = Mutex::new(Node::new(*config, map.clone())?);
+            Ok((config.id, Arc::new(NodeHandle { id: config.id, node })))
+        };
+        let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
+        Ok(Self { store, clock: Clock::start(), nodes, applied: watch::Sender::new(0) })
+    }
+
+    /// The nodes, by ascending id.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeHandle>> {
+        self.nodes.values()
+    }
+
+    /// Changes whenever log pages were applied.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    pub(super) fn announce(&self) {
+        self.applied.send_modify(|count| *count += 1);
+    }
+
+    /// Answers `request` as `node`.
+    ///
+    /// # Errors
+    /// A [`Problem`] for a request over its limits.
+    pub async fn batch(&self, node: &NodeHandle, request: &BatchRequest) -> Result<BatchResponse, Problem> {
+        let mut pending = node.lock().begin(self.clock.now(), request)?;
+        while !pending.is_ready() {
+            let (reads, forwards) = (pending.take_reads(), pending.take_forwards());
+            let forwards = join_all(forwards.into_iter().map(|forward| self.forward(forward)));
+            let (reads, forwards) = tokio::join!(self.read(reads), forwards);
+            self.hand_back(node, &mut pending, reads, forwards);
+        }
+        Ok(node.lock().finish(self.clock.now(), pending))
+    }
+
+    async fn read(&self, reads: Vec<ReadTicket>) -> Option<Fetched> {
+        if reads.is_empty() {
+            return None;
+        }
+        let sent_at = self.clock.now();
+        let keys: Vec<CompositeKey> = reads.iter().map(|read| read.key.clone()).collect();
+        let answers = self.store.read(keys).await;
+        let failure = |error: StoreError| StoreFailure { code: error.code(), detail: error.to_string() };
+        Some((reads, sent_at, answers.map_err(failure)))
+    }
+
+    /// Nodes of one process reach each other through memory, by the same steps as over a network.
+    /// A node of another process is not reached: the store answers as well.
+    async fn forward(&self, forward: Forward) -> Forwarded {
+        let sent_at = self.clock.now();
+        let response = match self.nodes.get(&forward.node) {
+            Some(peer) => self.answer_forward(peer, &forward.request).await,
+            None => None,
+        };
+        (forward, sent_at, response)
+    }
+
+    async fn answer_forward(&self, peer: &NodeHandle, request: &BatchRequest) -> Option<BatchResponse> {
+        let mut pending = peer.lock().begin(self.clock.now(), request).ok()?;
+        // A forwarded request is never forwarded again, so only reads can be left.
+        while !pending.is_ready() {
+            pending.take_forwards();
+            let reads = self.read(pending.take_reads()).await;
+            self.hand_back(peer, &mut pending, reads, Vec::new());
+        }
+        Some(peer.lock().finish(self.clock.now(), pending))
+    }
+
+    fn hand_back(&self, node: &NodeHandle, pending: &mut Pending, reads: Option<Fetched>, forwards: Vec<Forwarded>) {
+        let mut node = node.lock();
+        let now = self.clock.now();
+        if let Some((reads, sent_at, answers)) = reads {
+            node.finish_store(now, pending, reads, sent_at, answers);
+        }
+        for (forward, sent_at, response) in forwards {
+            node.finish_forward(now, pending, forward, sent_at, response);
+        }
+    }
+}
+
+type Fetched = (Vec<ReadTicket>, Millis, Result<Vec<StoreAnswer>, StoreFailure>);
+type Forwarded = (Forward, Millis, Option<BatchResponse>);

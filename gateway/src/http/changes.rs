@@ -1,0 +1,177 @@
+//! `GET /v1/changes`: the change feed, as server-sent events.
+//!
+//! Every event carries the JSON of an answer to an empty batch: positions,
+//! changes, resets. Its id is the feed's cursor, `shard:position` joined by commas, and goes
+//! back in `Last-Event-ID` or `since=`. A feed holds no queue: a slow reader is served from the node's recent
+//! changes, and told of a reset where those no longer reach back.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use foremap::key::KeyPrefix;
+use foremap::node::ChangeSet;
+use foremap::protocol::{BatchResponse, Cursor, ErrorCode, Problem};
+use futures_util::stream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::refusal::{Answer, Refusal};
+use super::request::Params;
+use super::server::Server;
+use crate::auth::{Scope, Verb};
+
+/// Most change feeds of one node.
+const MAX_FEEDS: usize = 1_024;
+/// Longest time without an event: a feed that says nothing covers nothing.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+pub(super) async fn changes(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+    let scope = server.scope(&headers)?;
+    scope.require(Verb::Get)?;
+    let params = Params::of(&uri)?;
+    let prefix = params.prefix()?;
+    let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let since = last_event.or(params.get("since")).map(read_cursors).transpose()?.unwrap_or_default();
+    let cursors = cursors(&server, &params, &prefix, &since)?;
+    let guard = FeedGuard::enter(server.clone())?;
+    let feed = Feed {
+        applied: server.process.applied(),
+        stop: server.stop.clone(),
+        guard,
+        scope,
+        prefix,
+        cursors,
+        heartbeat: Instant::now(),
+    };
+    let events = stream::unfold(feed, |mut feed| async move {
+        let event = feed.next().await?;
+        Some((Ok::<_, Infallible>(event), feed))
+    });
+    Ok(respond(&server, Sse::new(events)))
+}
+
+fn respond(server: &Server, events: impl IntoResponse) -> Response {
+    let mut response = events.into_response();
+    response.headers_mut().extend(server.headers());
+    response
+}
+
+/// Where the feed of every shard asked for begins: at `since`, or now.
+fn cursors(server: &Server, params: &Params, prefix: &KeyPrefix, since: &[Cursor]) -> Result<Vec<Cursor>, Refusal> {
+    let layout = server.process.store.layout();
+    let mut shards: Vec<u16> = match params.get("shards") {
+        Some(text) => text.split(',').map(|t| t.trim().parse().ok()).collect::<Option<_>>().unwrap_or(vec![u16::MAX]),
+        None if prefix.depth() == 0 && !since.is_empty() => since.iter().map(|c| c.shard).collect(),
+        None => layout.shards_of(prefix),
+    };
+    shards.sort_unstable();
+    shards.dedup();
+    if shards.iter().any(|&shard| shard >= layout.shards) {
+        let problem = Problem::new(ErrorCode::BadRequest, format!("`shards` are 0 to {}", layout.shards - 1));
+        return Err(problem.with_limit(layout.shards.into()).into());
+    }
+    let now = server.node.lock().positions(server.process.clock.now());
+    let start = |&shard: &u16| {
+        let known = since.iter().find(|c| c.shard == shard).map(|c| c.position);
+        let position = known.unwrap_or_else(|| now.get(usize::from(shard)).map_or(0, |p| p.position));
+        Cursor { shard, position }
+    };
+    Ok(shards.iter().map(start).collect())
+}
+
+fn read_cursors(text: &str) -> Result<Vec<Cursor>, Refusal> {
+    let read = |part: &str| {
+        let (shard, position) = part.trim().split_once(':')?;
+        Some(Cursor { shard: shard.parse().ok()?, position: position.parse().ok()? })
+    };
+    let cursors: Option<Vec<Cursor>> = text.split(',').filter(|part| !part.is_empty()).map(read).collect();
+    cursors.ok_or_else(|| Refusal::bad_request("a feed's cursor is `shard:position` joined by commas"))
+}
+
+fn write_cursors(cursors: &[Cursor]) -> String {
+    let parts: Vec<String> = cursors.iter().map(|c| format!("{}:{}", c.shard, c.position)).collect();
+    parts.join(",")
+}
+
+struct Feed {
+    guard: FeedGuard,
+    applied: watch::Receiver<u64>,
+    stop: watch::Receiver<bool>,
+    scope: Scope,
+    prefix: KeyPrefix,
+    cursors: Vec<Cursor>,
+    /// When the next event is due even without changes; the first at once.
+    heartbeat: Instant,
+}
+
+impl Feed {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if *self.stop.borrow() {
+                return None;
+            }
+            self.applied.borrow_and_update();
+            let server = &self.guard.0;
+            let set = server.node.lock().changes(server.process.clock.now(), &self.cursors);
+            let due = Instant::now() >= self.heartbeat;
+            if let Some(event) = self.event(set, due) {
+                self.heartbeat = Instant::now() + HEARTBEAT;
+                return Some(event);
+            }
+            tokio::select! {
+                _ = self.applied.changed() => {}
+                _ = tokio::time::sleep_until(self.heartbeat) => {}
+                _ = self.stop.changed() => return None,
+            }
+        }
+    }
+
+    fn event(&mut self, set: ChangeSet, due: bool) -> Option<Event> {
+        let ChangeSet { mut positions, mut changes, resets } = set;
+        changes.retain(|change| self.prefix.covers(&change.key) && self.scope.covers(&change.key));
+        if changes.is_empty() && resets.is_empty() && !due {
+            return None;
+        }
+        let before = self.cursors.clone();
+        for (cursor, at) in self.cursors.iter_mut().zip(&positions) {
+            // After a reset the feed goes on from now; otherwise a reader ahead of this node stays ahead.
+            let reset = resets.contains(&cursor.shard);
+            cursor.position = if reset { at.position } else { cursor.position.max(at.position) };
+        }
+        if !due {
+            let moved = |shard| self.cursors.iter().zip(&before).any(|(now, then)| now.shard == shard && now != then);
+            positions.retain(|at| moved(at.shard));
+        }
+        let epoch = self.guard.0.node.lock().map().epoch;
+        let body = BatchResponse { epoch, positions, changes, resets, ..BatchResponse::default() };
+        let data = serde_json::to_string(&body).unwrap_or_default();
+        Some(Event::default().event("changes").id(write_cursors(&self.cursors)).data(data))
+    }
+}
+
+/// Counts a feed for as long as it lives.
+struct FeedGuard(Arc<Server>);
+
+impl FeedGuard {
+    fn enter(server: Arc<Server>) -> Result<Self, Refusal> {
+        let before = server.feeds.fetch_add(1, Ordering::Relaxed);
+        let guard = Self(server);
+        if before >= MAX_FEEDS {
+            let problem = Problem::new(ErrorCode::TooManyRequests, "the node serves no more change feeds");
+            return Err(problem.with_limit(MAX_FEEDS as u64).into());
+        }
+        Ok(guard)
+    }
+}
+
+impl Drop for FeedGuard {
+    fn drop(&mut self) {
+        self.0.feeds.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,72 @@
+//! `GET /v1/map` and `GET /v1/locate`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use foremap::partition::Epoch;
+use foremap::protocol::{CONTENT_TYPE, MapKnowledge, MapUpdate};
+use serde_json::json;
+
+use super::refusal::{Answer, Refusal};
+use super::request::{self, Params};
+use super::server::{Server, set};
+use crate::auth::Verb;
+
+pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+    server.scope(&headers)?;
+    let params = Params::of(&uri)?;
+    let since = params.get("since").map(|text| {
+        u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`since` is the hash of a map, in hexadecimal"))
+    });
+    let since = since.transpose()?;
+    let known = server.node.lock().map_knowledge();
+    let tag = format!("\"{:016x}\"", known.hash);
+    let mut about = server.headers();
+    set(&mut about, header::ETAG, &tag);
+    about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    about.insert(header::VARY, HeaderValue::from_static("accept"));
+    if since == Some(known.hash) || request::none_match(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
+    }
+    let (kind, body) = match request::accepts(&headers, CONTENT_TYPE) {
+        true => {
+            // Only the hash matters for a delta; the lowest epoch is never ahead.
+            let since = since.map(|hash| MapKnowledge { epoch: Epoch::default(), hash });
+            match server.node.lock().map_update(since) {
+                Some(MapUpdate::Full(bytes) | MapUpdate::Delta(bytes)) => (CONTENT_TYPE, bytes),
+                None => return Ok((StatusCode::NOT_MODIFIED, about).into_response()),
+            }
+        }
+        false => {
+            let map = server.node.lock().map().clone();
+            ("application/json", serde_json::to_vec(&*map).unwrap_or_default())
+        }
+    };
+    about.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok((about, body).into_response())
+}
+
+pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+    let key = Params::of(&uri)?.key()?;
+    server.scope(&headers)?.require_key(Verb::Get, &key)?;
+    let (map, place) = {
+        let mut node = server.node.lock();
+        (node.map().clone(), node.locate(&key))
+    };
+    let body = json!({
+        "key": key.as_str(),
+        "shard": map.storage.shard(&key),
+        "partition": place.partition,
+        "portion": place.portion,
+        "spread_index": place.spread_index,
+        "node": place.node,
+        "origin": map.node(place.node).map(|node| node.origin.as_str()),
+        "epoch": map.epoch,
+    });
+    let mut about = server.headers();
+    about.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok((about, body.to_string()).into_response())
+}

@@ -1,0 +1,128 @@
+//! Metrics in Prometheus text.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foremap::node::NodeStats;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::host::NodeHandle;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+/// Requests by route, and what the node counts itself.
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+}
+
+impl Metrics {
+    pub(super) fn new(node: Arc<NodeHandle>) -> Self {
+        let id = node.id().to_string();
+        let mut registry = Registry::with_prefix_and_labels("foremap", [("node".into(), id.into())].into_iter());
+        let requests = Family::default();
+        registry.register("http_requests", "HTTP requests answered", requests.clone());
+        // From a memory hit to the longest wait of a client.
+        let buckets: fn() -> Histogram =
+            || Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0]);
+        let seconds = Family::new_with_constructor(buckets);
+        let help = "Time from the head of a request to the head of its answer";
+        registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
+        registry.register_collector(Box::new(NodeCollector(node)));
+        Self { registry, requests, seconds }
+    }
+
+    pub(super) fn record(&self, route: &'static str, status: u16, took: Duration) {
+        self.requests.get_or_create(&RequestLabels { route, status }).inc();
+        self.seconds.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+struct NodeCollector(Arc<NodeHandle>);
+
+impl fmt::Debug for NodeCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeCollector({})", self.0.id())
+    }
+}
+
+impl Collector for NodeCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stats = self.0.lock().stats();
+        for (name, help, value) in counters(&stats) {
+            let counter = ConstCounter::new(value);
+            let kind = EncodeMetric::metric_type(&counter);
+            counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        for (name, help, value) in gauges(&stats) {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            let kind = EncodeMetric::metric_type(&gauge);
+            gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        Ok(())
+    }
+}
+
+type Row = (&'static str, &'static str, u64);
+
+fn counters(s: &NodeStats) -> [Row; 19] {
+    [
+        ("keys", "Keys asked for", s.keys),
+        ("prefetch_keys", "Keys asked for as a prefetch", s.prefetch_keys),
+        ("memory_hits", "Keys answered from memory", s.memory_hits),
+        ("memory_too_old", "Keys in memory, but over the caller's bound or behind its floor", s.memory_too_old),
+        ("store_reads", "Keys read from the store", s.store_reads),
+        ("store_failures", "Store reads that failed", s.store_failures),
+        ("stale_answers", "Keys answered over the bound as the store failed", s.stale_answers),
+        ("forwarded", "Keys sent to their owner", s.forwarded),
+        ("forward_failures", "Forwarded keys read from the store after all", s.forward_failures),
+        ("received_forwards", "Keys received from another gateway", s.received_forwards),
+        ("fills", "Store reads that entered memory", s.fills),
+        ("fills_refused", "Store reads that the log may have overtaken", s.fills_refused),
+        ("log_entries", "Change log entries applied", s.log_entries),
+        ("log_gaps", "Gaps in change logs, the first page of each shard included", s.log_gaps),
+        ("invalidated", "Memory entries dropped by the log", s.invalidated),
+        ("evictions", "Memory entries dropped for want of room", s.evictions),
+        ("resets", "Cursors that recent changes did not reach back to", s.resets),
+        ("maps_full", "Partition maps handed out whole", s.maps_full),
+        ("maps_delta", "Partition maps handed out as a delta", s.maps_delta),
+    ]
+}
+
+fn gauges(s: &NodeStats) -> [Row; 10] {
+    [
+        ("memory_entries", "Keymaps and absences in memory", s.memory_entries),
+        ("memory_entries_max", "Bound of memory_entries", s.memory_entries_max),
+        ("memory_bytes", "Bytes in memory", s.memory_bytes),
+        ("memory_bytes_max", "Bound of memory_bytes", s.memory_bytes_max),
+        ("ring_entries", "Recent changes held", s.ring_entries),
+        ("ring_entries_max", "Bound of ring_entries", s.ring_entries_max),
+        ("map_history", "Partition maps held to base deltas on", s.map_history),
+        ("map_history_max", "Bound of map_history", s.map_history_max),
+        ("load_partitions", "Partitions with load counters", s.load_partitions),
+        ("load_partitions_max", "Bound of load_partitions", s.load_partitions_max),
+    ]
+}

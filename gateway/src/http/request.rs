@@ -1,0 +1,124 @@
+//! Reading requests.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Uri, header};
+use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::protocol::{ErrorCode, MAX_BODY_BYTES, Problem};
+use percent_encoding::percent_decode_str;
+
+use super::refusal::Refusal;
+use crate::store::Expect;
+
+/// The query of a URL, decoded strictly: a key must not change on the way.
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(super) fn of(uri: &Uri) -> Result<Self, Refusal> {
+        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let params: Vec<(String, String)> = pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let name = decode(name).ok_or_else(|| Refusal::bad_request("the query is not UTF-8"))?;
+                let value = decode(value).ok_or_else(|| match name.as_str() {
+                    "key" | "prefix" => Refusal::new(ErrorCode::BadKey, format!("`{name}` is not UTF-8")),
+                    _ => Refusal::bad_request(format!("`{name}` is not UTF-8")),
+                })?;
+                Ok((name, value))
+            })
+            .collect::<Result<_, Refusal>>()?;
+        for (at, (name, _)) in params.iter().enumerate() {
+            if params[..at].iter().any(|(other, _)| other == name) {
+                return Err(Refusal::bad_request(format!("`{name}` is given twice")));
+            }
+        }
+        Ok(Self(params))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+        let parse = |text: &str| {
+            text.parse::<u64>().map_err(|_| Refusal::bad_request(format!("`{name}` is not a whole number")))
+        };
+        self.get(name).map(parse).transpose()
+    }
+
+    pub(super) fn key(&self) -> Result<CompositeKey, Refusal> {
+        let text = self.get("key").ok_or_else(|| Refusal::bad_request("the query has no `key`"))?;
+        CompositeKey::parse(text).map_err(|error| Refusal::new(ErrorCode::BadKey, error.reason()))
+    }
+
+    pub(super) fn prefix(&self) -> Result<KeyPrefix, Refusal> {
+        let text = self.get("prefix").unwrap_or_default();
+        KeyPrefix::parse(text).map_err(|error| Refusal::new(ErrorCode::BadKey, error.reason()))
+    }
+}
+
+/// As `application/x-www-form-urlencoded`, which is what URL builders write into a query.
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8().ok().map(|text| text.into_owned())
+}
+
+/// The whole body.
+pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+    let too_large = || {
+        let detail = format!("the body is over its limit of {MAX_BODY_BYTES} bytes");
+        Refusal::from(Problem::new(ErrorCode::BodyTooLarge, detail).with_limit(MAX_BODY_BYTES as u64))
+    };
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+        return Err(too_large());
+    }
+    match axum::body::to_bytes(body, MAX_BODY_BYTES).await {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(error) => {
+            use std::error::Error as _;
+            let limit = error.source().is_some_and(|s| s.to_string().contains("length limit exceeded"));
+            Err(if limit { too_large() } else { Refusal::bad_request("the body ended early") })
+        }
+    }
+}
+
+/// The media type of the body, without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+pub(super) fn unsupported(headers: &HeaderMap, expected: &str) -> Refusal {
+    let detail = format!("the body is `{}`, this route reads {expected}", media_type(headers));
+    Refusal::new(ErrorCode::UnsupportedMediaType, detail)
+}
+
+/// Whether the caller prefers `wanted` over JSON.
+pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains(wanted)))
+}
+
+/// The compare-and-set condition of a write.
+pub(super) fn expectation(headers: &HeaderMap) -> Result<Expect, Refusal> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+    match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
+        (None, None) => Ok(Expect::Any),
+        (Some("*"), None) => Ok(Expect::Present),
+        (Some(tag), None) => strong_tag(tag)
+            .map(Expect::Version)
+            .ok_or_else(|| Refusal::bad_request("`If-Match` takes `*` or one version as \"123\"")),
+        (None, Some("*")) => Ok(Expect::Version(0)),
+        (None, Some(_)) => Err(Refusal::bad_request("`If-None-Match` of a write takes `*` only")),
+        (Some(_), Some(_)) => Err(Refusal::bad_request("`If-Match` and `If-None-Match` exclude each other")),
+    }
+}
+
+fn strong_tag(tag: &str) -> Option<u64> {
+    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+/// Whether `If-None-Match` names `tag` (weakly compared, RFC 9110) or anything at all.
+pub(super) fn none_match(headers: &HeaderMap, tag: &str) -> bool {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).any(|t| t == "*" || t.trim_start_matches("W/") == tag)
+}

@@ -1,0 +1,120 @@
+//! Routes, CORS and what happens around every request.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use foremap::protocol::ErrorCode;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::refusal::Refusal;
+use super::server::{AGE, EPOCH, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
+use super::{batch, changes, health, keymap, list, map};
+
+/// How long browsers may remember a preflight: two hours is the most that any of them honours.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
+
+/// The routes of one node.
+pub fn router(server: Arc<Server>) -> Router {
+    let cors = cors(&server.options.cors_origins);
+    Router::new()
+        .route("/v1/batch", post(batch::batch))
+        .route("/v1/keymap", get(keymap::get).put(keymap::put).delete(keymap::delete))
+        .route("/v1/versions", get(keymap::versions))
+        .route("/v1/list", get(list::list))
+        .route("/v1/map", get(map::map))
+        .route("/v1/locate", get(map::locate))
+        .route("/v1/changes", get(changes::changes))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(server.clone(), around))
+        .layer(cors)
+        .with_state(server)
+}
+
+async fn no_route(request: Request) -> Refusal {
+    Refusal::new(ErrorCode::NoRoute, format!("there is no route `{}`", request.uri().path()))
+}
+
+async fn wrong_method(request: Request) -> Refusal {
+    let detail = format!("`{}` does not know the method {}", request.uri().path(), request.method());
+    Refusal::new(ErrorCode::MethodNotAllowed, detail)
+}
+
+/// Injected latency and request metrics.
+async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let route = label(request.uri().path());
+    let begun = Instant::now();
+    let latency = server.options.origin_latency;
+    if !latency.is_zero() && route.starts_with("/v1/") {
+        tokio::time::sleep(latency).await;
+        let response = next.run(request).await;
+        tokio::time::sleep(latency).await;
+        server.metrics.record(route, response.status().as_u16(), begun.elapsed());
+        return response;
+    }
+    let response = next.run(request).await;
+    server.metrics.record(route, response.status().as_u16(), begun.elapsed());
+    response
+}
+
+/// A bounded set of labels, whatever is asked for.
+fn label(path: &str) -> &'static str {
+    const ROUTES: [&str; 10] = [
+        "/v1/batch",
+        "/v1/keymap",
+        "/v1/versions",
+        "/v1/list",
+        "/v1/map",
+        "/v1/locate",
+        "/v1/changes",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ];
+    ROUTES.into_iter().find(|route| *route == path).unwrap_or("other")
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.to_vec();
+    let allowed = move |origin: &HeaderValue, _: &_| {
+        origin.to_str().is_ok_and(|origin| origins.iter().any(|pattern| matches(pattern, origin)))
+    };
+    let expose: [HeaderName; 6] = [header::ETAG, POSITION, AGE, EPOCH, NODE, PARTITION];
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allowed))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("last-event-id"),
+            STREAM,
+            WRITE_ID,
+        ])
+        .expose_headers(expose)
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// Exact, or any port where the pattern ends in `:*`.
+fn matches(pattern: &str, origin: &str) -> bool {
+    match pattern.strip_suffix(":*") {
+        None => pattern == origin,
+        Some(host) => match origin.strip_prefix(host) {
+            Some("") => true,
+            Some(rest) => {
+                rest.strip_prefix(':').is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+            }
+            None => false,
+        },
+    }
+}

@@ -1,0 +1,106 @@
+//! [`Server`]: what every handler needs.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use foremap::key::CompositeKey;
+use foremap::protocol::{ErrorCode, Problem, ReadPoint};
+use tokio::sync::watch;
+
+use super::metrics::Metrics;
+use crate::auth::{Scope, TokenKey};
+use crate::host::{NodeHandle, Process};
+
+pub(super) const POSITION: HeaderName = HeaderName::from_static("foremap-position");
+pub(super) const AGE: HeaderName = HeaderName::from_static("foremap-age");
+pub(super) const EPOCH: HeaderName = HeaderName::from_static("foremap-epoch");
+pub(super) const NODE: HeaderName = HeaderName::from_static("foremap-node");
+pub(super) const PARTITION: HeaderName = HeaderName::from_static("foremap-partition");
+pub(super) const WRITE_ID: HeaderName = HeaderName::from_static("foremap-write-id");
+pub(super) const STREAM: HeaderName = HeaderName::from_static("foremap-stream");
+
+/// How a node speaks HTTP.
+#[derive(Clone, Default)]
+pub struct HttpOptions {
+    /// Origins that browsers may call from; `http://localhost:*` stands for any port.
+    pub cors_origins: Vec<String>,
+    /// Checks tokens; without it everything is allowed.
+    pub token_key: Option<TokenKey>,
+    /// Slept before handling a request and again before answering it, for demonstrations.
+    pub origin_latency: Duration,
+}
+
+/// One node's HTTP server.
+pub struct Server {
+    pub(super) process: Arc<Process>,
+    pub(super) node: Arc<NodeHandle>,
+    pub(super) options: HttpOptions,
+    pub(super) metrics: Metrics,
+    /// Change feeds being served.
+    pub(super) feeds: AtomicUsize,
+    /// Becomes true when the process ends: change feeds would otherwise hold it up.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Server {
+    /// Serves `node` of `process` until `stop` becomes true.
+    pub fn new(
+        process: Arc<Process>,
+        node: Arc<NodeHandle>,
+        options: HttpOptions,
+        stop: watch::Receiver<bool>,
+    ) -> Arc<Self> {
+        let metrics = Metrics::new(node.clone());
+        Arc::new(Self { process, node, options, metrics, feeds: AtomicUsize::new(0), stop })
+    }
+
+    /// What the request's token allows.
+    pub(super) fn scope(&self, headers: &HeaderMap) -> Result<Scope, Problem> {
+        let Some(key) = &self.options.token_key else { return Ok(Scope::all()) };
+        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = bearer.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        let missing = || Problem::new(ErrorCode::Unauthenticated, "an `Authorization: Bearer` token is needed");
+        key.verify(token.ok_or_else(missing)?)
+    }
+
+    /// Epoch and node, as every answer names them.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let epoch = self.node.lock().map().epoch;
+        set(&mut headers, EPOCH, &epoch.to_string());
+        set(&mut headers, NODE, &self.node.id().to_string());
+        headers
+    }
+
+    /// The same, and what an answer about `key` is current as of.
+    pub(super) fn headers_at(&self, key: &CompositeKey, at: ReadPoint, node: u32) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let (epoch, location) = {
+            let mut node = self.node.lock();
+            (node.map().epoch, node.locate(key))
+        };
+        set(&mut headers, EPOCH, &epoch.to_string());
+        set(&mut headers, NODE, &node.to_string());
+        set(&mut headers, PARTITION, &location.partition.to_string());
+        set(&mut headers, POSITION, &format!("{}:{}", at.shard, at.position));
+        set(&mut headers, AGE, &at.age_ms.to_string());
+        headers
+    }
+}
+
+/// Sets a header whose value is made of digits and punctuation.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The entity tag of a version.
+pub(super) fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}

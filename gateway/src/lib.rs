@@ -1,0 +1,19 @@
+//! A DHT gateway node of foremap: HTTP over a durable store.
+//!
+//! I/O only: what a node decides is in [`foremap::node`].
+//!
+//! | Module | Does |
+//! |---|---|
+//! | [`store`] | the durable truth: trait, redb implementation, lists |
+//! | [`host`] | performs the nodes' reads and forwards, follows the change log |
+//! | [`http`] | routes, problem details, change feed, metrics |
+//! | [`auth`] | tokens |
+//! | [`run`] | start-up and shutdown |
+//! | [`cli`] | the command line |
+
+pub mod auth;
+pub mod cli;
+pub mod host;
+pub mod http;
+pub mod run;
+pub mod store;

@@ -1,0 +1,70 @@
+//! Lists: a k-way merge over the storage shards of a prefix.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::protocol::Keymap;
+
+use super::{Store, StoreError};
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// In order of keys.
+    pub items: Vec<Keymap>,
+    /// Whether there is more after the last item.
+    pub more: bool,
+}
+
+/// What is fetched of one shard and not yet given out.
+struct Head {
+    shard: u16,
+    items: VecDeque<Keymap>,
+    more: bool,
+}
+
+/// At most `limit` keymaps below `prefix` after the key `after`, in order. A key that is
+/// present throughout appears exactly once, whatever is written meanwhile.
+///
+/// Reads about `limit + fan` keymaps where keys are spread evenly; memory is bounded by `shards * limit`.
+///
+/// # Errors
+/// The first [`StoreError`] of a shard.
+pub async fn list(
+    store: &dyn Store,
+    prefix: &KeyPrefix,
+    after: Option<CompositeKey>,
+    limit: usize,
+) -> Result<Page, StoreError> {
+    let shards = store.layout().shards_of(prefix);
+    // Keys of a prefix are spread evenly over its shards, so a share and a half each rarely needs a second round.
+    let chunk = (limit * 3 / (2 * shards.len())).max(8).min(limit + 1);
+    let mut heads = Vec::with_capacity(shards.len());
+    let mut heap = BinaryHeap::with_capacity(shards.len());
+    for (at, shard) in shards.into_iter().enumerate() {
+        let part = store.list_shard(shard, prefix.clone(), after.clone(), chunk).await?;
+        if let Some(first) = part.items.first() {
+            heap.push(Reverse((first.key.clone(), at)));
+        }
+        heads.push(Head { shard, items: part.items.into(), more: part.more });
+    }
+    let mut page = Page::default();
+    while let Some(Reverse((_, at))) = heap.pop() {
+        if page.items.len() == limit {
+            page.more = true;
+            break;
+        }
+        let head = &mut heads[at];
+        let Some(item) = head.items.pop_front() else { continue };
+        if head.items.is_empty() && head.more {
+            let part = store.list_shard(head.shard, prefix.clone(), Some(item.key.clone()), chunk).await?;
+            (head.items, head.more) = (part.items.into(), part.more);
+        }
+        if let Some(next) = head.items.front() {
+            heap.push(Reverse((next.key.clone(), at)));
+        }
+        page.items.push(item);
+    }
+    Ok(page)
+}

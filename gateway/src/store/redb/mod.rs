@@ -1,0 +1,14 @@
+//! [`RedbStore`]: one redb file on one machine.
+//!
+//! One thread writes; it commits as many waiting writes as there are in one
+//! transaction (group commit), with fsync, and acknowledges them afterwards. Reads
+//! are snapshots and never wait for it.
+
+mod apply;
+mod open;
+mod read;
+mod record;
+mod tables;
+mod writer;
+
+pub use open::{Clock, OpenError, RedbOptions, RedbStore};

@@ -1,0 +1,73 @@
+//! Version records and the format record, as bytes.
+
+use foremap::codec::{DecodeError, Reader, Writer};
+use foremap::partition::StorageLayout;
+use foremap::protocol::Keymap;
+
+use crate::store::{StoreError, VersionRecord, WriteId};
+
+const CREATED: u8 = 1;
+const DELETED: u8 = 2;
+
+/// The bytes of a version record; its version is part of the key.
+pub(super) fn encode_version(record: &VersionRecord) -> Vec<u8> {
+    let mut w = Writer::default();
+    let deleted = if record.keymap.is_none() { DELETED } else { 0 };
+    w.u8(deleted | if record.created { CREATED } else { 0 });
+    w.str(record.id.as_ref().map_or("", WriteId::as_str));
+    if let Some(keymap) = &record.keymap {
+        w.bytes(&keymap.encode());
+    }
+    w.finish()
+}
+
+/// Flags and write id, without decoding the keymap.
+pub(super) struct VersionHead<'a> {
+    pub(super) created: bool,
+    pub(super) deleted: bool,
+    pub(super) id: &'a str,
+    rest: Reader<'a>,
+}
+
+pub(super) fn version_head(bytes: &[u8]) -> Result<VersionHead<'_>, StoreError> {
+    let read = || -> Result<_, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let flags = r.at_most((CREATED | DELETED).into(), "flags")? as u8;
+        let id = r.str("write id")?;
+        Ok(VersionHead { created: flags & CREATED != 0, deleted: flags & DELETED != 0, id, rest: r })
+    };
+    read().map_err(|error| StoreError::Corrupt(format!("version record: {error}")))
+}
+
+pub(super) fn decode_version(version: u64, bytes: &[u8]) -> Result<VersionRecord, StoreError> {
+    let mut head = version_head(bytes)?;
+    let corrupt = |error: DecodeError| StoreError::Corrupt(format!("version record: {error}"));
+    let keymap = match head.deleted {
+        true => None,
+        false => Some(decode_keymap(head.rest.bytes().map_err(corrupt)?)?),
+    };
+    Ok(VersionRecord { version, keymap, created: head.created, id: WriteId::new(head.id) })
+}
+
+pub(super) fn decode_keymap(bytes: &[u8]) -> Result<Keymap, StoreError> {
+    Keymap::decode(bytes).map_err(|error| StoreError::Corrupt(format!("keymap: {error}")))
+}
+
+const FORMAT_MAGIC: [u8; 4] = *b"FMST";
+const FORMAT_VERSION: u8 = 1;
+
+pub(super) fn encode_format(layout: StorageLayout) -> Vec<u8> {
+    let mut w = Writer::with_header(FORMAT_MAGIC, FORMAT_VERSION);
+    w.varint(layout.shards.into());
+    w.u8(layout.depth);
+    w.varint(layout.fan.into());
+    w.finish()
+}
+
+pub(super) fn decode_format(bytes: &[u8]) -> Result<StorageLayout, DecodeError> {
+    let mut r = Reader::with_header(bytes, FORMAT_MAGIC, FORMAT_VERSION)?;
+    let shards = r.at_most(u16::MAX.into(), "shards")? as u16;
+    let layout = StorageLayout { shards, depth: r.u8()?, fan: r.at_most(u16::MAX.into(), "fan")? as u16 };
+    r.finish()?;
+    if layout.is_valid() { Ok(layout) } else { Err(DecodeError::BadValue("layout")) }
+}

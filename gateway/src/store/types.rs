@@ -1,0 +1,201 @@
+//! What a store does.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::{LogPage, StoreAnswer};
+use foremap::partition::{Epoch, PartitionMap, StorageLayout};
+use foremap::protocol::{ErrorCode, Keymap, KeymapFields};
+use tokio::sync::watch;
+
+/// What every operation returns: boxed, so that a store is chosen at run time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Why a store operation failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// It did not happen and may be retried.
+    Unavailable(String),
+    /// A write may or may not have happened; retry it with the same write id.
+    Unknown(String),
+    /// Stored data cannot be read back.
+    Corrupt(String),
+}
+
+impl StoreError {
+    /// The code that callers see.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Unknown(_) => ErrorCode::Unknown,
+            Self::Corrupt(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(why) => write!(f, "the store cannot answer: {why}"),
+            Self::Unknown(why) => write!(f, "the outcome of the write is not known: {why}"),
+            Self::Corrupt(why) => write!(f, "the store holds damaged data: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Names a write, so that a retry returns the first outcome instead of writing twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteId(Box<str>);
+
+impl WriteId {
+    /// Longest write id in bytes: a UUID with room to spare.
+    pub const MAX_BYTES: usize = 64;
+
+    /// A write id of 1 to 64 visible ASCII characters.
+    pub fn new(text: &str) -> Option<Self> {
+        let ok = (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        ok.then(|| Self(text.into()))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a write demands of the current version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expect {
+    /// Nothing.
+    #[default]
+    Any,
+    /// That there is a keymap.
+    Present,
+    /// Exactly this version; 0 is that there is none.
+    Version(u64),
+}
+
+/// One write.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The key.
+    pub key: CompositeKey,
+    /// The new fields; `None` deletes and leaves a marker.
+    pub fields: Option<KeymapFields>,
+    /// Compare-and-set condition.
+    pub expect: Expect,
+    /// Makes retries idempotent. Known as long as the version it wrote is kept.
+    pub id: Option<WriteId>,
+}
+
+/// A write that happened, now or at an earlier attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The version it was given.
+    pub version: u64,
+    /// Whether there was no keymap before.
+    pub created: bool,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// It is durable.
+    Written(Written),
+    /// The condition does not hold; nothing was written.
+    Conflict {
+        /// The version there is, 0 for none.
+        current: u64,
+    },
+    /// There was nothing to delete; nothing was written.
+    Missing,
+}
+
+/// A read of something in one shard, with the shard's log position in the same consistent view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read<T> {
+    /// What was read.
+    pub value: T,
+    /// The storage shard.
+    pub shard: u16,
+    /// Position of its log.
+    pub position: u64,
+}
+
+/// One version of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRecord {
+    /// The version.
+    pub version: u64,
+    /// Absent for a delete marker.
+    pub keymap: Option<Keymap>,
+    /// Whether it made the keymap anew, as the answer to a retried write says again.
+    pub created: bool,
+    /// The write that made it.
+    pub id: Option<WriteId>,
+}
+
+/// Keymaps of one shard, as part of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListPart {
+    /// In order of keys.
+    pub items: Vec<Keymap>,
+    /// Whether the shard has more below the prefix.
+    pub more: bool,
+}
+
+/// A durable store of one namespace.
+///
+/// Implementations pass the conformance suite in `tests/store`. Every read is a consistent view of
+/// its shard, and sees every write acknowledged before it was sent.
+pub trait Store: Send + Sync + 'static {
+    /// The slicing of the namespace, fixed at creation.
+    fn layout(&self) -> StorageLayout;
+
+    /// The current keymap of each key, in order.
+    fn read(&self, keys: Vec<CompositeKey>) -> Answer<'_, Vec<StoreAnswer>>;
+
+    /// Performs `write` durably. The version is `max(microseconds since 1970, last of the shard + 1)`.
+    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>>;
+
+    /// The kept versions of `key`, newest first, delete markers included.
+    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>>;
+
+    /// One kept version of `key`; `None` where there is none.
+    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>>;
+
+    /// Removes a version that is not the current one.
+    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>>;
+
+    /// Keymaps of `shard` below `prefix`, after the key `after`, at most `limit`.
+    fn list_shard(
+        &self,
+        shard: u16,
+        prefix: KeyPrefix,
+        after: Option<CompositeKey>,
+        limit: usize,
+    ) -> Answer<'_, ListPart>;
+
+    /// One page of each shard's change log from `cursors`, which has one position per shard;
+    /// at most `limit` entries a page.
+    fn poll(&self, cursors: Vec<u64>, limit: usize) -> Answer<'_, Vec<LogPage>>;
+
+    /// Log position of every shard.
+    fn positions(&self) -> Answer<'_, Vec<u64>>;
+
+    /// The stored partition map.
+    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>>;
+
+    /// Stores `map` if the stored one has the epoch `expect`; says whether it did.
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>) -> Answer<'_, bool>;
+
+    /// Changes whenever writes of this process became visible: a hint to poll now.
+    fn written(&self) -> watch::Receiver<u64>;
+
+    /// Ends the store: writes under way are finished, later ones are refused.
+    fn close(&self) -> Answer<'_, ()>;
+}

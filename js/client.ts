@@ -1,0 +1,267 @@
+import type { Backend, Lookup } from "./backend.js";
+import { Calls } from "./calls.js";
+import { milliseconds, settings, type Settings } from "./config.js";
+import { CoreBackend } from "./core-backend.js";
+import { Engine, type EngineEvents } from "./engine/engine.js";
+import type { LoadCore } from "./engine/core.js";
+import { ForemapError, toForemapError } from "./errors.js";
+import { Emitter } from "./events.js";
+import { FallbackBackend } from "./fallback.js";
+import { keyText } from "./keys.js";
+import type {
+  CallOptions,
+  ClientEvents,
+  ClientOptions,
+  DeleteOptions,
+  Explanation,
+  ForemapClient,
+  GetOptions,
+  GetResult,
+  Invalidation,
+  KeyInput,
+  Keymap,
+  KeymapFields,
+  ListOptions,
+  ListPage,
+  ManyResult,
+  Prediction,
+  PutOptions,
+  Stats,
+  VersionEntry,
+  WriteResult,
+} from "./types.js";
+
+/** Origins with an open connection at once: what browsers do for one page without queueing. */
+const MAX_ORIGINS = 4;
+
+/** The client behind `createClient`; entries differ only in how they load the core. */
+export class Client implements ForemapClient {
+  readonly #settings: Settings;
+  readonly #fetch: (request: Request, init: { signal: AbortSignal }) => Promise<Response>;
+  readonly #emitter = new Emitter<ClientEvents>();
+  #backend: Backend | null = null;
+  #loading: Promise<Backend> | null = null;
+  #closed = false;
+  #panics = 0;
+
+  constructor(
+    private readonly options: ClientOptions,
+    private readonly loadCore: LoadCore,
+  ) {
+    this.#settings = settings(options, MAX_ORIGINS);
+    const { fetch } = options;
+    // Called through a wrapper: browsers refuse `fetch` with another `this`.
+    this.#fetch = (request, init) => (fetch === undefined ? globalThis.fetch(request, init) : fetch(request, init));
+  }
+
+  async get(key: KeyInput, options: GetOptions = {}): Promise<GetResult | null> {
+    const lookup = this.#lookup(keyText(key), options);
+    const backend = this.#backend ?? (await this.#load());
+    const result = await backend.get(lookup);
+    this.#answered(lookup.key, result);
+    return result;
+  }
+
+  async getMany(keys: readonly KeyInput[], options: GetOptions = {}): Promise<ManyResult[]> {
+    const results: ManyResult[] = new Array<ManyResult>(keys.length).fill(null);
+    const lookups: { at: number; lookup: Lookup }[] = [];
+    keys.forEach((key, at) => {
+      try {
+        lookups.push({ at, lookup: this.#lookup(keyText(key), options) });
+      } catch (error) {
+        results[at] = toForemapError(error, "BAD_KEY");
+      }
+    });
+    const backend = this.#backend ?? (await this.#load());
+    const answers = await backend.getMany(lookups.map(({ lookup }) => lookup));
+    lookups.forEach(({ at, lookup }, index) => {
+      const answer = answers[index] ?? null;
+      results[at] = answer;
+      if (!(answer instanceof ForemapError)) this.#answered(lookup.key, answer);
+    });
+    return results;
+  }
+
+  async *list(prefix: KeyInput, options: ListOptions = {}): AsyncIterableIterator<Keymap> {
+    let { cursor } = options;
+    do {
+      const page: ListPage = await this.listPage(prefix, cursor === undefined ? options : { ...options, cursor });
+      yield* page.keymaps;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  async listPage(prefix: KeyInput, options: ListOptions = {}): Promise<ListPage> {
+    const text = prefixText(prefix);
+    const calls = await this.#calls();
+    return calls.listPage(text, options.limit, options.cursor, this.#spec(options));
+  }
+
+  async put(key: KeyInput, fields: KeymapFields, options: PutOptions = {}): Promise<WriteResult> {
+    const text = keyText(key);
+    const calls = await this.#calls();
+    return calls.put(this.#canonical(text), fields, options, this.#spec(options));
+  }
+
+  async delete(key: KeyInput, options: DeleteOptions = {}): Promise<WriteResult> {
+    const text = keyText(key);
+    const calls = await this.#calls();
+    return calls.delete(this.#canonical(text), options, this.#spec(options));
+  }
+
+  async versions(key: KeyInput, options: CallOptions = {}): Promise<VersionEntry[]> {
+    const text = keyText(key);
+    const calls = await this.#calls();
+    return calls.versions(this.#canonical(text), this.#spec(options));
+  }
+
+  async prefetch(keys: readonly KeyInput[]): Promise<void> {
+    const texts = keys.map(keyText);
+    const backend = this.#backend ?? (await this.#load());
+    backend.prefetch(texts);
+  }
+
+  peek(key: KeyInput, options: { maxStaleness?: number } = {}): GetResult | null {
+    const text = keyText(key);
+    const maxStaleness = milliseconds("maxStaleness", options.maxStaleness) ?? this.#settings.maxStaleness;
+    return this.#ready()?.peek(text, maxStaleness) ?? null;
+  }
+
+  predictions(key?: KeyInput): Prediction[] {
+    const text = key === undefined ? undefined : keyText(key);
+    return this.#ready()?.predictions(text) ?? [];
+  }
+
+  invalidate(what: Invalidation): number {
+    const selector = selectorOf(what);
+    return this.#ready()?.invalidate(selector) ?? 0;
+  }
+
+  explain(key: KeyInput): Explanation | null {
+    const text = keyText(key);
+    return this.#ready()?.explain(text) ?? null;
+  }
+
+  stats(): Stats {
+    const backend = this.#backend;
+    if (this.#closed || backend === null) {
+      return { state: this.#closed ? "closed" : "idle", panics: this.#panics, waiting: 0, open: 0, core: null };
+    }
+    return { state: backend.state, panics: this.#panics, ...backend.load(), core: backend.coreStats() };
+  }
+
+  on<E extends keyof ClientEvents>(event: E, listener: (detail: ClientEvents[E]) => void): () => void {
+    return this.#emitter.on(event, listener);
+  }
+
+  clear(): void {
+    this.#ready()?.clear();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#backend?.close();
+    // Dropped rather than kept: with it goes the memory of the wasm instance.
+    this.#backend = null;
+    this.#loading = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #ready(): Backend | null {
+    if (this.#closed) throw closedError();
+    return this.#backend;
+  }
+
+  /** Loads wasm at the first use; a failure that may pass is tried again at the next. */
+  async #load(): Promise<Backend> {
+    if (this.#closed) throw closedError();
+    this.#loading ??= this.#start().catch((error: unknown) => {
+      this.#loading = null;
+      throw toForemapError(error, "INTERNAL");
+    });
+    const backend = await this.#loading;
+    if (this.#closed) {
+      backend.close();
+      throw closedError();
+    }
+    return backend;
+  }
+
+  async #start(): Promise<Backend> {
+    let engine: Engine;
+    try {
+      engine = new Engine(await this.loadCore(), this.#settings.core, this.#engineEvents());
+    } catch (cause) {
+      if (cause instanceof ForemapError) throw cause;
+      // The runtime refuses wasm: most when compiling, some browsers only when instantiating.
+      console.warn(
+        "foremap: WebAssembly is not available here (a content security policy needs 'wasm-unsafe-eval'); " +
+          "keymaps are fetched without cache and prediction.",
+        cause,
+      );
+      this.#emitter.emit("fallback", { cause });
+      return (this.#backend = new FallbackBackend(this.#settings.core.origins, this.options.token, this.#fetch));
+    }
+    return (this.#backend = new CoreBackend(engine, engine.openScope({ fetch: this.#fetch })));
+  }
+
+  #engineEvents(): EngineEvents {
+    return {
+      request: (url, prefetch) => this.#emitter.emit("request", { url, prefetch }),
+      response: (url, status, ms, prefetch) => this.#emitter.emit("response", { url, status, ms, prefetch }),
+      panic: (message) => {
+        this.#panics += 1;
+        this.#emitter.emit("panic", { message, count: this.#panics });
+      },
+    };
+  }
+
+  async #calls(): Promise<Calls> {
+    return new Calls(this.#backend ?? (await this.#load()), this.options.token);
+  }
+
+  #canonical(text: string): string {
+    const backend = this.#ready();
+    return backend === null ? text : backend.canonical(text);
+  }
+
+  #lookup(key: string, options: GetOptions): Lookup {
+    return {
+      key,
+      consistency: options.consistency ?? "bounded",
+      maxStaleness: milliseconds("maxStaleness", options.maxStaleness) ?? this.#settings.maxStaleness,
+      stream: options.stream,
+      ...this.#spec(options),
+    };
+  }
+
+  #spec(options: CallOptions): { timeout: number; signal: AbortSignal | undefined } {
+    return {
+      timeout: milliseconds("timeout", options.timeout) ?? this.#settings.timeout,
+      signal: options.signal,
+    };
+  }
+
+  #answered(key: string, result: GetResult | null): void {
+    const { source, age, stale } = result ?? { source: null, age: 0, stale: false };
+    this.#emitter.emit("answer", { key, found: result !== null, source, age, stale });
+  }
+}
+
+function prefixText(prefix: KeyInput): string {
+  return prefix.length === 0 ? "" : keyText(prefix);
+}
+
+function selectorOf(what: Invalidation): { key?: string; prefix?: string; tag?: string; all?: boolean } {
+  if ("key" in what) return { key: keyText(what.key) };
+  if ("prefix" in what) return { prefix: prefixText(what.prefix) };
+  return "tag" in what ? { tag: what.tag } : { all: what.all };
+}
+
+function closedError(): ForemapError {
+  return new ForemapError("CLOSED", "the client is closed");
+}

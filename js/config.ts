@@ -1,0 +1,109 @@
+import type { CoreConfig } from "./engine/core.js";
+import { ForemapError } from "./errors.js";
+import type { CacheOptions, ClientOptions, PrefetchOptions } from "./types.js";
+
+/** Greatest age of an answer unless told otherwise, in milliseconds. */
+export const MAX_STALENESS_MS = 2_000;
+/** Time that a call may take unless told otherwise, in milliseconds. */
+export const TIMEOUT_MS = 10_000;
+
+/** Options of which every one is known. */
+export interface Settings {
+  core: CoreConfig;
+  maxStaleness: number;
+  timeout: number;
+}
+
+/** Checks options. @throws {ForemapError} `CONFIG`, naming the option */
+export function settings(options: ClientOptions, maxOrigins: number): Settings {
+  const origins = checkedOrigins(options.origins);
+  if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token)) {
+    throw config("`token` must be visible ASCII without spaces");
+  }
+  const maxStaleness = milliseconds("maxStaleness", options.maxStaleness) ?? MAX_STALENESS_MS;
+  const timeout = milliseconds("timeout", options.timeout) ?? TIMEOUT_MS;
+  // 53 bits at most, so that the number crosses into wasm exactly.
+  const seed = options.seed ?? Math.floor(Math.random() * 2 ** 52);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw config("`seed` must be a whole number from 0 to 2^53 - 1");
+  return {
+    core: {
+      origins,
+      ...(options.token === undefined ? {} : { token: options.token }),
+      seed,
+      maxOrigins,
+      maxStalenessMs: maxStaleness,
+      cache: { ...cacheConfig(options.cache), seed },
+      prefetch: prefetchConfig(options.prefetch),
+    },
+    maxStaleness,
+    timeout,
+  };
+}
+
+function checkedOrigins(origins: readonly string[]): string[] {
+  if (!Array.isArray(origins) || origins.length === 0) throw config("`origins` must name at least one gateway");
+  return origins.map((origin: unknown) => {
+    const bad = () => config(`\`${String(origin)}\` is not an origin: expected http(s)://host[:port]`);
+    if (typeof origin !== "string") throw bad();
+    // `*.` stands for one label; URL parsers do not take it.
+    const probe = URL.canParse(origin.replace("//*.", "//x.")) ? new URL(origin.replace("//*.", "//x.")) : null;
+    if (probe === null || !/^https?:$/.test(probe.protocol) || probe.username !== "" || probe.password !== "") throw bad();
+    if (probe.pathname !== "/" || probe.search !== "" || probe.hash !== "") throw bad();
+    return origin.replace(/\/$/, "");
+  });
+}
+
+function cacheConfig(cache: CacheOptions | false | undefined): Omit<CoreConfig["cache"], "seed"> {
+  if (cache === false) return { maxBytes: 0, maxEntries: 0 };
+  return defined({
+    maxBytes: whole("cache.maxBytes", cache?.maxBytes),
+    maxEntries: whole("cache.maxEntries", cache?.maxEntries),
+    negativeTtlMs: milliseconds("cache.negativeTtl", cache?.negativeTtl),
+  });
+}
+
+function prefetchConfig(prefetch: PrefetchOptions | boolean | undefined): CoreConfig["prefetch"] {
+  if (prefetch === false) return { enabled: false };
+  if (prefetch === undefined || prefetch === true) return { enabled: true };
+  const memoryBytes = whole("prefetch.memoryBytes", prefetch.memoryBytes);
+  return {
+    enabled: true,
+    ...defined({
+      wasteBudget: within("prefetch.wasteBudget", prefetch.wasteBudget, 0, 16),
+      threshold: within("prefetch.threshold", prefetch.threshold, 0, 1),
+      maxDepth: within("prefetch.maxDepth", whole("prefetch.maxDepth", prefetch.maxDepth), 1, 64),
+      maxOrders: whole("prefetch.maxOrders", prefetch.maxOrders),
+      analyzer: memoryBytes === undefined ? undefined : { memoryBytes },
+    }),
+  };
+}
+
+/** A duration that fits the core and every timer. */
+export function milliseconds(name: string, value: number | undefined): number | undefined {
+  return within(name, whole(name, value), 0, 0x7fff_ffff);
+}
+
+function whole(name: string, value: number | undefined): number | undefined {
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
+    throw config(`\`${name}\` must be a whole number, not ${String(value)}`);
+  }
+  return value;
+}
+
+function within(name: string, value: number | undefined, low: number, high: number): number | undefined {
+  if (value !== undefined && !(value >= low && value <= high)) {
+    throw config(`\`${name}\` must be from ${low} to ${high}, not ${String(value)}`);
+  }
+  return value;
+}
+
+/** Without the fields that are undefined. */
+function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+function config(message: string): ForemapError {
+  return new ForemapError("CONFIG", message);
+}

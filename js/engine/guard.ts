@@ -1,0 +1,82 @@
+import { ForemapError, type ErrorCode } from "../errors.js";
+import type { Core, CoreConfig, CoreInstance, Instantiate } from "./core.js";
+
+/**
+ * The only caller of the core.
+ *
+ * After a trap a wasm instance goes on answering from memory that may be corrupt. So whatever the core throws that is
+ * not one of its own coded errors ends the instance: a fresh one takes its place, with the session's floors, and the
+ * call that trapped fails with `CORE_PANIC`.
+ */
+export class Guard {
+  /** Counts instances; what was started under another generation is void. */
+  generation = 0;
+  #core: Core;
+  #instance: CoreInstance;
+  #floors = new Float64Array(0);
+  #last = 0;
+
+  constructor(
+    private readonly instantiate: Instantiate,
+    private readonly config: CoreConfig,
+    private readonly onPanic: (message: string, count: number) => void,
+  ) {
+    this.#instance = instantiate();
+    try {
+      this.#core = new this.#instance.Core(config);
+    } catch (error) {
+      throw codedError(error) ?? new ForemapError("CORE_PANIC", "the core did not start", { cause: error });
+    }
+  }
+
+  /** Milliseconds on the clock that the core is given; never goes back. */
+  now(): number {
+    this.#last = Math.max(this.#last, Math.floor(performance.now()));
+    return this.#last;
+  }
+
+  /** Calls the core. @throws {ForemapError} the core's own error, or `CORE_PANIC` */
+  run<T>(call: (core: Core, now: number) => T): T {
+    try {
+      return call(this.#core, this.now());
+    } catch (error) {
+      throw codedError(error) ?? this.#rebuild(error);
+    }
+  }
+
+  /** Calls a function of the module that needs no core. @throws {ForemapError} as {@link Guard.run} */
+  use<T>(call: (instance: CoreInstance) => T): T {
+    try {
+      return call(this.#instance);
+    } catch (error) {
+      throw codedError(error) ?? this.#rebuild(error);
+    }
+  }
+
+  /** Copies the session's floors out of the core, so that they outlive it. */
+  keepFloors(): void {
+    try {
+      this.#floors = this.run((core) => core.floors());
+    } catch {
+      // A trap was reported as a panic; the floors kept before are in the new core.
+    }
+  }
+
+  #rebuild(cause: unknown): ForemapError {
+    this.generation += 1;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    // The old handle is dropped, never freed: freeing would run code of the broken instance.
+    this.#instance = this.instantiate();
+    this.#core = new this.#instance.Core(this.config);
+    if (this.#floors.length > 0) this.#core.setFloors(this.#floors);
+    this.onPanic(message, this.generation);
+    return new ForemapError("CORE_PANIC", `the core trapped and was rebuilt: ${message}`, { cause });
+  }
+}
+
+/** The core throws `{code, message}` for what the caller did wrong; anything else is a defect. */
+function codedError(error: unknown): ForemapError | null {
+  if (error instanceof WebAssembly.RuntimeError || typeof error !== "object" || error === null) return null;
+  if (!("code" in error) || typeof error.code !== "string" || !("message" in error)) return null;
+  return new ForemapError(error.code as ErrorCode, String(error.message));
+}

@@ -1,0 +1,16 @@
+/** Vercel's edge runtime, which compiles wasm only from imports marked with `?module`. */
+import { Client } from "../client.js";
+import module from "./core.wasm?module";
+import { instances } from "./instantiate.js";
+import type { ClientOptions, ForemapClient } from "../types.js";
+
+export * from "./public.js";
+
+/**
+ * Makes a client. Does no I/O and compiles nothing; the first call that needs the core loads it.
+ *
+ * @throws {ForemapError} `CONFIG`, naming the option that is wrong
+ */
+export function createClient(options: ClientOptions): ForemapClient {
+  return new Client(options, async () => instances(module));
+}

@@ -1,0 +1,209 @@
+import type { Backend, CallSpec, Lookup } from "./backend.js";
+import { errorOfAnswer } from "./calls.js";
+import type { RawAnswer } from "./engine/engine.js";
+import { retryAfter } from "./engine/engine.js";
+import { ForemapError, toForemapError, type ErrorCode } from "./errors.js";
+import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
+import type { CoreStats, Explanation, GetResult, Prediction } from "./types.js";
+
+/** Most keys in one batch. */
+const MAX_BATCH_KEYS = 256;
+/** Longest that one origin is waited for before the next is tried, in milliseconds. */
+const ATTEMPT_MS = 3_000;
+/** Statuses that another origin may do better than. */
+const TRANSIENT: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+
+/**
+ * Answers through any origin in JSON, where the runtime does not allow wasm (a content security policy without
+ * `wasm-unsafe-eval`). Nothing is cached and nothing predicted.
+ */
+export class FallbackBackend implements Backend {
+  readonly state = "fallback";
+  /** Per storage shard the position that this session has seen: answers must not be older. */
+  #floors = new Map<number, number>();
+  #preferred = 0;
+  #open = 0;
+  #closing = new AbortController();
+
+  constructor(
+    private readonly origins: readonly string[],
+    private readonly token: string | undefined,
+    private readonly fetch: (request: Request, init: { signal: AbortSignal }) => Promise<Response>,
+  ) {
+    // A wildcard names no host that could be asked.
+    this.origins = origins.filter((origin) => !origin.includes("//*."));
+  }
+
+  async get(lookup: Lookup): Promise<GetResult | null> {
+    const [result] = await this.getMany([lookup]);
+    if (result instanceof ForemapError) throw result;
+    return result ?? null;
+  }
+
+  async getMany(lookups: Lookup[]): Promise<(GetResult | null | ForemapError)[]> {
+    const results: (GetResult | null | ForemapError)[] = [];
+    for (let at = 0; at < lookups.length; at += MAX_BATCH_KEYS) {
+      const part = lookups.slice(at, at + MAX_BATCH_KEYS);
+      try {
+        results.push(...(await this.#batch(part)));
+      } catch (error) {
+        const failed = toForemapError(error, "INTERNAL");
+        results.push(...part.map(() => failed));
+      }
+    }
+    return results;
+  }
+
+  async #batch(lookups: Lookup[]): Promise<(GetResult | null | ForemapError)[]> {
+    const [first] = lookups;
+    if (first === undefined) return [];
+    const body = JSON.stringify({
+      items: lookups.map(({ key }) => ({ key })),
+      consistency: first.consistency,
+      max_staleness_ms: first.maxStaleness,
+      stream: first.stream,
+      floors: [...this.#floors].map(([shard, position]) => ({ shard, position })),
+    });
+    const headers = new Headers({ "content-type": "application/json", accept: "application/json" });
+    if (this.token !== undefined) headers.set("authorization", `Bearer ${this.token}`);
+    const began = performance.now();
+    const answer = await this.call(first, (origin) => new Request(`${origin}/v1/batch`, { method: "POST", headers, body }));
+    if (answer.status !== 200) throw errorOfAnswer(answer);
+    const response = jsonOf(answer.body);
+    if (!isRecord(response) || !Array.isArray(response.results) || response.results.length !== lookups.length) {
+      throw new ForemapError("BAD_ANSWER", "the gateway did not answer every key of the batch");
+    }
+    const elapsed = Math.round(performance.now() - began);
+    return response.results.map((result: unknown) => {
+      this.#see(result);
+      return itemResult(result, elapsed, first.maxStaleness);
+    });
+  }
+
+  #see(result: unknown): void {
+    if (!isRecord(result) || result.outcome === "error" || !isRecord(result.at)) return;
+    const { shard, position } = result.at;
+    if (typeof shard === "number" && typeof position === "number") this.#raise(shard, position);
+  }
+
+  #raise(shard: number, position: number): void {
+    this.#floors.set(shard, Math.max(position, this.#floors.get(shard) ?? 0));
+  }
+
+  async call(spec: CallSpec, request: (origin: string) => Request): Promise<RawAnswer> {
+    const deadline = performance.now() + spec.timeout;
+    let answer: RawAnswer | null = null;
+    let failure: ForemapError | null = null;
+    // Every origin once, and the first one again: a blip of a single origin is not the end.
+    for (let attempt = 0; attempt <= this.origins.length; attempt += 1) {
+      const at = (this.#preferred + attempt) % this.origins.length;
+      const left = Math.ceil(deadline - performance.now());
+      if (left <= 0) break;
+      try {
+        answer = await this.#exchange(request(this.origins[at] ?? ""), Math.min(left, ATTEMPT_MS), spec.signal);
+        if (!TRANSIENT.has(answer.status)) {
+          this.#preferred = at;
+          return answer;
+        }
+        const wait = retryAfter(answer.headers);
+        if (wait > 0) await pause(Math.min(wait, Math.max(0, deadline - performance.now())), spec.signal);
+      } catch (error) {
+        failure = toForemapError(error, "NETWORK");
+        if (failure.code === "ABORTED" || failure.code === "CLOSED") throw failure;
+      }
+    }
+    if (answer !== null) return answer;
+    if (performance.now() >= deadline) throw new ForemapError("TIMEOUT", "no answer in time", { cause: failure });
+    throw failure ?? new ForemapError("NETWORK", "no gateway could be reached");
+  }
+
+  async #exchange(request: Request, timeoutMs: number, signal: AbortSignal | undefined): Promise<RawAnswer> {
+    if (this.#closing.signal.aborted) throw new ForemapError("CLOSED", "the client is closed");
+    const timer = AbortSignal.timeout(timeoutMs);
+    const any = AbortSignal.any([timer, this.#closing.signal, ...(signal ? [signal] : [])]);
+    this.#open += 1;
+    try {
+      const response = await this.fetch(request, { signal: any });
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: new Uint8Array(await response.arrayBuffer()),
+      };
+    } catch (cause) {
+      if (signal?.aborted) throw new ForemapError("ABORTED", "the caller cancelled the call", { cause: signal.reason });
+      if (this.#closing.signal.aborted) throw new ForemapError("CLOSED", "the client is closed");
+      if (timer.aborted) throw new ForemapError("TIMEOUT", "no answer in time", { cause });
+      throw new ForemapError("NETWORK", "the gateway could not be reached", { cause });
+    } finally {
+      this.#open -= 1;
+    }
+  }
+
+  /** The gateway makes keys canonical and refuses bad ones. */
+  canonical(key: string): string {
+    return key;
+  }
+
+  wrote(_key: string, _version: number, shard: number, position: number): void {
+    this.#raise(shard, position);
+  }
+
+  prefetch(): void {}
+
+  peek(): null {
+    return null;
+  }
+
+  predictions(): Prediction[] {
+    return [];
+  }
+
+  explain(): Explanation | null {
+    return null;
+  }
+
+  invalidate(): number {
+    return 0;
+  }
+
+  clear(): void {}
+
+  coreStats(): CoreStats | null {
+    return null;
+  }
+
+  load(): { waiting: number; open: number } {
+    return { waiting: this.#open, open: this.#open };
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+}
+
+function itemResult(result: unknown, elapsed: number, maxStaleness: number): GetResult | null | ForemapError {
+  if (!isRecord(result)) return new ForemapError("BAD_ANSWER", "the gateway sent a result of an unknown shape");
+  switch (result.outcome) {
+    case "found": {
+      const age = (isRecord(result.at) && typeof result.at.age_ms === "number" ? result.at.age_ms : 0) + elapsed;
+      try {
+        return { keymap: keymapOfJson(result.keymap), source: "network", age, stale: age > maxStaleness };
+      } catch (error) {
+        return toForemapError(error, "BAD_ANSWER");
+      }
+    }
+    case "missing":
+      return null;
+    case "error":
+      return new ForemapError(result.code as ErrorCode, String(result.detail));
+    default:
+      return new ForemapError("BAD_ANSWER", "the gateway sent a result of an unknown shape");
+  }
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

@@ -1,0 +1,169 @@
+//! What the change feed says about the storage shards: the ground of all freshness.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use fxhash::FxHashMap;
+
+use crate::Millis;
+use crate::protocol::{Cursor, ReadPoint};
+
+/// The log of one storage shard, as far as this cache has followed it.
+///
+/// `position` never goes back, not even through a reset: every cursor ever sent lies at or below it, so a late
+/// answer that covers (cursor sent, P] also covers (`position`, P].
+#[derive(Debug, Clone, Copy, Default)]
+struct Shard {
+    /// Every change that a covered entry could miss up to here was applied.
+    position: u64,
+    /// Whether the log is followed from `position` on; not between a reset and the next start.
+    followed: bool,
+    /// Every change in (`since`, `position`] was applied and is still remembered.
+    since: u64,
+    /// No change committed before this time lies above `position`.
+    covered_as_of: Millis,
+    /// Raised by a reset; entries of an older generation are not covered.
+    generation: u32,
+    entries: usize,
+}
+
+/// Proof that an entry misses no change of its shard, until the shard is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Covered(u32);
+
+/// Whether an answer can be cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    Covered(Covered),
+    /// Only valid as of its own time.
+    Alone,
+    /// A change of its key is known that it does not include.
+    Outdated,
+}
+
+/// All shards, and the most recent changes by key id.
+///
+/// O(log shards) per call. Memory: one record per storage shard of the namespace, as a late answer may refer
+/// to any of them, and the changes up to the bound.
+#[derive(Debug)]
+pub(super) struct Coverage {
+    shards: BTreeMap<u16, Shard>,
+    bound: usize,
+    order: VecDeque<KnownChange>,
+    newest: FxHashMap<u64, u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct KnownChange {
+    id: u64,
+    version: u64,
+    shard: u16,
+}
+
+impl Coverage {
+    pub(super) fn new(bound: usize) -> Self {
+        Self { shards: BTreeMap::new(), bound, order: VecDeque::new(), newest: FxHashMap::default() }
+    }
+
+    /// Judges an answer about key `id` that includes the log up to `reach`, read at `at`.
+    pub(super) fn admit(&mut self, id: u64, at: &ReadPoint, reach: u64) -> Admission {
+        if self.newest.get(&id).is_some_and(|&version| version > reach) {
+            return Admission::Outdated;
+        }
+        let shard = self.shards.entry(at.shard).or_default();
+        // With nothing to keep fresh, following starts anew where this answer stands.
+        if (shard.entries == 0 || !shard.followed) && at.position >= shard.position {
+            shard.follow_from(at.position);
+        }
+        if shard.followed && at.position >= shard.since {
+            Admission::Covered(Covered(shard.generation))
+        } else {
+            Admission::Alone
+        }
+    }
+
+    /// Remembers a change.
+    pub(super) fn apply(&mut self, id: u64, shard: u16, version: u64) {
+        if self.newest.get(&id).is_some_and(|&newest| newest >= version) {
+            return; // told before, by an overlapping exchange
+        }
+        self.newest.insert(id, version);
+        self.order.push_back(KnownChange { id, version, shard });
+        if self.order.len() > self.bound
+            && let Some(oldest) = self.order.pop_front()
+        {
+            if self.newest.get(&oldest.id) == Some(&oldest.version) {
+                self.newest.remove(&oldest.id);
+            }
+            if let Some(shard) = self.shards.get_mut(&oldest.shard) {
+                shard.since = shard.since.max(oldest.version);
+            }
+        }
+    }
+
+    /// All changes up to `position` were applied, which is all that was committed before `as_of`.
+    pub(super) fn cover(&mut self, shard: u16, position: u64, as_of: Millis) {
+        let Some(shard) = self.shards.get_mut(&shard) else { return };
+        if shard.followed {
+            shard.position = shard.position.max(position);
+        } else {
+            shard.follow_from(shard.position.max(position));
+        }
+        // Also from a gateway that is behind `position`: what lies in between was applied already.
+        shard.covered_as_of = shard.covered_as_of.max(as_of);
+    }
+
+    /// The log no longer reaches back to the cursor: nothing cached of the shard is covered any more.
+    pub(super) fn reset(&mut self, shard: u16) {
+        if let Some(shard) = self.shards.get_mut(&shard) {
+            shard.generation = shard.generation.wrapping_add(1);
+            shard.followed = false;
+            shard.covered_as_of = 0;
+        }
+    }
+
+    /// How far an entry is known to be current: (log position, time).
+    pub(super) fn reach(&self, shard: u16, position: u64, as_of: Millis, covered: Option<Covered>) -> (u64, Millis) {
+        match self.shards.get(&shard) {
+            Some(known) if covered == Some(Covered(known.generation)) => {
+                (position.max(known.position), as_of.max(known.covered_as_of))
+            }
+            _ => (position, as_of),
+        }
+    }
+
+    pub(super) fn attach(&mut self, shard: u16) {
+        self.shards.entry(shard).or_default().entries += 1;
+    }
+
+    pub(super) fn detach(&mut self, shard: u16) {
+        if let Some(shard) = self.shards.get_mut(&shard) {
+            shard.entries = shard.entries.saturating_sub(1);
+        }
+    }
+
+    /// Cursors of the followed shards that have entries, ascending by shard.
+    pub(super) fn cursors(&self) -> Vec<Cursor> {
+        let followed = self.shards.iter().filter(|(_, shard)| shard.followed && shard.entries > 0);
+        followed.map(|(&id, shard)| Cursor { shard: id, position: shard.position }).collect()
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    pub(super) fn known_changes(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(super) fn bound(&self) -> usize {
+        self.bound
+    }
+}
+
+impl Shard {
+    fn follow_from(&mut self, position: u64) {
+        self.position = position;
+        self.since = position;
+        self.followed = true;
+    }
+}

@@ -1,0 +1,446 @@
+//! [`LocalCache`]: the public face.
+
+use std::sync::Arc;
+
+use super::coverage::{Admission, Coverage};
+use super::fence::{Fence, Fences, Passage};
+use super::index::Index;
+use super::queues::{Entry, Queues};
+use super::types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};
+use crate::Millis;
+use crate::key::CompositeKey;
+use crate::partition::xxh3;
+use crate::protocol::{Change, Cursor, Keymap, MAX_CHANGES, MAX_SHARDS, ReadPoint, ShardPosition};
+
+/// Recent changes remembered: one whole answer of the feed.
+const KNOWN_CHANGES: usize = MAX_CHANGES;
+/// Recent invalidations and own writes remembered.
+const FENCES: usize = 1_024;
+/// Entries that left and wait to be reported; used ones fill at most half, as the ledger needs the others.
+const EVICTED: usize = 1_024;
+
+/// A bounded store of keymaps on a client or isolate. See the [module](super) for what it guarantees.
+///
+/// Entries are found by XXH3-64 of the key under the instance's seed and
+/// confirmed by the full key. Accesses cost O(1) plus O(log shards), insertions also O(log entries) for the
+/// prefix index. The same calls give the same results whatever the seed, unless two ids
+/// collide: then the newer key takes the place of the older.
+#[derive(Debug)]
+pub struct LocalCache {
+    config: CacheConfig,
+    queues: Queues,
+    coverage: Coverage,
+    fences: Fences,
+    index: Index,
+    evicted: Vec<Evicted>,
+    /// Counters only; the rest is filled in by `stats`.
+    counted: CacheStats,
+}
+
+impl LocalCache {
+    /// An empty cache. It allocates as it fills.
+    pub fn new(config: CacheConfig) -> Self {
+        Self::with_memory(config, KNOWN_CHANGES, FENCES)
+    }
+
+    pub(super) fn with_memory(config: CacheConfig, changes: usize, fences: usize) -> Self {
+        Self {
+            queues: Queues::new(&config),
+            coverage: Coverage::new(changes),
+            fences: Fences::new(fences),
+            index: Index::default(),
+            evicted: Vec::new(),
+            counted: CacheStats::default(),
+            config,
+        }
+    }
+
+    /// A demand access: counts, and makes a prefetched entry a proven one.
+    pub fn get(&mut self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Lookup {
+        let id = self.key_id(key);
+        let lookup = self.look_up(id, now, key, max_staleness_ms);
+        match &lookup {
+            Lookup::Miss => {
+                self.counted.misses += 1;
+                if self.queues.find(id).is_some_and(|entry| entry.key == *key) {
+                    self.remove(id, DropReason::Expired);
+                }
+                return lookup;
+            }
+            Lookup::Stale(_) => self.counted.stale += 1,
+            Lookup::Hit(hit) => {
+                self.counted.hits += 1;
+                self.counted.negative_hits += u64::from(hit.keymap.is_none());
+                self.counted.first_uses += u64::from(hit.first_use);
+            }
+        }
+        let left = self.queues.demand(id);
+        self.forget(left, DropReason::Capacity);
+        lookup
+    }
+
+    /// What [`LocalCache::get`] would return, without any effect.
+    pub fn peek(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Lookup {
+        self.look_up(self.key_id(key), now, key, max_staleness_ms)
+    }
+
+    /// Whether a demand access would be a hit. No effect.
+    pub fn contains_fresh(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> bool {
+        matches!(self.peek(now, key, max_staleness_ms), Lookup::Hit(_))
+    }
+
+    /// Taken when a request is sent, at `sent_at`; handed back with its answer.
+    pub fn fence(&self, sent_at: Millis) -> Fence {
+        self.fences.take(sent_at)
+    }
+
+    /// Offers an answer: a keymap, or `None` where there is none. `at` is what it came with.
+    ///
+    /// A guess never evicts a proven entry, and nothing older ever replaces anything newer.
+    pub fn insert(
+        &mut self,
+        now: Millis,
+        fence: Fence,
+        key: &CompositeKey,
+        value: Option<Arc<Keymap>>,
+        at: ReadPoint,
+        source: Source,
+    ) -> Inserted {
+        if self.queues.is_off() {
+            return Inserted::Off;
+        }
+        if value.as_ref().is_some_and(|keymap| keymap.key != *key) {
+            return Inserted::Mismatch;
+        }
+        let id = self.key_id(key);
+        let expires_at = match value {
+            Some(_) => Millis::MAX,
+            None => now.saturating_add(self.config.negative_ttl_ms),
+        };
+        let mut entry = Entry {
+            shard: at.shard,
+            // A value proves that the log had reached its version.
+            position: at.position.max(value.as_ref().map_or(0, |keymap| keymap.version)),
+            as_of: fence.sent_at.saturating_sub(at.age_ms.into()),
+            covered: None,
+            expires_at,
+            unused_prefetch: source == Source::Prefetch,
+            cost: Entry::cost(key, value.as_deref()),
+            key: key.clone(),
+            value,
+        };
+        match self.admit(fence, id, &entry, &at) {
+            Ok(Admission::Covered(covered)) => entry.covered = Some(covered),
+            Ok(_) => {}
+            Err(refused) => return refused,
+        }
+        if self.renews(id, &entry, source) {
+            return Inserted::Superseded;
+        }
+        self.store(id, entry, source)
+    }
+
+    /// A gateway confirmed the cached `version`: the entry gets younger. Returns `false` where that version is not
+    /// cached (any more) or the confirmation was overtaken by an invalidation, an own write or a change.
+    pub fn refresh(&mut self, fence: Fence, key: &CompositeKey, version: u64, at: ReadPoint) -> bool {
+        let id = self.key_id(key);
+        let Some(entry) = self.queues.find(id) else { return false };
+        let same = entry.key == *key && entry.value.as_ref().is_some_and(|keymap| keymap.version == version);
+        if !same || entry.shard != at.shard {
+            return false;
+        }
+        let mut confirmed = entry.clone();
+        confirmed.position = at.position.max(version);
+        confirmed.as_of = fence.sent_at.saturating_sub(at.age_ms.into());
+        confirmed.covered = match self.admit(fence, id, &confirmed, &at) {
+            Ok(Admission::Covered(covered)) => Some(covered),
+            Ok(_) => None,
+            Err(_) => return false,
+        };
+        self.renews(id, &confirmed, Source::Prefetch)
+    }
+
+    /// The feed told of a change: drops the entry if it does not include it, and returns whether it did.
+    pub fn apply_change(&mut self, change: &Change) -> bool {
+        let id = self.key_id(&change.key);
+        self.coverage.apply(id, change.shard, change.version);
+        self.drop_older(id, &change.key, change.version)
+    }
+
+    /// The feed reaches up to `position`, in an answer to a request sent at `sent_at`. Every change up to there
+    /// since the cursor sent must have been applied, and every change committed more than `age_ms` before must be among them.
+    pub fn cover(&mut self, position: &ShardPosition, sent_at: Millis) {
+        let as_of = sent_at.saturating_sub(position.age_ms.into());
+        self.coverage.cover(position.shard, position.position, as_of);
+    }
+
+    /// The shard's log no longer reaches back to the cursor: its entries are not covered any more and age alone.
+    pub fn reset_shard(&mut self, shard: u16) {
+        self.coverage.reset(shard);
+    }
+
+    /// From where the feed is to go on, for the shards that have entries, ascending.
+    pub fn cursors(&self) -> Vec<Cursor> {
+        self.coverage.cursors()
+    }
+
+    /// Drops entries, fences the answers in flight, and returns how many were dropped: O(log entries + dropped).
+    pub fn invalidate(&mut self, what: &Invalidate) -> usize {
+        let ids = match what {
+            Invalidate::Key(key) => {
+                let id = self.key_id(key);
+                self.fences.raise(id, 0);
+                self.queues.find(id).filter(|entry| entry.key == *key).map(|_| id).into_iter().collect()
+            }
+            Invalidate::Prefix(prefix) if prefix.depth() > 0 => {
+                self.fences.raise(self.prefix_id(prefix.slashed()), 0);
+                let itself = xxh3(self.config.seed, prefix.as_str().as_bytes());
+                let itself = self.queues.find(itself).filter(|e| e.key.as_str() == prefix.as_str()).map(|_| itself);
+                let below = self.index.below(prefix.slashed());
+                itself.into_iter().chain(below.iter().map(|key| self.key_id(key))).collect()
+            }
+            Invalidate::Tag(tag) => {
+                let tag = tag_id(self.config.seed, tag);
+                self.fences.raise(tag, 0);
+                self.index.tagged(tag)
+            }
+            Invalidate::Prefix(_) | Invalidate::All => {
+                self.fences.raise_all();
+                return self.drop_all();
+            }
+        };
+        let ids: Vec<u64> = ids;
+        for &id in &ids {
+            self.remove(id, DropReason::Invalidated);
+        }
+        ids.len()
+    }
+
+    /// This client's write of `version` was acknowledged: nothing older is served from here on, answers in
+    /// flight included.
+    pub fn wrote(&mut self, key: &CompositeKey, version: u64) {
+        let id = self.key_id(key);
+        self.fences.raise(id, version);
+        self.drop_older(id, key, version);
+    }
+
+    /// Entries that left since the last call, in order. At most 1,024 wait; what did not fit is counted in `stats`.
+    pub fn take_evicted(&mut self) -> Vec<Evicted> {
+        std::mem::take(&mut self.evicted)
+    }
+
+    /// Drops everything and fences every answer in flight. What is known of the shards' logs stays.
+    pub fn clear(&mut self) {
+        self.invalidate(&Invalidate::All);
+    }
+
+    /// Fill, bounds and counters.
+    pub fn stats(&self) -> CacheStats {
+        let (probation_entries, probation_bytes) = self.queues.on_probation();
+        CacheStats {
+            entries: self.queues.len(),
+            max_entries: (self.config.max_entries != usize::MAX).then_some(self.config.max_entries),
+            bytes: self.queues.bytes(),
+            max_bytes: self.config.max_bytes,
+            probation_entries,
+            probation_bytes,
+            indexed_keys: self.index.keys(),
+            indexed_tags: self.index.tags(),
+            shards: self.coverage.shards(),
+            max_shards: MAX_SHARDS + 1,
+            known_changes: self.coverage.known_changes(),
+            max_known_changes: self.coverage.bound(),
+            fences: self.fences.len(),
+            max_fences: self.fences.bound(),
+            evicted_pending: self.evicted.len(),
+            max_evicted_pending: EVICTED,
+            ..self.counted
+        }
+    }
+
+    fn look_up(&self, id: u64, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Lookup {
+        let Some(entry) = self.queues.find(id).filter(|entry| entry.key == *key && now < entry.expires_at) else {
+            return Lookup::Miss;
+        };
+        let (position, as_of) = self.reach(entry);
+        let age = now.saturating_sub(as_of);
+        let age_ms = u32::try_from(age).unwrap_or(u32::MAX);
+        let at = ReadPoint { shard: entry.shard, position, age_ms };
+        let hit = Hit { keymap: entry.value.clone(), at, first_use: entry.unused_prefetch };
+        if age <= max_staleness_ms.into() { Lookup::Hit(hit) } else { Lookup::Stale(hit) }
+    }
+
+    /// Whether an answer may be cached, and with what coverage.
+    fn admit(&mut self, fence: Fence, id: u64, entry: &Entry, at: &ReadPoint) -> Result<Admission, Inserted> {
+        let scopes = entry.key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
+        let scopes = scopes.chain(entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)));
+        let passage = self.fences.check(fence, id, entry.position, scopes);
+        let admission = match passage {
+            Passage::Open => self.coverage.admit(id, at, entry.position),
+            Passage::Outdated => Admission::Outdated,
+            Passage::Fenced => {
+                self.counted.fenced += 1;
+                return Err(Inserted::Fenced);
+            }
+        };
+        if admission == Admission::Outdated {
+            self.counted.outdated += 1;
+            return Err(Inserted::Outdated);
+        }
+        Ok(admission)
+    }
+
+    /// Whether the cache holds the version of `answer`, which then gets as young as it, or something newer.
+    fn renews(&mut self, id: u64, answer: &Entry, source: Source) -> bool {
+        let Some(held) = self.queues.find(id).filter(|held| held.key == answer.key && held.shard == answer.shard)
+        else {
+            return false;
+        };
+        let (position, _) = self.reach(held);
+        let version = |entry: &Entry| entry.value.as_ref().map(|keymap| keymap.version);
+        // A negative answer has no version to compare, and a new one starts a new life.
+        let same = held.value.is_some() && version(held) == version(answer);
+        if same && let Some(held) = self.queues.find_mut(id) {
+            held.position = held.position.max(answer.position);
+            held.as_of = held.as_of.max(answer.as_of);
+            held.covered = answer.covered.or(held.covered);
+            if source == Source::Prefetch {
+                return true;
+            }
+            if held.unused_prefetch {
+                let key = held.key.clone();
+                self.report(Evicted { key, unused_prefetch: true, reason: DropReason::Replaced });
+            }
+            let left = self.queues.demand(id);
+            self.forget(left, DropReason::Capacity);
+        }
+        same || answer.position < position
+    }
+
+    fn store(&mut self, id: u64, entry: Entry, source: Source) -> Inserted {
+        let (shard, covered) = (entry.shard, entry.covered.is_some());
+        let proven = source == Source::Prefetch && self.queues.is_proven(id);
+        if self.queues.is_too_large(entry.cost) {
+            // What it replaces is outdated all the same.
+            self.remove(id, DropReason::Replaced);
+            self.counted.refused += 1;
+            return Inserted::TooLarge;
+        }
+        let key = entry.key.clone();
+        let tags: Vec<u64> = entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)).collect();
+        let left = if proven && let Some(old) = self.queues.find(id).filter(|old| old.key == key).cloned() {
+            self.unlink(id, &old);
+            self.link(id, &key, shard, tags);
+            self.queues.replace_proven(id, entry)
+        } else {
+            if source == Source::Prefetch
+                && let Some(old) = self.queues.find_mut(id).filter(|old| old.key == key)
+            {
+                // The new guess takes over the outcome of the old one.
+                old.unused_prefetch = false;
+            }
+            self.remove(id, DropReason::Replaced);
+            let (admitted, left) = match source {
+                Source::Demand => (true, self.queues.put_demanded(id, entry)),
+                Source::Prefetch => self.queues.put_guess(id, entry),
+            };
+            if !admitted {
+                self.counted.refused += 1;
+                return Inserted::NoRoom;
+            }
+            self.link(id, &key, shard, tags);
+            left
+        };
+        self.forget(left, DropReason::Capacity);
+        if covered {
+            return Inserted::Covered;
+        }
+        self.counted.not_covered += 1;
+        Inserted::NotCovered
+    }
+
+    fn reach(&self, entry: &Entry) -> (u64, Millis) {
+        self.coverage.reach(entry.shard, entry.position, entry.as_of, entry.covered)
+    }
+
+    fn drop_older(&mut self, id: u64, key: &CompositeKey, version: u64) -> bool {
+        let older = self.queues.find(id).is_some_and(|entry| entry.key == *key && entry.position < version);
+        if older {
+            self.remove(id, DropReason::Changed);
+        }
+        older
+    }
+
+    fn drop_all(&mut self) -> usize {
+        let dropped = self.queues.drain();
+        let count = dropped.len();
+        self.index.clear();
+        self.forget(dropped, DropReason::Invalidated);
+        count
+    }
+
+    fn remove(&mut self, id: u64, reason: DropReason) {
+        let entry = self.queues.remove(id);
+        self.forget(entry.into_iter().map(|entry| (id, entry)).collect(), reason);
+    }
+
+    fn link(&mut self, id: u64, key: &CompositeKey, shard: u16, tags: Vec<u64>) {
+        self.index.add(key, id, tags.into_iter());
+        self.coverage.attach(shard);
+    }
+
+    /// Takes entries that left their queue out of everything else, and notes them for the ledger.
+    fn forget(&mut self, left: Vec<(u64, Entry)>, reason: DropReason) {
+        for (id, entry) in left {
+            self.unlink(id, &entry);
+            match reason {
+                DropReason::Capacity => self.counted.evictions += 1,
+                DropReason::Invalidated => self.counted.invalidations += 1,
+                DropReason::Changed => self.counted.changed += 1,
+                // An update of what somebody asked for is no loss to report.
+                DropReason::Replaced if !entry.unused_prefetch => continue,
+                DropReason::Replaced | DropReason::Expired => {}
+            }
+            self.report(Evicted { key: entry.key, unused_prefetch: entry.unused_prefetch, reason });
+        }
+    }
+
+    fn unlink(&mut self, id: u64, entry: &Entry) {
+        let seed = self.config.seed;
+        self.index.remove(&entry.key, id, entry.tags().iter().map(|tag| tag_id(seed, tag)));
+        self.coverage.detach(entry.shard);
+    }
+
+    fn report(&mut self, evicted: Evicted) {
+        let room = if evicted.unused_prefetch { EVICTED } else { EVICTED / 2 };
+        if self.evicted.len() < room {
+            self.evicted.push(evicted);
+        } else {
+            self.counted.evicted_unreported += 1;
+        }
+    }
+
+    fn key_id(&self, key: &CompositeKey) -> u64 {
+        xxh3(self.config.seed, key.as_str().as_bytes())
+    }
+
+    fn prefix_id(&self, slashed: &str) -> u64 {
+        xxh3(self.config.seed ^ PREFIX, slashed.as_bytes())
+    }
+}
+
+/// Keep the ids of keys, prefixes and tags apart.
+const PREFIX: u64 = 1;
+const TAG: u64 = 2;
+
+fn tag_id(seed: u64, tag: &str) -> u64 {
+    xxh3(seed ^ TAG, tag.as_bytes())
+}
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[path = "model_tests.rs"]
+mod model_tests;

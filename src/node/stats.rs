@@ -1,0 +1,65 @@
+//! What a node tells about itself.
+
+/// Counters since start, and the fill of every bounded table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct NodeStats {
+    /// Keys asked for.
+    pub keys: u64,
+    /// Of these, as a prefetch.
+    pub prefetch_keys: u64,
+    /// Keys answered from memory.
+    pub memory_hits: u64,
+    /// Keys found in memory, but older than the caller allowed or behind its floor.
+    pub memory_too_old: u64,
+    /// Keys read from the store.
+    pub store_reads: u64,
+    /// Store reads that failed.
+    pub store_failures: u64,
+    /// Keys answered from memory beyond the bound, as the store failed and the caller allowed `any`.
+    pub stale_answers: u64,
+    /// Keys sent to their owner.
+    pub forwarded: u64,
+    /// Forwarded keys that had to be read from the store after all.
+    pub forward_failures: u64,
+    /// Keys received from another gateway.
+    pub received_forwards: u64,
+    /// Store reads that entered memory.
+    pub fills: u64,
+    /// Store reads that a log entry may have overtaken, so that they did not enter memory.
+    pub fills_refused: u64,
+    /// Change log entries applied.
+    pub log_entries: u64,
+    /// Shards whose log had a gap, the first page of each included.
+    pub log_gaps: u64,
+    /// Entries dropped from memory by the log.
+    pub invalidated: u64,
+    /// Entries dropped from memory for want of room.
+    pub evictions: u64,
+    /// Cursors that the recent changes no longer reached back to.
+    pub resets: u64,
+    /// Maps handed out, whole.
+    pub maps_full: u64,
+    /// Maps handed out, as a delta.
+    pub maps_delta: u64,
+    /// Entries in memory.
+    pub memory_entries: u64,
+    /// Bound of `memory_entries`.
+    pub memory_entries_max: u64,
+    /// Bytes in memory.
+    pub memory_bytes: u64,
+    /// Bound of `memory_bytes`.
+    pub memory_bytes_max: u64,
+    /// Recent changes held, all shards together.
+    pub ring_entries: u64,
+    /// Bound of `ring_entries`.
+    pub ring_entries_max: u64,
+    /// Maps held to base deltas on.
+    pub map_history: u64,
+    /// Bound of `map_history`.
+    pub map_history_max: u64,
+    /// Partitions with load counters.
+    pub load_partitions: u64,
+    /// Bound of `load_partitions`.
+    pub load_partitions_max: u64,
+}

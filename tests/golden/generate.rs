@@ -1,0 +1,390 @@
+//! Writes the golden files from the core as it is. The published XXH3 values are
+//! not computed but stated: they come from the sanity check of the reference implementation.
+
+use std::sync::Arc;
+
+use foremap::key::{CompositeKey, KeyPrefix, MAX_KEY_BYTES};
+use foremap::partition::{
+    Epoch, HotKey, MapDelta, MapNode, PartitionMap, Placement, Portion, Rule, StorageLayout, xxh3,
+};
+use foremap::protocol::{
+    BatchItem, BatchRequest, BatchResponse, Change, Class, Consistency, Cursor, ErrorCode, ItemResult, Keymap,
+    KeymapFields, MAX_VERSION, MapKnowledge, MapUpdate, Meta, Outcome, ReadPoint,
+};
+use serde_json::{Value, json};
+
+use super::check::hex;
+
+pub(crate) fn all() -> Vec<(&'static str, String)> {
+    let files = [
+        ("keys.json", keys()),
+        ("xxh3.json", hashes()),
+        ("maps.json", maps()),
+        ("placement.json", placement()),
+        ("batches.json", batches()),
+        ("codes.json", codes()),
+    ];
+    files.map(|(name, value)| (name, pretty(&value))).into()
+}
+
+/// One case a line: readable, and a change shows as the lines it touches.
+fn pretty(file: &Value) -> String {
+    let Value::Object(lists) = file else { unreachable!("a golden file is an object") };
+    let lists = lists.iter().map(|(name, cases)| {
+        let cases = cases.as_array().into_iter().flatten().map(|case| format!("    {case}"));
+        format!("  {}: [\n{}\n  ]", Value::from(name.as_str()), cases.collect::<Vec<_>>().join(",\n"))
+    });
+    format!("{{\n{}\n}}\n", lists.collect::<Vec<_>>().join(",\n"))
+}
+
+fn key(text: &str) -> CompositeKey {
+    CompositeKey::parse(text).expect("a valid key")
+}
+
+fn outcome<T: ToString>(field: &str, given: Value, outcome: Result<T, foremap::key::KeyError>) -> Value {
+    match outcome {
+        Ok(canonical) => json!({ field: given, "canonical": canonical.to_string() }),
+        Err(error) => json!({ field: given, "error": format!("{error:?}") }),
+    }
+}
+
+fn keys() -> Value {
+    let longest = "k".repeat(MAX_KEY_BYTES);
+    let mut texts: Vec<String> = [
+        "a",
+        "a/b/c",
+        "user/1",
+        "user/10",
+        "bucket/a%2fb/%41",
+        "100%25",
+        "a%252Fb",
+        "a b+c?d#e&f=g",
+        "~!@$^*()_-[]{}|",
+        "a%00b",
+        "a\u{1}b\u{1f}/\u{7f}",
+        "tab\tnewline\n",
+        "%7f%1F%0a",
+        "%20/ ",
+        "caf\u{e9}",
+        "cafe\u{301}",
+        "caf%C3%A9",
+        "\u{65e5}\u{672c}/\u{1f600}",
+        "%F0%9F%98%80",
+        "\u{85}/\u{200b}",
+        "...",
+        ".a/a./..a",
+        "",
+        "/",
+        "a/",
+        "/a",
+        "a//b",
+        ".",
+        "..",
+        "a/./b",
+        "a/..",
+        "%2E",
+        "%2e%2E",
+        ".%2e/a",
+        "%",
+        "a%",
+        "a%4",
+        "%4g",
+        "%%41",
+        "%+1",
+        "% 1",
+        "%FF",
+        "%C0%AF",
+        "%ED%A0%80",
+        "%C3/%A9",
+        "%C3",
+        "a/%FF/",
+        "%zz//",
+    ]
+    .map(String::from)
+    .to_vec();
+    texts.extend([["c"; 16].join("/"), ["c"; 17].join("/"), longest.clone(), format!("{longest}k")]);
+    texts.extend(["%6B".repeat(MAX_KEY_BYTES), "\n".repeat(341), "\n".repeat(342), "\u{e9}".repeat(512)]);
+    texts.extend(["\u{e9}".repeat(513), format!("{longest}/"), format!("{}/b", &longest[..1_022])]);
+    let raws: [&[&str]; 12] = [
+        &["a"],
+        &["user", "1"],
+        &["a/b", "c"],
+        &["100%", "%41"],
+        &["a\u{0}"],
+        &["\u{e9}", "\u{1f600}"],
+        &[".", "a"],
+        &["a", ".."],
+        &["a", "", "b"],
+        &["..."],
+        &["%2E"],
+        &["c"; 17],
+    ];
+    let prefixes = ["", "a", "a/", "user/%31/", "a%2fb", "/", "//", "a//", "/a", "a/..", "%", "%FF"];
+    let covers = [
+        ("user/1", "user/1"),
+        ("user/1", "user/1/avatar"),
+        ("user/1/", "user/1/a/b"),
+        ("user/1", "user/10"),
+        ("user/1", "user"),
+        ("user/1", "user/1%2Fa"),
+        ("", "a"),
+        ("a%2Fb", "a%2fb/c"),
+        ("a", "a!"),
+        ("a/b/c", "a/b"),
+    ];
+    let covers = covers.map(|(prefix, text)| {
+        let covered = KeyPrefix::parse(prefix).expect("a valid prefix").covers(&key(text));
+        json!({"prefix": prefix, "key": text, "covers": covered})
+    });
+    json!({
+        "texts": texts.iter().map(|t| outcome("text", json!(t), CompositeKey::parse(t))).collect::<Vec<_>>(),
+        "components": raws.map(|raw| outcome("raw", json!(raw), CompositeKey::from_components(raw.iter().copied()))),
+        "prefixes": prefixes.map(|text| outcome("text", json!(text), KeyPrefix::parse(text))),
+        "covers": covers,
+        // Byte order: neither that of UTF-16 code units, nor that of components.
+        "ascending": ["%00", "A", "a", "a!", "a%2Fb", "a/b", "a0", "b", "\u{e9}", "\u{ff5e}", "\u{10000}"],
+    })
+}
+
+fn hashes() -> Value {
+    const SEED: u64 = 0x9e37_79b1_85eb_ca8d;
+    let published: [(usize, u64, u64); 20] = [
+        (0, 0, 0x2d06_8005_38d3_94c2),
+        (0, SEED, 0xa8a6_b918_b2f0_364a),
+        (1, 0, 0xc44b_dff4_074e_ecdb),
+        (1, SEED, 0x032b_e332_dd76_6ef8),
+        (6, 0, 0x27b5_6a84_cd2d_7325),
+        (6, SEED, 0x8458_9c11_6ab5_9ab9),
+        (12, 0, 0xa713_daf0_dfbb_77e7),
+        (12, SEED, 0xe730_3e1b_2336_de0e),
+        (24, 0, 0xa3fe_70bf_9d35_10eb),
+        (24, SEED, 0x850e_80fc_35bd_d690),
+        (48, 0, 0x397d_a259_ecba_1f11),
+        (48, SEED, 0xadc2_cbaa_44ac_c616),
+        (80, 0, 0xbcde_fbbb_2c47_c90a),
+        (80, SEED, 0xc6dd_0cb6_9953_2e73),
+        (195, 0, 0xcd94_217e_e362_ec3a),
+        (195, SEED, 0xba68_003d_370c_b3d9),
+        (403, 0, 0xcdeb_804d_65c6_dea4),
+        (403, SEED, 0x6259_f6ec_fd64_43fd),
+        (512, 0, 0x617e_4959_9013_cb6b),
+        (512, SEED, 0x3ce4_57de_14c2_7708),
+    ];
+    let texts = ["", "a/", "user/1/", "\u{e9}/\u{1f600}/", &"long/".repeat(60)].map(|text| {
+        [0, 1, u64::MAX].map(|seed| {
+            let hash = format!("{:016x}", xxh3(seed, text.as_bytes()));
+            json!({"text": text, "seed": format!("{seed:016x}"), "hash": hash})
+        })
+    });
+    json!({
+        "published": published.map(|(length, seed, hash)| {
+            json!({"length": length, "seed": format!("{seed:016x}"), "hash": format!("{hash:016x}")})
+        }),
+        "texts": texts.concat(),
+    })
+}
+
+fn node(id: u32, weight: u32) -> MapNode {
+    MapNode { id, origin: format!("https://gw-{id}.example:8443"), weight }
+}
+
+fn rule(prefix: &str, depth: u8, spread: u8) -> Rule {
+    Rule { prefix: KeyPrefix::parse(prefix).expect("a valid prefix"), portion: Portion { depth, spread } }
+}
+
+fn named_maps() -> Vec<(&'static str, PartitionMap)> {
+    let small = StorageLayout { shards: 7, depth: 2, fan: 3 };
+    let single = PartitionMap::new(0, 1, small, vec![MapNode { id: 0, origin: "http://[::1]:7000".into(), weight: 1 }]);
+    let plain = PartitionMap::new(1, 16_384, StorageLayout::default(), (1..=3).map(|id| node(id, 1)).collect());
+    let weights = [(2, 1), (3, 0), (5, 3), (400, 10), (u32::MAX, 100)].map(|(id, weight)| node(id, weight));
+    let mut ruled = PartitionMap::new(0x0123_4567_89ab_cdef, 16_384, StorageLayout::default(), weights.to_vec());
+    ruled.rules = [
+        ("", 2, 1),
+        ("bucket", 1, 4),
+        ("bucket/hot", 2, 10),
+        ("caf\u{e9}", 1, 0),
+        ("caf\u{ea}", 3, 2),
+        ("sensor", 0, 3),
+        ("tenant/1", 3, 0),
+        ("tenant/1/deep/er", 16, 0),
+        ("tenant/10", 2, 5),
+    ]
+    .map(|(prefix, depth, spread)| rule(prefix, depth, spread))
+    .to_vec();
+    ruled.exceptions = [(0, 5), (1, 2), (777, 400), (16_383, 3)].into();
+    ruled.hot = vec![
+        HotKey { key: key("bucket/hot/front page"), nodes: vec![400, 5] },
+        HotKey { key: key("tenant/1/a%2Fb"), nodes: vec![2] },
+    ];
+    let mut shifted = ruled.clone();
+    shifted.epoch = Epoch { incarnation: 2, number: MAX_VERSION };
+    shifted.nodes.retain(|node| node.id != 400);
+    shifted.nodes[0].weight = 7;
+    shifted.rules.retain(|rule| rule.prefix.as_str() != "sensor");
+    shifted.rules[1].portion.spread = 5;
+    shifted.exceptions = [(1, 3), (2_000, 5)].into();
+    shifted.hot = vec![HotKey { key: key("tenant/1/a%2Fb"), nodes: vec![5, 2] }];
+    let many = PartitionMap::new(99, 1_000, StorageLayout::default(), (0..100).map(|id| node(id, id % 4)).collect());
+    vec![("single", single), ("plain", plain), ("ruled", ruled), ("shifted", shifted), ("many", many)]
+}
+
+fn maps() -> Value {
+    let maps = named_maps();
+    let find = |name: &str| &maps.iter().find(|(known, _)| *known == name).expect("a known map").1;
+    let deltas = [("ruled", "shifted"), ("shifted", "ruled"), ("plain", "plain")].map(|(from, to)| {
+        let delta = MapDelta::between(find(from), find(to)).expect("maps of one namespace");
+        json!({"from": from, "to": to, "binary": hex(&delta.encode())})
+    });
+    let plain = find("plain").encode();
+    let mut unordered = find("plain").clone();
+    unordered.nodes.swap(0, 1);
+    let refused = [
+        ("cut", plain[..plain.len() - 1].to_vec()),
+        ("extended", [&plain[..], &[0]].concat()),
+        ("another magic number", [b"FMAQ", &plain[4..]].concat()),
+        ("a later version", [b"FMAP\x02", &plain[5..]].concat()),
+        ("another hash function", [&plain[..7], &[9], &plain[8..]].concat()),
+        ("nodes out of order", unordered.encode()),
+    ];
+    let refused = refused.map(|(why, bytes)| {
+        let error = PartitionMap::decode(&bytes).expect_err(why).to_string();
+        json!({"why": why, "binary": hex(&bytes), "error": error})
+    });
+    let maps = maps.iter().map(|(name, map)| {
+        json!({"name": name, "map": map, "binary": hex(&map.encode()), "hash": format!("{:016x}", map.hash())})
+    });
+    json!({"maps": maps.collect::<Vec<_>>(), "deltas": deltas, "refused": refused})
+}
+
+fn placement() -> Value {
+    let mut texts: Vec<String> = [
+        "a",
+        "a/b",
+        "a/b/c",
+        "bucket",
+        "bucket/1",
+        "bucket/2/x",
+        "bucket/hot",
+        "bucket/hot/front page",
+        "caf\u{e9}/1",
+        "cafe\u{301}/1",
+        "caf\u{ea}/1/2/3",
+        "sensor",
+        "sensor/2026-11-22T10",
+        "tenant/1",
+        "tenant/1/a%2Fb",
+        "tenant/1/a/b",
+        "tenant/1/deep/er/and/deeper",
+        "tenant/10/x",
+        "tenant/100/x",
+        "\u{65e5}\u{672c}/\u{1f600}",
+        "c/c/c/c/c/c/c/c/c/c/c/c/c/c/c/c",
+    ]
+    .map(String::from)
+    .to_vec();
+    texts.extend((0..24).map(|n| format!("bucket/hot/{n}")));
+    texts.extend((0..24).map(|n| format!("sensor/2026-11-22T{n:02}/{n}")));
+    texts.push("k".repeat(MAX_KEY_BYTES));
+    let groups = named_maps().into_iter().map(|(name, map)| {
+        let mut placement = Placement::new(Arc::new(map));
+        let owners: Vec<_> = (0..placement.map().partitions.min(128)).map(|p| placement.owner(p)).collect();
+        let keys = texts.iter().map(|text| {
+            let (key, storage) = (key(text), placement.map().storage);
+            let place = placement.locate(&key);
+            json!({
+                "key": text, "partition": place.partition, "node": place.node, "depth": place.portion.depth,
+                "spread": place.portion.spread, "spread_index": place.spread_index, "storage_shard": storage.shard(&key),
+            })
+        });
+        json!({"map": name, "keys": keys.collect::<Vec<_>>(), "owners": owners})
+    });
+    json!({"maps": groups.collect::<Vec<_>>()})
+}
+
+fn keymap(text: &str, meta: Option<&str>) -> Keymap {
+    let fields = KeymapFields {
+        locator: format!("s3://bucket/{text}"),
+        size: meta.map(|_| 1_048_576),
+        etag: meta.map(|_| "\"5d41402a\"".into()),
+        tags: if meta.is_some() { vec!["red".into(), "\u{e9}t\u{e9}".into()] } else { Vec::new() },
+        meta: meta.map(|meta| Meta(meta.into())),
+    };
+    Keymap { key: key(text), version: 1_790_000_000_000_001, fields }
+}
+
+fn full_request() -> BatchRequest {
+    let item = |text, if_version, class| BatchItem { key: key(text), if_version, class };
+    let epoch = Epoch { incarnation: 1, number: 300 };
+    BatchRequest {
+        items: vec![item("user/1/a%2Fb", Some(MAX_VERSION), Class::Demand), item("user/2", None, Class::Prefetch)],
+        consistency: Consistency::Strong,
+        max_staleness_ms: 500,
+        map: Some(MapKnowledge { epoch, hash: 0xfedc_ba98_7654_3210 }),
+        floors: vec![Cursor { shard: 0, position: 7 }, Cursor { shard: 255, position: MAX_VERSION }],
+        cursors: vec![Cursor { shard: 3, position: 0 }],
+        stream: Some("stream-1".into()),
+        forwarded: true,
+    }
+}
+
+fn full_response() -> BatchResponse {
+    let at = ReadPoint { shard: 17, position: 1_790_000_000_000_002, age_ms: 130 };
+    let outcomes = [
+        Outcome::Found { keymap: keymap("user/1", None) },
+        Outcome::Unchanged { version: 12 },
+        Outcome::Missing,
+        Outcome::Error { code: ErrorCode::Unavailable, detail: "store does not answer".into() },
+    ];
+    BatchResponse {
+        epoch: Epoch { incarnation: 1, number: 301 },
+        results: outcomes.map(|outcome| ItemResult { outcome, at, node: 3 }).into(),
+        positions: vec![at, ReadPoint { shard: 18, position: 0, age_ms: 0 }],
+        changes: vec![Change { shard: 17, version: 9, key: key("user/9"), deleted: true }],
+        resets: vec![4, 5],
+        map: None,
+    }
+}
+
+fn batches() -> Value {
+    let requests = [("default request", BatchRequest::default()), ("full request", full_request())];
+    let with_map = |map| BatchResponse { map: Some(map), ..BatchResponse::default() };
+    let responses = [
+        ("default response", BatchResponse::default()),
+        ("full response", full_response()),
+        ("response with a map", with_map(MapUpdate::Full(vec![1, 2, 3]))),
+        ("response with a delta", with_map(MapUpdate::Delta(vec![4, 5]))),
+    ];
+    let keymaps = [
+        ("plain keymap", keymap("a/b/c", None)),
+        ("full keymap", keymap("\u{e9}/%2F", Some(r#"{"n":1,"list":[true,null,"x"]}"#))),
+    ];
+    let valid = |kind: &str, name: &str, bytes: Vec<u8>, json: Value| json!({"kind": kind, "name": name, "binary": hex(&bytes), "json": json});
+    let mut cases = Vec::new();
+    cases.extend(requests.iter().map(|(name, r)| valid("request", name, r.encode(), json!(r))));
+    cases.extend(responses.iter().map(|(name, r)| valid("response", name, r.encode(), json!(r))));
+    cases.extend(keymaps.iter().map(|(name, k)| valid("keymap", name, k.encode(), json!(k))));
+
+    let request = full_request().encode();
+    let many = BatchRequest { items: vec![full_request().items[1].clone(); 257], ..BatchRequest::default() };
+    let refused = [
+        ("empty", vec![]),
+        ("cut", request[..request.len() - 1].to_vec()),
+        ("extended", [&request[..], &[0]].concat()),
+        ("a later version", [b"FMBQ\x02", &request[5..]].concat()),
+        ("an answer", full_response().encode()),
+        ("unknown consistency", [&request[..5], &[3], &request[6..]].concat()),
+        ("too many keys", many.encode()),
+    ];
+    let refused = refused.map(|(why, bytes)| {
+        let error = BatchRequest::decode(&bytes).expect_err(why).to_string();
+        json!({"kind": "request", "why": why, "binary": hex(&bytes), "error": error})
+    });
+    json!({"valid": cases, "refused": refused})
+}
+
+fn codes() -> Value {
+    let codes = ErrorCode::ALL.iter().enumerate().map(|(number, code)| {
+        json!({"number": number, "code": code, "status": code.status(), "retryable": code.retryable()})
+    });
+    json!({"codes": codes.collect::<Vec<_>>()})
+}

@@ -1,0 +1,103 @@
+//! Arbitrary and damaged bytes: an error or a value that encodes to the same bytes, never a panic.
+
+use foremap::partition::{MapDelta, PartitionMap};
+use foremap::protocol::{BatchRequest, BatchResponse, Keymap};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::config;
+use crate::strategies::{keymap, map, request, response, two_maps};
+
+/// Hands `bytes` to every decoder; what one accepts must be the only form of its value.
+///
+/// A delta is accepted in any order and an unknown error code is read as
+/// another one, so for these two the value is compared, not the bytes.
+fn decode(bytes: &[u8]) -> Result<(), TestCaseError> {
+    if let Ok(map) = PartitionMap::decode(bytes) {
+        prop_assert_eq!(map.encode(), bytes);
+    }
+    if let Ok(delta) = MapDelta::decode(bytes) {
+        prop_assert_eq!(MapDelta::decode(&delta.encode()), Ok(delta));
+    }
+    if let Ok(request) = BatchRequest::decode(bytes) {
+        prop_assert_eq!(request.encode(), bytes);
+    }
+    if let Ok(response) = BatchResponse::decode(bytes) {
+        prop_assert_eq!(BatchResponse::decode(&response.encode()), Ok(response));
+    }
+    if let Ok(keymap) = Keymap::decode(bytes) {
+        prop_assert_eq!(keymap.encode(), bytes);
+    }
+    Ok(())
+}
+
+/// One valid message of any kind.
+fn message() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        map().prop_map(|map| map.encode()),
+        two_maps().prop_map(|(old, new)| MapDelta::between(&old, &new).expect("one namespace").encode()),
+        request().prop_map(|request| request.encode()),
+        response(true).prop_map(|response| response.encode()),
+        keymap().prop_map(|keymap| keymap.encode()),
+    ]
+}
+
+/// Damage at a place: a byte replaced, inserted or removed, or a large varint put in.
+#[derive(Debug, Clone)]
+enum Damage {
+    Replace(u8),
+    Insert(u8),
+    Remove,
+    Huge,
+}
+
+fn damage() -> impl Strategy<Value = (prop::sample::Index, Damage)> {
+    let damage = prop_oneof![
+        any::<u8>().prop_map(Damage::Replace),
+        any::<u8>().prop_map(Damage::Insert),
+        Just(Damage::Remove),
+        Just(Damage::Huge),
+    ];
+    (any::<prop::sample::Index>(), damage)
+}
+
+fn apply(bytes: &mut Vec<u8>, at: usize, damage: &Damage) {
+    match damage {
+        Damage::Replace(byte) => bytes[at] = *byte,
+        Damage::Insert(byte) => bytes.insert(at, *byte),
+        Damage::Remove => _ = bytes.remove(at),
+        Damage::Huge => _ = bytes.splice(at..=at, [0xff, 0xff, 0xff, 0xff, 0x0f]),
+    }
+}
+
+proptest! {
+    #![proptest_config(config(4_000))]
+
+    #[test]
+    fn arbitrary_bytes(bytes in vec(any::<u8>(), 0..200), kind in 0..5_usize) {
+        decode(&bytes)?;
+        // Behind a valid header, so that the fields are reached.
+        let magic = [b"FMAP", b"FMDL", b"FMBQ", b"FMBA", b"FMKM"][kind];
+        decode(&[magic, &[1][..], &bytes].concat())?;
+    }
+
+    #[test]
+    fn damaged_messages(mut bytes in message(), damages in vec(damage(), 1..4)) {
+        for (at, damage) in &damages {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                apply(&mut bytes, at, damage);
+            }
+        }
+        decode(&bytes)?;
+    }
+
+    #[test]
+    fn cut_messages(bytes in message(), end in any::<prop::sample::Index>()) {
+        let end = end.index(bytes.len());
+        let cut = &bytes[..end];
+        prop_assert!(PartitionMap::decode(cut).is_err() && MapDelta::decode(cut).is_err());
+        prop_assert!(BatchRequest::decode(cut).is_err() && BatchResponse::decode(cut).is_err());
+        prop_assert!(Keymap::decode(cut).is_err());
+    }
+}
