@@ -233,3 +233,7 @@ impl Drop for Scratch {
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;
