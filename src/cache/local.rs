@@ -184,7 +184,8 @@ impl LocalCache {
         self.coverage.cursors()
     }
 
-    /// Drops entries, fences the answers in flight, and returns how many were dropped: O(log entries + dropped).
+    /// Drops entries, fences the answers in flight, and returns how many were dropped. O(log entries) each, one sort of
+    /// the dropped for a tag, O(entries) for all.
     pub fn invalidate(&mut self, what: &Invalidate) -> usize {
         let ids = match what {
             Invalidate::Key(key) => {
@@ -202,7 +203,10 @@ impl LocalCache {
             Invalidate::Tag(tag) => {
                 let tag = tag_id(self.config.seed, tag);
                 self.fences.raise(tag, 0);
-                self.index.tagged(tag)
+                let mut ids = self.index.tagged(tag);
+                // In the order of their keys, not of ids that depend on the seed.
+                ids.sort_by(|a, b| self.queues.find(*a).map(|e| &e.key).cmp(&self.queues.find(*b).map(|e| &e.key)));
+                ids
             }
             Invalidate::Prefix(_) | Invalidate::All => {
                 self.fences.raise_all();
