@@ -1,4 +1,32 @@
 //! The core of foremap: pure, deterministic, without I/O.
+//!
+//! foremap resolves [composite keys](key::CompositeKey) to [keymaps](protocol::Keymap) held by a distributed hash
+//! table, sends each request to the right gateway node by a shared [partition map](partition::PartitionMap), learns the
+//! application's access pattern on the spot, and fetches the next keymaps before they are asked for.
+//!
+//! ```text
+//! get(key) -> adapter -> cache -- hit ---------------------------------> caller
+//!                |         '-- miss -> partition map -> batch -> gateway: node -> memory | store
+//!                '-> analyzer -> confidence -> prefetch -> the same batches, lower class
+//! changes on every answer -> adapter -> cache (invalidate), ledger (outcome) -> confidence
+//! ```
+//!
+//! | Room | Holds |
+//! |---|---|
+//! | [`key`] | composite keys and prefixes in canonical text |
+//! | [`partition`] | the virtual partition map: placement, delta, wire form |
+//! | [`protocol`], [`codec`] | what travels over HTTP |
+//! | [`analyzer`] | the Access Pattern Analyzer: streams and the Prediction Table |
+//! | [`confidence`] | the Confidence Map: calibrated probabilities |
+//! | [`prefetch`] | the Prefetch Engine: threshold, waste budget, ledger, failure log |
+//! | [`cache`] | the Local Cache: freshness by log position, probation, fences |
+//! | [`adapter`] | the DHT Adaptation Layer of a client: every request enters here |
+//! | [`node`] | the DHT node behind a gateway |
+//! | [`shifter`] | the Partition Shifter: from one map epoch to the next |
+//! | `bindings` | the only wasm-bindgen code, in wasm builds |
+//!
+//! Every entry point takes an event and `now` and returns actions, so the very same core runs in a browser, in an edge
+//! isolate, in the native gateway and in a simulator, and any behaviour can be replayed from a seed.
 #![deny(unsafe_code)]
 
 pub mod adapter;

@@ -1,1 +1,44 @@
-//! The room `adapter`.
+//! The DHT Adaptation Layer of a client: every request enters here and goes to
+//! the Local Cache or to the right DHT node.
+//!
+//! [`Adapter`] is a state machine without I/O. The host (a browser, an edge
+//! isolate, a simulator) calls an entry point with an event and `now`, then
+//! drains [`Adapter::next_action`] and performs what it finds there.
+//!
+//! ```text
+//! handle_request -> cache hit  -> Action::Answer
+//!                -> miss       -> Fetch -> poll -> Action::Send -> on_response -> Action::Answer
+//!                -> prefetch_keymap (confidence > threshold) -> Fetch, lower class, same batches
+//! ```
+//!
+//! A **scope** separates contexts that must not wait for each other's I/O. A
+//! browser tab has one; an edge worker opens one per request, because there a
+//! promise of one request must not be awaited by another. Scopes share the
+//! cache, the floors and the predictor, never a flight.
+//!
+//! Guarantees: single-flight per scope and key; no answer older than the
+//! session's floor of its storage shard; no bounded answer older end to end
+//! than its bound; retries stay within a budget; every table is bounded and
+//! shows in [`AdapterStats`].
+
+mod action;
+mod answers;
+mod calls;
+mod config;
+mod demand;
+mod exchange;
+mod fetches;
+mod floors;
+mod origins;
+mod prefetching;
+mod retry;
+mod scopes;
+mod sending;
+mod stats;
+#[cfg(test)]
+mod testing;
+
+pub use action::{Action, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequest, RequestId, Scope, Served};
+pub use config::{AdapterConfig, ConfigError};
+pub use demand::Adapter;
+pub use stats::{AdapterStats, KeyExplanation};

@@ -1,1 +1,14 @@
-//! The only wasm-bindgen code.
+//! The only wasm-bindgen code: JavaScript calls become events, actions become
+//! plain objects and `Request`s. TypeScript performs the `fetch`.
+//!
+//! Times are milliseconds on one monotonic clock of the host's choice. Nothing
+//! here keeps a JavaScript value: the [`Core`] is the only handle.
+
+mod actions;
+mod batch;
+mod config;
+mod core;
+mod errors;
+
+pub use batch::{decode_batch, encode_batch};
+pub use core::{Core, canonical_key, join_key};

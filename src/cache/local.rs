@@ -89,6 +89,21 @@ impl LocalCache {
         matches!(self.peek(now, key, max_staleness_ms), Lookup::Hit(_))
     }
 
+    /// Whether anything is cached of `key`, fresh or not. No effect.
+    pub fn contains(&self, now: Millis, key: &CompositeKey) -> bool {
+        !matches!(self.peek(now, key, u32::MAX), Lookup::Miss)
+    }
+
+    /// Whether nothing is cached.
+    pub fn is_empty(&self) -> bool {
+        self.queues.len() == 0
+    }
+
+    /// Whether the configuration leaves no room at all.
+    pub fn is_off(&self) -> bool {
+        self.queues.is_off()
+    }
+
     /// Taken when a request is sent, at `sent_at`; handed back with its answer.
     pub fn fence(&self, sent_at: Millis) -> Fence {
         self.fences.take(sent_at)
@@ -184,7 +199,8 @@ impl LocalCache {
         self.coverage.cursors()
     }
 
-    /// Drops entries, fences the answers in flight, and returns how many were dropped: O(log entries + dropped).
+    /// Drops entries, fences the answers in flight, and returns how many were dropped. O(log entries) each, one sort of
+    /// the dropped for a tag, O(entries) for all.
     pub fn invalidate(&mut self, what: &Invalidate) -> usize {
         let ids = match what {
             Invalidate::Key(key) => {
@@ -202,7 +218,10 @@ impl LocalCache {
             Invalidate::Tag(tag) => {
                 let tag = tag_id(self.config.seed, tag);
                 self.fences.raise(tag, 0);
-                self.index.tagged(tag)
+                let mut ids = self.index.tagged(tag);
+                // In the order of their keys, not of ids that depend on the seed.
+                ids.sort_by(|a, b| self.queues.find(*a).map(|e| &e.key).cmp(&self.queues.find(*b).map(|e| &e.key)));
+                ids
             }
             Invalidate::Prefix(_) | Invalidate::All => {
                 self.fences.raise_all();

@@ -135,6 +135,11 @@ fn a_reset_leaves_entries_to_their_own_age() {
     assert!(!cache.contains_fresh(2_000, &key("a"), 1_999));
     assert!(!cache.contains_fresh(2_000, &key("b"), 999));
     cache.reset_shard(999); // unknown: nothing to forget
+    // An older exchange may also be what makes the shard followed again.
+    cache.reset_shard(1);
+    cache.cover(&at(15), 3_000);
+    assert_eq!(cache.cursors(), [Cursor { shard: 1, position: 30 }]);
+    assert_eq!(put(&mut cache, 3_000, "d", 5, 29), Inserted::NotCovered);
 }
 
 #[test]
@@ -239,7 +244,12 @@ fn revalidation_makes_an_entry_younger() {
     assert!(!cache.refresh(early, &key("b"), 5, point), "not cached");
     assert!(cache.refresh(early, &key("a"), 5, point));
     assert!(cache.contains_fresh(5_100, &key("a"), 140));
-    assert!(!cache.contains_fresh(5_100, &key("a"), 139));
+    cache.cover(&at(30), 5_090);
+    assert!(cache.contains_fresh(5_100, &key("a"), 10), "and covered again");
+    let behind = ReadPoint { shard: 1, position: 4, age_ms: 4_000 };
+    assert!(cache.refresh(early, &key("a"), 5, behind));
+    assert!(cache.contains_fresh(5_100, &key("a"), 10), "no less than before");
+    assert!(!cache.contains_fresh(5_100, &key("a"), 9));
     cache.invalidate(&Invalidate::Key(key("a")));
     put(&mut cache, 6_000, "a", 5, 31);
     assert!(!cache.refresh(early, &key("a"), 5, point), "overtaken by an invalidation");
@@ -384,6 +394,6 @@ fn what_cannot_be_cached_is_refused() {
 #[test]
 fn statistics_serialize() {
     let json = serde_json::to_value(cache().stats()).unwrap();
-    assert_eq!(json["max_entries"], serde_json::Value::Null);
-    assert_eq!(json["max_bytes"], 8 << 20);
+    assert_eq!(json["maxEntries"], serde_json::Value::Null);
+    assert_eq!(json["maxBytes"], 8 << 20);
 }

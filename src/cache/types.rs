@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::protocol::{Keymap, ReadPoint};
 
 /// Bounds and seed of a [`LocalCache`](super::LocalCache).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct CacheConfig {
     /// Most bytes of all entries, bookkeeping included; 0 turns the cache off. An item above an eighth is not cached.
     pub max_bytes: usize,
@@ -137,6 +138,7 @@ pub struct Evicted {
 
 /// Fill, bounds and counters. Counters start at the cache's creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CacheStats {
     /// Entries held.
     pub entries: usize,

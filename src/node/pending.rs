@@ -84,9 +84,30 @@ pub(super) struct Done {
     pub(super) outcome: Outcome,
     pub(super) node: NodeId,
     pub(super) position: u64,
-    /// The moment that the answer is current as of, on this node's clock; `None` is unknown.
-    pub(super) as_of: Option<Millis>,
+    pub(super) age: Age,
     pub(super) source: Source,
+}
+
+/// An age that goes on counting. Kept as it was told, not as a moment: that
+/// moment may lie before this node's clock began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Age {
+    ms: u32,
+    told_at: Millis,
+}
+
+impl Age {
+    /// `ms` old at the moment `told_at`; `u32::MAX` is not known, and stays so.
+    pub(super) fn new(ms: u32, told_at: Millis) -> Self {
+        Self { ms, told_at }
+    }
+
+    /// Of something not known to be current as of any moment.
+    pub(super) const UNKNOWN: Self = Self { ms: u32::MAX, told_at: 0 };
+
+    pub(super) fn at(self, now: Millis) -> u32 {
+        self.ms.saturating_add(super::shard::age_ms(now, self.told_at))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +152,7 @@ impl Pending {
         }
         for at in 0..self.slots.len() {
             let State::Done(done) = &self.slots[at].state else { continue };
-            let age = done.as_of.map_or(u32::MAX, |as_of| super::shard::age_ms(now, as_of));
-            if done.source != Source::Store && age > self.max_staleness_ms {
+            if done.source != Source::Store && done.age.at(now) > self.max_staleness_ms {
                 self.read(at);
             }
         }
@@ -154,7 +174,7 @@ impl Slot {
         match self.state {
             State::Done(done) => {
                 at.position = done.position;
-                at.age_ms = done.as_of.map_or(u32::MAX, |as_of| super::shard::age_ms(now, as_of));
+                at.age_ms = done.age.at(now);
                 ItemResult { outcome: done.outcome, at, node: done.node }
             }
             State::Waiting => {

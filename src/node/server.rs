@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::load::{LoadCounters, LoadReport};
 use super::maps::Maps;
 use super::memory::Memory;
-use super::pending::{Done, Forward, Pending, ReadTicket, Slot, Source, State, StoreAnswer, StoreFailure};
+use super::pending::{Age, Done, Forward, Pending, ReadTicket, Slot, Source, State, StoreAnswer, StoreFailure};
 use super::shard::{ChangeSet, LogPage, Shard};
 use super::stats::NodeStats;
 use crate::Millis;
@@ -138,7 +138,7 @@ impl Node {
         let mut elsewhere: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         for (at, item) in request.items.iter().enumerate() {
             let owner = self.place(&mut pending, item);
-            if self.from_memory(now, &mut pending, at) {
+            if self.answer_from_memory(now, &mut pending, at) {
                 continue;
             }
             match owner {
@@ -193,7 +193,7 @@ impl Node {
     }
 
     /// Answers slot `at` from memory where the request allows it.
-    fn from_memory(&mut self, now: Millis, pending: &mut Pending, at: usize) -> bool {
+    fn answer_from_memory(&mut self, now: Millis, pending: &mut Pending, at: usize) -> bool {
         if pending.consistency == Consistency::Strong {
             return false;
         }
@@ -261,7 +261,7 @@ impl Node {
         let slot = &mut pending.slots[read.slot];
         let outcome = slot.outcome(answer.value.as_ref());
         let (node, position) = (self.config.id, answer.position);
-        slot.state = State::Done(Done { outcome, node, position, as_of: Some(sent_at), source: Source::Store });
+        slot.state = State::Done(Done { outcome, node, position, age: Age::new(0, sent_at), source: Source::Store });
         if !slot.owned {
             return;
         }
@@ -289,7 +289,7 @@ impl Node {
             }
             None => {
                 let outcome = Outcome::Error { code: failure.code, detail: failure.detail.clone() };
-                Done { outcome, node: self.config.id, position: 0, as_of: None, source: Source::Store }
+                Done { outcome, node: self.config.id, position: 0, age: Age::UNKNOWN, source: Source::Store }
             }
         };
         pending.slots[read.slot].state = State::Done(done);
@@ -331,9 +331,9 @@ impl Node {
             return None;
         }
         // The clock runs from the sending of this hop, on top of the age it had at the owner.
-        let as_of = (result.at.age_ms != u32::MAX).then(|| sent_at.saturating_sub(result.at.age_ms.into()));
+        let age = Age::new(result.at.age_ms, sent_at);
         let (outcome, position, node) = (result.outcome, result.at.position, result.node);
-        Some(Done { outcome, node, position, as_of, source: Source::Peer })
+        Some(Done { outcome, node, position, age, source: Source::Peer })
     }
 
     /// Ends the batch: results in input order, and what rides on the answer.
@@ -410,5 +410,15 @@ impl Node {
 }
 
 fn memory_answer(node: NodeId, shard: &Shard, outcome: Outcome) -> Done {
-    Done { outcome, node, position: shard.position, as_of: shard.sent_at, source: Source::Memory }
+    Done {
+        outcome,
+        node,
+        position: shard.position,
+        age: shard.sent_at.map_or(Age::UNKNOWN, |at| Age::new(0, at)),
+        source: Source::Memory,
+    }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

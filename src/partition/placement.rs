@@ -29,7 +29,7 @@ pub struct Placement {
     /// XXH3 of a rule's slashed prefix -> indices of the rules with that hash.
     rules: FxHashMap<u64, Vec<u32>>,
     default: Portion,
-    /// Index into `map.nodes` plus one; 0 is not computed yet.
+    /// Index into `map.nodes` (at most 4,096 of them) plus one; 0 is not computed yet.
     owners: Vec<u16>,
 }
 
@@ -114,7 +114,7 @@ impl Placement {
         let mut best = (0, f64::MIN);
         for (at, node) in nodes.iter().enumerate() {
             let score = rendezvous_score(self.map.seeds[0], partition, node.id, node.weight);
-            // A map has at most 4,096 nodes, so the index fits. Strictly greater: equal scores go to the lower id on every platform.
+            // Strictly greater: equal scores go to the lower id on every platform.
             if score > best.1 {
                 best = (at as u16, score);
             }

@@ -1,1 +1,23 @@
-//! The room `prefetch`.
+//! Prefetch Engine: decides what to fetch ahead, within a waste budget, and keeps the ledger of outcomes.
+//!
+//! After each access it walks the likely continuations best first, multiplying probabilities along the path, and
+//! hands every key that is not there yet to [`PrefetchEngine::prefetch_keymap`], which fetches it or logs why
+//! not. Two brakes act together. The *threshold* follows the budget by feedback, so that in the long run the
+//! expected waste is what was allowed and the best candidates get it. The *bank* is hard: what was wasted plus all
+//! that is still unused never exceeds budget x requests plus a start-up allowance, at any moment.
+//!
+//! The engine does no I/O: it returns orders, and the adapter reports each one's [`Fate`] exactly once.
+
+mod budget;
+mod config;
+mod engine;
+mod failures;
+mod ledger;
+mod stats;
+mod walk;
+
+pub use budget::STARTUP_ALLOWANCE;
+pub use config::{Caution, PrefetchConfig};
+pub use engine::{Fate, Order, Prediction, PredictionExplanation, PrefetchEngine, Verdict};
+pub use failures::{Failure, FailureReason};
+pub use stats::{FailureCounts, PrefetchStats};

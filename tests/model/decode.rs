@@ -71,7 +71,7 @@ fn apply(bytes: &mut Vec<u8>, at: usize, damage: &Damage) {
 }
 
 proptest! {
-    #![proptest_config(config(4_000))]
+    #![proptest_config(config(1_500))]
 
     #[test]
     fn arbitrary_bytes(bytes in vec(any::<u8>(), 0..200), kind in 0..5_usize) {

@@ -14,7 +14,7 @@ fn naive_component(raw: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(config(2_000))]
+    #![proptest_config(config(1_000))]
 
     #[test]
     fn canonicalisation_is_idempotent_and_bounded(text in "([a-c./%!\u{e9}]|%[0-9a-fA-F]{2}|[ -~]|\\PC){0,30}") {

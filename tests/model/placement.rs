@@ -44,7 +44,7 @@ fn naive_shard(layout: &StorageLayout, key: &CompositeKey) -> u16 {
 }
 
 proptest! {
-    #![proptest_config(config(600))]
+    #![proptest_config(config(300))]
 
     #[test]
     fn a_key_is_placed_by_its_longest_rule(map in map(), keys in vec(key(), 1..40)) {

@@ -98,7 +98,7 @@ pub(crate) fn two_maps() -> impl Strategy<Value = (PartitionMap, PartitionMap)> 
     (map(), map(), any::<bool>()).prop_map(|(old, other, related)| {
         let mut new = if related { old.clone() } else { other.clone() };
         (new.seeds, new.partitions, new.storage) = (old.seeds, old.partitions, old.storage);
-        new.exceptions = other.exceptions.into_iter().map(|(p, _)| (p % old.partitions, new.nodes[0].id)).collect();
+        new.exceptions = other.exceptions.into_keys().map(|p| (p % old.partitions, new.nodes[0].id)).collect();
         new.rules.truncate(3);
         new.rules.extend(other.rules.into_iter().take(3));
         new.rules.sort();

@@ -8,7 +8,7 @@ use crate::config;
 use crate::strategies::{keymap, map, request, response, two_maps};
 
 proptest! {
-    #![proptest_config(config(400))]
+    #![proptest_config(config(250))]
 
     #[test]
     fn maps_round_trip(map in map()) {

@@ -111,9 +111,10 @@ impl Drop for Group {
     }
 }
 
-/// Shows a command as one would type it.
+/// Shows a command as one would type it: the program without its folder.
 pub(crate) fn shown(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str())).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
@@ -232,3 +233,7 @@ impl Drop for Scratch {
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

@@ -103,10 +103,10 @@ impl Nodes {
         self.server.check()
     }
 
-    /// Data requests that the nodes have answered so far, as they count them.
+    /// Requests of clients that the nodes have answered so far, as they count them.
     pub(super) fn requests(&self) -> Result<u64> {
         let counts =
-            self.origins.iter().map(|origin| metrics::data_requests(&http::text(&format!("{origin}/metrics"))?));
+            self.origins.iter().map(|origin| metrics::client_requests(&http::text(&format!("{origin}/metrics"))?));
         counts.sum()
     }
 }

@@ -13,16 +13,16 @@ pub(super) enum Source {
     /// A cached value, beyond the bound and confirmed by a gateway.
     Revalidated,
     /// A gateway.
-    Gateway,
+    Network,
 }
 
 impl Source {
-    /// Reads the header.
+    /// Reads the header. Anything else, such as `stale`, has no place in an answer within the bound.
     pub(super) fn parse(header: &str) -> Option<Self> {
         match header {
-            "cache" | "prefetch" => Some(Self::Hit),
+            "cache" => Some(Self::Hit),
             "revalidated" => Some(Self::Revalidated),
-            "gateway" => Some(Self::Gateway),
+            "network" => Some(Self::Network),
             _ => None,
         }
     }
@@ -46,7 +46,7 @@ impl Replayed {
         match source {
             Source::Hit => self.hits += 1,
             Source::Revalidated => self.revalidated += 1,
-            Source::Gateway => {}
+            Source::Network => {}
         }
     }
 
@@ -98,7 +98,7 @@ pub(super) fn share(part: usize, whole: usize) -> f64 {
 /// What the servers counted meanwhile.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// Data requests that reached gateways.
+    /// Requests that reached gateways.
     pub(super) gateway_requests: u64,
     /// The worker's prefetches.
     pub(super) prefetch: Prefetch,
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_nearest_rank_over_all_clients() {
-        let whole = Replayed::seal([replayed(51..=100, Source::Gateway), replayed(1..=50, Source::Hit)]);
+        let whole = Replayed::seal([replayed(51..=100, Source::Network), replayed(1..=50, Source::Hit)]);
         assert_eq!((whole.percentile_ms(50), whole.percentile_ms(95), whole.percentile_ms(99)), (50.0, 95.0, 99.0));
         assert!((whole.mean_ms() - 50.5).abs() < 1e-9);
         assert_eq!((whole.hit_ratio(), whole.revalidated_share()), (0.5, 0.0));

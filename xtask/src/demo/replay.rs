@@ -124,27 +124,5 @@ fn ask(agent: &ureq::Agent, origin: &str, stream: &str, key: &str) -> Result<Sou
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trace::Request;
-
-    #[test]
-    fn clients_keep_their_order_and_capped_gaps() {
-        let request = |at_ms, client, key| Request { at_ms, client, key };
-        let trace = Trace {
-            requests: vec![
-                request(100, 0, 0),
-                request(110, 1, 1),
-                request(150, 0, 2),
-                request(900, 0, 0),
-                request(0, 0, 1),
-            ],
-            keys: ["a", "b", "c"].map(str::to_owned).to_vec(),
-            clients: ["x", "y"].map(str::to_owned).to_vec(),
-            ..Trace::default()
-        };
-        let ms = Duration::from_millis;
-        let expected = vec![(0, vec![(ms(0), 0), (ms(50), 2), (ms(250), 0), (ms(0), 1)]), (1, vec![(ms(0), 1)])];
-        assert_eq!(steps_of_clients(&trace, ms(250)), expected);
-    }
-}
+#[path = "replay_tests.rs"]
+mod tests;

@@ -31,7 +31,7 @@ struct Measure {
     value: fn(&ModeResult) -> f64,
 }
 
-const MEASURES: [Measure; 11] = {
+const MEASURES: [Measure; 12] = {
     use Better::{Higher, Lower};
     const fn measure(name: &'static str, unit: &'static str, better: Better, value: fn(&ModeResult) -> f64) -> Measure {
         Measure { name, unit, better, value }
@@ -46,14 +46,14 @@ const MEASURES: [Measure; 11] = {
         measure("requests to gateways", "requests", Lower, |mode| mode.measured.gateway_requests as f64),
         measure("prefetches issued", "prefetches", Lower, |mode| mode.measured.prefetch.issued as f64),
         measure("prefetches used", "prefetches", Higher, |mode| mode.measured.prefetch.used as f64),
+        measure("prefetches late", "prefetches", Lower, |mode| mode.measured.prefetch.late as f64),
         measure("prefetches wasted", "prefetches", Lower, wasted),
         measure("wasted per request", "prefetches/request", Lower, wasted_per_request),
     ]
 };
 
-/// Issued and not used by the end of the run, for whatever reason.
 fn wasted(mode: &ModeResult) -> f64 {
-    mode.measured.prefetch.issued.saturating_sub(mode.measured.prefetch.used) as f64
+    mode.measured.prefetch.wasted() as f64
 }
 
 fn wasted_per_request(mode: &ModeResult) -> f64 {
@@ -111,6 +111,7 @@ pub(super) fn print(results: &[ModeResult], rows: &[Row], fleet: &Fleet, options
         "The worker caches {entries} keymaps ({}), which stands for a working set far larger than an isolate's memory.",
         options.cache
     );
+    println!("A prefetch is late if it was asked for while under way, and wasted if it was not asked for by the end.");
     println!(
         "No answer is staler than {bound} ms. {} clients at once, gaps cut to {} ms. Requests are counted at the \
          gateways; latency is measured at the clients.\n",

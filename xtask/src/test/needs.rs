@@ -110,8 +110,8 @@ fn install_runner(workspace: &Workspace) -> Result<Command> {
     let mut command = process::cargo();
     command.args(["install", "wasm-bindgen-cli", "--version", &version, "--debug", "--force"]);
     command.args(["--config", "profile.dev.debug=0", "--root"]).arg(root);
-    // Its own build directory, so that it neither waits for nor evicts the project's.
-    command.env("CARGO_TARGET_DIR", workspace.target.join("tools/build"));
+    // Else it would be built into the project's target directory and stay there; so cargo uses a temporary one.
+    command.env_remove("CARGO_TARGET_DIR");
     Ok(command)
 }
 

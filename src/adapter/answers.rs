@@ -1,0 +1,261 @@
+//! What comes back: answers, failures, the map and the changes that ride on them.
+
+use std::sync::Arc;
+
+use super::action::{Action, FailureKind, FlightId, Served};
+use super::demand::{Adapter, fetched};
+use super::fetches::{Fetch, FetchId, Progress};
+use super::retry::MAX_ATTEMPTS;
+use super::scopes::Timer;
+use super::sending::Flight;
+use crate::Millis;
+use crate::cache::{Inserted, Source};
+use crate::partition::{MapDelta, PartitionMap, Placement};
+use crate::prefetch::Fate;
+use crate::protocol::{
+    BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, MapUpdate, Outcome, ReadPoint,
+};
+
+/// Why a fetch did not get its answer, and whether asking again can help.
+struct Failure {
+    code: ErrorCode,
+    detail: String,
+    retry_after: Option<Millis>,
+}
+
+impl Adapter {
+    /// The response of an [`Action::Send`].
+    pub fn on_response(
+        &mut self,
+        now: Millis,
+        flight: FlightId,
+        status: u16,
+        retry_after: Option<Millis>,
+        body: &[u8],
+    ) {
+        let Some(flight) = self.flights.remove(&flight) else { return };
+        let Flight::Batch { scope, origin, sent_at, fetches, .. } = flight else { return };
+        self.counters.bytes_received += body.len() as u64;
+        let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
+        match decoded.filter(|response| response.results.len() == fetches.len()) {
+            Some(response) => {
+                self.origins.succeeded(now, &origin, now.saturating_sub(sent_at));
+                self.apply(now, sent_at, fetches, response);
+            }
+            None => {
+                let code = if status == 200 { ErrorCode::BadAnswer } else { code_of(status, body) };
+                if code.retryable() && code != ErrorCode::TooManyRequests {
+                    self.origins.failed(now, &origin);
+                }
+                let detail = format!("{origin} answered {status}");
+                self.flight_failed(now, &origin, fetches, &Failure { code, detail, retry_after });
+            }
+        }
+        self.settle_evicted(now);
+        self.rearm(now, scope, false);
+    }
+
+    /// An [`Action::Send`] or [`Action::Attempt`] that brought no response.
+    pub fn on_failure(&mut self, now: Millis, flight: FlightId, kind: FailureKind) {
+        let Some(flight) = self.flights.remove(&flight) else { return };
+        let (scope, origin) = (flight.scope(), flight.origin().clone());
+        let code = match kind {
+            FailureKind::Network => ErrorCode::Network,
+            FailureKind::Timeout => ErrorCode::Timeout,
+            FailureKind::Aborted => ErrorCode::Aborted,
+        };
+        if kind != FailureKind::Aborted {
+            self.origins.failed(now, &origin);
+        }
+        match flight {
+            Flight::Batch { fetches, .. } => {
+                let detail = format!("{origin} could not be reached");
+                self.flight_failed(now, &origin, fetches, &Failure { code, detail, retry_after: None });
+            }
+            Flight::Call { call, .. } => self.call_failed(now, call, &origin, code, None),
+        }
+        self.rearm(now, scope, false);
+    }
+
+    fn apply(&mut self, now: Millis, sent_at: Millis, fetches: Vec<FetchId>, response: BatchResponse) {
+        if let Some(update) = &response.map {
+            self.update_map(update);
+        }
+        // Changes first: a value in this answer is at least as new as they are.
+        for &shard in &response.resets {
+            self.counters.resets += 1;
+            self.cache.reset_shard(shard);
+        }
+        for change in &response.changes {
+            self.counters.changes += u64::from(self.cache.apply_change(change));
+        }
+        for position in &response.positions {
+            self.cache.cover(position, sent_at);
+        }
+        for (id, result) in fetches.into_iter().zip(response.results) {
+            self.settle(now, sent_at, id, result);
+        }
+    }
+
+    /// Takes over a newer map. A delta that does not fit is dropped: the next batch then names the old map again,
+    /// and a gateway that has no delta for it sends the whole map.
+    fn update_map(&mut self, update: &MapUpdate) {
+        let next = match (update, self.map()) {
+            (MapUpdate::Full(bytes), _) => PartitionMap::decode(bytes),
+            (MapUpdate::Delta(bytes), Some(map)) => MapDelta::decode(bytes).and_then(|delta| delta.apply(map)),
+            (MapUpdate::Delta(_), None) => return,
+        };
+        match next {
+            Ok(next) if self.map().is_none_or(|map| next.epoch > map.epoch) => {
+                self.counters.maps += 1;
+                self.map_hash = next.hash();
+                self.placement = Some(Placement::new(Arc::new(next)));
+            }
+            Ok(_) => {}
+            Err(_) => {
+                // Without a map the next batch asks for the whole one.
+                self.counters.map_errors += 1;
+                self.placement = None;
+            }
+        }
+    }
+
+    /// One result: check it, cache it, hand it to the waiters.
+    fn settle(&mut self, now: Millis, sent_at: Millis, id: FetchId, result: ItemResult) {
+        let Some(fetch) = self.fetches.get(id) else { return };
+        let at = result.at;
+        let (keymap, served) = match result.outcome {
+            Outcome::Found { keymap } if keymap.key == fetch.key => (Some(Arc::new(keymap)), Served::Network),
+            Outcome::Unchanged { version } => match fetch.held.clone().filter(|held| held.version == version) {
+                Some(held) => (Some(held), Served::Revalidated),
+                None => return self.ask_again(now, id, "the gateway confirmed a version that was not asked for"),
+            },
+            Outcome::Missing => (None, Served::Network),
+            Outcome::Found { .. } => return self.ask_again(now, id, "the gateway answered another key"),
+            Outcome::Error { code, detail } => {
+                return self.fetch_failed(now, id, None, &Failure { code, detail, retry_after: None });
+            }
+        };
+        let age_ms = now.saturating_sub(sent_at) + u64::from(at.age_ms);
+        if at.position < self.floor(fetch.scope, at.shard) {
+            return self.ask_again(now, id, "no gateway is as new as this session");
+        }
+        if !fetch.strong && age_ms > u64::from(fetch.max_staleness_ms) && !self.only_any(fetch) {
+            return self.ask_again(now, id, "no gateway answers within the staleness bound");
+        }
+        let Some(fetch) = self.fetches.remove(id) else { return };
+        self.floors.raise(at.shard, at.position);
+        self.store(now, &fetch, keymap.clone(), served, at);
+        for (nth, &waiter) in fetch.waiters.iter().enumerate() {
+            let Some(waiting) = self.waiting.remove(&waiter) else { continue };
+            let served = if nth > 0 || waiting.joined { Served::Joined } else { served };
+            self.resolve(waiter, fetched(keymap.clone(), served, age_ms, at));
+        }
+    }
+
+    /// `cache_store`, and the ledger's word on what was fetched ahead.
+    fn store(&mut self, now: Millis, fetch: &Fetch, keymap: Option<Arc<Keymap>>, served: Served, at: ReadPoint) {
+        if let (Served::Revalidated, Some(held)) = (served, &fetch.held)
+            && self.cache.refresh(fetch.fence, &fetch.key, held.version, at)
+        {
+            return;
+        }
+        let missing = keymap.is_none();
+        let source = if fetch.class == Class::Prefetch { Source::Prefetch } else { Source::Demand };
+        if missing && source == Source::Prefetch {
+            // A guess that does not exist is not worth room in the cache.
+            if fetch.ordered {
+                self.engine.on_fate(now, &fetch.key, Fate::Missing);
+            }
+            return;
+        }
+        let inserted = self.cache.insert(now, fetch.fence, &fetch.key, keymap, at, source);
+        // `Superseded`: somebody else's answer is there already, so this one will never be used.
+        if fetch.ordered && (!inserted.is_held() || inserted == Inserted::Superseded) {
+            self.engine.on_fate(now, &fetch.key, Fate::Wasted);
+        }
+    }
+
+    fn only_any(&self, fetch: &Fetch) -> bool {
+        let consistencies = fetch.waiters.iter().filter_map(|w| self.waiting.get(w)).map(|w| w.consistency);
+        !fetch.waiters.is_empty() && consistencies.into_iter().all(|c| c == Consistency::Any)
+    }
+
+    /// The answer was not good enough: the same question once more, through the store.
+    fn ask_again(&mut self, now: Millis, id: FetchId, why: &str) {
+        let Some(fetch) = self.fetches.get_mut(id) else { return };
+        self.counters.asked_again += 1;
+        if fetch.class == Class::Prefetch || fetch.attempts >= MAX_ATTEMPTS {
+            let failure = Failure { code: ErrorCode::Unavailable, detail: why.to_owned(), retry_after: None };
+            return self.fail_fetch(now, id, &failure);
+        }
+        fetch.strong = true;
+        fetch.held = None;
+        self.requeue(id);
+    }
+
+    fn flight_failed(&mut self, now: Millis, origin: &Arc<str>, fetches: Vec<FetchId>, failure: &Failure) {
+        for id in fetches {
+            self.fetch_failed(now, id, Some(origin), failure);
+        }
+    }
+
+    /// Sends a fetch again after a pause, while attempts, budget and the waiters' time allow.
+    fn fetch_failed(&mut self, now: Millis, id: FetchId, origin: Option<&Arc<str>>, failure: &Failure) {
+        let Some(fetch) = self.fetches.get(id) else { return };
+        let latest = fetch.waiters.iter().filter_map(|w| self.waiting.get(w)).map(|w| w.deadline).max();
+        let delay = self.jitter.delay(fetch.attempts, failure.retry_after);
+        let in_time = latest.is_some_and(|deadline| now + delay < deadline);
+        let worth_it = failure.code.retryable() && fetch.attempts < MAX_ATTEMPTS && in_time;
+        if !worth_it || !self.retries.withdraw() {
+            return self.fail_fetch(now, id, failure);
+        }
+        self.counters.retries += 1;
+        if let Some(fetch) = self.fetches.get_mut(id) {
+            fetch.progress = Progress::Backoff;
+            fetch.avoid = origin.cloned();
+            self.scopes.set_timer(fetch.scope, now + delay, Timer::Retry(id));
+        }
+    }
+
+    fn fail_fetch(&mut self, now: Millis, id: FetchId, failure: &Failure) {
+        let Some(fetch) = self.fetches.remove(id) else { return };
+        if fetch.ordered {
+            self.engine.on_fate(now, &fetch.key, Fate::Failed);
+        }
+        for waiter in fetch.waiters {
+            if let Some(waiting) = self.waiting.remove(&waiter) {
+                self.give_up(waiter, waiting, failure.code, &failure.detail);
+            }
+        }
+    }
+
+    /// Pushes an action; for the parts of the adapter that have no other.
+    pub(super) fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+}
+
+/// The code of an error answer: the one its problem details name, or the one that fits the status.
+pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
+    // Problem details are small and flat, and inside wasm there is no JSON parser: look for the member itself.
+    let text = std::str::from_utf8(&body[..body.len().min(4_096)]).unwrap_or("");
+    let named =
+        text.split_once("\"code\":").and_then(|(_, rest)| rest.trim_start().strip_prefix('"')?.split('"').next());
+    if let Some(code) = named.and_then(|name| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == name)) {
+        return code;
+    }
+    match status {
+        401 => ErrorCode::Unauthenticated,
+        403 => ErrorCode::Forbidden,
+        404 => ErrorCode::NoRoute,
+        405 => ErrorCode::MethodNotAllowed,
+        413 => ErrorCode::BodyTooLarge,
+        415 => ErrorCode::UnsupportedMediaType,
+        429 => ErrorCode::TooManyRequests,
+        408 | 504 => ErrorCode::Timeout,
+        400..=499 => ErrorCode::BadRequest,
+        500..=599 => ErrorCode::Unavailable,
+        _ => ErrorCode::BadAnswer,
+    }
+}

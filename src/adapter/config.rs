@@ -1,0 +1,80 @@
+//! Options of the adapter.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::cache::CacheConfig;
+use crate::prefetch::PrefetchConfig;
+
+/// Options of an [`Adapter`](super::Adapter).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AdapterConfig {
+    /// Gateways that may be talked to: `scheme://host[:port]`, or `scheme://*.domain` for one label. The map may name
+    /// others; they are reached by forwarding only.
+    pub origins: Vec<String>,
+    /// Most origins with an open connection at once: 4 in browsers, 3 in workers.
+    pub max_origins: usize,
+    /// Seed of jitter and table hashes.
+    pub seed: u64,
+    /// The Local Cache.
+    pub cache: CacheConfig,
+    /// The Prefetch Engine.
+    pub prefetch: PrefetchConfig,
+    /// Staleness bound that prefetched entries and change polls are kept to, in milliseconds.
+    pub max_staleness_ms: u32,
+    /// Most requests that may wait at once; one more is refused with `TOO_MANY_REQUESTS`.
+    pub max_waiting: usize,
+    /// Most keys fetched ahead that may be under way at once.
+    pub max_prefetching: usize,
+}
+
+impl Default for AdapterConfig {
+    fn default() -> Self {
+        Self {
+            origins: Vec::new(),
+            max_origins: 4,
+            seed: 0,
+            cache: CacheConfig::default(),
+            prefetch: PrefetchConfig::default(),
+            max_staleness_ms: 2_000,
+            max_waiting: 10_000,
+            max_prefetching: 64,
+        }
+    }
+}
+
+/// Why options were refused. The error code is `CONFIG`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl AdapterConfig {
+    /// Checks what would make a client that cannot work.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the option.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |ok: bool, reason: &str| if ok { Ok(()) } else { Err(ConfigError(reason.to_owned())) };
+        check(!self.origins.is_empty(), "`origins` must name at least one gateway")?;
+        check(
+            self.origins.iter().any(|o| !o.contains("//*.")),
+            "`origins` must hold at least one origin without a wildcard",
+        )?;
+        for origin in &self.origins {
+            let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            let ok = host.is_some_and(|h| !h.is_empty() && !h.contains(['/', '?', '#', '@', ' ']));
+            check(ok, &format!("`{origin}` is not an origin: expected http(s)://host[:port]"))?;
+        }
+        check(self.max_origins > 0, "`maxOrigins` must be at least 1")?;
+        check(self.max_waiting > 0, "`maxWaiting` must be at least 1")
+    }
+}

@@ -1,0 +1,417 @@
+//! [`Adapter`]: the entry points of demand requests.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fxhash::FxHashMap;
+
+use super::action::{Action, Answer, CallId, FlightId, GetRequest, RequestId, Scope, Served};
+use super::calls::Call;
+use super::exchange::Exchange;
+use super::fetches::{Fetch, FetchId, Fetches, Progress};
+use super::floors::Floors;
+use super::origins::Origins;
+use super::retry::{Jitter, RetryBudget};
+use super::scopes::{Scopes, Timer};
+use super::sending::Flight;
+use super::stats::Counters;
+use super::{AdapterConfig, ConfigError};
+use crate::Millis;
+use crate::analyzer::Access;
+use crate::cache::{Hit, LocalCache, Lookup};
+use crate::key::CompositeKey;
+use crate::partition::{PartitionMap, Placement};
+use crate::prefetch::{Fate, PrefetchEngine};
+use crate::protocol::{Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
+
+/// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
+const PARK_STEP_MS: Millis = 4;
+/// Longest parking before the latency of the origin is known.
+const PARK_UNKNOWN_MS: Millis = 100;
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) scope: Scope,
+    pub(super) key: CompositeKey,
+    pub(super) consistency: Consistency,
+    pub(super) max_staleness_ms: u32,
+    pub(super) deadline: Millis,
+    /// What the cache holds beyond the bound.
+    pub(super) stale: Option<Hit>,
+    /// The fetch it waits for; `None` while parked.
+    pub(super) fetch: Option<FetchId>,
+    pub(super) park_until: Millis,
+    /// Whether the fetch was under way before it.
+    pub(super) joined: bool,
+}
+
+/// The DHT Adaptation Layer of one client or isolate. See the [module](super) for its contract.
+#[derive(Debug)]
+pub struct Adapter {
+    pub(super) config: AdapterConfig,
+    pub(super) cache: LocalCache,
+    pub(super) engine: PrefetchEngine,
+    pub(super) placement: Option<Placement>,
+    pub(super) map_hash: u64,
+    pub(super) origins: Origins,
+    pub(super) floors: Floors,
+    pub(super) waiting: FxHashMap<RequestId, Waiting>,
+    pub(super) fetches: Fetches,
+    pub(super) flights: FxHashMap<FlightId, Flight>,
+    pub(super) calls: FxHashMap<CallId, Call>,
+    pub(super) scopes: Scopes,
+    pub(super) exchange: Exchange,
+    pub(super) jitter: Jitter,
+    pub(super) retries: RetryBudget,
+    pub(super) counters: Counters,
+    pub(super) actions: VecDeque<Action>,
+    last_id: u32,
+}
+
+impl Adapter {
+    /// An adapter without a map: the first answer brings it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the option that cannot work.
+    pub fn new(mut config: AdapterConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        config.cache.seed = config.seed;
+        config.prefetch.analyzer.seed = config.seed;
+        Ok(Self {
+            cache: LocalCache::new(config.cache.clone()),
+            engine: PrefetchEngine::new(config.prefetch),
+            placement: None,
+            map_hash: 0,
+            origins: Origins::new(&config.origins, config.max_origins),
+            floors: Floors::default(),
+            waiting: FxHashMap::default(),
+            fetches: Fetches::new(config.seed),
+            flights: FxHashMap::default(),
+            calls: FxHashMap::default(),
+            scopes: Scopes::default(),
+            exchange: Exchange::default(),
+            jitter: Jitter::new(config.seed),
+            retries: RetryBudget::new(),
+            counters: Counters::default(),
+            actions: VecDeque::new(),
+            last_id: 0,
+            config,
+        })
+    }
+
+    /// The next thing the host must do. Drain after every call.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// One demand request: the cache contains the key -> return it; else ask the DHT. Either way the analyzer learns
+    /// from it, and what it makes likely is fetched ahead.
+    ///
+    /// The answer follows as [`Action::Answer`] or [`Action::Fail`], often at once.
+    pub fn handle_request(&mut self, now: Millis, request: GetRequest<'_>) -> RequestId {
+        let id = self.fresh_id();
+        self.counters.requests += 1;
+        self.retries.deposit();
+        let (scope, stream, key) = (request.scope, request.stream, request.key.clone());
+        let access = match self.look_up(now, &request) {
+            Ok((answer, access)) => {
+                self.resolve(id, answer);
+                access
+            }
+            Err(stale) => self.dht_request(now, id, request, stale),
+        };
+        self.prefetch_after(now, scope, stream, &key, access);
+        self.want_exchange(now, scope);
+        self.rearm(now, scope, false);
+        id
+    }
+
+    /// What the cache answers, or the stale entry that a gateway must confirm.
+    fn look_up(&mut self, now: Millis, request: &GetRequest<'_>) -> Result<(Answer, Access), Option<Hit>> {
+        if request.bypass_cache || request.consistency == Consistency::Strong {
+            return Err(None);
+        }
+        match self.cache.get(now, &request.key, request.max_staleness_ms) {
+            Lookup::Hit(hit) if self.scopes.floor(request.scope, hit.at.shard) > hit.at.position => Err(Some(hit)),
+            Lookup::Hit(hit) => {
+                let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
+                if hit.first_use {
+                    self.engine.on_fate(now, &request.key, Fate::Used);
+                }
+                let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
+                Ok((answer_from(hit, served), access))
+            }
+            Lookup::Stale(hit) => {
+                if hit.first_use {
+                    // It arrived, but too early to be used without asking again.
+                    self.engine.on_fate(now, &request.key, Fate::Late);
+                }
+                Err(Some(hit))
+            }
+            Lookup::Miss => Err(None),
+        }
+    }
+
+    /// Joins a fetch under way, or starts one.
+    fn dht_request(&mut self, now: Millis, id: RequestId, request: GetRequest<'_>, stale: Option<Hit>) -> Access {
+        if self.waiting.len() >= self.config.max_waiting {
+            let detail = format!("{} requests are waiting already", self.config.max_waiting);
+            self.reject(id, ErrorCode::TooManyRequests, detail);
+            return Access::Miss;
+        }
+        let deadline = now + Millis::from(request.timeout_ms);
+        self.scopes.set_timer(request.scope, deadline, Timer::Deadline(id));
+        let mut waiting = Waiting {
+            scope: request.scope,
+            key: request.key,
+            consistency: request.consistency,
+            max_staleness_ms: request.max_staleness_ms,
+            deadline,
+            stale,
+            fetch: None,
+            park_until: 0,
+            joined: false,
+        };
+        let strong = waiting.consistency == Consistency::Strong;
+        let (mine, elsewhere) = self.find_joinable(&waiting, strong || request.bypass_cache);
+        let access = if let Some(fetch) = mine {
+            waiting.joined = true;
+            self.join(now, id, &mut waiting, fetch)
+        } else if let Some(fetch) = elsewhere {
+            waiting.joined = true;
+            self.park(now, id, &mut waiting, fetch)
+        } else {
+            waiting.fetch = Some(self.start_fetch(now, &waiting, id));
+            Access::Miss
+        };
+        self.waiting.insert(id, waiting);
+        access
+    }
+
+    /// A fetch of the same scope to join, and one of another scope to wait beside.
+    ///
+    /// A strong read joins only what is not sent yet: one that is may have read the store before this request began.
+    fn find_joinable(&self, waiting: &Waiting, unsent_only: bool) -> (Option<FetchId>, Option<FetchId>) {
+        let mut found = (None, None);
+        for (id, fetch) in self.fetches.of_key(&waiting.key) {
+            let sent = matches!(fetch.progress, Progress::InFlight(_));
+            if unsent_only && (sent || !fetch.strong) {
+                continue;
+            }
+            if fetch.scope == waiting.scope {
+                found.0 = Some(id);
+            } else if sent {
+                found.1 = Some(id);
+            }
+        }
+        found
+    }
+
+    fn join(&mut self, now: Millis, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
+        waiting.fetch = Some(fetch_id);
+        let access = self.claim(now, fetch_id);
+        if let Some(fetch) = self.fetches.get_mut(fetch_id) {
+            fetch.waiters.push(id);
+            fetch.max_staleness_ms = fetch.max_staleness_ms.min(waiting.max_staleness_ms);
+        }
+        access
+    }
+
+    fn park(&mut self, now: Millis, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
+        let flight = self.fetches.get(fetch_id).and_then(|f| match f.progress {
+            Progress::InFlight(flight) => self.flights.get(&flight),
+            _ => None,
+        });
+        let expected = flight.map_or(0.0, |flight| self.origins.latency_ms(flight.origin()));
+        let patience = if expected > 0.0 { (2.0 * expected) as Millis } else { PARK_UNKNOWN_MS };
+        let sent_at = flight.map_or(now, Flight::sent_at);
+        waiting.park_until = (sent_at + patience.max(PARK_STEP_MS)).max(now + PARK_STEP_MS);
+        self.scopes.set_timer(waiting.scope, now + PARK_STEP_MS, Timer::Parked(id));
+        self.claim(now, fetch_id)
+    }
+
+    /// Turns a fetch that nobody waited for into one that somebody does.
+    fn claim(&mut self, now: Millis, fetch_id: FetchId) -> Access {
+        self.fetches.promote(fetch_id);
+        let Some(fetch) = self.fetches.get_mut(fetch_id) else { return Access::Miss };
+        if !std::mem::take(&mut fetch.ordered) {
+            return Access::Miss;
+        }
+        let key = fetch.key.clone();
+        self.engine.on_fate(now, &key, Fate::Late);
+        Access::Late
+    }
+
+    /// Looks again for a parked request; gives up waiting and fetches itself when the time is over.
+    pub(super) fn unpark(&mut self, now: Millis, id: RequestId) {
+        let Some(waiting) = self.waiting.get(&id).filter(|w| w.fetch.is_none()) else { return };
+        if let Lookup::Hit(hit) = self.cache.peek(now, &waiting.key, waiting.max_staleness_ms)
+            && hit.at.position >= self.scopes.floor(waiting.scope, hit.at.shard)
+        {
+            self.waiting.remove(&id);
+            self.resolve(id, answer_from(hit, Served::Joined));
+            return;
+        }
+        let scope = waiting.scope;
+        let under_way = self.fetches.of_key(&waiting.key).any(|(_, f)| f.scope != scope);
+        if under_way && now < waiting.park_until {
+            self.scopes.set_timer(scope, now + PARK_STEP_MS, Timer::Parked(id));
+            return;
+        }
+        if let Some(mut waiting) = self.waiting.remove(&id) {
+            waiting.joined = false;
+            waiting.fetch = Some(self.start_fetch(now, &waiting, id));
+            self.waiting.insert(id, waiting);
+        }
+    }
+
+    fn start_fetch(&mut self, now: Millis, waiting: &Waiting, id: RequestId) -> FetchId {
+        let fetch = Fetch {
+            scope: waiting.scope,
+            key: waiting.key.clone(),
+            class: Class::Demand,
+            ordered: false,
+            waiters: vec![id],
+            attempts: 0,
+            strong: waiting.consistency == Consistency::Strong,
+            max_staleness_ms: waiting.max_staleness_ms,
+            held: waiting.stale.as_ref().and_then(|hit| hit.keymap.clone()),
+            progress: Progress::Queued,
+            fence: self.cache.fence(now),
+            avoid: None,
+        };
+        self.enqueue(fetch)
+    }
+
+    /// Registers `fetch` and queues it for the next flush of its scope.
+    pub(super) fn enqueue(&mut self, fetch: Fetch) -> FetchId {
+        let id = self.fresh_id();
+        self.scopes.get(fetch.scope).queue.push(id);
+        self.fetches.insert(id, fetch);
+        id
+    }
+
+    /// The caller gave up on a request.
+    pub fn cancel(&mut self, now: Millis, request: RequestId) {
+        if let Some(waiting) = self.waiting.remove(&request) {
+            self.reject(request, ErrorCode::Aborted, "the caller cancelled the request".into());
+            self.leave(waiting.fetch, request);
+            self.rearm(now, waiting.scope, false);
+        }
+    }
+
+    /// Takes `request` off its fetch. When nobody is left, an unsent fetch is dropped, and a flight that nobody needs
+    /// is aborted.
+    pub(super) fn leave(&mut self, fetch: Option<FetchId>, request: RequestId) {
+        let Some((id, fetch)) = fetch.and_then(|id| Some((id, self.fetches.get_mut(id)?))) else { return };
+        fetch.waiters.retain(|&waiter| waiter != request);
+        if !fetch.waiters.is_empty() || fetch.ordered {
+            return;
+        }
+        match fetch.progress {
+            Progress::Queued | Progress::Backoff => {
+                self.fetches.remove(id);
+            }
+            Progress::InFlight(flight) => self.abort_if_unneeded(flight),
+        }
+    }
+
+    /// Does what is due in `scope` and sends what is queued there.
+    pub fn poll(&mut self, now: Millis, scope: Scope) {
+        while let Some(timer) = self.scopes.take_due(now, scope) {
+            match timer {
+                Timer::Deadline(request) => self.expire(request),
+                Timer::Parked(request) => self.unpark(now, request),
+                Timer::Retry(fetch) => self.requeue(fetch),
+                Timer::CallRetry(call) => self.attempt_call(now, call),
+            }
+        }
+        self.flush(now, scope);
+        self.rearm(now, scope, true);
+    }
+
+    fn expire(&mut self, request: RequestId) {
+        let Some(waiting) = self.waiting.remove(&request) else { return };
+        self.leave(waiting.fetch, request);
+        self.give_up(request, waiting, ErrorCode::Timeout, "no gateway answered in time");
+    }
+
+    /// Ends a scope: what still waits in it is rejected, what is on its way is aborted.
+    pub fn close_scope(&mut self, now: Millis, scope: Scope) {
+        let mut requests: Vec<_> = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id).collect();
+        requests.sort_unstable();
+        for request in requests {
+            self.cancel(now, request);
+        }
+        for fetch in self.fetches.of_scope(scope) {
+            self.drop_fetch(now, fetch);
+        }
+        self.abort_scope(scope);
+        self.scopes.remove(scope);
+    }
+
+    /// Answers with the stale entry where the caller accepts it, with an error where not.
+    pub(super) fn give_up(&mut self, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
+        match waiting.stale {
+            Some(hit) if waiting.consistency == Consistency::Any => {
+                self.resolve(request, answer_from(hit, Served::Stale));
+            }
+            _ => self.reject(request, code, detail.to_owned()),
+        }
+    }
+
+    pub(super) fn resolve(&mut self, request: RequestId, answer: Answer) {
+        self.counters.count(answer.served);
+        self.actions.push_back(Action::Answer { request, answer });
+    }
+
+    fn reject(&mut self, request: RequestId, code: ErrorCode, detail: String) {
+        self.counters.failed += 1;
+        self.actions.push_back(Action::Fail { request, code, detail });
+    }
+
+    pub(super) fn rearm(&mut self, now: Millis, scope: Scope, polled: bool) {
+        if let Some(at) = self.scopes.rearm(now, scope, polled) {
+            self.actions.push_back(Action::Wake { scope, at });
+        }
+    }
+
+    pub(super) fn fresh_id(&mut self) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.last_id
+    }
+
+    /// What the session behind `scope` has seen, beside the adapter's own floors: no answer in this scope is older. An
+    /// edge worker passes on the floors of its callers, which must not bind each other.
+    pub fn set_scope_floors(&mut self, scope: Scope, floors: impl IntoIterator<Item = Cursor>) {
+        let state = self.scopes.get(scope);
+        for floor in floors {
+            state.floors.raise(floor.shard, floor.position);
+        }
+    }
+
+    /// An own write was acknowledged: no older version of `key` is returned to this session any more.
+    pub fn wrote(&mut self, key: &CompositeKey, version: u64, shard: u16, position: u64) {
+        self.floors.raise(shard, position.max(version));
+        self.cache.wrote(key, version);
+    }
+
+    /// The newest map that the gateways have told of.
+    pub fn map(&self) -> Option<&Arc<PartitionMap>> {
+        self.placement.as_ref().map(Placement::map)
+    }
+}
+
+pub(super) fn answer_from(hit: Hit, served: Served) -> Answer {
+    Answer { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at }
+}
+
+/// The answer that a gateway's word makes.
+pub(super) fn fetched(keymap: Option<Arc<Keymap>>, served: Served, age_ms: u64, at: ReadPoint) -> Answer {
+    Answer { keymap, served, age_ms, at }
+}
+
+#[cfg(test)]
+#[path = "demand_tests.rs"]
+mod tests;

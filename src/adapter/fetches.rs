@@ -1,0 +1,123 @@
+//! Keys that are being fetched, and who waits for them.
+
+use std::sync::Arc;
+
+use fxhash::FxHashMap;
+
+use super::{FlightId, RequestId, Scope};
+use crate::cache::Fence;
+use crate::key::CompositeKey;
+use crate::partition::xxh3;
+use crate::protocol::{Class, Keymap};
+
+/// Names one fetch until it is settled.
+pub(super) type FetchId = u32;
+
+/// How far a fetch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    Queued,
+    InFlight(FlightId),
+    Backoff,
+}
+
+/// One key on its way, for any number of waiters of one scope.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    pub(super) scope: Scope,
+    pub(super) key: CompositeKey,
+    pub(super) class: Class,
+    /// Whether the Prefetch Engine issued it and is owed its fate.
+    pub(super) ordered: bool,
+    pub(super) waiters: Vec<RequestId>,
+    pub(super) attempts: u8,
+    /// Whether the read must go through the store's fence.
+    pub(super) strong: bool,
+    /// Smallest bound of the waiters; 0 makes the gateway read the store.
+    pub(super) max_staleness_ms: u32,
+    /// The cached keymap that may be confirmed instead of sent.
+    pub(super) held: Option<Arc<Keymap>>,
+    pub(super) progress: Progress,
+    /// Taken when it was last sent.
+    pub(super) fence: Fence,
+    /// The origin that has just failed.
+    pub(super) avoid: Option<Arc<str>>,
+}
+
+/// All fetches, found by id or by key.
+#[derive(Debug)]
+pub(super) struct Fetches {
+    by_id: FxHashMap<FetchId, Fetch>,
+    by_key: FxHashMap<u64, Vec<FetchId>>,
+    seed: u64,
+    prefetching: usize,
+}
+
+impl Fetches {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { by_id: FxHashMap::default(), by_key: FxHashMap::default(), seed, prefetching: 0 }
+    }
+
+    fn slot(&self, key: &CompositeKey) -> u64 {
+        xxh3(self.seed, key.as_str().as_bytes())
+    }
+
+    pub(super) fn insert(&mut self, id: FetchId, fetch: Fetch) {
+        self.prefetching += usize::from(fetch.class == Class::Prefetch);
+        self.by_key.entry(self.slot(&fetch.key)).or_default().push(id);
+        self.by_id.insert(id, fetch);
+    }
+
+    pub(super) fn remove(&mut self, id: FetchId) -> Option<Fetch> {
+        let fetch = self.by_id.remove(&id)?;
+        self.prefetching -= usize::from(fetch.class == Class::Prefetch);
+        let slot = self.slot(&fetch.key);
+        if let Some(ids) = self.by_key.get_mut(&slot) {
+            ids.retain(|&other| other != id);
+            if ids.is_empty() {
+                self.by_key.remove(&slot);
+            }
+        }
+        Some(fetch)
+    }
+
+    pub(super) fn get(&self, id: FetchId) -> Option<&Fetch> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: FetchId) -> Option<&mut Fetch> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// Somebody waits for it now: it goes ahead of what nobody waits for.
+    pub(super) fn promote(&mut self, id: FetchId) {
+        if let Some(fetch) = self.by_id.get_mut(&id)
+            && fetch.class == Class::Prefetch
+        {
+            fetch.class = Class::Demand;
+            self.prefetching -= 1;
+        }
+    }
+
+    /// The fetches of `key`, whatever their scope.
+    pub(super) fn of_key(&self, key: &CompositeKey) -> impl Iterator<Item = (FetchId, &Fetch)> {
+        let ids = self.by_key.get(&self.slot(key)).map_or(&[][..], Vec::as_slice);
+        ids.iter().filter_map(move |&id| self.by_id.get(&id).filter(|f| f.key == *key).map(|f| (id, f)))
+    }
+
+    /// The fetches of `scope`, by ascending id.
+    pub(super) fn of_scope(&self, scope: Scope) -> Vec<FetchId> {
+        let mut ids: Vec<_> = self.by_id.iter().filter(|(_, f)| f.scope == scope).map(|(&id, _)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Fetches that nobody waits for.
+    pub(super) fn prefetching(&self) -> usize {
+        self.prefetching
+    }
+}

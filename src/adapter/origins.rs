@@ -1,0 +1,208 @@
+//! Which gateway to talk to.
+//!
+//! A connection over an ocean costs more than a hop inside the data centre, so
+//! the owner of a key is addressed directly only over an origin used within the
+//! last [`WARM_MS`]; anything else goes to the warmest gateway, which forwards.
+//! Further origins are warmed by traffic that nobody waits for.
+
+use std::sync::Arc;
+
+use crate::Millis;
+
+/// How long a used connection is presumed open: keep-alive limits of common servers start at 60 s.
+const WARM_MS: Millis = 60_000;
+/// Failures in a row that open the breaker.
+const BREAKER_FAILURES: u32 = 3;
+/// First time the breaker stays open; doubles with each further failure.
+const BREAKER_MS: Millis = 1_000;
+/// Longest time the breaker stays open.
+const BREAKER_MAX_MS: Millis = 30_000;
+/// Most origins remembered. The map may name thousands; the rest is reached by forwarding.
+const MAX_ORIGINS: usize = 64;
+
+#[derive(Debug, Clone)]
+struct Origin {
+    url: Arc<str>,
+    last_used: Option<Millis>,
+    /// Smoothed answer time in milliseconds; weight 1/8 for a new sample, as TCP smooths its round trip (RFC 6298).
+    latency_ms: f32,
+    failures: u32,
+    open_until: Millis,
+}
+
+/// The origins that may be used and what is known of them.
+#[derive(Debug, Clone)]
+pub(super) struct Origins {
+    known: Vec<Origin>,
+    patterns: Vec<String>,
+    max_warm: usize,
+}
+
+impl Origins {
+    pub(super) fn new(origins: &[String], max_warm: usize) -> Self {
+        let (patterns, exact): (Vec<_>, Vec<_>) = origins.iter().cloned().partition(|o| o.contains("//*."));
+        let mut origins = Self { known: Vec::new(), patterns, max_warm };
+        for url in exact {
+            origins.remember(url.trim_end_matches('/'));
+        }
+        origins
+    }
+
+    fn remember(&mut self, url: &str) -> Option<usize> {
+        if let Some(at) = self.known.iter().position(|o| &*o.url == url) {
+            return Some(at);
+        }
+        if self.known.len() == MAX_ORIGINS {
+            return None;
+        }
+        self.known.push(Origin { url: url.into(), last_used: None, latency_ms: 0.0, failures: 0, open_until: 0 });
+        Some(self.known.len() - 1)
+    }
+
+    /// Whether the configuration allows `url`: named itself, or one label below a wildcard.
+    fn allowed(&self, url: &str) -> bool {
+        self.known.iter().any(|o| &*o.url == url)
+            || self.patterns.iter().any(|pattern| {
+                let Some((scheme, domain)) = pattern.split_once("//*.") else { return false };
+                let label = url
+                    .strip_prefix(scheme)
+                    .and_then(|rest| rest.strip_prefix("//"))
+                    .and_then(|host| host.strip_suffix(domain))
+                    .and_then(|host| host.strip_suffix('.'));
+                label.is_some_and(|label| {
+                    !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                })
+            })
+    }
+
+    /// Where to send a key whose owner answers at `owner`; `avoid` is the origin that has just failed.
+    pub(super) fn choose(&mut self, now: Millis, owner: Option<&str>, avoid: Option<&str>) -> Arc<str> {
+        let usable = |o: &Origin| o.open_until <= now && avoid != Some(&*o.url);
+        if let Some(owner) = owner
+            && let Some(origin) = self.known.iter().find(|o| &*o.url == owner)
+            && is_warm(origin, now)
+            && usable(origin)
+        {
+            return origin.url.clone();
+        }
+        // The warmest usable one; where every breaker is open, the one that closes first.
+        let best = self.known.iter().min_by_key(|o| {
+            let idle = o.last_used.map_or(Millis::MAX, |at| now.saturating_sub(at));
+            (!usable(o), o.open_until.saturating_sub(now), !is_warm(o, now), idle)
+        });
+        best.map(|o| o.url.clone()).unwrap_or_default()
+    }
+
+    /// An origin for traffic that nobody waits for: the next one of `owners` that is allowed and cold, while there is
+    /// room for another connection.
+    pub(super) fn choose_to_warm<'a>(
+        &mut self,
+        now: Millis,
+        owners: impl Iterator<Item = &'a str>,
+    ) -> Option<Arc<str>> {
+        if self.known.iter().filter(|o| is_warm(o, now)).count() >= self.max_warm {
+            return None;
+        }
+        for url in owners {
+            if !self.allowed(url) {
+                continue;
+            }
+            let at = self.remember(url)?;
+            let origin = &self.known[at];
+            if !is_warm(origin, now) && origin.open_until <= now {
+                return Some(origin.url.clone());
+            }
+        }
+        None
+    }
+
+    pub(super) fn succeeded(&mut self, now: Millis, url: &str, took: Millis) {
+        if let Some(origin) = self.known.iter_mut().find(|o| &*o.url == url) {
+            let first = origin.last_used.is_none();
+            origin.last_used = Some(now);
+            origin.latency_ms =
+                if first { took as f32 } else { origin.latency_ms + (took as f32 - origin.latency_ms) / 8.0 };
+            origin.failures = 0;
+            origin.open_until = 0;
+        }
+    }
+
+    pub(super) fn failed(&mut self, now: Millis, url: &str) {
+        if let Some(origin) = self.known.iter_mut().find(|o| &*o.url == url) {
+            origin.failures += 1;
+            origin.last_used = None;
+            if origin.failures >= BREAKER_FAILURES {
+                let doublings = (origin.failures - BREAKER_FAILURES).min(5);
+                origin.open_until = now + (BREAKER_MS << doublings).min(BREAKER_MAX_MS);
+            }
+        }
+    }
+
+    /// Smoothed answer time of `url` in milliseconds; 0 before the first answer.
+    pub(super) fn latency_ms(&self, url: &str) -> f32 {
+        self.known.iter().find(|o| &*o.url == url).map_or(0.0, |o| o.latency_ms)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn warm(&self, now: Millis) -> usize {
+        self.known.iter().filter(|o| is_warm(o, now)).count()
+    }
+
+    pub(super) fn open(&self, now: Millis) -> usize {
+        self.known.iter().filter(|o| o.open_until > now).count()
+    }
+
+    pub(super) const BOUND: usize = MAX_ORIGINS;
+}
+
+fn is_warm(origin: &Origin, now: Millis) -> bool {
+    origin.last_used.is_some_and(|at| now.saturating_sub(at) < WARM_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins() -> Origins {
+        Origins::new(&["https://a.example".into(), "https://*.nodes.example".into()], 2)
+    }
+
+    #[test]
+    fn a_wildcard_allows_one_label_and_nothing_else() {
+        let origins = origins();
+        assert!(origins.allowed("https://n1.nodes.example"));
+        for url in
+            ["https://x.n1.nodes.example", "http://n1.nodes.example", "https://nodes.example", "https://evil.example"]
+        {
+            assert!(!origins.allowed(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_owner_is_addressed_only_when_warm() {
+        let mut origins = origins();
+        let owner = "https://n1.nodes.example";
+        assert_eq!(&*origins.choose(0, Some(owner), None), "https://a.example");
+        let warmed = origins.choose_to_warm(0, [owner].into_iter());
+        assert_eq!(warmed.as_deref(), Some(owner));
+        origins.succeeded(10, owner, 10);
+        assert_eq!(&*origins.choose(20, Some(owner), None), owner);
+        assert_eq!(&*origins.choose(20 + WARM_MS, Some(owner), None), "https://n1.nodes.example", "the least cold one");
+        assert_eq!(&*origins.choose(20, Some(owner), Some(owner)), "https://a.example", "it has just failed");
+    }
+
+    #[test]
+    fn the_breaker_opens_after_three_failures_and_closes_again() {
+        let mut origins = Origins::new(&["http://a".into(), "http://b".into()], 2);
+        origins.succeeded(0, "http://a", 5);
+        for _ in 0..3 {
+            origins.failed(100, "http://a");
+        }
+        assert_eq!(&*origins.choose(100, Some("http://a"), None), "http://b");
+        assert_eq!(origins.open(100), 1);
+        assert_eq!(origins.open(100 + BREAKER_MS), 0);
+    }
+}

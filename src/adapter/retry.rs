@@ -1,0 +1,98 @@
+//! When to try again.
+//!
+//! Full jitter (M. Brooker, "Exponential Backoff and Jitter", 2015) and a
+//! retry budget as in Finagle: retries are paid from a bucket that fresh
+//! requests fill, so that a failing gateway sees at most about a tenth more load.
+
+use crate::Millis;
+
+/// First upper bound of the delay; a little above a fast gateway's answer time.
+const BASE_MS: u64 = 50;
+/// Highest upper bound: beyond it a user has given up.
+const CAP_MS: u64 = 2_000;
+/// Attempts at one thing, the first included.
+pub(super) const MAX_ATTEMPTS: u8 = 4;
+/// Tokens a fresh request brings, in hundredths: a tenth of a retry.
+const DEPOSIT: u32 = 10;
+/// Tokens a retry costs.
+const COST: u32 = 100;
+/// Most tokens: ten retries may come at once, which also serves a client that has just started.
+const FULL: u32 = 10 * COST;
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): enough for jitter, and replayable.
+#[derive(Debug, Clone)]
+pub(super) struct Jitter(u64);
+
+impl Jitter {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Delay before attempt number `attempts` + 1: uniform below the exponential bound, never below `retry_after`.
+    pub(super) fn delay(&mut self, attempts: u8, retry_after: Option<Millis>) -> Millis {
+        let bound = (BASE_MS << attempts.min(10)).min(CAP_MS);
+        retry_after.unwrap_or(0).min(30_000) + self.next() % (bound + 1)
+    }
+}
+
+/// The retry budget.
+#[derive(Debug, Clone)]
+pub(super) struct RetryBudget {
+    tokens: u32,
+}
+
+impl RetryBudget {
+    pub(super) fn new() -> Self {
+        Self { tokens: FULL }
+    }
+
+    pub(super) fn deposit(&mut self) {
+        self.tokens = (self.tokens + DEPOSIT).min(FULL);
+    }
+
+    /// Whether a retry may be made; takes its cost.
+    pub(super) fn withdraw(&mut self) -> bool {
+        if self.tokens < COST {
+            return false;
+        }
+        self.tokens -= COST;
+        true
+    }
+
+    /// Retries that may still be made at once.
+    pub(super) fn available(&self) -> u32 {
+        self.tokens / COST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_stay_within_a_tenth_of_the_requests() {
+        let mut budget = RetryBudget::new();
+        let mut retries = 0;
+        for _ in 0..1_000 {
+            budget.deposit();
+            retries += u32::from(budget.withdraw());
+        }
+        assert!((100..=110).contains(&retries), "{retries}");
+    }
+
+    #[test]
+    fn delays_are_spread_below_the_bound_and_honour_retry_after() {
+        let mut jitter = Jitter::new(7);
+        let delays: Vec<_> = (0..200).map(|_| jitter.delay(1, None)).collect();
+        assert!(delays.iter().all(|&d| d <= 100));
+        assert!(delays.iter().any(|&d| d < 30) && delays.iter().any(|&d| d > 70));
+        assert!((0..50).all(|_| jitter.delay(9, Some(1_000)) >= 1_000));
+    }
+}

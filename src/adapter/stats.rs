@@ -1,0 +1,270 @@
+//! What the adapter counts, and what it can explain.
+
+use serde::Serialize;
+
+use super::Served;
+use super::demand::Adapter;
+use super::origins::Origins;
+use crate::Millis;
+use crate::cache::{CacheStats, Invalidate, Lookup};
+use crate::key::CompositeKey;
+use crate::partition::{Epoch, Portion};
+use crate::prefetch::{Caution, Prediction, PredictionExplanation, PrefetchStats};
+use crate::protocol::Cursor;
+
+/// Running counts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counters {
+    pub(super) requests: u64,
+    pub(super) failed: u64,
+    pub(super) batches: u64,
+    pub(super) keys_sent: u64,
+    pub(super) exchanges: u64,
+    pub(super) calls: u64,
+    pub(super) retries: u64,
+    pub(super) asked_again: u64,
+    pub(super) changes: u64,
+    pub(super) resets: u64,
+    pub(super) maps: u64,
+    pub(super) map_errors: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_received: u64,
+    served: [u64; 6],
+}
+
+impl Counters {
+    pub(super) fn count(&mut self, served: Served) {
+        self.served[served as usize] += 1;
+    }
+}
+
+/// A table's fill and its bound.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Fill {
+    /// Entries now.
+    pub used: usize,
+    /// Most entries there can be.
+    pub bound: usize,
+}
+
+/// Everything an operator wants to know of one client. Counts are since the core was built.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdapterStats {
+    /// Demand requests.
+    pub requests: u64,
+    /// Answered from the cache within the bound.
+    pub hits: u64,
+    /// Answered from the cache: there is no such keymap.
+    pub negative: u64,
+    /// Answered by a fetch that was already on its way.
+    pub joined: u64,
+    /// Answered from the cache after a gateway confirmed the version.
+    pub revalidated: u64,
+    /// Answered by a gateway.
+    pub network: u64,
+    /// Answered from the cache beyond the bound, as `any` allows.
+    pub stale: u64,
+    /// Rejected.
+    pub failed: u64,
+    /// Batches sent with keys.
+    pub batches: u64,
+    /// Keys sent in them.
+    pub keys_sent: u64,
+    /// Batches sent without keys, for changes.
+    pub exchanges: u64,
+    /// Raw calls: writes, lists and others.
+    pub calls: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Answers that were below a floor or beyond the bound, and asked for again.
+    pub asked_again: u64,
+    /// Entries dropped because a change was announced.
+    pub changes: u64,
+    /// Shards whose log had moved past the cursor.
+    pub resets: u64,
+    /// Maps taken over.
+    pub maps: u64,
+    /// Maps or deltas that could not be used.
+    pub map_errors: u64,
+    /// Bytes of batch bodies sent.
+    pub bytes_sent: u64,
+    /// Bytes of batch bodies received.
+    pub bytes_received: u64,
+    /// Epoch of the map at hand.
+    pub epoch: Option<Epoch>,
+    /// Requests waiting.
+    pub waiting: Fill,
+    /// Keys under way that nobody waits for.
+    pub prefetching: Fill,
+    /// Keys under way.
+    pub fetching: usize,
+    /// HTTP exchanges under way.
+    pub flights: usize,
+    /// Scopes with something to do.
+    pub scopes: usize,
+    /// Floors kept, one per storage shard.
+    pub floors: Fill,
+    /// Origins known.
+    pub origins: Fill,
+    /// Origins with a connection presumed open.
+    pub warm_origins: usize,
+    /// Origins that are left alone after failures.
+    pub open_breakers: usize,
+    /// Retries that the budget still allows at once.
+    pub retry_budget: u32,
+    /// The Local Cache.
+    pub cache: CacheStats,
+    /// The Prefetch Engine.
+    pub prefetch: PrefetchStats,
+}
+
+/// Why a key is answered as it is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyExplanation {
+    /// The key in canonical text.
+    pub key: CompositeKey,
+    /// Epoch of the map; nothing is known of placement before the first answer.
+    pub epoch: Option<Epoch>,
+    /// The virtual partition.
+    pub partition: Option<u32>,
+    /// The owner.
+    pub node: Option<u32>,
+    /// Where the owner answers.
+    pub origin: Option<String>,
+    /// The portion that was hashed.
+    pub portion: Option<Portion>,
+    /// The storage shard.
+    pub shard: Option<u16>,
+    /// `fresh`, `stale`, `negative` or `absent`.
+    pub cached: &'static str,
+    /// Age of what is cached, in milliseconds.
+    pub age_ms: Option<u64>,
+    /// Version of what is cached.
+    pub version: Option<u64>,
+    /// Whether it is on its way.
+    pub in_flight: bool,
+    /// Position that an answer must not be older than.
+    pub floor: u64,
+    /// What the predictor thinks of it.
+    pub prediction: Option<PredictionExplanation>,
+}
+
+impl Adapter {
+    /// A snapshot of all counts and fills.
+    pub fn stats(&self, now: Millis) -> AdapterStats {
+        let c = &self.counters;
+        let served = |served: Served| c.served[served as usize];
+        AdapterStats {
+            requests: c.requests,
+            hits: served(Served::Cache),
+            negative: served(Served::Negative),
+            joined: served(Served::Joined),
+            revalidated: served(Served::Revalidated),
+            network: served(Served::Network),
+            stale: served(Served::Stale),
+            failed: c.failed,
+            batches: c.batches,
+            keys_sent: c.keys_sent,
+            exchanges: c.exchanges,
+            calls: c.calls,
+            retries: c.retries,
+            asked_again: c.asked_again,
+            changes: c.changes,
+            resets: c.resets,
+            maps: c.maps,
+            map_errors: c.map_errors,
+            bytes_sent: c.bytes_sent,
+            bytes_received: c.bytes_received,
+            epoch: self.map().map(|map| map.epoch),
+            waiting: Fill { used: self.waiting.len(), bound: self.config.max_waiting },
+            prefetching: Fill { used: self.fetches.prefetching(), bound: self.config.max_prefetching },
+            fetching: self.fetches.len(),
+            flights: self.flights.len(),
+            scopes: self.scopes.len(),
+            floors: Fill { used: self.floors.len(), bound: usize::from(u16::MAX) + 1 },
+            origins: Fill { used: self.origins.len(), bound: Origins::BOUND },
+            warm_origins: self.origins.warm(now),
+            open_breakers: self.origins.open(now),
+            retry_budget: self.retries.available(),
+            cache: self.cache.stats(),
+            prefetch: self.engine.stats(),
+        }
+    }
+
+    /// Where `key` belongs, what is cached of it and why it was or was not fetched ahead.
+    pub fn explain(&mut self, now: Millis, key: &CompositeKey) -> KeyExplanation {
+        let location = self.placement.as_mut().map(|placement| placement.locate(key));
+        let map = self.map().cloned();
+        let node = location.zip(map.as_ref()).and_then(|(location, map)| map.node(location.node));
+        let shard = map.as_ref().map(|map| map.storage.shard(key));
+        let (cached, hit) = match self.cache.peek(now, key, self.config.max_staleness_ms) {
+            Lookup::Hit(hit) if hit.keymap.is_none() => ("negative", Some(hit)),
+            Lookup::Hit(hit) => ("fresh", Some(hit)),
+            Lookup::Stale(hit) => ("stale", Some(hit)),
+            Lookup::Miss => ("absent", None),
+        };
+        KeyExplanation {
+            key: key.clone(),
+            epoch: map.as_ref().map(|map| map.epoch),
+            partition: location.map(|location| location.partition),
+            node: location.map(|location| location.node),
+            origin: node.map(|node| node.origin.clone()),
+            portion: location.map(|location| location.portion),
+            shard,
+            cached,
+            age_ms: hit.as_ref().map(|hit| hit.at.age_ms.into()),
+            version: hit.as_ref().and_then(|hit| hit.keymap.as_ref()).map(|keymap| keymap.version),
+            in_flight: self.fetches.of_key(key).next().is_some(),
+            floor: shard.map_or(0, |shard| self.floors.get(shard)),
+            prediction: self.engine.explain(now, key),
+        }
+    }
+
+    /// What the cache would answer now, without a request and without a trace in it.
+    pub fn peek(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Option<super::Answer> {
+        match self.cache.peek(now, key, max_staleness_ms) {
+            Lookup::Hit(hit) => Some(super::demand::answer_from(hit, Served::Cache)),
+            Lookup::Stale(_) | Lookup::Miss => None,
+        }
+    }
+
+    /// What the predictor expects next in `stream`, most confident first.
+    pub fn predictions(&self, stream: &str) -> Vec<Prediction> {
+        self.engine.predictions_of_stream(stream)
+    }
+
+    /// What the predictor expects after `key`, whoever asked for it; most confident first.
+    pub fn predictions_after(&self, key: &CompositeKey) -> Vec<Prediction> {
+        self.engine.predictions_after(key)
+    }
+
+    /// Drops what `what` covers from the cache; answers on their way never become fresh for it. Returns how many.
+    pub fn invalidate(&mut self, now: Millis, what: &Invalidate) -> usize {
+        let count = self.cache.invalidate(what);
+        self.settle_evicted(now);
+        count
+    }
+
+    /// Empties the cache. Floors and what was learnt stay.
+    pub fn clear(&mut self, now: Millis) {
+        self.cache.clear();
+        self.settle_evicted(now);
+    }
+
+    /// How eager to fetch ahead: `Save-Data`, a hidden page or a slow link ask for caution.
+    pub fn set_caution(&mut self, caution: Caution) {
+        self.engine.set_caution(caution);
+    }
+
+    /// The session's floors, to outlive this adapter.
+    pub fn floors(&self) -> impl Iterator<Item = Cursor> + '_ {
+        self.floors.iter()
+    }
+
+    /// Takes over the floors of an earlier adapter of the same session.
+    pub fn raise_floor(&mut self, floor: Cursor) {
+        self.floors.raise(floor.shard, floor.position);
+    }
+}

@@ -1,0 +1,135 @@
+//! Actions as plain objects.
+
+use js_sys::{Array, Uint8Array};
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+use web_sys::{Headers, Request, RequestInit};
+
+use super::errors::{plain, thrown};
+use crate::adapter::{Action, Adapter, Answer, CallEnd};
+use crate::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ReadPoint};
+
+/// An [`Action`] for `postMessage`-like consumption: `kind` tells which.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum JsAction<'a> {
+    Answer {
+        request: u32,
+        #[serde(flatten)]
+        answer: JsAnswer<'a>,
+    },
+    Error {
+        request: u32,
+        code: &'a str,
+        message: &'a str,
+        retryable: bool,
+    },
+    Send {
+        scope: u32,
+        flight: u32,
+        #[serde(with = "serde_wasm_bindgen::preserve")]
+        request: Request,
+        timeout_ms: u32,
+        prefetch: bool,
+    },
+    Attempt {
+        scope: u32,
+        call: u32,
+        flight: u32,
+        origin: &'a str,
+        timeout_ms: u32,
+    },
+    CallEnd {
+        call: u32,
+        ok: bool,
+        code: Option<&'a str>,
+        retryable: bool,
+    },
+    Abort {
+        flight: u32,
+    },
+    Wake {
+        scope: u32,
+        at: u64,
+    },
+}
+
+/// An answer as `get` and `peek` give it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JsAnswer<'a> {
+    keymap: Option<&'a Keymap>,
+    source: &'static str,
+    age: u64,
+    stale: bool,
+    at: ReadPoint,
+}
+
+impl<'a> From<&'a Answer> for JsAnswer<'a> {
+    fn from(answer: &'a Answer) -> Self {
+        Self {
+            keymap: answer.keymap.as_deref(),
+            source: answer.served.as_str(),
+            age: answer.age_ms,
+            stale: answer.served == crate::adapter::Served::Stale,
+            at: answer.at,
+        }
+    }
+}
+
+/// Drains the adapter into an array.
+pub(super) fn drain(adapter: &mut Adapter, token: Option<&str>) -> Result<Array, JsValue> {
+    let actions = Array::new();
+    while let Some(action) = adapter.next_action() {
+        actions.push(&to_js(&action, token)?);
+    }
+    Ok(actions)
+}
+
+fn to_js(action: &Action, token: Option<&str>) -> Result<JsValue, JsValue> {
+    Ok(plain(&match action {
+        Action::Answer { request, answer } => JsAction::Answer { request: *request, answer: answer.into() },
+        Action::Fail { request, code, detail } => {
+            JsAction::Error { request: *request, code: code.as_str(), message: detail, retryable: code.retryable() }
+        }
+        Action::Send { scope, flight, origin, body, timeout_ms, prefetch } => JsAction::Send {
+            scope: *scope,
+            flight: *flight,
+            request: batch_request(origin, body, token)?,
+            timeout_ms: *timeout_ms,
+            prefetch: *prefetch,
+        },
+        Action::Attempt { scope, call, flight, origin, timeout_ms } => {
+            JsAction::Attempt { scope: *scope, call: *call, flight: *flight, origin, timeout_ms: *timeout_ms }
+        }
+        Action::CallEnd { call, end } => {
+            let code = match end {
+                CallEnd::Response => None,
+                CallEnd::Failed(code) => Some(*code),
+            };
+            JsAction::CallEnd {
+                call: *call,
+                ok: code.is_none(),
+                code: code.map(ErrorCode::as_str),
+                retryable: code.is_some_and(ErrorCode::retryable),
+            }
+        }
+        Action::Abort { flight } => JsAction::Abort { flight: *flight },
+        Action::Wake { scope, at } => JsAction::Wake { scope: *scope, at: *at },
+    }))
+}
+
+fn batch_request(origin: &str, body: &[u8], token: Option<&str>) -> Result<Request, JsValue> {
+    let headers = Headers::new()?;
+    headers.set("content-type", CONTENT_TYPE)?;
+    headers.set("accept", CONTENT_TYPE)?;
+    if let Some(token) = token {
+        headers.set("authorization", &format!("Bearer {token}"))?;
+    }
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers);
+    init.set_body(&Uint8Array::from(body));
+    Request::new_with_str_and_init(&format!("{origin}/v1/batch"), &init)
+        .map_err(|_| thrown(ErrorCode::Config, &format!("`{origin}` is not an origin")))
+}

@@ -1,0 +1,303 @@
+//! [`Core`]: the adapter as a JavaScript class.
+
+use js_sys::{Array, Float64Array, JsString};
+use serde::Deserialize;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::errors::{bad_key, plain, thrown};
+use super::{actions, config};
+use crate::Millis;
+use crate::adapter::{Adapter, FailureKind, GetRequest};
+use crate::cache::Invalidate;
+use crate::key::{CompositeKey, KeyBuilder, KeyPrefix};
+use crate::prefetch::Caution;
+use crate::protocol::{Consistency, Cursor, ErrorCode};
+
+/// Bits of the `flags` of [`Core::get`].
+const STRONG: u32 = 1;
+const ANY: u32 = 2;
+const BYPASS_CACHE: u32 = 4;
+
+/// One client's core. After each call drain [`Core::actions`].
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Core {
+    adapter: Adapter,
+    token: Option<String>,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Builds a core; does no I/O.
+    ///
+    /// # Errors
+    /// Throws `{code: "CONFIG", message}`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: JsValue) -> Result<Self, JsValue> {
+        let (config, token) = config::read(options)?;
+        let adapter = Adapter::new(config).map_err(|error| thrown(ErrorCode::Config, &error.0))?;
+        Ok(Self { adapter, token })
+    }
+
+    /// What the host must do, in order.
+    ///
+    /// # Errors
+    /// Throws `{code: "CONFIG", message}` where an origin makes no URL.
+    pub fn actions(&mut self) -> Result<Array, JsValue> {
+        actions::drain(&mut self.adapter, self.token.as_deref())
+    }
+
+    /// Starts a demand request and returns its id.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY", message}`.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross the boundary cheaply, an options object does not")]
+    pub fn get(
+        &mut self,
+        now: f64,
+        scope: u32,
+        key: &str,
+        flags: u32,
+        max_staleness_ms: u32,
+        timeout_ms: u32,
+        stream: Option<String>,
+    ) -> Result<u32, JsValue> {
+        let consistency = match flags & (STRONG | ANY) {
+            STRONG => Consistency::Strong,
+            ANY => Consistency::Any,
+            _ => Consistency::Bounded,
+        };
+        let request = GetRequest {
+            scope,
+            key: CompositeKey::parse(key).map_err(bad_key)?,
+            stream: stream.as_deref().unwrap_or(""),
+            consistency,
+            max_staleness_ms,
+            timeout_ms,
+            bypass_cache: flags & BYPASS_CACHE != 0,
+        };
+        Ok(self.adapter.handle_request(millis(now), request))
+    }
+
+    /// Rejects a request with `ABORTED`.
+    pub fn cancel(&mut self, now: f64, request: u32) {
+        self.adapter.cancel(millis(now), request);
+    }
+
+    /// Fetches keys ahead on the application's word.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY", message}`; then nothing is fetched.
+    pub fn prefetch(&mut self, now: f64, scope: u32, keys: &Array) -> Result<(), JsValue> {
+        let keys: Vec<CompositeKey> = keys.iter().map(|key| parse(&key)).collect::<Result<_, _>>()?;
+        self.adapter.prefetch(millis(now), scope, keys);
+        Ok(())
+    }
+
+    /// Starts a raw HTTP call and returns its id.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY", message}`.
+    pub fn call(&mut self, now: f64, scope: u32, timeout_ms: u32, key: Option<String>) -> Result<u32, JsValue> {
+        let key = key.map(|key| CompositeKey::parse(&key)).transpose().map_err(bad_key)?;
+        Ok(self.adapter.call(millis(now), scope, timeout_ms, key))
+    }
+
+    /// Gives up on a raw call.
+    #[wasm_bindgen(js_name = cancelCall)]
+    pub fn cancel_call(&mut self, call: u32) {
+        self.adapter.cancel_call(call);
+    }
+
+    /// Does what is due in `scope` and sends what is queued.
+    pub fn poll(&mut self, now: f64, scope: u32) {
+        self.adapter.poll(millis(now), scope);
+    }
+
+    /// Ends a scope: what still waits in it is rejected.
+    #[wasm_bindgen(js_name = closeScope)]
+    pub fn close_scope(&mut self, now: f64, scope: u32) {
+        self.adapter.close_scope(millis(now), scope);
+    }
+
+    /// The response of a `send`. `retry_after_ms` is negative where the header is absent.
+    #[wasm_bindgen(js_name = onResponse)]
+    pub fn on_response(&mut self, now: f64, flight: u32, status: u16, retry_after_ms: f64, body: &[u8]) {
+        self.adapter.on_response(millis(now), flight, status, retry_after(retry_after_ms), body);
+    }
+
+    /// The response of an `attempt`.
+    #[wasm_bindgen(js_name = onCallDone)]
+    pub fn on_call_done(&mut self, now: f64, flight: u32, status: u16, retry_after_ms: f64) {
+        self.adapter.on_call_done(millis(now), flight, status, retry_after(retry_after_ms));
+    }
+
+    /// A flight without response: 0 network, 1 time-out, 2 aborted.
+    #[wasm_bindgen(js_name = onFailure)]
+    pub fn on_failure(&mut self, now: f64, flight: u32, kind: u8) {
+        let kind = match kind {
+            0 => FailureKind::Network,
+            1 => FailureKind::Timeout,
+            _ => FailureKind::Aborted,
+        };
+        self.adapter.on_failure(millis(now), flight, kind);
+    }
+
+    /// An own write was acknowledged.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY", message}`.
+    pub fn wrote(&mut self, key: &str, version: f64, shard: u16, position: f64) -> Result<(), JsValue> {
+        let key = CompositeKey::parse(key).map_err(bad_key)?;
+        self.adapter.wrote(&key, version as u64, shard, position as u64);
+        Ok(())
+    }
+
+    /// What the cache would answer now, or `undefined`.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY", message}`.
+    pub fn peek(&self, now: f64, key: &str, max_staleness_ms: u32) -> Result<JsValue, JsValue> {
+        let key = CompositeKey::parse(key).map_err(bad_key)?;
+        let answer = self.adapter.peek(millis(now), &key, max_staleness_ms);
+        Ok(answer.map_or(JsValue::UNDEFINED, |answer| plain(&actions::JsAnswer::from(&answer))))
+    }
+
+    /// What is expected after `key`, or next in `stream` where no key is given: `[{key, confidence, expert}]`.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY", message}`.
+    pub fn predictions(&self, key: Option<String>, stream: Option<String>) -> Result<JsValue, JsValue> {
+        let predictions = match key {
+            Some(key) => self.adapter.predictions_after(&CompositeKey::parse(&key).map_err(bad_key)?),
+            None => self.adapter.predictions(stream.as_deref().unwrap_or("")),
+        };
+        Ok(plain(&predictions))
+    }
+
+    /// Placement, cache state and prediction of one key.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY", message}`.
+    pub fn explain(&mut self, now: f64, key: &str) -> Result<JsValue, JsValue> {
+        let key = CompositeKey::parse(key).map_err(bad_key)?;
+        Ok(plain(&self.adapter.explain(millis(now), &key)))
+    }
+
+    /// All counts and fills.
+    pub fn stats(&self, now: f64) -> JsValue {
+        plain(&self.adapter.stats(millis(now)))
+    }
+
+    /// Drops `{key}`, `{prefix}`, `{tag}` or `{all: true}` from the cache and returns how many entries went.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY" | "BAD_REQUEST", message}`.
+    pub fn invalidate(&mut self, now: f64, what: JsValue) -> Result<usize, JsValue> {
+        let what = read_selector(what)?;
+        Ok(self.adapter.invalidate(millis(now), &what))
+    }
+
+    /// Empties the cache.
+    pub fn clear(&mut self, now: f64) {
+        self.adapter.clear(millis(now));
+    }
+
+    /// The session's floors as `[shard, position, ...]`.
+    pub fn floors(&self) -> Float64Array {
+        let floors: Vec<f64> =
+            self.adapter.floors().flat_map(|floor| [f64::from(floor.shard), floor.position as f64]).collect();
+        Float64Array::from(floors.as_slice())
+    }
+
+    /// Takes over the floors of an earlier core.
+    #[wasm_bindgen(js_name = setFloors)]
+    pub fn set_floors(&mut self, floors: &[f64]) {
+        for floor in cursors(floors) {
+            self.adapter.raise_floor(floor);
+        }
+    }
+
+    /// Floors of the session behind `scope`, as `[shard, position, ...]`; gone with the scope.
+    #[wasm_bindgen(js_name = setScopeFloors)]
+    pub fn set_scope_floors(&mut self, scope: u32, floors: &[f64]) {
+        self.adapter.set_scope_floors(scope, cursors(floors));
+    }
+
+    /// 0 normal, 1 cautious, 2 no prefetch.
+    #[wasm_bindgen(js_name = setCaution)]
+    pub fn set_caution(&mut self, caution: u8) {
+        self.adapter.set_caution(match caution {
+            0 => Caution::Normal,
+            1 => Caution::Cautious,
+            _ => Caution::Off,
+        });
+    }
+}
+
+/// The canonical text of a key given as text.
+///
+/// # Errors
+/// Throws `{code: "BAD_KEY", message}`.
+#[wasm_bindgen(js_name = canonicalKey)]
+pub fn canonical_key(key: JsString) -> Result<String, JsValue> {
+    Ok(parse(&key)?.as_str().to_owned())
+}
+
+/// The canonical text of a key given as raw components.
+///
+/// # Errors
+/// Throws `{code: "BAD_KEY", message}`.
+#[wasm_bindgen(js_name = joinKey)]
+pub fn join_key(components: &Array) -> Result<String, JsValue> {
+    let mut builder = KeyBuilder::default();
+    for component in components.iter() {
+        builder.push(&well_formed(&component)?).map_err(bad_key)?;
+    }
+    Ok(builder.finish().map_err(bad_key)?.as_str().to_owned())
+}
+
+fn parse(key: &JsValue) -> Result<CompositeKey, JsValue> {
+    CompositeKey::parse(&well_formed(key)?).map_err(bad_key)
+}
+
+/// The text of a JavaScript string; lone surrogates are refused rather than replaced, or two keys could become one.
+fn well_formed(text: &JsValue) -> Result<String, JsValue> {
+    let text: &JsString = text.dyn_ref().ok_or_else(|| thrown(ErrorCode::BadKey, "a key must be text"))?;
+    let refused = || thrown(ErrorCode::BadKey, "a key must not hold lone surrogates");
+    text.as_string().filter(|_| text.is_valid_utf16()).ok_or_else(refused)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Selector {
+    key: Option<String>,
+    prefix: Option<String>,
+    tag: Option<String>,
+    all: bool,
+}
+
+fn read_selector(what: JsValue) -> Result<Invalidate, JsValue> {
+    let bad = |message: &str| thrown(ErrorCode::BadRequest, message);
+    let selector: Selector = serde_wasm_bindgen::from_value(what).map_err(|error| bad(&error.to_string()))?;
+    match selector {
+        Selector { key: Some(key), .. } => Ok(Invalidate::Key(CompositeKey::parse(&key).map_err(bad_key)?)),
+        Selector { prefix: Some(prefix), .. } => Ok(Invalidate::Prefix(KeyPrefix::parse(&prefix).map_err(bad_key)?)),
+        Selector { tag: Some(tag), .. } => Ok(Invalidate::Tag(tag)),
+        Selector { all: true, .. } => Ok(Invalidate::All),
+        _ => Err(bad("name one of `key`, `prefix`, `tag` or `all`")),
+    }
+}
+
+fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {
+    pairs.chunks_exact(2).map(|pair| Cursor { shard: pair[0] as u16, position: pair[1] as u64 })
+}
+
+fn millis(now: f64) -> Millis {
+    now as Millis
+}
+
+fn retry_after(ms: f64) -> Option<Millis> {
+    (ms >= 0.0).then_some(ms as Millis)
+}

@@ -1,0 +1,70 @@
+//! How far stated probabilities are from what happened.
+
+const BINS: usize = 20;
+
+/// Reliability of a series of predictions in 20 equal-width bins.
+#[derive(Debug, Clone, Default)]
+pub struct Reliability {
+    bins: [Bin; BINS],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Bin {
+    predictions: u64,
+    expected: f64,
+    came_true: u64,
+}
+
+impl Reliability {
+    fn bin(confidence: f32) -> usize {
+        // A float to integer cast saturates, so no input is out of range.
+        ((confidence * BINS as f32) as usize).min(BINS - 1)
+    }
+
+    /// Counts a prediction, as failed so far.
+    pub fn predicted(&mut self, confidence: f32) {
+        let bin = &mut self.bins[Self::bin(confidence)];
+        bin.predictions += 1;
+        bin.expected += f64::from(confidence);
+    }
+
+    /// A prediction counted before came true.
+    pub fn came_true(&mut self, confidence: f32) {
+        self.bins[Self::bin(confidence)].came_true += 1;
+    }
+
+    /// Predictions counted.
+    pub fn predictions(&self) -> u64 {
+        self.bins.iter().map(|bin| bin.predictions).sum()
+    }
+
+    /// Expected calibration error (Naeini et al., 2015): mean distance between stated probability and observed
+    /// frequency, weighted by predictions; 0 without any.
+    pub fn error(&self) -> f64 {
+        let distance: f64 = self.bins.iter().map(|bin| (bin.expected - bin.came_true as f64).abs()).sum();
+        distance / (self.predictions().max(1) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_is_the_weighted_distance() {
+        let mut reliability = Reliability::default();
+        assert_eq!(reliability.error(), 0.0);
+        for hit in [true, true, false, false] {
+            reliability.predicted(0.75);
+            if hit {
+                reliability.came_true(0.75);
+            }
+        }
+        assert!((reliability.error() - 0.25).abs() < 1e-9);
+        reliability.predicted(1.0);
+        reliability.came_true(1.0);
+        assert!((reliability.error() - 0.2).abs() < 1e-9);
+        reliability.predicted(f32::NAN);
+        assert_eq!(reliability.predictions(), 6);
+    }
+}

@@ -1,0 +1,104 @@
+//! The two brakes: a hard bank of allowed waste, and a threshold that follows it.
+
+use super::config::{Caution, PrefetchConfig};
+
+/// Prefetches that may be outstanding before any request has earned them, so that an engine can start.
+pub const STARTUP_ALLOWANCE: u64 = 20;
+
+/// Step of the threshold's odds per unit of excess waste. A hundredth: the threshold settles within some hundred
+/// requests and does not swing with single ones.
+const STEP: f64 = 0.01;
+/// Requests within which an unspent (or overdrawn) bank should be evened out.
+const HORIZON: f64 = 1_000.0;
+/// Highest odds the feedback asks for: a confidence of 0.99.
+const MAX_ODDS: f64 = 99.0;
+/// Lowest confidence that is fetched when told to be cautious.
+const CAUTIOUS: f32 = 0.8;
+
+/// Waste allowed and spent.
+///
+/// The threshold is kept as odds and moved by multiplication: a step in the logarithm of the odds, without the
+/// platform's exponential function, so native and wasm builds decide alike.
+#[derive(Debug, Clone)]
+pub(super) struct Budget {
+    rate: f64,
+    requests: u64,
+    floor: f32,
+    odds: f64,
+    caution: Caution,
+    /// Decayed sums over settled prefetches: waste that was expected, and waste that came.
+    expected: f64,
+    real: f64,
+}
+
+impl Budget {
+    pub(super) fn new(config: &PrefetchConfig) -> Self {
+        Self {
+            rate: config.waste_budget,
+            requests: 0,
+            floor: config.threshold,
+            odds: 1.0,
+            caution: Caution::Normal,
+            expected: 0.0,
+            real: 0.0,
+        }
+    }
+
+    pub(super) fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    pub(super) fn set_caution(&mut self, caution: Caution) {
+        self.caution = caution;
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Confidence that must be exceeded at present.
+    pub(super) fn threshold(&self) -> f32 {
+        let paced = ((self.odds / (1.0 + self.odds)) as f32).max(self.floor);
+        match self.caution {
+            Caution::Normal => paced,
+            Caution::Cautious => paced.max(CAUTIOUS),
+            Caution::Off => 1.0,
+        }
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.caution == Caution::Off || self.rate == 0.0
+    }
+
+    /// Prefetches that may still be issued if all of `outstanding` were wasted.
+    pub(super) fn left(&self, wasted: u64, outstanding: usize) -> f64 {
+        let allowance = if self.rate > 0.0 { STARTUP_ALLOWANCE as f64 } else { 0.0 };
+        self.rate * self.requests as f64 + allowance - wasted as f64 - outstanding as f64
+    }
+
+    pub(super) fn on_request(&mut self) {
+        self.requests += 1;
+    }
+
+    /// A prefetch of this confidence was settled.
+    pub(super) fn settle(&mut self, confidence: f32, wasted: bool) {
+        // Half-life of about 350 settled prefetches.
+        const KEEP: f64 = 0.998;
+        self.expected = self.expected * KEEP + f64::from(1.0 - confidence);
+        self.real = self.real * KEEP + f64::from(u8::from(wasted));
+    }
+
+    /// Ends a request whose predictions above the threshold have an expected waste of `wanted` in all, `left` being
+    /// what the bank still holds.
+    pub(super) fn pace(&mut self, wanted: f64, left: f64) {
+        let correction = ((self.real + 4.0) / (self.expected + 4.0)).clamp(0.5, 2.0);
+        let allowed = (self.rate + left / HORIZON).clamp(0.0, 2.0 * self.rate);
+        let floor = f64::from(self.floor.min(0.99));
+        let min_odds = (floor / (1.0 - floor)).max(1e-4);
+        self.odds = (self.odds * (1.0 + STEP * (wanted * correction - allowed))).clamp(min_odds, MAX_ODDS);
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,72 @@
+use super::*;
+
+fn budget(rate: f64, threshold: f32) -> Budget {
+    Budget::new(&PrefetchConfig { waste_budget: rate, threshold, ..PrefetchConfig::default() }.checked())
+}
+
+#[test]
+fn the_bank_earns_with_requests_and_counts_what_is_outstanding_as_waste() {
+    let mut budget = budget(0.25, 0.1);
+    assert_eq!(budget.left(0, 0), STARTUP_ALLOWANCE as f64);
+    for _ in 0..100 {
+        budget.on_request();
+    }
+    assert_eq!(budget.left(5, 10), 25.0 + 20.0 - 15.0);
+    assert!(Budget::new(&PrefetchConfig { waste_budget: 0.0, ..PrefetchConfig::default() }).left(0, 0) < 1.0);
+}
+
+#[test]
+fn the_threshold_rises_with_excess_waste_and_falls_back_to_its_floor() {
+    let mut budget = budget(0.25, 0.2);
+    let start = budget.threshold();
+    for _ in 0..1_000 {
+        budget.pace(1.0, 0.0);
+    }
+    let high = budget.threshold();
+    assert!(start < high && high < 1.0);
+    for _ in 0..10_000 {
+        budget.pace(0.0, 50.0);
+    }
+    assert_eq!(budget.threshold(), 0.2);
+}
+
+#[test]
+fn more_waste_than_expected_raises_the_threshold_faster() {
+    let (mut honest, mut hopeful) = (budget(0.25, 0.1), budget(0.25, 0.1));
+    for _ in 0..200 {
+        honest.settle(0.5, true);
+        honest.settle(0.5, false);
+        hopeful.settle(0.5, true);
+        hopeful.settle(0.5, true);
+        honest.pace(0.3, 0.0);
+        hopeful.pace(0.3, 0.0);
+    }
+    assert!(hopeful.threshold() > honest.threshold());
+}
+
+#[test]
+fn caution_only_ever_raises_the_threshold() {
+    let mut budget = budget(0.25, 0.1);
+    let normal = budget.threshold();
+    budget.set_caution(Caution::Cautious);
+    assert!(budget.threshold() > normal && !budget.is_off());
+    budget.set_caution(Caution::Off);
+    assert!(budget.is_off() && budget.threshold() == 1.0);
+    budget.set_caution(Caution::Normal);
+    assert_eq!(budget.threshold(), normal);
+}
+
+#[test]
+fn settings_out_of_range_are_brought_into_it() {
+    let config = PrefetchConfig {
+        waste_budget: f64::NAN,
+        threshold: f32::NAN,
+        max_depth: 0,
+        max_orders: 0,
+        ..PrefetchConfig::default()
+    };
+    let checked = config.checked();
+    assert_eq!((checked.waste_budget, checked.threshold, checked.max_depth, checked.max_orders), (0.0, 1.0, 1, 1));
+    assert_eq!(PrefetchConfig { waste_budget: f64::INFINITY, ..config }.checked().waste_budget, 16.0);
+    assert_eq!(PrefetchConfig { waste_budget: -1.0, ..config }.checked().waste_budget, 0.0);
+}

@@ -1,0 +1,69 @@
+//! What an application may set.
+
+use serde::{Deserialize, Serialize};
+
+use crate::analyzer::AnalyzerConfig;
+
+/// Settings of a [`PrefetchEngine`](super::PrefetchEngine). Values out of range are brought into it, never refused.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PrefetchConfig {
+    /// Off: nothing is learnt, predicted or kept.
+    pub enabled: bool,
+    /// Wasted prefetches per demand request, 0 to 16.
+    pub waste_budget: f64,
+    /// Lowest confidence that is ever fetched, 0 to 1; the budget can only ask for more.
+    pub threshold: f32,
+    /// Longest chain of assumed requests, 1 to 64. The probability of the path ends most chains earlier; on the
+    /// development traces, with a fetch lasting as long as several requests, more than 16 gains nothing.
+    pub max_depth: u8,
+    /// Most orders from one access, at least 1. They go out as one batch.
+    pub max_orders: usize,
+    /// Most failures kept in the log.
+    pub failure_log: usize,
+    /// Bounds of the analyzer; its `memory_bytes` is the cap of the whole engine, at least
+    /// [`PrefetchConfig::MIN_MEMORY`].
+    pub analyzer: AnalyzerConfig,
+}
+
+impl PrefetchConfig {
+    /// Smallest memory cap: 512 KiB.
+    pub const MIN_MEMORY: usize = 512 << 10;
+
+    pub(super) fn checked(mut self) -> Self {
+        // What is no number permits nothing.
+        self.waste_budget = if self.waste_budget.is_nan() { 0.0 } else { self.waste_budget.clamp(0.0, 16.0) };
+        self.threshold = if self.threshold.is_nan() { 1.0 } else { self.threshold.clamp(0.0, 1.0) };
+        self.max_depth = self.max_depth.clamp(1, 64);
+        self.max_orders = self.max_orders.max(1);
+        self.analyzer.memory_bytes = self.analyzer.memory_bytes.max(Self::MIN_MEMORY);
+        self
+    }
+}
+
+impl Default for PrefetchConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            waste_budget: 0.25,
+            threshold: 0.15,
+            max_depth: 16,
+            max_orders: 16,
+            failure_log: 256,
+            analyzer: AnalyzerConfig::default(),
+        }
+    }
+}
+
+/// How far prefetching may go at the moment. Learning goes on in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Caution {
+    /// As configured.
+    #[default]
+    Normal,
+    /// Only what is nearly certain: slow link, hidden page.
+    Cautious,
+    /// Nothing: `Save-Data`, or switched off for now.
+    Off,
+}

@@ -1,0 +1,382 @@
+//! [`PrefetchEngine`].
+
+use std::num::NonZeroUsize;
+
+use fxhash::FxBuildHasher;
+use lru::LruCache;
+use serde::Serialize;
+
+use super::budget::Budget;
+use super::config::{Caution, PrefetchConfig};
+use super::failures::{Failure, FailureLog, FailureReason};
+use super::ledger::{Ledger, OUTSTANDING_BYTES, Outstanding};
+use super::stats::{FailureCounts, PrefetchStats};
+use super::walk::Walk;
+use crate::Millis;
+use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
+use crate::confidence::{ConfidenceMap, Step};
+use crate::key::CompositeKey;
+
+/// A key to fetch ahead.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// The key.
+    pub key: CompositeKey,
+    /// Probability that it is asked for soon.
+    pub confidence: f32,
+    /// Requests assumed in between, plus one.
+    pub depth: u8,
+    /// What predicted it.
+    pub expert: Expert,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fate {
+    /// Its entry was asked for.
+    Used,
+    /// It was asked for while in flight. No waste: that one answer served the demand, only not in advance.
+    Late,
+    /// Its entry left the cache unused.
+    Wasted,
+    /// As [`Fate::Wasted`], and it displaced an entry that was asked for.
+    Harmful,
+    /// Cancelled before it was sent, or never sent: costs nothing.
+    Refunded,
+    /// There is no such keymap; the key is not predicted again for a while.
+    Missing,
+    /// No usable answer came.
+    Failed,
+}
+
+/// What [`PrefetchEngine::prefetch_keymap`] decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Fetch it; it is in the ledger, and its fate is to be reported.
+    Fetch,
+    /// An order for it is open already.
+    Outstanding,
+    /// Not to be fetched; logged.
+    Logged(FailureReason),
+}
+
+/// A key expected next.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prediction {
+    /// The key.
+    pub key: CompositeKey,
+    /// Probability that it is asked for soon.
+    pub confidence: f32,
+    /// What predicts it.
+    pub expert: Expert,
+}
+
+/// What the engine thinks of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PredictionExplanation {
+    /// Probability that it is asked for soon, when last predicted.
+    pub confidence: f32,
+    /// What predicted it.
+    pub expert: Expert,
+    /// Confidence that must be exceeded at present.
+    pub threshold: f32,
+    /// Whether an order for it is open: in flight, or cached and unused so far.
+    pub outstanding: bool,
+    /// Whether it is known not to exist.
+    pub missing: bool,
+    /// Its latest failure that is in the log.
+    pub last_failure: Option<FailureReason>,
+}
+
+/// How long a key that turned out not to exist is not predicted again. Keys are created, but rarely within
+/// minutes of being missed.
+const MISSING_FOR: Millis = 300_000;
+/// Bytes of one such key: queue node and share of the hash table.
+const MISSING_BYTES: usize = 80;
+/// Candidates below the threshold that are scored per access.
+const SHADOWS: usize = 6;
+
+/// Decides what to fetch ahead. See the [module](super) for the method.
+///
+/// Memory never exceeds the configured cap. One access costs O(1): at most 32 contexts and 96 keys are
+/// looked up, nearly always far fewer, as a chain ends where its probability falls below the threshold.
+#[derive(Debug)]
+pub struct PrefetchEngine {
+    config: PrefetchConfig,
+    analyzer: Analyzer,
+    confidence: ConfidenceMap,
+    budget: Budget,
+    ledger: Ledger,
+    failures: FailureLog,
+    not_fetched: FailureCounts,
+    missing: LruCache<KeyId, Millis, FxBuildHasher>,
+    walk: Walk,
+}
+
+impl PrefetchEngine {
+    /// An engine that knows nothing yet.
+    ///
+    /// Of the memory, a sixteenth goes to the Confidence Map, as much to the ledger and the failure log together, a
+    /// sixty-fourth to keys that do not exist, the rest to the analyzer.
+    pub fn new(config: PrefetchConfig) -> Self {
+        let config = config.checked();
+        let memory = config.analyzer.memory_bytes;
+        let confidence = ConfidenceMap::new(memory / 16);
+        let missing = NonZeroUsize::new(memory / 64 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
+        let others = confidence.stats().memory_bytes + memory / 16 + memory / 64 + Walk::BYTES + size_of::<Self>();
+        let analyzer = AnalyzerConfig { memory_bytes: memory.saturating_sub(others), ..config.analyzer };
+        let mut suppressed = LruCache::unbounded_with_hasher(FxBuildHasher::default());
+        suppressed.resize(missing);
+        Self {
+            analyzer: Analyzer::new(analyzer),
+            confidence,
+            budget: Budget::new(&config),
+            ledger: Ledger::new(memory / 32 / OUTSTANDING_BYTES),
+            failures: FailureLog::new(config.failure_log, memory / 32),
+            not_fetched: FailureCounts::default(),
+            missing: suppressed,
+            walk: Walk::default(),
+            config,
+        }
+    }
+
+    /// One demand request: learns from it, scores earlier predictions, and appends what to fetch ahead, best first.
+    ///
+    /// `skip` says whether a key is cached or in flight already; it is asked for at most 96 keys, mostly for a dozen.
+    /// The fate of an earlier order for `key` is reported by [`PrefetchEngine::on_fate`], before or after.
+    pub fn on_access(
+        &mut self,
+        now: Millis,
+        stream: &str,
+        key: &CompositeKey,
+        access: Access,
+        skip: &mut dyn FnMut(&CompositeKey) -> bool,
+        orders: &mut Vec<Order>,
+    ) {
+        if !self.config.enabled {
+            return;
+        }
+        self.budget.on_request();
+        let at = self.analyzer.observe(stream, key, access);
+        self.confidence.settle(self.budget.requests(), at.id);
+        let wanted_waste = self.look_ahead(now, &at.context, skip, orders);
+        let left = self.budget_left();
+        self.budget.pace(wanted_waste, left);
+    }
+
+    /// Walks on from `context`; returns the expected waste of what is above the threshold.
+    fn look_ahead(
+        &mut self,
+        now: Millis,
+        context: &Context,
+        skip: &mut dyn FnMut(&CompositeKey) -> bool,
+        orders: &mut Vec<Order>,
+    ) -> f64 {
+        let mut walk = std::mem::take(&mut self.walk);
+        walk.start(&self.analyzer, &self.confidence, context);
+        let (mut wanted_waste, mut ordered, mut shadows) = (0.0, 0, 0);
+        while let Some(node) = walk.next() {
+            let Some(key) = self.analyzer.key(node.id) else { continue };
+            if self.is_missing(now, node.id) {
+                continue;
+            }
+            let outstanding = self.ledger.contains(node.id);
+            let absent = !outstanding && !skip(key);
+            if absent {
+                let key = key.clone();
+                let verdict = self.prefetch_keymap(now, &key, node.confidence, node.expert);
+                if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
+                    // Also what only the bank refused, or the threshold would not rise while the bank is empty.
+                    wanted_waste += f64::from(1.0 - node.confidence);
+                }
+                if verdict == Verdict::Fetch {
+                    ordered += 1;
+                    orders.push(Order { key, confidence: node.confidence, depth: node.depth, expert: node.expert });
+                } else {
+                    shadows += 1;
+                }
+            }
+            // Entries proven useful are left out: they are popular and would flatter the predictor. Direct
+            // predictions of what is there by prediction are scored; else only the far end of a chain would be.
+            if absent || (outstanding && matches!(node.step, Step::Direct(_))) {
+                self.confidence.book(self.budget.requests(), node.id, &node.step, node.confidence, node.expert);
+            }
+            let threshold = self.budget.threshold();
+            if node.confidence > threshold && node.depth < self.config.max_depth {
+                walk.go_on(&self.analyzer, &self.confidence, &node, threshold);
+            }
+            if ordered >= self.config.max_orders || shadows >= SHADOWS {
+                break;
+            }
+        }
+        self.walk = walk;
+        wanted_waste
+    }
+
+    /// Decides on one predicted key: above the threshold, and within the budget, it is fetched; else its failure is
+    /// logged. For keys that are neither cached nor in flight.
+    pub fn prefetch_keymap(&mut self, now: Millis, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
+        let id = self.analyzer.id(key);
+        if self.ledger.contains(id) {
+            return Verdict::Outstanding;
+        }
+        let reason = if confidence > self.budget.threshold() {
+            if self.can_spend() {
+                self.ledger.issue(id, Outstanding { confidence, expert, seq: self.budget.requests() });
+                return Verdict::Fetch;
+            }
+            FailureReason::Budget
+        } else {
+            FailureReason::BelowThreshold
+        };
+        self.log_failure(now, key, confidence, expert, reason);
+        Verdict::Logged(reason)
+    }
+
+    fn budget_left(&self) -> f64 {
+        self.budget.left(self.ledger.outcomes().spent(), self.ledger.outstanding())
+    }
+
+    fn can_spend(&self) -> bool {
+        self.config.enabled && !self.budget.is_off() && !self.ledger.is_full() && self.budget_left() >= 1.0
+    }
+
+    fn is_missing(&self, now: Millis, id: KeyId) -> bool {
+        self.missing.peek(&id).is_some_and(|&until| now < until)
+    }
+
+    fn log_failure(&mut self, now: Millis, key: &CompositeKey, confidence: f32, expert: Expert, reason: FailureReason) {
+        match reason {
+            FailureReason::BelowThreshold => self.not_fetched.below_threshold += 1,
+            FailureReason::Budget => self.not_fetched.budget += 1,
+            _ => {}
+        }
+        let threshold = self.budget.threshold();
+        self.failures.push(Failure { key: key.clone(), confidence, threshold, expert, reason, at: now });
+    }
+
+    /// The fate of an order, to be told exactly once. Without an open order for `key` nothing happens.
+    pub fn on_fate(&mut self, now: Millis, key: &CompositeKey, fate: Fate) {
+        let id = self.analyzer.id(key);
+        let Some(order) = self.ledger.close(self.budget.requests(), id, fate) else { return };
+        let reason = match fate {
+            Fate::Used | Fate::Refunded => None,
+            Fate::Late => Some(FailureReason::Late),
+            Fate::Wasted => Some(FailureReason::Unused),
+            Fate::Harmful => Some(FailureReason::Harmful),
+            Fate::Missing => Some(FailureReason::Missing),
+            Fate::Failed => Some(FailureReason::Failed),
+        };
+        if fate != Fate::Refunded {
+            self.budget.settle(order.confidence, !matches!(fate, Fate::Used | Fate::Late));
+        }
+        if fate == Fate::Missing {
+            self.missing.put(id, now + MISSING_FOR);
+        }
+        if let Some(stay) = self.ledger.stay() {
+            self.confidence.set_stay(stay);
+        }
+        if let Some(reason) = reason {
+            self.log_failure(now, key, order.confidence, order.expert, reason);
+        }
+    }
+
+    /// How far prefetching may go from now on.
+    pub fn set_caution(&mut self, caution: Caution) {
+        self.budget.set_caution(caution);
+    }
+
+    /// What is expected next of a stream, most likely first.
+    pub fn predictions_of_stream(&self, stream: &str) -> Vec<Prediction> {
+        self.analyzer.context(stream).map(|context| self.predictions(&context)).unwrap_or_default()
+    }
+
+    /// What is expected after a key, whoever asks for it, most likely first.
+    pub fn predictions_after(&self, key: &CompositeKey) -> Vec<Prediction> {
+        self.predictions(&Context::default().then(self.analyzer.id(key)))
+    }
+
+    fn predictions(&self, context: &Context) -> Vec<Prediction> {
+        let mut candidates = Vec::new();
+        self.analyzer.predict(context, &mut candidates);
+        let mut predictions: Vec<Prediction> = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let Some(key) = self.analyzer.key(candidate.id) else { continue };
+            let confidence = self.confidence.probability(&Step::Direct(candidate.evidence));
+            let expert = candidate.evidence.expert;
+            match predictions.iter_mut().find(|prediction| prediction.key == *key) {
+                Some(known) if known.confidence >= confidence => {}
+                Some(known) => (known.confidence, known.expert) = (confidence, expert),
+                None => predictions.push(Prediction { key: key.clone(), confidence, expert }),
+            }
+        }
+        predictions.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then_with(|| a.key.cmp(&b.key)));
+        predictions
+    }
+
+    /// What the engine thinks of a key, if it was predicted lately.
+    pub fn explain(&self, now: Millis, key: &CompositeKey) -> Option<PredictionExplanation> {
+        let id = self.analyzer.id(key);
+        let assessment = self.confidence.assessment(self.budget.requests(), id)?;
+        Some(PredictionExplanation {
+            confidence: assessment.confidence,
+            expert: assessment.expert,
+            threshold: self.budget.threshold(),
+            outstanding: self.ledger.contains(id),
+            missing: self.is_missing(now, id),
+            last_failure: self.failures.iter().rev().find(|failure| failure.key == *key).map(|failure| failure.reason),
+        })
+    }
+
+    /// The failure log, oldest first: all prefetches that failed and a sample of the predictions not fetched.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.failures.iter()
+    }
+
+    /// Confidence that must be exceeded at present.
+    pub fn threshold(&self) -> f32 {
+        self.budget.threshold()
+    }
+
+    /// Counters, fill and bounds.
+    pub fn stats(&self) -> PrefetchStats {
+        let outcomes = self.ledger.outcomes();
+        let (analyzer, confidence) = (self.analyzer.stats(), self.confidence.stats());
+        let settled = outcomes.used + outcomes.late + outcomes.spent();
+        let kept = self.ledger.bytes() + self.failures.bytes() + self.missing.len() * MISSING_BYTES;
+        PrefetchStats {
+            requests: self.budget.requests(),
+            issued: outcomes.issued,
+            used: outcomes.used,
+            late: outcomes.late,
+            wasted: outcomes.wasted,
+            harmful: outcomes.harmful,
+            refunded: outcomes.refunded,
+            missing: outcomes.missing,
+            failed: outcomes.failed,
+            outstanding: self.ledger.outstanding(),
+            outstanding_max: self.ledger.capacity(),
+            waste_budget: self.budget.rate(),
+            budget_left: self.budget_left(),
+            threshold: self.budget.threshold(),
+            precision: outcomes.used as f64 / settled.max(1) as f64,
+            calibration_error_issued: self.ledger.calibration_error(),
+            not_fetched: self.not_fetched,
+            failure_log: self.failures.len(),
+            failure_log_max: self.failures.max(),
+            suppressed: self.missing.len(),
+            suppressed_max: self.missing.cap().get(),
+            analyzer,
+            confidence,
+            memory_bytes: analyzer.memory_bytes + confidence.memory_bytes + kept + Walk::BYTES + size_of::<Self>(),
+            memory_max: self.config.analyzer.memory_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

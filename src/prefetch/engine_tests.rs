@@ -1,0 +1,383 @@
+use std::collections::{BTreeSet, VecDeque};
+
+use super::*;
+use crate::prefetch::STARTUP_ALLOWANCE;
+
+fn key(text: &str) -> CompositeKey {
+    CompositeKey::parse(text).expect("valid")
+}
+
+fn engine() -> PrefetchEngine {
+    PrefetchEngine::new(PrefetchConfig::default())
+}
+
+/// The smallest client: a first-in-first-out cache in which prefetches land at once.
+struct Client {
+    engine: PrefetchEngine,
+    cached: VecDeque<(CompositeKey, bool)>,
+    capacity: usize,
+    now: Millis,
+    hits: u64,
+    orders: Vec<Order>,
+}
+
+impl Client {
+    fn new(engine: PrefetchEngine, capacity: usize) -> Self {
+        Self { engine, cached: VecDeque::new(), capacity, now: 0, hits: 0, orders: Vec::new() }
+    }
+
+    fn insert(&mut self, key: CompositeKey, prefetched: bool) {
+        self.cached.push_back((key, prefetched));
+        while self.cached.len() > self.capacity {
+            if let Some((gone, true)) = self.cached.pop_front() {
+                self.engine.on_fate(self.now, &gone, Fate::Wasted);
+            }
+        }
+    }
+
+    /// Returns the orders that the request led to.
+    fn get(&mut self, stream: &str, text: &str) -> Vec<Order> {
+        self.now += 1;
+        let key = key(text);
+        let access = match self.cached.iter_mut().find(|(cached, _)| *cached == key) {
+            Some((_, prefetched)) => {
+                self.hits += 1;
+                if std::mem::take(prefetched) {
+                    self.engine.on_fate(self.now, &key, Fate::Used);
+                    Access::FirstUse
+                } else {
+                    Access::Hit
+                }
+            }
+            None => {
+                self.insert(key.clone(), false);
+                Access::Miss
+            }
+        };
+        let Self { engine, cached, orders, .. } = self;
+        orders.clear();
+        let mut skip = |key: &CompositeKey| cached.iter().any(|(cached, _)| cached == key);
+        engine.on_access(self.now, stream, &key, access, &mut skip, orders);
+        let orders = std::mem::take(&mut self.orders);
+        for order in &orders {
+            self.insert(order.key.clone(), true);
+        }
+        orders
+    }
+}
+
+/// Deterministic noise (xorshift64; Marsaglia, 2003).
+fn noise(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+#[test]
+fn a_repeated_sequence_is_hit_after_three_passes() {
+    let mut client = Client::new(engine(), 10);
+    let mut hits = Vec::new();
+    for _ in 0..6 {
+        client.hits = 0;
+        for n in 0..40 {
+            client.get("s", &format!("page/{n}"));
+        }
+        hits.push(client.hits);
+    }
+    assert_eq!(hits[0], 0, "a cache of 10 never holds a cycle of 40 by itself");
+    assert!(hits[3] >= 36 && hits[5] >= 38, "{hits:?}");
+}
+
+#[test]
+fn a_certain_chain_is_ordered_far_ahead_best_first() {
+    let mut client = Client::new(engine(), 60);
+    for _ in 0..30 {
+        for n in 0..100 {
+            client.get("s", &format!("page/{n}"));
+        }
+    }
+    // A client elsewhere, with nothing cached, asks for one key of the chain.
+    let mut orders = Vec::new();
+    client.engine.on_access(0, "new", &key("page/50"), Access::Miss, &mut |_| false, &mut orders);
+    assert!(orders.len() >= 8, "{}", orders.len());
+    assert!(orders.len() <= PrefetchConfig::default().max_orders);
+    assert!(orders.windows(2).all(|pair| pair[0].confidence >= pair[1].confidence));
+    assert_eq!(orders.iter().map(|order| order.depth).max(), Some(orders.len() as u8));
+}
+
+#[test]
+fn the_walk_goes_on_through_what_is_cached() {
+    let mut client = Client::new(engine(), 60);
+    for _ in 0..30 {
+        for n in 0..100 {
+            client.get("s", &format!("page/{n}"));
+        }
+    }
+    let near: BTreeSet<CompositeKey> = (51..54).map(|n| key(&format!("page/{n}"))).collect();
+    let mut orders = Vec::new();
+    client.engine.on_access(0, "new", &key("page/50"), Access::Miss, &mut |key| near.contains(key), &mut orders);
+    assert!(!orders.is_empty() && orders.iter().all(|order| order.depth > 3 && !near.contains(&order.key)));
+}
+
+#[test]
+fn uniform_noise_orders_almost_nothing() {
+    let mut client = Client::new(engine(), 100);
+    let mut state = 0x1234_5678;
+    for _ in 0..20_000 {
+        let n = noise(&mut state) % 5_000;
+        client.get("s", &format!("noise/{n}"));
+    }
+    let stats = client.engine.stats();
+    assert!(stats.confidence.predictions > 10_000, "{stats:?}");
+    assert!(stats.issued <= 100, "{stats:?}");
+    assert!(stats.confidence.calibration_error < 0.02, "{stats:?}");
+}
+
+#[test]
+fn a_changed_pattern_is_learnt_again() {
+    let mut client = Client::new(engine(), 10);
+    for _ in 0..30 {
+        for n in 0..30 {
+            client.get("s", &format!("k/{n}"));
+        }
+    }
+    client.hits = 0;
+    // The same keys backwards: what was certain is wrong.
+    for pass in 0..40 {
+        if pass == 30 {
+            client.hits = 0;
+        }
+        for n in (0..30).rev() {
+            client.get("s", &format!("k/{n}"));
+        }
+    }
+    assert!(client.hits >= 280, "{} of 300", client.hits);
+}
+
+#[test]
+fn predictions_and_explanations_name_the_next_key() {
+    let mut client = Client::new(engine(), 2);
+    for _ in 0..10 {
+        for text in ["a", "b", "c", "d", "e", "f"] {
+            client.get("s", text);
+        }
+    }
+    let next = client.engine.predictions_of_stream("s");
+    assert_eq!(next[0].key, key("a"));
+    assert_eq!(client.engine.predictions_after(&key("b"))[0].key, key("c"));
+    assert!(next.windows(2).all(|pair| pair[0].confidence >= pair[1].confidence));
+    assert!(client.engine.predictions_of_stream("unknown").is_empty());
+    assert!(client.engine.predictions_after(&key("unknown")).is_empty());
+    let why = client.engine.explain(client.now, &key("a")).expect("predicted just now");
+    assert!(why.confidence > 0.0 && why.threshold == client.engine.threshold() && !why.missing);
+    assert_eq!(client.engine.explain(client.now, &key("unknown")), None);
+}
+
+#[test]
+fn below_the_threshold_is_logged_and_never_fetched() {
+    let mut engine = PrefetchEngine::new(PrefetchConfig { threshold: 0.3, ..PrefetchConfig::default() });
+    let (target, now) = (key("x"), 77);
+    let threshold = engine.threshold();
+    assert_eq!(
+        engine.prefetch_keymap(now, &target, threshold, Expert::Order1),
+        Verdict::Logged(FailureReason::BelowThreshold)
+    );
+    let logged: Vec<&Failure> = engine.failures().collect();
+    let reason = FailureReason::BelowThreshold;
+    let expected =
+        Failure { key: target.clone(), confidence: threshold, threshold, expert: Expert::Order1, reason, at: now };
+    assert_eq!(logged, [&expected]);
+    assert_eq!(engine.prefetch_keymap(now, &target, 0.99, Expert::Order1), Verdict::Fetch);
+    assert_eq!(engine.prefetch_keymap(now, &target, 0.99, Expert::Order1), Verdict::Outstanding);
+    assert_eq!(
+        engine.prefetch_keymap(now, &key("y"), f32::NAN, Expert::Order1),
+        Verdict::Logged(FailureReason::BelowThreshold)
+    );
+}
+
+#[test]
+fn beyond_the_budget_is_logged() {
+    let mut engine = engine();
+    let verdicts: Vec<Verdict> = (0..=STARTUP_ALLOWANCE)
+        .map(|n| engine.prefetch_keymap(0, &key(&format!("k/{n}")), 0.99, Expert::Order1))
+        .collect();
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Fetch).count() as u64, STARTUP_ALLOWANCE);
+    assert_eq!(verdicts.last(), Some(&Verdict::Logged(FailureReason::Budget)));
+    // A cancelled order and a used one make room; a wasted one does not.
+    for (at, fate, room) in [(0, Fate::Wasted, false), (1, Fate::Refunded, true), (2, Fate::Used, true)] {
+        engine.on_fate(0, &key(&format!("k/{at}")), fate);
+        let verdict = engine.prefetch_keymap(0, &key(&format!("other/{at}")), 0.99, Expert::Order1);
+        assert_eq!(verdict == Verdict::Fetch, room, "{fate:?}");
+    }
+}
+
+#[test]
+fn every_fate_is_counted_once_and_frees_its_order() {
+    let mut engine = engine();
+    let fates =
+        [Fate::Used, Fate::Late, Fate::Wasted, Fate::Harmful, Fate::Refunded, Fate::Missing, Fate::Failed, Fate::Used];
+    for (n, fate) in fates.into_iter().enumerate() {
+        let key = key(&format!("k/{n}"));
+        assert_eq!(engine.prefetch_keymap(0, &key, 0.9, Expert::Order2), Verdict::Fetch);
+        engine.on_fate(5, &key, fate);
+        engine.on_fate(5, &key, fate);
+    }
+    engine.on_fate(5, &key("never ordered"), Fate::Wasted);
+    let stats = engine.stats();
+    let counted = [stats.used, stats.late, stats.wasted, stats.harmful, stats.refunded, stats.missing, stats.failed];
+    assert_eq!((counted, stats.issued, stats.outstanding), ([2, 1, 1, 1, 1, 1, 1], 8, 0));
+    assert_eq!(stats.budget_left, STARTUP_ALLOWANCE as f64 - 4.0);
+    let reasons: Vec<FailureReason> = engine.failures().map(|failure| failure.reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            FailureReason::Late,
+            FailureReason::Unused,
+            FailureReason::Harmful,
+            FailureReason::Missing,
+            FailureReason::Failed
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_does_not_exist_is_not_ordered_again_soon() {
+    let mut engine = engine();
+    let pass = |engine: &mut PrefetchEngine, now: Millis, gone: &CompositeKey| {
+        let mut orders = Vec::new();
+        for text in ["a", "gone", "b", "c"] {
+            engine.on_access(now, "s", &key(text), Access::Miss, &mut |key| key != gone, &mut orders);
+        }
+        orders.len()
+    };
+    let gone = key("gone");
+    let mut now = 0;
+    while pass(&mut engine, now, &gone) == 0 {
+        now += 1;
+        assert!(now < 100, "learnt by now");
+    }
+    engine.on_fate(now, &gone, Fate::Missing);
+    for _ in 0..50 {
+        assert_eq!(pass(&mut engine, now, &gone), 0);
+    }
+    assert!(engine.stats().suppressed == 1 && engine.stats().missing == 1);
+    assert!(pass(&mut engine, now + MISSING_FOR, &gone) > 0);
+}
+
+#[test]
+fn caution_off_and_a_zero_budget_order_nothing_but_learning_goes_on() {
+    for (budget, caution) in [(0.25, Caution::Off), (0.0, Caution::Normal)] {
+        let config = PrefetchConfig { waste_budget: budget, ..PrefetchConfig::default() };
+        let mut engine = PrefetchEngine::new(config);
+        engine.set_caution(caution);
+        let mut client = Client::new(engine, 5);
+        for n in 0..400 {
+            assert!(client.get("s", &format!("k/{}", n % 20)).is_empty());
+        }
+        let stats = client.engine.stats();
+        assert!(stats.issued == 0 && stats.confidence.predictions > 0, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_disabled_engine_keeps_nothing() {
+    let mut client = Client::new(PrefetchEngine::new(PrefetchConfig { enabled: false, ..Default::default() }), 5);
+    for n in 0..100 {
+        client.get("s", &format!("k/{}", n % 20));
+    }
+    let stats = client.engine.stats();
+    assert_eq!((stats.requests, stats.analyzer.keys, stats.analyzer.lines), (0, 0, 0));
+}
+
+#[test]
+fn memory_and_the_log_stay_within_their_bounds() {
+    let mut config = PrefetchConfig { failure_log: 10, ..PrefetchConfig::default() };
+    config.analyzer.memory_bytes = 1;
+    let mut client = Client::new(PrefetchEngine::new(config), 50);
+    let long = "x".repeat(900);
+    let mut state = 99;
+    for n in 0..20_000_u64 {
+        let stream = format!("stream {}", n / 10);
+        let text = if n % 10 == 0 { format!("{long}/{n}") } else { format!("hot/{}", noise(&mut state) % 30) };
+        for order in client.get(&stream, &text) {
+            if n % 3 == 0 {
+                client.engine.on_fate(n, &order.key, Fate::Missing);
+            }
+        }
+    }
+    let stats = client.engine.stats();
+    assert_eq!(stats.memory_max, PrefetchConfig::MIN_MEMORY);
+    assert!(stats.memory_bytes <= stats.memory_max, "{stats:?}");
+    assert!(stats.failure_log == 10 && client.engine.failures().count() == 10, "{stats:?}");
+    assert!(stats.issued > 0 && stats.missing > 0 && stats.analyzer.lines > 0, "{stats:?}");
+    assert!(stats.outstanding <= stats.outstanding_max && stats.suppressed <= stats.suppressed_max);
+}
+
+#[test]
+fn same_seed_same_orders() {
+    let run = || {
+        let mut client = Client::new(engine(), 40);
+        let mut state = 5;
+        let mut all = Vec::new();
+        for n in 0..5_000_u64 {
+            let jump = noise(&mut state) % 10 < 1;
+            let at = if jump { noise(&mut state) % 100 } else { n % 100 };
+            all.extend(client.get(&format!("s{}", n % 3), &format!("k/{at}")));
+        }
+        (all, serde_json::to_string(&client.engine.stats()).expect("numbers only"))
+    };
+    let (first, second) = (run(), run());
+    assert!(!first.0.is_empty());
+    assert_eq!(first, second);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fate(choice: u8) -> Fate {
+        [Fate::Used, Fate::Late, Fate::Wasted, Fate::Harmful, Fate::Refunded, Fate::Missing, Fate::Failed]
+            [usize::from(choice) % 7]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever fates the orders meet, and in whatever order, waste never exceeds what was allowed, at no
+        /// prefix of the run; and so neither if everything outstanding were wasted.
+        #[test]
+        fn the_budget_holds_at_every_prefix(
+            steps in prop::collection::vec((0_u8..12, 0_u8..3, any::<u8>(), any::<u8>()), 50..600),
+            budget in prop_oneof![Just(0.0), 0.01_f64..1.0],
+            hostile in any::<bool>(),
+        ) {
+            let config = PrefetchConfig { waste_budget: budget, threshold: 0.0, ..Default::default() };
+            let mut engine = PrefetchEngine::new(config);
+            let mut open: Vec<CompositeKey> = Vec::new();
+            let (mut wasted, mut orders) = (0_u64, Vec::new());
+            for (at, (page, stream, closes, choice)) in steps.into_iter().enumerate() {
+                let text = key(&format!("k/{page}"));
+                engine.on_access(at as Millis, &format!("s{stream}"), &text, Access::Miss, &mut |_| false, &mut orders);
+                for order in orders.drain(..) {
+                    prop_assert!(!open.contains(&order.key), "ordered twice");
+                    open.push(order.key);
+                }
+                let allowed = budget * (at + 1) as f64 + STARTUP_ALLOWANCE as f64;
+                prop_assert!(wasted as f64 + open.len() as f64 <= allowed, "{wasted} + {} > {allowed}", open.len());
+                for _ in 0..closes % 4 {
+                    if open.is_empty() {
+                        break;
+                    }
+                    let key = open.swap_remove(usize::from(choice) % open.len());
+                    let fate = if hostile { Fate::Wasted } else { fate(choice) };
+                    wasted += u64::from(matches!(fate, Fate::Wasted | Fate::Harmful | Fate::Missing | Fate::Failed));
+                    engine.on_fate(at as Millis, &key, fate);
+                }
+            }
+            prop_assert_eq!(engine.stats().outstanding, open.len());
+        }
+    }
+}

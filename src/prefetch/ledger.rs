@@ -1,0 +1,127 @@
+//! The ledger: every issued prefetch from order to fate.
+
+use fxhash::FxHashMap;
+
+use super::engine::Fate;
+use crate::analyzer::{Expert, KeyId};
+use crate::confidence::Reliability;
+
+/// Bytes that one outstanding prefetch costs, with its share of a hash table at its lowest fill.
+pub(super) const OUTSTANDING_BYTES: usize = 96;
+
+/// An issued prefetch without a fate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outstanding {
+    pub(super) confidence: f32,
+    pub(super) expert: Expert,
+    /// Number of the request that issued it.
+    pub(super) seq: u64,
+}
+
+/// Outcomes so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outcomes {
+    pub(super) issued: u64,
+    pub(super) used: u64,
+    pub(super) late: u64,
+    pub(super) wasted: u64,
+    pub(super) harmful: u64,
+    pub(super) refunded: u64,
+    pub(super) missing: u64,
+    pub(super) failed: u64,
+}
+
+impl Outcomes {
+    /// Requests that were made for nothing.
+    pub(super) fn spent(&self) -> u64 {
+        self.wasted + self.harmful + self.missing + self.failed
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    outstanding: FxHashMap<KeyId, Outstanding>,
+    capacity: usize,
+    outcomes: Outcomes,
+    reliability: Reliability,
+    /// Mean stay of entries that left unused, in requests.
+    stay: Option<f64>,
+}
+
+impl Ledger {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            outstanding: FxHashMap::default(),
+            capacity,
+            outcomes: Outcomes::default(),
+            reliability: Reliability::default(),
+            stay: None,
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.outstanding.len() >= self.capacity
+    }
+
+    pub(super) fn contains(&self, id: KeyId) -> bool {
+        self.outstanding.contains_key(&id)
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+
+    pub(super) fn stay(&self) -> Option<f64> {
+        self.stay
+    }
+
+    pub(super) fn calibration_error(&self) -> f64 {
+        self.reliability.error()
+    }
+
+    pub(super) fn issue(&mut self, id: KeyId, order: Outstanding) {
+        self.outcomes.issued += 1;
+        self.outstanding.insert(id, order);
+    }
+
+    /// Closes an order; `None` where none was open, which changes nothing.
+    pub(super) fn close(&mut self, seq: u64, id: KeyId, fate: Fate) -> Option<Outstanding> {
+        let order = self.outstanding.remove(&id)?;
+        let count = match fate {
+            Fate::Used => &mut self.outcomes.used,
+            Fate::Late => &mut self.outcomes.late,
+            Fate::Wasted => &mut self.outcomes.wasted,
+            Fate::Harmful => &mut self.outcomes.harmful,
+            Fate::Refunded => &mut self.outcomes.refunded,
+            Fate::Missing => &mut self.outcomes.missing,
+            Fate::Failed => &mut self.outcomes.failed,
+        };
+        *count += 1;
+        match fate {
+            Fate::Used | Fate::Late => {
+                self.reliability.predicted(order.confidence);
+                self.reliability.came_true(order.confidence);
+            }
+            Fate::Wasted | Fate::Harmful => {
+                self.reliability.predicted(order.confidence);
+                let stay = seq.saturating_sub(order.seq) as f64;
+                self.stay = Some(self.stay.map_or(stay, |mean| mean + (stay - mean) / 16.0));
+            }
+            // Says nothing about whether the key would have been asked for.
+            Fate::Refunded | Fate::Missing | Fate::Failed => {}
+        }
+        Some(order)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.outstanding.capacity() * (size_of::<(KeyId, Outstanding)>() + 1) + size_of::<Self>()
+    }
+}
