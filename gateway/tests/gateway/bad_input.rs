@@ -109,7 +109,17 @@ async fn malformed_bodies() {
     let shard = r#"{"cursors":[{"shard":9999,"position":0}]}"#;
     refused(&client.send(Method::POST, &batch, &[JSON], shard).await, 400, "BAD_REQUEST");
     let keymap = gateway.url(1, "/v1/keymap?key=a/b");
-    for text in ["", "{", "[]", "null", "{}", r#"{"locator":""}"#, r#"{"locator":1}"#, r#"{"locator":"x","size":-1}"#] {
+    for text in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        r#"["x"]"#,
+        r#"{"locator":""}"#,
+        r#"{"locator":1}"#,
+        r#"{"locator":"x","size":-1}"#,
+    ] {
         refused(&client.send(Method::PUT, &keymap, &[JSON], text).await, 400, "BAD_REQUEST");
     }
     let deep = format!(r#"{{"locator":"x","meta":{}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
