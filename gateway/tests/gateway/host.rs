@@ -61,11 +61,14 @@ impl Fixture {
     }
 }
 
-fn locators(answer: &BatchResponse) -> Vec<Option<&str>> {
-    let locator = |outcome| match outcome {
-        &Outcome::Found { ref keymap } => Some(keymap.fields.locator.as_str()),
+fn locator(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Found { keymap } => Some(&keymap.fields.locator),
         _ => None,
-    };
+    }
+}
+
+fn locators(answer: &BatchResponse) -> Vec<Option<&str>> {
     answer.results.iter().map(|result| locator(&result.outcome)).collect()
 }
 
