@@ -125,8 +125,16 @@ test("workerd: client and worker from the module import", async () => {
       },
     };`;
   const stdin = { contents, resolveDir: project };
-  const options = { bundle: true, format: "esm", target: "es2022", conditions: ["workerd"], external: ["*.wasm"] } as const;
-  const bundle = await esbuild({ stdin, ...options, write: false, logLevel: "error" });
+  const bundle = await esbuild({
+    stdin,
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    conditions: ["workerd"],
+    external: ["*.wasm"],
+    write: false,
+    logLevel: "error",
+  });
   const wasm = await readFile(join(project, "node_modules/foremap/dist/core.wasm"));
   const miniflare = new Miniflare({
     port: 0,
@@ -173,7 +181,7 @@ test.each([
   await writeFile(join(project, `types.${extension}`), code);
   const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
   const flags = ["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom,esnext.disposable"];
-  const { stdout } = await run(process.execPath, [tsc, ...flags, "--types", "", `types.${extension}`], { cwd: project }).catch(
+  const { stdout } = await run(process.execPath, [tsc, ...flags, `types.${extension}`], { cwd: project }).catch(
     (error: { stdout: string }) => error,
   );
   expect(stdout).toBe("");
