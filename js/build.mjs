@@ -11,6 +11,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync,
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { generatedModules } from "./build/generated.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "pkg", "dist");
@@ -27,26 +28,7 @@ for (const name of readdirSync(dist)) {
 }
 copyFileSync(join(core, "core_bg.wasm"), join(dist, "core.wasm"));
 
-/**
- * The glue keeps its instance in module scope. As a function each call makes a copy with its own scope, so that a
- * client, or a core rebuilt after a trap, never shares memory with another.
- */
-async function glueFactory() {
-  const result = await build({
-    entryPoints: [join(core, "core.js")],
-    bundle: true,
-    format: "iife",
-    globalName: "glue",
-    target: "es2022",
-    write: false,
-  });
-  return `export function createGlue() {\n${result.outputFiles[0].text}\nreturn glue;\n}\n`;
-}
-
-const generated = {
-  "foremap:glue": await glueFactory(),
-  "foremap:bytes": `export default "${readFileSync(join(core, "core_bg.wasm")).toString("base64")}";\n`,
-};
+const generated = await generatedModules(core);
 
 /** @type {import("esbuild").Plugin} */
 const virtualModules = {

@@ -102,7 +102,6 @@ async function bundleWorker() {
     format: "esm",
     target: "es2022",
     conditions: ["workerd"],
-    alias: { foremap: join(root, "pkg") },
     external: ["*.wasm"],
     write: false,
   });

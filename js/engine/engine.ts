@@ -131,6 +131,7 @@ export class Engine {
       if (spec.signal?.aborted) throw aborted(spec.signal);
       const done = once(() => {
         scope.waiting -= 1;
+        scope.holdProcess();
         spec.signal?.removeEventListener("abort", onAbort);
       });
       const waiter: Waiter = {
@@ -192,6 +193,7 @@ export class Engine {
       };
       const done = once(() => {
         scope.waiting -= 1;
+        scope.holdProcess();
         signal?.removeEventListener("abort", onAbort);
       });
       const call: Call = {

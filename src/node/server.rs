@@ -138,7 +138,7 @@ impl Node {
         let mut elsewhere: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         for (at, item) in request.items.iter().enumerate() {
             let owner = self.place(&mut pending, item);
-            if self.answer_from_memory(now, &mut pending, at) {
+            if self.recall(now, &mut pending, at) {
                 continue;
             }
             match owner {
@@ -193,7 +193,7 @@ impl Node {
     }
 
     /// Answers slot `at` from memory where the request allows it.
-    fn answer_from_memory(&mut self, now: Millis, pending: &mut Pending, at: usize) -> bool {
+    fn recall(&mut self, now: Millis, pending: &mut Pending, at: usize) -> bool {
         if pending.consistency == Consistency::Strong {
             return false;
         }

@@ -1,0 +1,32 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+/**
+ * The modules that the sources import but that come from wasm-bindgen's output in `core`.
+ *
+ * @param {string} core folder with `core.js` and `core_bg.wasm`
+ * @returns {Promise<{[name: string]: string}>} JavaScript by module name
+ */
+export async function generatedModules(core) {
+  return {
+    "foremap:glue": await glueFactory(join(core, "core.js")),
+    "foremap:bytes": `export default "${readFileSync(join(core, "core_bg.wasm")).toString("base64")}";\n`,
+  };
+}
+
+/**
+ * The glue keeps its instance in module scope. As a function each call makes a copy with its own scope, so that a
+ * client, or a core rebuilt after a trap, never shares memory with another.
+ */
+async function glueFactory(file) {
+  const result = await build({
+    entryPoints: [file],
+    bundle: true,
+    format: "iife",
+    globalName: "glue",
+    target: "es2022",
+    write: false,
+  });
+  return `export function createGlue() {\n${result.outputFiles[0].text}\nreturn glue;\n}\n`;
+}

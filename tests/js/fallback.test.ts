@@ -1,0 +1,55 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { Client } from "../../js/client.js";
+import { startGateway, type Gateway } from "../support/gateway.js";
+
+let gateway: Gateway;
+let warn: ReturnType<typeof vi.spyOn>;
+beforeAll(async () => {
+  gateway = await startGateway(2);
+});
+afterAll(() => gateway?.stop());
+beforeEach(() => {
+  warn = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+});
+afterEach(() => warn.mockRestore());
+
+const refused = () => Promise.reject(new WebAssembly.CompileError("blocked by CSP"));
+const make = (origins: readonly string[]) => new Client({ origins }, refused);
+
+test("without wasm the client answers through any origin, with one warning", async () => {
+  const client = make(["http://127.0.0.1:9", ...gateway.origins]);
+  const { version } = await client.put(["plain", "a/b"], { locator: "l", meta: { x: 1 } });
+  const found = await client.get(["plain", "a/b"]);
+  expect(found).toMatchObject({
+    keymap: { key: "plain/a%2Fb", version, locator: "l", meta: { x: 1 } },
+    source: "network",
+    stale: false,
+  });
+  expect(await client.get("plain/none")).toBeNull();
+  const many = await client.getMany([...Array.from({ length: 300 }, (_, i) => `plain/m${i}`), ["plain", "a/b"]]);
+  expect(many).toHaveLength(301);
+  expect(many[300]).toMatchObject({ keymap: { version } });
+  const listed: string[] = [];
+  for await (const keymap of client.list("plain")) listed.push(keymap.key);
+  expect(listed).toEqual(["plain/a%2Fb"]);
+  await client.prefetch(["plain/x"]);
+  expect(client.peek(["plain", "a/b"])).toBeNull();
+  expect(client.explain("plain/x")).toBeNull();
+  expect(client.stats()).toMatchObject({ state: "fallback", core: null });
+  await client.delete(["plain", "a/b"]);
+  expect(await client.get(["plain", "a/b"])).toBeNull();
+  expect(warn).toHaveBeenCalledTimes(1);
+  client.close();
+});
+
+test("errors, signals and time-outs are the same", async () => {
+  const client = make(gateway.origins);
+  await expect(client.get("a//b")).rejects.toMatchObject({ code: "BAD_KEY" });
+  await expect(client.get("a", { signal: AbortSignal.abort("no") })).rejects.toMatchObject({ code: "ABORTED", cause: "no" });
+  await expect(client.put("a", { locator: "" })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+  client.close();
+  await expect(client.get("a")).rejects.toMatchObject({ code: "CLOSED" });
+  const alone = make(["http://127.0.0.1:9"]);
+  await expect(alone.get("a")).rejects.toMatchObject({ code: "NETWORK", retryable: true });
+  alone.close();
+});
