@@ -22,11 +22,6 @@ pub(crate) fn keymap_url(origin: &str, key: &str) -> String {
     format!("{origin}/v1/keymap?key={}", utf8_percent_encode(key, QUERY))
 }
 
-/// Whether a server answers 200 there.
-pub(crate) fn answers(url: &str) -> bool {
-    agent().get(url).call().is_ok_and(|answer| answer.status() == 200)
-}
-
 /// Body of a 200 answer.
 pub(crate) fn text(url: &str) -> Result<String> {
     let mut answer = agent().get(url).call().with_context(|| format!("GET {url}"))?;
@@ -37,14 +32,6 @@ pub(crate) fn text(url: &str) -> Result<String> {
     Ok(body)
 }
 
-/// `count` consecutive free ports of the loopback interface, found by binding them.
-pub(crate) fn free_ports(count: u16) -> Result<u16> {
-    // Below the range that systems hand out by themselves, so that no outgoing connection takes one meanwhile.
-    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let found = (17_400..30_000).step_by(usize::from(count)).find(|base| (*base..*base + count).all(free));
-    found.with_context(|| format!("no {count} consecutive free ports between 17400 and 30000"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,14 +39,5 @@ mod tests {
     #[test]
     fn escapes_of_a_key_survive_the_query() {
         assert_eq!(keymap_url("http://o", "@a/b%2Fc/d e&f"), "http://o/v1/keymap?key=@a/b%252Fc/d%20e%26f");
-    }
-
-    #[test]
-    fn free_ports_can_be_bound() -> Result<()> {
-        let base = free_ports(3)?;
-        for port in base..base + 3 {
-            std::net::TcpListener::bind(("127.0.0.1", port))?;
-        }
-        Ok(())
     }
 }

@@ -162,13 +162,17 @@ impl Server {
         Ok(Self { name: name.to_owned(), group, log: log.to_path_buf() })
     }
 
-    /// Waits until `ready` says so.
+    /// Waits until `find` finds in the log what the server says once it is ready.
     ///
     /// # Errors
     /// With the end of the log, if the server ends or is not ready in time.
-    pub(crate) fn wait_until(&mut self, patience: Duration, ready: impl Fn() -> bool) -> Result<()> {
+    pub(crate) fn wait_for<T>(&mut self, patience: Duration, find: impl Fn(&str) -> Option<T>) -> Result<T> {
         let deadline = Instant::now() + patience;
-        while !ready() {
+        loop {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            if let Some(found) = find(&log) {
+                return Ok(found);
+            }
             self.check()?;
             if Instant::now() > deadline {
                 bail!(
@@ -180,7 +184,6 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(())
     }
 
     /// Fails with the end of the log if the server has ended.

@@ -10,7 +10,7 @@ fn shell(script: &str) -> Command {
 fn a_server_that_ends_early_fails_with_its_log() -> Result<()> {
     let scratch = Scratch::new()?;
     let mut server = Server::start("the thing", &mut shell("echo port taken; exit 3"), &scratch.path("log"))?;
-    let error = server.wait_until(Duration::from_secs(20), || false).expect_err("it has ended");
+    let error = server.wait_for(Duration::from_secs(20), |_| None::<()>).expect_err("it has ended");
     let message = error.to_string();
     assert!(message.contains("the thing ended") && message.contains("port taken"), "{message}");
     Ok(())
@@ -19,11 +19,9 @@ fn a_server_that_ends_early_fails_with_its_log() -> Result<()> {
 #[test]
 fn a_dropped_server_takes_its_children_along() -> Result<()> {
     let scratch = Scratch::new()?;
-    let log = scratch.path("log");
-    let mut server = Server::start("a parent", &mut shell("sleep 600 & echo $!; wait"), &log)?;
-    server
-        .wait_until(Duration::from_secs(20), || std::fs::read_to_string(&log).is_ok_and(|text| text.ends_with('\n')))?;
-    let grandchild = Pid::from_raw(server.log_tail().trim().parse()?);
+    let mut server = Server::start("a parent", &mut shell("sleep 600 & echo $!; wait"), &scratch.path("log"))?;
+    let grandchild = server.wait_for(Duration::from_secs(20), |log| log.strip_suffix('\n')?.parse().ok())?;
+    let grandchild = Pid::from_raw(grandchild);
     drop(server);
     // It is reaped by init, not by us.
     let deadline = Instant::now() + Duration::from_secs(20);

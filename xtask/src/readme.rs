@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::build;
-use crate::http;
+use crate::demo::node_origins;
 use crate::process::{self, Scratch, Server};
 use crate::workspace::Workspace;
 
@@ -44,19 +44,19 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     }
 
     let scratch = Scratch::new()?;
-    let port = http::free_ports(1)?.to_string();
-    let origin = format!("http://127.0.0.1:{port}");
     let mut command = Command::new(build::gateway(workspace)?);
-    command.args(["dev", "--nodes", "1", "--port", &port, "--store"]).arg(scratch.path("readme.redb"));
+    command
+        .args(["dev", "--nodes", "1", "--port", "0", "--cors-origin", "http://localhost:*", "--store"])
+        .arg(scratch.path("readme.redb"));
     let mut node = Server::start("the gateway", &mut command, &scratch.path("gateway.log"))?;
-    node.wait_until(Duration::from_secs(30), || http::answers(&format!("{origin}/readyz")))?;
+    let origins = node.wait_for(Duration::from_secs(30), |log| node_origins(log, 1))?;
 
     // Inside the checkout, so that the examples find the package as an application would.
     let folder = workspace.path("tests/output/readme");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     build::link_package(workspace, &folder)?;
     for (number, example) in (1..).zip(&examples) {
-        run_example(workspace, &folder, example, number, &origin)
+        run_example(workspace, &folder, example, number, &origins[0])
             .with_context(|| format!("README.md, example {number} ({})", example.runtime))?;
         println!("README example {number} ({}) ... ok", example.runtime);
     }

@@ -84,6 +84,9 @@ fn binary_error(error: DecodeError) -> Refusal {
 }
 
 fn json(body: &[u8]) -> Result<BatchRequest, Refusal> {
+    if !request::is_object(body) {
+        return Err(Refusal::bad_request("the batch is not a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         // Only on the way to an error: was it a key?
         let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();

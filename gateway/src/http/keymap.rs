@@ -99,6 +99,9 @@ pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, u
         return Err(request::unsupported(&headers, "`application/json`"));
     }
     let body = request::body(&headers, body).await?;
+    if !request::is_object(&body) {
+        return Err(Refusal::bad_request("the keymap is not a JSON object"));
+    }
     let fields: KeymapFields = serde_json::from_slice(&body)
         .map_err(|error| Refusal::bad_request(format!("the keymap cannot be decoded: {error}")))?;
     fields.validate()?;

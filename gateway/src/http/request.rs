@@ -82,6 +82,11 @@ pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Ref
     }
 }
 
+/// Whether `body` is a JSON object. A struct could also be read from an array, by position: that is no protocol.
+pub(super) fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
+}
+
 /// The media type of the body, without parameters.
 pub(super) fn media_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -88,13 +88,11 @@ pub(super) struct Nodes {
 impl Nodes {
     /// Starts them over the run's store and waits until every one is ready.
     pub(super) fn start(fleet: &Fleet) -> Result<Self> {
-        let port = http::free_ports(NODES)?;
-        let origins: Vec<_> = (port..port + NODES).map(|port| format!("http://127.0.0.1:{port}")).collect();
         let mut command = Command::new(&fleet.gateway);
-        command.arg("dev").args(["--nodes", &NODES.to_string(), "--port", &port.to_string(), "--store"]);
+        command.arg("dev").args(["--nodes", &NODES.to_string(), "--port", "0", "--store"]);
         command.arg(fleet.scratch.path("demo.redb")).args(["--origin-latency", &fleet.origin_latency.to_string()]);
         let mut server = Server::start("the gateway", &mut command, &fleet.scratch.path("gateway.log"))?;
-        server.wait_until(PATIENCE, || origins.iter().all(|origin| http::answers(&format!("{origin}/readyz"))))?;
+        let origins = server.wait_for(PATIENCE, |log| node_origins(log, NODES))?;
         Ok(Self { server, origins })
     }
 
@@ -121,15 +119,13 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts it in front of the nodes and waits until it is ready.
     pub(super) fn start(fleet: &Fleet, nodes: &Nodes, mode: Mode) -> Result<Self> {
-        let port = http::free_ports(1)?.to_string();
-        let origin = format!("http://127.0.0.1:{port}");
         let mut command = build::node(fleet.workspace);
-        command.args(["js/demo/serve.mjs", "--port", &port, "--origins", &nodes.origins.join(",")]);
+        command.args(["js/demo/serve.mjs", "--port", "0", "--origins", &nodes.origins.join(",")]);
         command.args(["--mode", mode.argument(), "--cache-entries", &fleet.cache_entries.to_string()]);
         command.args(["--max-staleness", &fleet.max_staleness.to_string()]);
         let log = fleet.scratch.path(&format!("worker-{}.log", mode.argument()));
         let mut server = Server::start("the edge worker", &mut command, &log)?;
-        server.wait_until(PATIENCE, || http::answers(&format!("{origin}/healthz")))?;
+        let origin = server.wait_for(PATIENCE, worker_origin)?;
         Ok(Self { server, origin })
     }
 
@@ -147,5 +143,34 @@ impl Worker {
     pub(super) fn prefetch_counters(&self) -> Result<metrics::Prefetch> {
         let url = format!("{}/v1/stats", self.origin);
         metrics::prefetch(&http::text(&url)?).with_context(|| format!("GET {url}"))
+    }
+}
+
+/// Addresses in the lines `node 1 ready at http://…`, once all nodes have said so.
+pub(crate) fn node_origins(log: &str, nodes: u16) -> Option<Vec<String>> {
+    let origins: Vec<String> =
+        log.lines().filter_map(|line| Some(line.split_once(" ready at ")?.1.trim().to_owned())).collect();
+    (origins.len() == usize::from(nodes) && log.ends_with('\n')).then_some(origins)
+}
+
+/// Address in the line `ready: http://… (mode)`.
+fn worker_origin(log: &str) -> Option<String> {
+    let line = log.lines().find_map(|line| line.strip_prefix("ready: "))?;
+    Some(line.split_once(" (")?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_once_all_are_there() {
+        let log = "node 1 ready at http://127.0.0.1:17000\n";
+        assert_eq!(node_origins(log, 2), None);
+        let log = format!("{log}INFO something else\nnode 2 ready at http://127.0.0.1:17001\n");
+        assert_eq!(node_origins(&log, 2), Some(vec!["http://127.0.0.1:17000".into(), "http://127.0.0.1:17001".into()]));
+        assert_eq!(node_origins(log.trim_end(), 2), None, "the last line may be cut");
+        assert_eq!(worker_origin("ready: http://127.0.0.1:8787 (cache)\n").as_deref(), Some("http://127.0.0.1:8787"));
+        assert_eq!(worker_origin("building\nready: http://127.0.0.1:87"), None);
     }
 }

@@ -22,7 +22,8 @@ impl Source {
         match header {
             "cache" => Some(Self::Hit),
             "revalidated" => Some(Self::Revalidated),
-            "network" => Some(Self::Network),
+            // A joined request waits for a gateway too, only for an answer that was already on its way.
+            "network" | "joined" => Some(Self::Network),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@ mod options;
 mod replay;
 mod report;
 
+pub(crate) use fleet::node_origins;
 pub(crate) use options::Options;
 
 use std::time::{Duration, Instant};

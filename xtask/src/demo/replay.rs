@@ -3,7 +3,8 @@
 //! The requests of one client go out in their own order, one at a time: the next
 //! is sent when the answer is there and the recorded gap since the previous
 //! request's start, capped, has passed. Clients start in order of their first
-//! request, so many of them at once.
+//! request, so many of them at once; only one that alone has more requests than
+//! its share of the whole goes first, as all would wait for it in the end.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -32,7 +33,8 @@ type Step = (Duration, u32);
 /// # Errors
 /// If any answer is not a 200 with the key that was asked for.
 pub(super) fn replay(origin: &str, trace: &Trace, options: &Options, bar: &ProgressBar) -> Result<Replayed> {
-    let clients = steps_of_clients(trace, Duration::from_millis(options.gap_cap.into()));
+    let mut clients = steps_of_clients(trace, Duration::from_millis(options.gap_cap.into()));
+    start_longest_first(&mut clients, trace.requests.len() / usize::from(options.clients));
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     let slot = || {
@@ -103,6 +105,11 @@ fn steps_of_clients(trace: &Trace, cap: Duration) -> Vec<(u32, Vec<Step>)> {
         clients[client].1.push((Duration::from_millis(gap.unsigned_abs()).min(cap), request.key));
     }
     clients
+}
+
+/// Puts clients with more requests than `share` first; apart from that the order stays.
+fn start_longest_first(clients: &mut [(u32, Vec<Step>)], share: usize) {
+    clients.sort_by_key(|(_, steps)| steps.len() <= share);
 }
 
 /// The part of an answer that is checked.

@@ -88,6 +88,14 @@ fn clients_keep_their_order_and_capped_gaps() {
 }
 
 #[test]
+fn only_a_client_beyond_its_share_goes_first() {
+    let client = |client, requests: usize| (client, vec![(Duration::ZERO, 0); requests]);
+    let mut clients = vec![client(0, 2), client(1, 3), client(2, 9), client(3, 5)];
+    start_longest_first(&mut clients, 5);
+    assert_eq!(clients.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [2, 0, 1, 3]);
+}
+
+#[test]
 fn every_request_is_sent_in_the_clients_order_and_counted() -> Result<()> {
     let start = Instant::now();
     let (replayed, seen) = run("2", |target| {

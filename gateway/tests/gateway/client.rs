@@ -1,0 +1,134 @@
+//! A light HTTP client, and a gateway inside the test's process.
+
+use std::net::SocketAddr;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use foremap::protocol::Problem;
+use foremap_gateway::http::HttpOptions;
+use foremap_gateway::run::{Options, Running, start};
+use foremap_gateway::store::RedbOptions;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[derive(Clone)]
+pub(crate) struct Client(HyperClient<HttpConnector, Full<Bytes>>);
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self(HyperClient::builder(TokioExecutor::new()).build_http())
+    }
+
+    /// `None` where no answer arrived.
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Option<Reply> {
+        let request =
+            headers.iter().fold(Request::builder().method(method).uri(url), |r, (name, v)| r.header(*name, *v));
+        let request = request.body(Full::new(body.into())).expect("a valid request");
+        let response = self.0.request(request).await.ok()?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Reply { status: head.status, headers: head.headers, body })
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
+        self.try_send(method, url, headers, body).await.expect("an answer")
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Reply {
+        self.send(Method::GET, url, &[], "").await
+    }
+
+    pub(crate) async fn put(&self, url: &str, locator: &str) -> Reply {
+        let body = serde_json::json!({ "locator": locator }).to_string();
+        self.send(Method::PUT, url, &[("content-type", "application/json")], body).await
+    }
+
+    /// The body of an endless answer as it arrives.
+    pub(crate) async fn open(&self, url: &str, headers: &[(&str, &str)]) -> hyper_util::client::legacy::ResponseFuture {
+        let request = headers.iter().fold(Request::builder().uri(url), |r, (name, value)| r.header(*name, *value));
+        self.0.request(request.body(Full::default()).expect("a valid request"))
+    }
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON: {self:?}"))
+    }
+
+    /// The problem details, having checked their form.
+    pub(crate) fn problem(&self) -> Problem {
+        assert_eq!(self.header(header::CONTENT_TYPE.as_str()), "application/problem+json", "{self:?}");
+        let problem: Problem = serde_json::from_slice(&self.body).expect("problem details");
+        assert_eq!((problem.status, problem.kind.as_str()), (self.status.as_u16(), "about:blank"));
+        assert!(!problem.title.is_empty() && !problem.detail.is_empty());
+        problem
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.problem().code.as_str()
+    }
+}
+
+/// Nodes over a store of their own.
+pub(crate) struct Gateway {
+    pub(crate) client: Client,
+    pub(crate) running: Running,
+    dir: TempDir,
+}
+
+impl Gateway {
+    pub(crate) async fn start(nodes: usize) -> Self {
+        Self::with(nodes, HttpOptions::default()).await
+    }
+
+    pub(crate) async fn with(nodes: usize, http: HttpOptions) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = Options {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); nodes],
+            origin: None,
+            path: dir.path().join("store.redb"),
+            store: RedbOptions::default(),
+            memory_entries: 1_000,
+            http,
+        };
+        let running = start(options).await.expect("started");
+        Self { client: Client::new(), running, dir }
+    }
+
+    /// A URL of node `id`.
+    pub(crate) fn url(&self, id: usize, path: &str) -> String {
+        format!("http://{}{path}", self.running.addresses[id - 1])
+    }
+
+    pub(crate) async fn stop(self) -> TempDir {
+        self.running.stop().await.expect("stopped");
+        self.dir
+    }
+}

@@ -1,0 +1,115 @@
+//! The redb store: conformance, and what is its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use foremap::key::CompositeKey;
+use foremap::partition::StorageLayout;
+use foremap::protocol::KeymapFields;
+use foremap_gateway::store::{Expect, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome};
+
+use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
+
+fn key(text: &str) -> CompositeKey {
+    CompositeKey::parse(text).expect("a valid key")
+}
+
+fn put(text: &str) -> Write {
+    let fields = KeymapFields { locator: "here".into(), ..KeymapFields::default() };
+    Write { key: key(text), fields: Some(fields), expect: Expect::Any, id: None }
+}
+
+async fn version(store: &RedbStore, text: &str) -> Result<u64, StoreError> {
+    match store.write(put(text)).await?.value {
+        WriteOutcome::Written(written) => Ok(written.version),
+        other => panic!("written, not {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redb_conforms() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let count = AtomicU64::new(0);
+    let options = RedbOptions { versions: VERSIONS, log_entries: LOG_ENTRIES, ..RedbOptions::default() };
+    conformance(|| {
+        let path = dir.path().join(format!("{}.redb", count.fetch_add(1, Ordering::Relaxed)));
+        Arc::new(RedbStore::open(&path, &options).expect("opened"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn versions_follow_the_clock_and_survive_it_being_set_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(AtomicU64::new(1_000_000_000_000));
+    let reads = clock.clone();
+    let options = RedbOptions { clock: Arc::new(move || reads.load(Ordering::Relaxed)), ..RedbOptions::default() };
+    let store = RedbStore::open(&dir.path().join("s"), &options).expect("opened");
+    assert_eq!(version(&store, "a/b").await, Ok(1_000_000_000_000));
+    // In the same microsecond, and with a clock that is a minute slow: still ascending.
+    assert_eq!(version(&store, "a/b").await, Ok(1_000_000_000_001));
+    clock.fetch_sub(59_000_000, Ordering::Relaxed);
+    assert_eq!(version(&store, "a/b").await, Ok(1_000_000_000_002));
+    clock.fetch_sub(2_000_000, Ordering::Relaxed);
+    let refused = version(&store, "a/b").await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    // Nothing was written, and other writes of the store go on.
+    assert_eq!(store.versions(key("a/b")).await.expect("works").value.len(), 3);
+    assert_eq!(version(&store, "other/b").await, Ok(clock.load(Ordering::Relaxed)));
+    clock.fetch_add(61_000_000, Ordering::Relaxed);
+    assert_eq!(version(&store, "a/b").await, Ok(1_000_000_000_003));
+}
+
+#[tokio::test]
+async fn a_reopened_file_has_everything_and_keeps_its_layout() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("s");
+    let layout = StorageLayout { shards: 8, depth: 1, fan: 2 };
+    let store = RedbStore::open(&path, &RedbOptions { layout, ..RedbOptions::default() }).expect("opened");
+    let first = version(&store, "a/b").await.expect("written");
+    store.close().await.expect("closed");
+    drop(store);
+    let store = RedbStore::open(&path, &RedbOptions::default()).expect("opened again");
+    assert_eq!(store.layout(), layout);
+    let answer = store.read(vec![key("a/b")]).await.expect("works").remove(0);
+    assert_eq!((answer.value.map(|keymap| keymap.version), answer.position), (Some(first), first));
+    assert!(version(&store, "a/b").await.expect("written") > first);
+}
+
+fn open_error(path: &Path) -> OpenError {
+    match RedbStore::open(path, &RedbOptions::default()) {
+        Ok(_) => panic!("{} must not open", path.display()),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_told_apart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| -> PathBuf { dir.path().join(name) };
+    let store = RedbStore::open(&path("s"), &RedbOptions::default()).expect("opened");
+    for n in 0..200 {
+        version(&store, &format!("a/{n}")).await.expect("written");
+    }
+    assert!(matches!(open_error(&path("s")), OpenError::Locked));
+    store.close().await.expect("closed");
+    drop(store);
+    let good = std::fs::read(path("s")).expect("readable");
+
+    std::fs::write(path("text"), "this is no store\n".repeat(1_000)).expect("writable");
+    assert!(matches!(open_error(&path("text")), OpenError::Damaged(_)));
+    std::fs::write(path("short"), &good[..good.len() / 2]).expect("writable");
+    assert!(matches!(open_error(&path("short")), OpenError::Damaged(_)));
+    // Overwritten in the middle: the page checksums tell.
+    let mut flipped = good.clone();
+    let pages = flipped.len() / 4_096;
+    for page in 1..pages {
+        flipped[page * 4_096 + 2_000..page * 4_096 + 2_100].fill(0x5a);
+    }
+    std::fs::write(path("flipped"), &flipped).expect("writable");
+    assert!(matches!(open_error(&path("flipped")), OpenError::Damaged(_)));
+    assert!(matches!(open_error(dir.path()), OpenError::Io(_)));
+    assert!(matches!(open_error(&path("missing/s")), OpenError::Io(_)));
+    drop(RedbStore::open(&path("s"), &RedbOptions::default()).expect("the good file still opens"));
+}
