@@ -1,5 +1,6 @@
 import type { Backend, Lookup } from "./backend.js";
 import { Calls } from "./calls.js";
+import { watchCaution } from "./caution.js";
 import { milliseconds, settings, type Settings } from "./config.js";
 import { CoreBackend } from "./core-backend.js";
 import { Engine, type EngineEvents } from "./engine/engine.js";
@@ -43,6 +44,7 @@ export class Client implements ForemapClient {
   #loading: Promise<Backend> | null = null;
   #closed = false;
   #panics = 0;
+  #unwatch = () => {};
 
   constructor(
     private readonly options: ClientOptions,
@@ -161,6 +163,7 @@ export class Client implements ForemapClient {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unwatch();
     this.#backend?.close();
     // Dropped rather than kept: with it goes the memory of the wasm instance.
     this.#backend = null;
@@ -206,6 +209,8 @@ export class Client implements ForemapClient {
       this.#emitter.emit("fallback", { cause });
       return (this.#backend = new FallbackBackend(this.#settings.core.origins, this.options.token, this.#fetch));
     }
+    // Closed while wasm was loading: there is nothing left to watch for.
+    if (!this.#closed) this.#unwatch = watchCaution((caution) => engine.guard.setCaution(caution));
     return (this.#backend = new CoreBackend(engine, engine.openScope({ fetch: this.#fetch })));
   }
 

@@ -79,6 +79,18 @@ const WORDS = {
   stale: "from the cache, beyond the staleness bound",
 };
 
+/** Names and values; what is not known is left out. */
+function showFacts(list, facts) {
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined && value !== null);
+  list.replaceChildren(
+    ...known.map(([name, value]) => {
+      const fact = element("div", "");
+      fact.append(element("dt", name), element("dd", String(value)));
+      return fact;
+    }),
+  );
+}
+
 function show(key, via, answer) {
   const verdict = $("verdict");
   verdict.className = "";
@@ -95,15 +107,7 @@ function show(key, via, answer) {
     Version: answer.keymap?.version,
     "Log position": answer.position,
   };
-  $("facts").replaceChildren(
-    ...Object.entries(facts)
-      .filter(([, value]) => value !== undefined && value !== null)
-      .map(([name, value]) => {
-        const fact = element("div", "");
-        fact.append(element("dt", name), element("dd", String(value)));
-        return fact;
-      }),
-  );
+  showFacts($("facts"), facts);
   $("keymap").textContent = JSON.stringify(answer.keymap, null, 2);
   $("answer").hidden = false;
 
@@ -131,7 +135,16 @@ function showError(error) {
 async function explain(key) {
   const response = await fetch(`/v1/explain?key=${encodeURIComponent(key)}`);
   if (!response.ok) return;
-  const { next = [] } = await response.json();
+  const { next = [], ...why } = await response.json();
+  showFacts($("why-facts"), {
+    "In the worker's cache": why.cached,
+    "Hashed portion": why.portion && `${why.portion.depth} components, spread ${why.portion.spread}`,
+    "Owner answers at": why.origin,
+    "Storage shard": why.shard,
+    "On its way": why.inFlight ? "yes" : "no",
+    "Predicted with confidence": why.prediction?.confidence?.toFixed(2),
+  });
+  $("why").hidden = false;
   $("after").textContent = key;
   $("next-none").hidden = next.length > 0;
   $("next").hidden = next.length === 0;

@@ -14,6 +14,7 @@ export class Guard {
   #core: Core;
   #instance: CoreInstance;
   #floors = new Float64Array(0);
+  #caution = 0;
   #last = 0;
 
   constructor(
@@ -62,6 +63,16 @@ export class Guard {
     }
   }
 
+  /** How eager to fetch ahead, for this core and those after it. Never throws. */
+  setCaution(level: number): void {
+    this.#caution = level;
+    try {
+      this.run((core) => core.setCaution(level));
+    } catch {
+      // A trap was reported as a panic; the new core has the level already.
+    }
+  }
+
   #rebuild(cause: unknown): ForemapError {
     this.generation += 1;
     const message = cause instanceof Error ? cause.message : String(cause);
@@ -69,6 +80,7 @@ export class Guard {
     this.#instance = this.instantiate();
     this.#core = new this.#instance.Core(this.config);
     if (this.#floors.length > 0) this.#core.setFloors(this.#floors);
+    this.#core.setCaution(this.#caution);
     this.onPanic(message, this.generation);
     return new ForemapError("CORE_PANIC", `the core trapped and was rebuilt: ${message}`, { cause });
   }
