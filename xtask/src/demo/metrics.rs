@@ -1,6 +1,6 @@
 //! Reading the counters of gateways and worker.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 /// Prefetches of a worker, as its engine's ledger counts them.
@@ -24,17 +24,13 @@ impl Prefetch {
 }
 
 /// Counter of a gateway, by route and status.
-const REQUESTS: &str = "foremap_http_requests";
+const REQUESTS: &str = "foremap_http_requests_total{";
 /// Routes that clients use; the others are for operators.
 const CLIENT_ROUTES: &str = "route=\"/v1/";
 
 /// The requests of clients in a gateway's `/metrics` (Prometheus text): everything below `/v1/`.
-///
-/// # Errors
-/// If there is no such counter; a gateway that was not asked yet has one without samples.
+/// A gateway that was not asked yet does not list the counter at all.
 pub(super) fn client_requests(metrics: &str) -> Result<u64> {
-    let declared = format!("# TYPE {REQUESTS} ");
-    ensure!(metrics.lines().any(|line| line.starts_with(&declared)), "the gateway has no counter {REQUESTS}");
     let samples = metrics.lines().filter(|line| line.starts_with(REQUESTS) && line.contains(CLIENT_ROUTES));
     samples
         .map(|line| {
@@ -71,7 +67,7 @@ foremap_keys_total{node="1"} 99
     #[test]
     fn requests_of_clients_are_summed_over_routes() -> Result<()> {
         assert_eq!(client_requests(METRICS)?, 42);
-        assert_eq!(client_requests("# TYPE foremap_http_requests counter\n")?, 0);
+        assert_eq!(client_requests("# TYPE foremap_keys counter\nforemap_keys_total 1\n")?, 0);
         Ok(())
     }
 
@@ -84,8 +80,7 @@ foremap_keys_total{node="1"} 99
     }
 
     #[test]
-    fn a_missing_or_damaged_counter_is_an_error() {
-        assert!(client_requests("# TYPE foremap_keys counter\nforemap_keys_total 1\n").is_err());
+    fn a_damaged_counter_is_an_error() {
         assert!(client_requests(&METRICS.replace("} 40", "} many")).is_err());
     }
 }
