@@ -27,6 +27,7 @@ for (const name of readdirSync(dist)) {
   if (name !== "core") rmSync(join(dist, name), { recursive: true });
 }
 copyFileSync(join(core, "core_bg.wasm"), join(dist, "core.wasm"));
+for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) copyFileSync(join(root, name), join(root, "pkg", name));
 
 const generated = await generatedModules(core);
 

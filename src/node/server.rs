@@ -35,8 +35,8 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// Defaults for node `id`: 64 MiB of memory, 1,024 changes a shard (a second of a shard
-    /// at full write rate), 16 maps (half a minute of a shifter at work).
+    /// Defaults for node `id`: 64 MiB of memory; 1,024 changes a shard, which also bounds a client's catch-up to a
+    /// quarter of an answer; 16 maps, as many as a shifter that acts on every report of 2 s publishes in half a minute.
     pub fn new(id: NodeId, seed: u64) -> Self {
         Self { id, memory_entries: 100_000, memory_bytes: 64 << 20, ring_entries: 1_024, map_history: 16, seed }
     }

@@ -74,8 +74,8 @@ test("a gateway that hangs is TIMEOUT", async () => {
 });
 
 test("a signal ends one caller; the request ends with the last", async () => {
+  // Not warmed up: a batch that also fetches changes would go on for those.
   using client = make();
-  await client.get("warm");
   proxy.fault = () => "hang";
   const [one, two] = [new AbortController(), new AbortController()];
   const first = expect(client.get("ab/a", { signal: one.signal })).rejects.toMatchObject({ code: "ABORTED", cause: "enough" });

@@ -75,18 +75,19 @@ test("calls under way survive the trap of another, and old answers stay out of t
   await client.put("panic/slow", { locator: "slow" });
   client.clear();
   proxy.fault = () => ({ delay: 300 });
+  proxy.seen.length = 0;
+  const seen = (path: string) => proxy.seen.filter((url) => url.startsWith(path)).length;
   const waiting = client.get("panic/slow");
   const writing = client.put("panic/write", { locator: "w" });
-  await expect.poll(() => client.stats().open).toBe(2);
-  const seen = (path: string) => proxy.seen.filter((url) => url.startsWith(path)).length;
-  const [batches, writes] = [seen("/v1/batch"), seen("/v1/keymap")];
+  await expect.poll(() => [seen("/v1/keymap"), seen("/v1/batch") > 0]).toEqual([1, true]);
+  const batches = seen("/v1/batch");
   sabotage();
   await expect(client.get("panic/other")).rejects.toMatchObject({ code: "CORE_PANIC" });
   expect((await waiting)?.keymap.locator).toBe("slow");
   expect((await writing).version).toBeGreaterThan(0);
   // Asked again by the new core: the answer to the old request did not count.
   expect(seen("/v1/batch")).toBeGreaterThan(batches);
-  expect(seen("/v1/keymap")).toBe(writes);
+  expect(seen("/v1/keymap")).toBe(1);
   proxy.fault = () => undefined;
   client.close();
 });

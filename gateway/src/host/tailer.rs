@@ -1,7 +1,6 @@
 //! [`Tailer`]: follows the change log for all nodes of the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,7 +19,6 @@ const PAGE: usize = 1_024;
 pub struct Tailer {
     process: Arc<Process>,
     cursors: Vec<u64>,
-    polls: Arc<AtomicU64>,
 }
 
 impl Tailer {
@@ -30,14 +28,9 @@ impl Tailer {
     /// The store's.
     pub async fn start(process: Arc<Process>) -> Result<Self, StoreError> {
         let cursors = process.store.positions().await?;
-        let mut tailer = Self { process, cursors, polls: Arc::default() };
+        let mut tailer = Self { process, cursors };
         tailer.poll().await?;
         Ok(tailer)
-    }
-
-    /// Polls answered so far.
-    pub fn polls(&self) -> Arc<AtomicU64> {
-        self.polls.clone()
     }
 
     /// Polls until `stop` changes.
@@ -77,7 +70,6 @@ impl Tailer {
                     *cursor = page.position;
                 }
             }
-            self.polls.fetch_add(1, Ordering::Relaxed);
             self.process.announce();
             if pages.iter().all(|page| page.complete) {
                 return Ok(());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foremap::node::NodeStats;
@@ -13,7 +14,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::changes::MAX_FEEDS;
 use crate::host::NodeHandle;
+use crate::store::Store;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -34,7 +37,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(node: Arc<NodeHandle>) -> Self {
+    pub(super) fn new(node: Arc<NodeHandle>, store: Arc<dyn Store>, feeds: Arc<AtomicUsize>) -> Self {
         let id = node.id().to_string();
         let mut registry = Registry::with_prefix_and_labels("foremap", [("node".into(), id.into())].into_iter());
         let requests = Family::default();
@@ -45,7 +48,7 @@ impl Metrics {
         let seconds = Family::new_with_constructor(buckets);
         let help = "Time from the head of a request to the head of its answer";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
-        registry.register_collector(Box::new(NodeCollector(node)));
+        registry.register_collector(Box::new(NodeCollector { node, store, feeds }));
         Self { registry, requests, seconds }
     }
 
@@ -61,23 +64,34 @@ impl Metrics {
     }
 }
 
-struct NodeCollector(Arc<NodeHandle>);
+struct NodeCollector {
+    node: Arc<NodeHandle>,
+    store: Arc<dyn Store>,
+    feeds: Arc<AtomicUsize>,
+}
 
 impl fmt::Debug for NodeCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NodeCollector({})", self.0.id())
+        write!(f, "NodeCollector({})", self.node.id())
     }
 }
 
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let stats = self.0.lock().stats();
+        let stats = self.node.lock().stats();
         for (name, help, value) in counters(&stats) {
             let counter = ConstCounter::new(value);
             let kind = EncodeMetric::metric_type(&counter);
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
-        for (name, help, value) in gauges(&stats) {
+        let (waiting, waiting_max) = self.store.waiting();
+        let queues = [
+            ("feeds", "Change feeds being served", self.feeds.load(Ordering::Relaxed) as u64),
+            ("feeds_max", "Bound of feeds", MAX_FEEDS as u64),
+            ("store_queue", "Writes waiting for the store", waiting as u64),
+            ("store_queue_max", "Bound of store_queue", waiting_max as u64),
+        ];
+        for (name, help, value) in gauges(&stats).into_iter().chain(queues) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let kind = EncodeMetric::metric_type(&gauge);
             gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;

@@ -39,7 +39,7 @@ pub struct Server {
     pub(super) options: HttpOptions,
     pub(super) metrics: Metrics,
     /// Change feeds being served.
-    pub(super) feeds: AtomicUsize,
+    pub(super) feeds: Arc<AtomicUsize>,
     /// Becomes true when the process ends: change feeds would otherwise hold it up.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -52,8 +52,9 @@ impl Server {
         options: HttpOptions,
         stop: watch::Receiver<bool>,
     ) -> Arc<Self> {
-        let metrics = Metrics::new(node.clone());
-        Arc::new(Self { process, node, options, metrics, feeds: AtomicUsize::new(0), stop })
+        let feeds = Arc::new(AtomicUsize::new(0));
+        let metrics = Metrics::new(node.clone(), process.store.clone(), feeds.clone());
+        Arc::new(Self { process, node, options, metrics, feeds, stop })
     }
 
     /// What the request's token allows.

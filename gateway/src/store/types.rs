@@ -150,7 +150,7 @@ pub struct ListPart {
 
 /// A durable store of one namespace.
 ///
-/// Implementations pass the conformance suite in `tests/store`. Every read is a consistent view of
+/// Implementations pass the conformance suite in `tests/gateway/store_suite.rs`. Every read is a consistent view of
 /// its shard, and sees every write acknowledged before it was sent.
 pub trait Store: Send + Sync + 'static {
     /// The slicing of the namespace, fixed at creation.
@@ -195,6 +195,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes whenever writes of this process became visible: a hint to poll now.
     fn written(&self) -> watch::Receiver<u64>;
+
+    /// Writes that wait to be performed, and the most that may.
+    fn waiting(&self) -> (usize, usize);
 
     /// Ends the store: writes under way are finished, later ones are refused.
     fn close(&self) -> Answer<'_, ()>;

@@ -136,7 +136,9 @@ async fn a_cursor_too_old_resets_its_shard_only() {
         client.put(&url, &n.to_string()).await;
     }
     let last = client.put(&url, "last").await.json()["version"].as_u64().expect("a version");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Until a feed from now on stands at the last write.
+    let mut now = Feed::open(client, &gateway.url(1, &format!("/v1/changes?shards={shard}")), &[]).await;
+    while now.next().await.expect("a beat").data.positions[0].position < last {}
     let other = (shard + 1) % 256;
     let since = format!("/v1/changes?since={shard}:{},{other}:0", first.expect("a version"));
     let mut feed = Feed::open(client, &gateway.url(1, &since), &[]).await;

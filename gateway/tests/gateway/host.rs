@@ -56,6 +56,22 @@ impl Fixture {
         self.process.batch(node, &request).await.expect("within limits")
     }
 
+    /// Waits until every node has applied the log up to `floors`.
+    async fn applied(&self, floors: &[Cursor]) {
+        let behind = || {
+            let now = self.process.clock.now();
+            self.process.nodes().any(|node| {
+                let positions = node.lock().positions(now);
+                floors.iter().any(|floor| positions[usize::from(floor.shard)].position < floor.position)
+            })
+        };
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while behind() {
+            assert!(tokio::time::Instant::now() < deadline, "the log did not arrive");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     fn stats(&self) -> Vec<NodeStats> {
         self.process.nodes().map(|node| node.lock().stats()).collect()
     }
@@ -76,12 +92,13 @@ fn locators(answer: &BatchResponse) -> Vec<Option<&str>> {
 async fn any_node_answers_any_key_and_owners_keep_them() {
     let fixture = fixture().await;
     let mut keys: Vec<String> = (0..30).map(|n| format!("user/{n}")).collect();
+    let mut floors = Vec::new();
     for key in &keys {
-        fixture.put(key, key).await;
+        floors.push(fixture.put(key, key).await);
     }
     keys.push("user/none".into());
     // Until the log has told of the writes, fills may be refused.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    fixture.applied(&floors).await;
     let expected: Vec<Option<&str>> = (0..31).map(|n| keys.get(n).map(String::as_str).filter(|_| n < 30)).collect();
     for round in 0..3 {
         for node in 1..=3 {
@@ -114,11 +131,10 @@ async fn a_write_anywhere_reaches_the_owners_memory_and_a_floor_is_read_at_once(
             assert_eq!(locators(&answer), [Some(text.as_str())], "round {round}, node {node}");
             assert!(answer.results[0].at.position >= floor.position);
         }
-        // Without a floor: within the tailer's interval.
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
-        while locators(&fixture.get(2, &keys, vec![]).await) != [Some(text.as_str())] {
-            assert!(tokio::time::Instant::now() < deadline, "the log did not arrive");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        // Without a floor: as soon as the log has told of the write.
+        fixture.applied(&[floor]).await;
+        for node in 1..=3 {
+            assert_eq!(locators(&fixture.get(node, &keys, vec![]).await), [Some(text.as_str())]);
         }
     }
     fixture.stop.send_replace(true);

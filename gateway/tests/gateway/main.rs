@@ -7,6 +7,7 @@ mod client;
 mod feed;
 mod host;
 mod kill;
+mod map;
 mod redb;
 mod routes;
 mod store_suite;

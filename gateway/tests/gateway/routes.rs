@@ -259,7 +259,7 @@ async fn health_readiness_and_metrics_answer() {
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
     let text = String::from_utf8(metrics.body.to_vec()).expect("text");
     let request = r#"foremap_http_requests_total{node="1",route="/v1/keymap",status="404"} 1"#;
-    for line in [request, r#"foremap_keys_total{node="1"} 1"#, r#"foremap_store_reads_total{node="1"} 1"#] {
+    for line in [request, r#"foremap_keys_total{node="1"} 1"#, r#"foremap_store_queue{node="1"} 0"#] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
     assert!(text.contains(r#"route="other",status="404""#), "unknown paths share one label");

@@ -1,6 +1,6 @@
 //! Reading the counters of gateways and worker.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// Prefetches of a worker, as its engine's ledger counts them.
@@ -24,13 +24,18 @@ impl Prefetch {
 }
 
 /// Counter of a gateway, by route and status.
-const REQUESTS: &str = "foremap_http_requests_total{";
+const REQUESTS: &str = "foremap_http_requests";
+/// A counter that every gateway declares from the start; that of requests appears with the first one.
+const DECLARED: &str = "# TYPE foremap_keys ";
 /// Routes that clients use; the others are for operators.
 const CLIENT_ROUTES: &str = "route=\"/v1/";
 
 /// The requests of clients in a gateway's `/metrics` (Prometheus text): everything below `/v1/`.
-/// A gateway that was not asked yet does not list the counter at all.
+///
+/// # Errors
+/// If this is no gateway's text, or a sample is not a number.
 pub(super) fn client_requests(metrics: &str) -> Result<u64> {
+    ensure!(metrics.lines().any(|line| line.starts_with(DECLARED)), "these are not a gateway's metrics");
     let samples = metrics.lines().filter(|line| line.starts_with(REQUESTS) && line.contains(CLIENT_ROUTES));
     samples
         .map(|line| {
@@ -67,7 +72,7 @@ foremap_keys_total{node="1"} 99
     #[test]
     fn requests_of_clients_are_summed_over_routes() -> Result<()> {
         assert_eq!(client_requests(METRICS)?, 42);
-        assert_eq!(client_requests("# TYPE foremap_keys counter\nforemap_keys_total 1\n")?, 0);
+        assert_eq!(client_requests("# TYPE foremap_keys counter\nforemap_keys_total 0\n")?, 0);
         Ok(())
     }
 
@@ -80,7 +85,8 @@ foremap_keys_total{node="1"} 99
     }
 
     #[test]
-    fn a_damaged_counter_is_an_error() {
+    fn a_missing_or_damaged_counter_is_an_error() {
+        assert!(client_requests("<html>").is_err());
         assert!(client_requests(&METRICS.replace("} 40", "} many")).is_err());
     }
 }

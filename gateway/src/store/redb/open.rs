@@ -37,8 +37,8 @@ pub struct RedbOptions {
 }
 
 impl Default for RedbOptions {
-    /// 100 versions a key, 100,000 log entries a shard (minutes of a shard at full write rate),
-    /// 64 MiB of page cache, checked, the system's clock.
+    /// 100 versions a key; 100,000 log entries a shard, so that a gateway that was away reads the log instead of
+    /// starting cold; 64 MiB of page cache; checked; the system's clock.
     fn default() -> Self {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64);
         Self {
@@ -146,6 +146,11 @@ impl RedbStore {
         txn.open_table(SHARDS).map_err(open_error)?;
         txn.commit().map_err(open_error)?;
         Ok(layout)
+    }
+
+    /// Jobs that wait for the writer.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Has the writer do `job`, and waits for its result.

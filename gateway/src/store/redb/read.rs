@@ -14,7 +14,7 @@ use super::apply::failed;
 use super::open::RedbStore;
 use super::record::{decode_keymap, decode_version};
 use super::tables::{CURRENT, LOG, META, META_MAP, SHARDS, ShardLog, VERSIONS};
-use super::writer::Job;
+use super::writer::{Job, MAX_QUEUE};
 use crate::store::{Answer, ListPart, Read, Store, StoreError, VersionRecord, Write, WriteOutcome};
 
 impl RedbStore {
@@ -207,6 +207,10 @@ impl Store for RedbStore {
 
     fn written(&self) -> watch::Receiver<u64> {
         self.visible.clone()
+    }
+
+    fn waiting(&self) -> (usize, usize) {
+        (self.queued(), MAX_QUEUE)
     }
 
     fn close(&self) -> Answer<'_, ()> {
