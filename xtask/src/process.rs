@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// How long a group may take to end by itself before it is killed.
@@ -59,17 +59,15 @@ pub(crate) fn serving() {
     SERVING.store(true, Ordering::Relaxed);
 }
 
+/// Asks every group to end, waits for the leaders, and kills what is left.
 fn end_groups(groups: &[Pid]) {
-    // An error means that the group is gone already. Leaders are reaped, as a zombie would look alive.
-    let alive = |group: &Pid| {
-        let _ = waitpid(*group, Some(WaitPidFlag::WNOHANG));
-        killpg(*group, None).is_ok()
-    };
+    // An error of a kill means that the group is gone already, one of a wait that the leader is.
     for group in groups {
         let _ = killpg(*group, Signal::SIGTERM);
     }
+    let runs = |leader: &Pid| waitpid(*leader, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive);
     let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline && groups.iter().any(alive) {
+    while groups.iter().any(runs) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
     for group in groups {

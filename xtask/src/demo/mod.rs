@@ -92,6 +92,8 @@ fn measure_mode(fleet: &Fleet, mode: Mode, trace: &Trace, options: &Options) -> 
     std::thread::sleep(SETTLE);
     let prefetch = worker.prefetch_counters()?;
     let gateway_requests = nodes.requests()?.saturating_sub(before);
+    // The first request of a run misses every cache.
+    ensure!(gateway_requests > 0, "{}: the gateways counted no request", mode.title());
     let measured = Measured { gateway_requests, prefetch };
     Ok((ModeResult { mode, replayed, measured, seconds }, (nodes, worker)))
 }
