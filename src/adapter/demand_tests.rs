@@ -268,6 +268,33 @@ fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
 }
 
 #[test]
+fn a_read_that_is_not_observed_teaches_nothing() {
+    let mut host = Host::new();
+    for _ in 0..12 {
+        for text in ["u/1/x", "u/2/x"] {
+            let (key, stream) = (key(text), "s");
+            host.adapter.handle_request(
+                host.now,
+                GetRequest {
+                    scope: 0,
+                    key,
+                    stream,
+                    consistency: Consistency::Bounded,
+                    max_staleness_ms: 2_000,
+                    timeout_ms: 1_000,
+                    bypass_cache: false,
+                    observe: false,
+                },
+            );
+            host.pass(10);
+            host.deliver();
+        }
+    }
+    assert_eq!(host.adapter.stats(host.now).prefetch.requests, 0);
+    assert!(host.adapter.predictions("s").is_empty());
+}
+
+#[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
     let mut host = Host::new();
     let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();

@@ -18,6 +18,7 @@ use crate::protocol::{Consistency, Cursor, ErrorCode};
 const STRONG: u32 = 1;
 const ANY: u32 = 2;
 const BYPASS_CACHE: u32 = 4;
+const UNOBSERVED: u32 = 8;
 
 /// One client's core. After each call drain [`Core::actions`].
 #[wasm_bindgen]
@@ -76,6 +77,7 @@ impl Core {
             max_staleness_ms,
             timeout_ms,
             bypass_cache: flags & BYPASS_CACHE != 0,
+            observe: flags & UNOBSERVED == 0,
         };
         Ok(self.adapter.handle_request(millis(now), request))
     }
