@@ -204,3 +204,11 @@ test("a client closed at any moment of a call rejects it with CLOSED", async () 
   warm.close();
   for (const call of await Promise.allSettled(calls)) expect(call).toMatchObject({ status: "rejected", reason: closed });
 });
+
+test("a meta that is not JSON is BAD_REQUEST", async () => {
+  const circle: { [name: string]: unknown } = {};
+  circle.self = circle;
+  for (const meta of [circle, 1n]) {
+    await expect(client.put("bad/meta", { locator: "x", meta: meta as never })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+  }
+});
