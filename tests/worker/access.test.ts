@@ -63,7 +63,11 @@ describe("tokenKey", () => {
     const now = Math.floor(Date.now() / 1000);
     const unsigned = `${btoa('{"alg":"none"}')}.${btoa(JSON.stringify({ ...claims, exp: now + 60 }))}.`;
     const eternal = await new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(SECRET));
-    const bad = [await sign(SECRET, now - 60), await sign("x".repeat(32), now + 60), unsigned, eternal, "nonsense"];
+    const slash = await new SignJWT({ verbs: ["get"], prefixes: ["/"] })
+      .setProtectedHeader({ alg: "HS256" })
+      .setExpirationTime(now + 60)
+      .sign(new TextEncoder().encode(SECRET));
+    const bad = [slash, await sign(SECRET, now - 60), await sign("x".repeat(32), now + 60), unsigned, eternal, "nonsense"];
     for (const init of [undefined, ...bad.map(bearer)]) {
       const answer = await get(worker, "open/a", init);
       expect(answer.status).toBe(401);
