@@ -1,9 +1,9 @@
 import type { CoreAnswer, CoreBatch, CoreBatchResult } from "../engine/core.js";
-import { ForemapError, toForemapError } from "../errors.js";
+import { ForemapError } from "../errors.js";
 import { isRecord, jsonOf, keymapOfCore } from "../keymap.js";
 import type { Consistency } from "../types.js";
 import type { Grant } from "./access.js";
-import { BINARY, LimitError, MAX_BATCH_KEYS, json, mediaType, readBody } from "./answers.js";
+import { BINARY, LimitError, MAX_BATCH_KEYS, json, mediaType, readBody, refusal } from "./answers.js";
 import type { Exchange, ReadSpec } from "./exchange.js";
 
 type Item = CoreBatch["items"][number];
@@ -140,7 +140,7 @@ function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
         if (!(await grant.allows("get", item.key))) throw new ForemapError("FORBIDDEN", "the caller may not read this key");
         return { item, answer: await exchange.read(item.key, spec(item.prefetch)) };
       } catch (error) {
-        return { item, answer: toForemapError(error, "INTERNAL") };
+        return { item, answer: refusal(error) };
       }
     }),
   );
