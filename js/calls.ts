@@ -14,8 +14,7 @@ export class Calls {
   async put(key: string, fields: KeymapFields, options: PutOptions, spec: CallSpec): Promise<WriteResult> {
     const headers = writeHeaders(options.ifVersion);
     headers.set("content-type", "application/json");
-    const body = JSON.stringify(fields);
-    return this.#write(key, { method: "PUT", headers, body }, { key }, spec);
+    return this.#write(key, { method: "PUT", headers, body: jsonText(fields) }, { key }, spec);
   }
 
   async delete(key: string, options: DeleteOptions, spec: CallSpec): Promise<WriteResult> {
@@ -95,6 +94,14 @@ function writeHeaders(ifVersion: number | undefined): Headers {
   if (ifVersion === 0) headers.set("if-none-match", "*");
   else if (ifVersion !== undefined) headers.set("if-match", `"${ifVersion}"`);
   return headers;
+}
+
+function jsonText(fields: KeymapFields): string {
+  try {
+    return JSON.stringify(fields);
+  } catch (cause) {
+    throw new ForemapError("BAD_REQUEST", "the fields of a keymap must be JSON", { cause });
+  }
 }
 
 function versionEntry(value: unknown): VersionEntry {

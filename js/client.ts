@@ -58,7 +58,7 @@ export class Client implements ForemapClient {
 
   async get(key: KeyInput, options: GetOptions = {}): Promise<GetResult | null> {
     const lookup = this.#lookup(keyText(key), options);
-    const backend = this.#backend ?? (await this.#load());
+    const backend = this.#ready() ?? (await this.#load());
     const result = await backend.get(lookup);
     this.#answered(lookup.key, result);
     return result;
@@ -74,7 +74,7 @@ export class Client implements ForemapClient {
         results[at] = toForemapError(error, "BAD_KEY");
       }
     });
-    const backend = this.#backend ?? (await this.#load());
+    const backend = this.#ready() ?? (await this.#load());
     const answers = await backend.getMany(lookups.map(({ lookup }) => lookup));
     lookups.forEach(({ at, lookup }, index) => {
       const answer = answers[index] ?? null;
@@ -119,7 +119,7 @@ export class Client implements ForemapClient {
 
   async prefetch(keys: readonly KeyInput[]): Promise<void> {
     const texts = keys.map(keyText);
-    const backend = this.#backend ?? (await this.#load());
+    const backend = this.#ready() ?? (await this.#load());
     backend.prefetch(texts);
   }
 
@@ -187,18 +187,18 @@ export class Client implements ForemapClient {
       throw toForemapError(error, "INTERNAL");
     });
     const backend = await this.#loading;
-    if (this.#closed) {
-      backend.close();
-      throw closedError();
-    }
+    if (this.#closed) throw closedError();
     return backend;
   }
 
   async #start(): Promise<Backend> {
     let engine: Engine;
     try {
-      engine = new Engine(await this.loadCore(), this.#settings.core, this.#engineEvents());
+      const instantiate = await this.loadCore();
+      if (this.#closed) throw closedError();
+      engine = new Engine(instantiate, this.#settings.core, this.#engineEvents());
     } catch (cause) {
+      if (this.#closed) throw closedError();
       if (cause instanceof ForemapError) throw cause;
       // The runtime refuses wasm: most when compiling, some browsers only when instantiating.
       console.warn(
@@ -209,8 +209,7 @@ export class Client implements ForemapClient {
       this.#emitter.emit("fallback", { cause });
       return (this.#backend = new FallbackBackend(this.#settings.core.origins, this.options.token, this.#fetch));
     }
-    // Closed while wasm was loading: there is nothing left to watch for.
-    if (!this.#closed) this.#unwatch = watchCaution((caution) => engine.guard.setCaution(caution));
+    this.#unwatch = watchCaution((caution) => engine.guard.setCaution(caution));
     return (this.#backend = new CoreBackend(engine, engine.openScope({ fetch: this.#fetch })));
   }
 
@@ -226,7 +225,7 @@ export class Client implements ForemapClient {
   }
 
   async #calls(): Promise<Calls> {
-    return new Calls(this.#backend ?? (await this.#load()), this.options.token);
+    return new Calls(this.#ready() ?? (await this.#load()), this.options.token);
   }
 
   #canonical(text: string): string {

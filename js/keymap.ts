@@ -34,7 +34,7 @@ export function keymapOfJson(value: unknown): Keymap {
 
 /** Whether a value has named fields. */
 export function isRecord(value: unknown): value is { readonly [name: string]: unknown } {
-  return typeof value === "object" && value !== null;
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Reads a JSON body. @throws {ForemapError} `BAD_ANSWER` */

@@ -94,17 +94,17 @@ export class Engine {
   /** Ends a scope: what waits in it rejects with `CLOSED`, what is open is cancelled. */
   closeScope(scope: Scope): void {
     if (scope.closed) return;
-    const closed = new ForemapError("CLOSED", "the client is closed");
+    const reason = closed();
     for (const [id, waiter] of this.#waiters) {
       if (waiter.scope !== scope) continue;
       this.#waiters.delete(id);
-      waiter.reject(closed);
+      waiter.reject(reason);
     }
-    for (const waiter of scope.reissue) waiter.reject(closed);
+    for (const waiter of scope.reissue) waiter.reject(reason);
     for (const [id, call] of this.#calls) {
       if (call.scope !== scope) continue;
       this.#calls.delete(id);
-      call.settle(closed);
+      call.settle(reason);
     }
     for (const [id, flight] of this.#flights) {
       if (flight.scope !== scope) continue;
@@ -128,6 +128,7 @@ export class Engine {
   /** Resolves a key. */
   get(scope: Scope, spec: GetSpec): Promise<CoreAnswer> {
     return new Promise((resolve, reject) => {
+      if (scope.closed) throw closed();
       if (spec.signal?.aborted) throw aborted(spec.signal);
       const done = once(() => {
         scope.waiting -= 1;
@@ -160,6 +161,7 @@ export class Engine {
 
   /** Notes keys to be fetched ahead. */
   prefetch(scope: Scope, keys: string[]): void {
+    if (scope.closed) throw closed();
     this.#enter(scope, (core, now) => core.prefetch(now, scope.id, keys));
     scope.pollSoon();
   }
@@ -184,11 +186,16 @@ export class Engine {
   ): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       const { signal } = spec;
+      if (scope.closed) throw closed();
       if (signal?.aborted) throw aborted(signal);
       const id = this.guard.run((core, now) => core.call(now, scope.id, spec.timeout, spec.key));
       const onAbort = () => {
         if (signal === undefined) return;
-        if (this.#calls.delete(id)) this.#quietly(scope, (core) => core.cancelCall(id));
+        // After a rebuild another call may have this id.
+        if (this.#calls.get(id) === call) {
+          this.#calls.delete(id);
+          this.#quietly(scope, (core) => core.cancelCall(id));
+        }
         call.settle(aborted(signal));
       };
       const done = once(() => {
@@ -226,6 +233,15 @@ export class Engine {
     this.#waiters.set(waiter.id, waiter);
   }
 
+  /** A trap at the second try is the last one: nobody else would settle this waiter. */
+  #reissue(waiter: Waiter): void {
+    try {
+      this.#issue(waiter);
+    } catch (error) {
+      waiter.reject(toForemapError(error, "INTERNAL"));
+    }
+  }
+
   #cancel(waiter: Waiter): void {
     const { scope, spec } = waiter;
     if (this.#waiters.get(waiter.id) === waiter) {
@@ -260,7 +276,7 @@ export class Engine {
     for (let traps = 0; traps < 3; ) {
       try {
         const again = scope.reissue.splice(0);
-        for (const waiter of again) this.#issue(waiter);
+        for (const waiter of again) this.#reissue(waiter);
         const actions = scope.mail.splice(0).concat(this.guard.run((core) => core.actions()));
         if (actions.length === 0 && again.length === 0) return;
         for (const action of actions) this.#route(action, scope);
@@ -342,7 +358,7 @@ export class Engine {
     scope.enqueue(prefetch, async () => {
       this.events.request?.(request.url, prefetch);
       const began = performance.now();
-      const result = await exchange(scope, request, flight.controller, action.timeoutMs);
+      const result = await exchange(scope, () => request, flight.controller, action.timeoutMs);
       const status = typeof result === "number" ? 0 : result.status;
       this.events.response?.(request.url, status, performance.now() - began, prefetch);
       // What left before a rebuild is unknown to the new core, and must not enter its cache.
@@ -361,7 +377,7 @@ export class Engine {
     const flight = this.#fly(action.flight, scope);
     call.flight = flight;
     scope.enqueue(false, async () => {
-      const result = await exchange(scope, call.request(action.origin), flight.controller, action.timeoutMs);
+      const result = await exchange(scope, () => call.request(action.origin), flight.controller, action.timeoutMs);
       if (typeof result !== "number") call.answer = result;
       if (call.generation !== this.guard.generation) return this.#endOrphan(call, result);
       if (!this.#lands(flight)) return;
@@ -415,7 +431,7 @@ export class Engine {
 /** One HTTP exchange; a number is a kind of failure. */
 async function exchange(
   scope: Scope,
-  request: Request,
+  request: () => Request,
   controller: AbortController,
   timeoutMs: number,
 ): Promise<RawAnswer | number> {
@@ -425,7 +441,7 @@ async function exchange(
     controller.abort();
   }, timeoutMs);
   try {
-    const response = await scope.host.fetch(request, { signal: controller.signal });
+    const response = await scope.host.fetch(request(), { signal: controller.signal });
     const body = new Uint8Array(await response.arrayBuffer());
     return { status: response.status, headers: response.headers, body };
   } catch {
@@ -452,6 +468,10 @@ function once(action: () => void): () => void {
     if (!ran) action();
     ran = true;
   };
+}
+
+function closed(): ForemapError {
+  return new ForemapError("CLOSED", "the client is closed");
 }
 
 function aborted(signal: AbortSignal): ForemapError {

@@ -76,10 +76,10 @@ export class Access {
     try {
       const rules = { algorithms: ["HS256"], clockTolerance: LEEWAY_S, requiredClaims: ["exp", "verbs", "prefixes"] };
       const { payload } = await jwtVerify<{ verbs: unknown; prefixes: unknown }>(token, secret, rules);
-      const prefixes = strings(payload.prefixes).map((prefix) => prefix.replace(/\/$/, ""));
       return {
         verbs: new Set(strings(payload.verbs)),
-        prefixes: prefixes.map((prefix) => (prefix === "" ? "" : canonical(prefix))),
+        // Only the empty text is everything: a lone `/` is an empty component, and refused as one.
+        prefixes: strings(payload.prefixes).map((prefix) => (prefix === "" ? "" : canonical(prefix.replace(/\/$/, "")))),
       };
     } catch (cause) {
       throw new ForemapError("UNAUTHENTICATED", "the token is expired or not genuine", { cause });

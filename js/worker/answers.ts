@@ -77,6 +77,13 @@ export function problem(error: ForemapError, headers: HeadersInit = {}): Respons
   return new Response(JSON.stringify(body), { status, headers: all });
 }
 
+/** What callers are told of `error`; a defect, also of the operator's own functions, is for the log alone. */
+export function refusal(error: unknown): ForemapError {
+  if (error instanceof ForemapError) return error;
+  console.error("foremap: the worker failed", error);
+  return new ForemapError("INTERNAL", "the worker failed; its log says why");
+}
+
 /** A JSON answer. */
 export function json(body: unknown, headers: HeadersInit = {}): Response {
   const all = new Headers(headers);

@@ -1,9 +1,9 @@
 import type { CoreAnswer, CoreBatch, CoreBatchResult } from "../engine/core.js";
-import { ForemapError, toForemapError } from "../errors.js";
+import { ForemapError } from "../errors.js";
 import { isRecord, jsonOf, keymapOfCore } from "../keymap.js";
 import type { Consistency } from "../types.js";
 import type { Grant } from "./access.js";
-import { BINARY, LimitError, MAX_BATCH_KEYS, json, mediaType, readBody } from "./answers.js";
+import { BINARY, LimitError, MAX_BATCH_KEYS, json, mediaType, readBody, refusal } from "./answers.js";
 import type { Exchange, ReadSpec } from "./exchange.js";
 
 type Item = CoreBatch["items"][number];
@@ -21,7 +21,7 @@ export async function answerBatch(exchange: Exchange, grant: Grant): Promise<Res
 
 async function binary(exchange: Exchange, grant: Grant, body: Uint8Array<ArrayBuffer>): Promise<Response> {
   const { guard } = exchange.isolate.engine;
-  const batch = guard.use((instance) => instance.decodeBatch(body));
+  const batch = readBinary(exchange, body);
   const asked = performance.now();
   const [outcomes, upstream] = await Promise.all([answerItems(exchange, grant, batch), frame(exchange, grant, batch)]);
   const results = outcomes.map(({ item, answer }): CoreBatchResult => {
@@ -33,6 +33,19 @@ async function binary(exchange: Exchange, grant: Grant, body: Uint8Array<ArrayBu
   const elapsed = Math.ceil(performance.now() - asked);
   const bytes = guard.use((instance) => instance.encodeBatch(results, upstream, elapsed));
   return new Response(bytes, { headers: { "content-type": BINARY, "cache-control": "no-store" } });
+}
+
+function readBinary(exchange: Exchange, body: Uint8Array<ArrayBuffer>): CoreBatch {
+  try {
+    return exchange.isolate.engine.guard.use((instance) => instance.decodeBatch(body));
+  } catch (error) {
+    if (error instanceof ForemapError && error.code === "TOO_MANY_KEYS") throw tooManyKeys();
+    throw error;
+  }
+}
+
+function tooManyKeys(): LimitError {
+  return new LimitError("TOO_MANY_KEYS", `the limit is ${MAX_BATCH_KEYS} keys in one batch`, MAX_BATCH_KEYS);
 }
 
 /** Changes and map, which only a gateway knows. Without its answer the caller has its keys all the same. */
@@ -69,18 +82,15 @@ function readPlain(exchange: Exchange, body: Uint8Array): CoreBatch {
   if (!isRecord(request)) throw new ForemapError("BAD_REQUEST", "the batch is not a JSON object");
   const { items = [], consistency = "bounded", max_staleness_ms = 0xffff_ffff, floors = [], stream = null } = request;
   if (!Array.isArray(items)) throw new ForemapError("BAD_REQUEST", "`items` is not an array");
-  if (items.length > MAX_BATCH_KEYS) {
-    throw new LimitError("TOO_MANY_KEYS", `the limit is ${MAX_BATCH_KEYS} keys in one batch`, MAX_BATCH_KEYS);
-  }
+  if (items.length > MAX_BATCH_KEYS) throw tooManyKeys();
   if (consistency !== "strong" && consistency !== "bounded" && consistency !== "any") {
     throw new ForemapError("BAD_REQUEST", "`consistency` is `strong`, `bounded` or `any`");
   }
-  if (typeof max_staleness_ms !== "number") throw new ForemapError("BAD_REQUEST", "`max_staleness_ms` is not a number");
   if (stream !== null && typeof stream !== "string") throw new ForemapError("BAD_REQUEST", "`stream` is not text");
   return {
     items: items.map((item: unknown) => readItem(exchange, item)),
     consistency,
-    maxStalenessMs: max_staleness_ms,
+    maxStalenessMs: whole("max_staleness_ms", max_staleness_ms, 0xffff_ffff),
     floors: readFloors(floors),
     stream,
     upstream: null,
@@ -91,18 +101,24 @@ function readItem(exchange: Exchange, item: unknown): Item {
   if (!isRecord(item) || typeof item.key !== "string") {
     throw new ForemapError("BAD_REQUEST", "an item of the batch has no `key`");
   }
-  const ifVersion = typeof item.if_version === "number" ? item.if_version : null;
-  return { key: exchange.canonical(item.key), ifVersion, prefetch: item.class === "prefetch" };
+  const { if_version = null, class: kind = "demand" } = item;
+  if (kind !== "demand" && kind !== "prefetch") throw new ForemapError("BAD_REQUEST", "`class` is `demand` or `prefetch`");
+  const ifVersion = if_version === null ? null : whole("if_version", if_version, Number.MAX_SAFE_INTEGER);
+  return { key: exchange.canonical(item.key), ifVersion, prefetch: kind === "prefetch" };
 }
 
 function readFloors(floors: unknown): number[] {
   if (!Array.isArray(floors)) throw new ForemapError("BAD_REQUEST", "`floors` is not an array");
   return floors.flatMap((floor: unknown) => {
-    if (isRecord(floor) && typeof floor.shard === "number" && typeof floor.position === "number") {
-      return [floor.shard, floor.position];
-    }
-    throw new ForemapError("BAD_REQUEST", "a floor has `shard` and `position`");
+    if (!isRecord(floor)) throw new ForemapError("BAD_REQUEST", "a floor has `shard` and `position`");
+    return [whole("shard", floor.shard, 0xffff), whole("position", floor.position, Number.MAX_SAFE_INTEGER)];
   });
+}
+
+/** A number that the core takes as it is; it would turn -1 into the greatest there is. */
+function whole(name: string, value: unknown, most: number): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= most) return value;
+  throw new ForemapError("BAD_REQUEST", `\`${name}\` is not a whole number from 0 to ${most}`);
 }
 
 function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promise<Outcome[]> {
@@ -124,7 +140,7 @@ function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
         if (!(await grant.allows("get", item.key))) throw new ForemapError("FORBIDDEN", "the caller may not read this key");
         return { item, answer: await exchange.read(item.key, spec(item.prefetch)) };
       } catch (error) {
-        return { item, answer: toForemapError(error, "INTERNAL") };
+        return { item, answer: refusal(error) };
       }
     }),
   );

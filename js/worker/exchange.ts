@@ -64,6 +64,8 @@ export class Exchange {
       case "/v1/list":
         return this.#list(grant);
       case "/v1/map":
+        // As with changes: what a function decides about named keys does not cover what names any.
+        if (!grant.relayed) await this.#require(grant, "get", "");
         return this.#pass(grant, "get", undefined, undefined);
       default:
         return this.#inspect(grant, pathname);

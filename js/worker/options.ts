@@ -12,8 +12,10 @@ export interface WorkerOptions {
    */
   tokenKey?: string;
   /**
-   * Decides about one key (or the prefix of a list) itself; what it allows is done with the worker's own token. Changes
-   * are not relayed to such callers, because the decision is about keys that are named, not about those that change.
+   * Decides about one key (or the prefix of a list) itself; what it allows is done with the worker's own token, writes
+   * included, so it should look at `request.method` too. The empty key stands for everything: lists without prefix, the
+   * map, figures. Changes are not relayed to such callers, because the decision is about keys that are named, not about
+   * those that change.
    */
   authorize?: (request: Request, key: string) => boolean | Promise<boolean>;
   /** Lets anybody read. Writes still need a token that the gateways accept. */

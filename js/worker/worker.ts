@@ -1,6 +1,5 @@
 import type { LoadCore } from "../engine/core.js";
-import { ForemapError, toForemapError } from "../errors.js";
-import { problem } from "./answers.js";
+import { problem, refusal } from "./answers.js";
 import { Exchange } from "./exchange.js";
 import { Isolate, Rules } from "./isolate.js";
 import type { EdgeWorker, WorkerContext, WorkerOptions } from "./options.js";
@@ -33,8 +32,7 @@ export function makeWorker<Env>(
         if (rules.cors.isPreflight(request)) return rules.cors.preflight(request);
         response = await answer(request, rules, context);
       } catch (error) {
-        if (!(error instanceof ForemapError)) console.error("foremap: the worker failed", error);
-        response = problem(toForemapError(error, "INTERNAL"));
+        response = problem(refusal(error));
       }
       rules?.cors.apply(request, response.headers);
       return response;

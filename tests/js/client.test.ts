@@ -188,3 +188,27 @@ test("close rejects what waits, may be repeated, and ends the client", async () 
   await expect(client.get(key("c"))).rejects.toMatchObject({ code: "CLOSED" });
   expect(() => client.peek(key("c"))).toThrow(expect.objectContaining({ code: "CLOSED" }));
 });
+
+test("a client closed at any moment of a call rejects it with CLOSED", async () => {
+  const closed = { code: "CLOSED" };
+  // While wasm is loading; and afterwards, when the load has ended.
+  const cold = createClient({ origins: gateway.origins });
+  const waiting = expect(cold.get("close/a")).rejects.toMatchObject(closed);
+  cold.close();
+  await waiting;
+  await expect(cold.get("close/a")).rejects.toMatchObject(closed);
+  // In the same turn as the call.
+  const warm = createClient({ origins: gateway.origins });
+  await warm.get("close/a");
+  const calls = [warm.listPage("close"), warm.versions("close/a"), warm.put("close/a", { locator: "x" }), warm.get("close/b")];
+  warm.close();
+  for (const call of await Promise.allSettled(calls)) expect(call).toMatchObject({ status: "rejected", reason: closed });
+});
+
+test("a meta that is not JSON is BAD_REQUEST", async () => {
+  const circle: { [name: string]: unknown } = {};
+  circle.self = circle;
+  for (const meta of [circle, 1n]) {
+    await expect(client.put("bad/meta", { locator: "x", meta: meta as never })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+  }
+});

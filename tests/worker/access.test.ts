@@ -63,7 +63,11 @@ describe("tokenKey", () => {
     const now = Math.floor(Date.now() / 1000);
     const unsigned = `${btoa('{"alg":"none"}')}.${btoa(JSON.stringify({ ...claims, exp: now + 60 }))}.`;
     const eternal = await new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(SECRET));
-    const bad = [await sign(SECRET, now - 60), await sign("x".repeat(32), now + 60), unsigned, eternal, "nonsense"];
+    const slash = await new SignJWT({ verbs: ["get"], prefixes: ["/"] })
+      .setProtectedHeader({ alg: "HS256" })
+      .setExpirationTime(now + 60)
+      .sign(new TextEncoder().encode(SECRET));
+    const bad = [slash, await sign(SECRET, now - 60), await sign("x".repeat(32), now + 60), unsigned, eternal, "nonsense"];
     for (const init of [undefined, ...bad.map(bearer)]) {
       const answer = await get(worker, "open/a", init);
       expect(answer.status).toBe(401);
@@ -94,10 +98,30 @@ test("authorize decides by request and key, before the cache", async () => {
     expect((await get(worker, "open/a", as("open"))).status).toBe(200);
     expect((await get(worker, "open/a", as("shut"))).status).toBe(403);
     expect((await get(worker, "open/a")).status).toBe(403);
+    // The map names prefixes and hot keys of everybody.
+    expect((await worker.fetch("/v1/map", as("open"))).status).toBe(403);
+    expect((await worker.fetch("/v1/map", as(""))).status).toBe(200);
     const write = { method: "PUT", body: '{"locator":"x"}' };
     const headers = { "content-type": "application/json" };
     expect((await get(worker, "open/c", { ...write, headers: { ...headers, "x-user": "open" } })).status).toBe(201);
     expect((await get(worker, "open/c", { ...write, headers })).status).toBe(403);
+  } finally {
+    await worker.stop();
+  }
+});
+
+test("what authorize throws is for the log alone", async () => {
+  const options = `(env) => ({ origins: env.ORIGINS, authorize: () => { throw new Error("password of the database"); } })`;
+  const worker = await startWorker(options, { ORIGINS: gateway.origins });
+  try {
+    const one = await get(worker, "open/a");
+    expect(one.status).toBe(500);
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: '{"items":[{"key":"open/a"}]}' };
+    const texts = [await one.text(), await (await worker.fetch("/v1/batch", init)).text()];
+    for (const text of texts) {
+      expect(text).toContain("INTERNAL");
+      expect(text).not.toContain("password");
+    }
   } finally {
     await worker.stop();
   }
