@@ -256,6 +256,7 @@ fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
     let mut host = Host::new();
     let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
     train(&mut host, &keys, 12);
+    let before = host.adapter.stats(host.now).prefetch;
     host.adapter.clear(host.now);
     host.gateway.requests.clear();
     host.read(&keys[0]).expect("found");
@@ -264,7 +265,7 @@ fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
     assert!(items.len() > 1 && items[1..].iter().all(|item| item.class == Class::Prefetch));
     assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
     let stats = host.adapter.stats(host.now).prefetch;
-    assert_eq!((stats.used, stats.wasted), (1, 0));
+    assert_eq!((stats.used, stats.wasted), (before.used + 1, before.wasted));
 }
 
 #[test]
@@ -297,7 +298,7 @@ fn a_read_that_is_not_observed_teaches_nothing() {
 #[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
     let mut host = Host::new();
-    let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
+    let keys: Vec<String> = (0..2).map(|n| format!("u/{n}/profile")).collect();
     train(&mut host, &keys, 12);
     host.adapter.clear(host.now);
     host.get_in(1, &keys[0], Consistency::Bounded);
