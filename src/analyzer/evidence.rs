@@ -112,9 +112,9 @@ impl Evidence {
             return 0;
         }
         let support = match record.trials {
-            1..=2 => 0,
-            3..=6 => 1,
-            7..=15 => 2,
+            1 => 0,
+            2..=3 => 1,
+            4..=7 => 2,
             _ => 3,
         };
         let share = (u16::from(record.successes) * 8 / (u16::from(record.trials) + 1)).min(7) as u8;

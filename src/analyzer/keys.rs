@@ -49,8 +49,16 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Predictions after which a record is halved.
-    const WINDOW: u8 = 32;
+    /// Predictions after which a record is halved; so that a record fits a byte.
+    const WINDOW: u8 = 15;
+
+    fn pack(self) -> u8 {
+        self.trials << 4 | self.successes
+    }
+
+    fn unpack(byte: u8) -> Self {
+        Self { trials: byte >> 4, successes: byte & 15 }
+    }
 
     fn book(&mut self) {
         self.trials += 1;
@@ -79,10 +87,10 @@ pub(super) struct Known {
     pub(super) predicts: Record,
 }
 
-/// Bytes before the text of an entry: id (with the text's length in the upper bits), `Known`, padding.
-const HEADER: usize = 20;
+/// Bytes before the text of an entry: id (with the text's length in the upper bits), `Known`.
+const HEADER: usize = 15;
 /// Entries start at multiples of this.
-const ALIGN: usize = 8;
+const ALIGN: usize = 4;
 /// Slots of one bucket of the index: half a cache line.
 const BUCKET: usize = 8;
 /// A slot: 8 bits of tag above 24 bits of place, counted in units of `ALIGN` from 1; 0 is free.
@@ -194,8 +202,8 @@ impl TextStore {
         Known {
             seen: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
             count: b[4],
-            predicted: Record { trials: b[5], successes: b[6] },
-            predicts: Record { trials: b[7], successes: b[8] },
+            predicted: Record::unpack(b[5]),
+            predicts: Record::unpack(b[6]),
         }
     }
 
@@ -203,8 +211,8 @@ impl TextStore {
         let b = &mut self.ring[at + 8..at + HEADER];
         b[..4].copy_from_slice(&known.seen.to_le_bytes());
         b[4] = known.count;
-        (b[5], b[6]) = (known.predicted.trials, known.predicted.successes);
-        (b[7], b[8]) = (known.predicts.trials, known.predicts.successes);
+        b[5] = known.predicted.pack();
+        b[6] = known.predicts.pack();
     }
 
     fn update(&mut self, id: KeyId, change: impl FnOnce(&mut Known)) {

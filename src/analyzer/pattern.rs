@@ -84,7 +84,7 @@ pub struct Context {
     cold: Option<KeyId>,
     /// Hash of the last key's shape; 0 if unknown.
     shape: u64,
-    /// Hash of the last template and the shape it led to; 0 if none explained the last step.
+    /// Hash of the last template and the shape it led to; 0 at the start.
     step: u64,
 }
 
@@ -154,7 +154,7 @@ pub struct Analyzer {
 const KINDS: [u64; Expert::COUNT] =
     [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 0xd6e8_feb8_6659_fd93];
 /// Most candidates of one context that are scored. More than eight gained nothing on the development traces.
-const SCORED: usize = 6;
+const SCORED: usize = 8;
 /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
 const MAX_TEMPLATE: usize = 128;
 
@@ -184,11 +184,11 @@ impl Context {
 }
 
 impl Analyzer {
-    /// An empty analyzer within the bounds of `config`: half of the memory for contexts, at most a sixteenth for
+    /// An empty analyzer within the bounds of `config`: seven sixteenths of the memory for contexts, at most a sixteenth for
     /// streams, a thirty-second for templates, the rest for the dictionary.
     pub fn new(config: AnalyzerConfig) -> Self {
         let memory = config.memory_bytes.max(AnalyzerConfig::MIN_MEMORY);
-        let table = PredictionTable::new(memory / 2);
+        let table = PredictionTable::new(memory / 16 * 7);
         let streams = Streams::new(config.max_streams.min(memory / 16 / STREAM_BYTES));
         let (templates, classes) = (TextStore::new(memory / 32), Classes::new());
         let others = table.bytes() + streams.capacity() * STREAM_BYTES + templates.bytes() + classes.bytes();
@@ -243,7 +243,7 @@ impl Analyzer {
         StreamRef { id, context: state }
     }
 
-    /// Returns the hash of the template that explains the step, with the shape it led to; 0 if none does.
+    /// Returns the hash of the template that explains the step, or of none, with the shape it led to; 0 without a last key.
     fn learn(&mut self, state: &Context, id: KeyId, next: &Parts<'_>, shape: &Shape, cold: bool) -> u64 {
         let mut ambiguous = true;
         if let Some(line) = state.line(Expert::Order1) {
@@ -256,12 +256,10 @@ impl Analyzer {
         let Some(last) = state.last.and_then(|last| self.keys.text(last)) else { return 0 };
         let mut template = std::mem::take(&mut self.template);
         let derived = derive(&Parts::new(last), next, shape, &mut template) && template.len() <= MAX_TEMPLATE;
-        let mut step = 0;
         let mut made = KeyId::NONE;
         if derived {
             made = KeyId::of_bytes(self.seed, &template);
             self.templates.touch(made, &template, self.now);
-            step = shape.hash ^ made.bits().rotate_left(20);
         }
         for expert in [Expert::Template, Expert::Template2] {
             if let Some(line) = state.line(expert) {
@@ -269,7 +267,7 @@ impl Analyzer {
             }
         }
         self.template = template;
-        step
+        shape.hash ^ made.bits().rotate_left(20)
     }
 
     /// The context after `next`, whose text is `text`, followed `context`.

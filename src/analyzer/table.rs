@@ -147,10 +147,10 @@ enum Found {
 }
 
 impl PredictionTable {
-    /// A table of at most `bytes`, at least one set of each kind; half for lines, half for singles.
+    /// A table of at most `bytes`, at least one set of each kind; two fifths for lines, the rest for singles.
     pub(super) fn new(bytes: usize) -> Self {
-        let lines = (bytes / 2 / (WAYS * size_of::<Line>())).max(1) * WAYS;
-        let singles = (bytes / 2 / (SINGLES * size_of::<Single>())).max(1) * SINGLES;
+        let lines = (bytes / 5 * 2 / (WAYS * size_of::<Line>())).max(1) * WAYS;
+        let singles = (bytes / 5 * 3 / (SINGLES * size_of::<Single>())).max(1) * SINGLES;
         Self {
             lines: vec![Line::FREE; lines].into(),
             singles: vec![Single::FREE; singles].into(),

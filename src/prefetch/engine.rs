@@ -125,14 +125,19 @@ const REACH_STEPS: (f32, f32) = (0.5, 0.05);
 impl PrefetchEngine {
     /// An engine that knows nothing yet.
     ///
-    /// Of the memory, a sixteenth goes to the Confidence Map, as much to the ledger and the failure log together, a
-    /// sixty-fourth to keys that do not exist, the rest to the analyzer.
+    /// Of the memory, a sixteenth goes to the Confidence Map, half as much to the ledger, a 128th each to the failure log
+    /// and to keys that do not exist, the rest to the analyzer.
     pub fn new(config: PrefetchConfig) -> Self {
         let config = config.checked();
         let memory = config.analyzer.memory_bytes;
         let confidence = ConfidenceMap::new(memory / 16);
-        let missing = NonZeroUsize::new(memory / 64 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
-        let others = confidence.stats().memory_bytes + memory / 16 + memory / 64 + Walk::BYTES + size_of::<Self>();
+        let missing = NonZeroUsize::new(memory / 128 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
+        let others = confidence.stats().memory_bytes
+            + memory / 32
+            + memory / 128
+            + memory / 128
+            + Walk::BYTES
+            + size_of::<Self>();
         let analyzer = AnalyzerConfig { memory_bytes: memory.saturating_sub(others), ..config.analyzer };
         let mut suppressed = LruCache::unbounded_with_hasher(FxBuildHasher::default());
         suppressed.resize(missing);
@@ -141,7 +146,7 @@ impl PrefetchEngine {
             confidence,
             budget: Budget::new(&config),
             ledger: Ledger::new(memory / 32 / OUTSTANDING_BYTES),
-            failures: FailureLog::new(config.failure_log, memory / 32),
+            failures: FailureLog::new(config.failure_log, memory / 128),
             not_fetched: FailureCounts::default(),
             missing: suppressed,
             walk: Walk::default(),
