@@ -11,7 +11,7 @@ use crate::analyzer::{Evidence, Expert, KeyId};
 const FIRST_WINDOW: u64 = 128;
 /// Narrowest and widest window: a small cache needs a narrow one, and beyond the widest, success is popularity
 /// rather than prediction.
-const WINDOWS: (u64, u64) = (8, 128);
+const WINDOWS: (u64, u64) = (8, 1_024);
 /// Slots that a key can be in.
 const WAYS: usize = 4;
 
@@ -144,10 +144,11 @@ impl ConfidenceMap {
         self.chains.score(path, depth).0
     }
 
-    /// Sets the window to half of how long unused prefetched entries stay, in requests: a prediction that comes
-    /// true later than that would often find its entry gone.
+    /// Sets the window to how long unused prefetched entries stay on average, in requests: a prediction that comes
+    /// true later than that would find its entry gone. Half of it replays level in hits, but what is fetched would
+    /// then be used more often than stated.
     pub fn set_stay(&mut self, requests: f64) {
-        self.window = ((requests / 2.0) as u64).clamp(WINDOWS.0, WINDOWS.1);
+        self.window = (requests as u64).clamp(WINDOWS.0, WINDOWS.1);
     }
 
     fn set(&self, id: KeyId) -> std::ops::Range<usize> {

@@ -62,7 +62,7 @@ fn tells_the_current_assessment_until_it_ends() {
 #[test]
 fn the_window_follows_the_stay_within_bounds() {
     let mut map = ConfidenceMap::new(1 << 14);
-    for (stay, window) in [(100.0, 50), (0.0, WINDOWS.0), (1e12, WINDOWS.1), (f64::NAN, WINDOWS.0)] {
+    for (stay, window) in [(100.0, 100), (0.0, WINDOWS.0), (1e12, WINDOWS.1), (f64::NAN, WINDOWS.0)] {
         map.set_stay(stay);
         assert_eq!(map.stats().window, window);
     }
