@@ -13,4 +13,4 @@ mod reliability;
 
 pub use cells::Step;
 pub use map::{Assessment, ConfidenceMap, ConfidenceStats};
-pub use reliability::Reliability;
+pub use reliability::{Reliability, ReliabilityBin};

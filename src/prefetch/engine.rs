@@ -14,7 +14,7 @@ use super::stats::{FailureCounts, PrefetchStats};
 use super::walk::Walk;
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
-use crate::confidence::{ConfidenceMap, Step};
+use crate::confidence::{ConfidenceMap, Reliability, Step};
 use crate::key::CompositeKey;
 
 /// A key to fetch ahead.
@@ -341,6 +341,16 @@ impl PrefetchEngine {
         self.budget.threshold()
     }
 
+    /// Stated probabilities against outcomes, of all predictions, fetched or not.
+    pub fn reliability(&self) -> &Reliability {
+        self.confidence.reliability()
+    }
+
+    /// The same of settled prefetches.
+    pub fn reliability_issued(&self) -> &Reliability {
+        self.ledger.reliability()
+    }
+
     /// Counters, fill and bounds.
     pub fn stats(&self) -> PrefetchStats {
         let outcomes = self.ledger.outcomes();
@@ -363,7 +373,7 @@ impl PrefetchEngine {
             budget_left: self.budget_left(),
             threshold: self.budget.threshold(),
             precision: outcomes.used as f64 / settled.max(1) as f64,
-            calibration_error_issued: self.ledger.calibration_error(),
+            calibration_error_issued: self.ledger.reliability().error(),
             not_fetched: self.not_fetched,
             failure_log: self.failures.len(),
             failure_log_max: self.failures.max(),

@@ -83,8 +83,8 @@ impl Ledger {
         self.stay
     }
 
-    pub(super) fn calibration_error(&self) -> f64 {
-        self.reliability.error()
+    pub(super) fn reliability(&self) -> &Reliability {
+        &self.reliability
     }
 
     pub(super) fn issue(&mut self, id: KeyId, order: Outstanding) {
