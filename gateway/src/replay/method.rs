@@ -37,6 +37,14 @@ impl Method {
         }
     }
 
+    /// Replays that it takes.
+    pub(super) fn runs(self, private: bool) -> usize {
+        match self.0 {
+            Kind::PpmFamily(order) => PpmVariant::all(order, private).len(),
+            _ => 1,
+        }
+    }
+
     /// The name in reports.
     pub fn name(self, private: bool) -> String {
         match self.0 {

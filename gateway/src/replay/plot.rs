@@ -7,7 +7,6 @@ use foremap::prefetch::PrefetchEngine;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::Row;
 use super::run::Picture;
 
 /// Width of a picture, and height of one trace's row, in pixels.
@@ -28,7 +27,7 @@ impl Reliabilities {
 }
 
 /// Draws to `path`.
-pub(super) fn draw(path: &Path, rows: &[Row], pictures: &[Picture]) -> Result<(), String> {
+pub(super) fn draw(path: &Path, pictures: &[Picture]) -> Result<(), String> {
     let mut svg = String::new();
     {
         let area =
@@ -36,8 +35,7 @@ pub(super) fn draw(path: &Path, rows: &[Row], pictures: &[Picture]) -> Result<()
         area.fill(&WHITE).map_err(|error| error.to_string())?;
         for (part, picture) in area.split_evenly((pictures.len().max(1), 1)).iter().zip(pictures) {
             let (left, right) = part.split_horizontally(WIDTH / 2);
-            let methods: Vec<&Row> = rows.iter().filter(|row| row.trace == picture.trace).collect();
-            hits_against_waste(&left, picture, &methods).map_err(|error| error.to_string())?;
+            hits_against_waste(&left, picture).map_err(|error| error.to_string())?;
             reliability(&right, picture).map_err(|error| error.to_string())?;
         }
         area.present().map_err(|error| error.to_string())?;
@@ -48,8 +46,9 @@ pub(super) fn draw(path: &Path, rows: &[Row], pictures: &[Picture]) -> Result<()
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
-fn hits_against_waste<'a>(area: &Area<'a>, picture: &Picture, methods: &[&Row]) -> Drawn<'a> {
-    let points = methods.iter().map(|row| (row.wasted_per_request, row.hit_ratio)).chain(picture.curve.iter().copied());
+fn hits_against_waste<'a>(area: &Area<'a>, picture: &Picture) -> Drawn<'a> {
+    let points =
+        picture.rows.iter().map(|row| (row.wasted_per_request, row.hit_ratio)).chain(picture.curve.iter().copied());
     let (mut widest, mut lowest, mut highest) = (0.1_f64, 1.0_f64, 0.0_f64);
     for (waste, hits) in points {
         (widest, lowest, highest) = (widest.max(waste), lowest.min(hits), highest.max(hits));
@@ -72,7 +71,7 @@ fn hits_against_waste<'a>(area: &Area<'a>, picture: &Picture, methods: &[&Row]) 
     curve.sort_by(|a, b| a.0.total_cmp(&b.0));
     chart.draw_series(LineSeries::new(curve.clone(), &BLUE))?;
     chart.draw_series(curve.into_iter().map(|point| Circle::new(point, 2, BLUE.filled())))?;
-    for (at, row) in methods.iter().enumerate() {
+    for (at, row) in picture.rows.iter().enumerate() {
         let point = (row.wasted_per_request, row.hit_ratio);
         let color = if at == 0 { BLUE } else { RGBColor(190, 60, 40) };
         let label = EmptyElement::at(point)

@@ -61,8 +61,8 @@ pub fn run(options: &Replay) -> Result<(), Failure> {
         let trace = foremap_trace::open(name).map_err(|error| Failure::new(format!("{error:#}")))?;
         report_lines(name, &trace);
         let curve = if options.plot.is_some() { &CURVE[..] } else { &[] };
-        let (of_trace, picture) = replay(&short_name(name), &trace, &settings, &options.baseline, curve)?;
-        rows.extend(of_trace);
+        let picture = replay(&short_name(name), &trace, &settings, &options.baseline, curve)?;
+        rows.extend(picture.rows.iter().cloned());
         pictures.push(picture);
     }
     if let Some(path) = &options.json {
@@ -70,7 +70,7 @@ pub fn run(options: &Replay) -> Result<(), Failure> {
         std::fs::write(path, text + "\n").map_err(|error| cannot_write(path, &error.to_string()))?;
     }
     if let Some(path) = &options.plot {
-        plot::draw(path, &rows, &pictures).map_err(|error| cannot_write(path, &error))?;
+        plot::draw(path, &pictures).map_err(|error| cannot_write(path, &error))?;
     }
     let written = std::io::stdout().write_all(report::table(&rows).as_bytes());
     written.map_err(|error| Failure::new(format!("cannot print: {error}")))
@@ -85,12 +85,14 @@ fn cannot_write(path: &Path, error: &str) -> Failure {
 /// # Errors
 /// [`Failure`] where a baseline does not exist for the trace or the settings.
 pub fn replay_trace(name: &str, trace: &Trace, settings: &Settings, baselines: &[Method]) -> Result<Vec<Row>, Failure> {
-    Ok(replay(name, trace, settings, baselines, &[])?.0)
+    Ok(replay(name, trace, settings, baselines, &[])?.rows)
 }
 
-/// For the plot: points of waste and hit ratio over several budgets, and how reliable the predictions were.
+/// What a trace gave.
 pub(super) struct Picture {
     pub(super) trace: String,
+    pub(super) rows: Vec<Row>,
+    /// Waste and hit ratio of the engine over several budgets.
     pub(super) curve: Vec<(f64, f64)>,
     pub(super) reliabilities: Reliabilities,
 }
@@ -101,14 +103,15 @@ fn replay(
     settings: &Settings,
     baselines: &[Method],
     curve: &[f64],
-) -> Result<(Vec<Row>, Picture), Failure> {
+) -> Result<Picture, Failure> {
     let private = settings.cache.is_private();
     if let Some(other) = baselines.iter().find(|method| !method.fits(private)) {
         let (kind, name) =
             if private { ("private caches", other.name(false)) } else { ("a shared cache", other.name(true)) };
         return Err(Failure::new(format!("there is no baseline {name} with {kind}")));
     }
-    let bar = progress((trace.requests.len() * (1 + baselines.len() + curve.len())) as u64);
+    let runs = 1 + baselines.iter().map(|method| method.runs(private)).sum::<usize>() + curve.len();
+    let bar = progress((trace.requests.len() * runs) as u64);
     let runner = Runner { name, trace, settings, bar: &bar };
     bar.set_message(format!("{name} foremap"));
     let (row, reliabilities) = runner.foremap(settings.waste_budget)?;
@@ -124,7 +127,7 @@ fn replay(
         points.push((row.wasted_per_request, row.hit_ratio));
     }
     bar.finish_and_clear();
-    Ok((rows, Picture { trace: name.to_owned(), curve: points, reliabilities }))
+    Ok(Picture { trace: name.to_owned(), rows, curve: points, reliabilities })
 }
 
 /// One trace with its settings.

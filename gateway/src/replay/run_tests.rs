@@ -152,11 +152,10 @@ fn names_are_short() {
 #[test]
 fn the_picture_shows_every_method_and_both_reliabilities() {
     let trace = foremap_trace::open("synthetic:profiles?requests=3000").expect("a workload");
-    let (rows, picture) =
-        replay("p", &trace, &SETTINGS, &["lru".parse().expect("a baseline")], &[0.1, 0.5]).expect("a replay");
+    let picture = replay("p", &trace, &SETTINGS, &["lru".parse().expect("a baseline")], &[0.1, 0.5]).expect("a replay");
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("p.svg");
-    plot::draw(&path, &rows, &[picture]).expect("drawn");
+    plot::draw(&path, &[picture]).expect("drawn");
     let svg = std::fs::read_to_string(&path).expect("readable");
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for text in ["p: hits against waste", "p: reliability", "lru", "foremap", "all predictions", "prefetched"] {

@@ -8,10 +8,10 @@ use super::Id;
 use crate::replay::rules::{Cache, Demand};
 
 /// Small queue of a tenth of the entries, main queue with the rest, ghosts of nine tenths; two accesses in the small
-/// queue lead to the main one, and until the first eviction everything beyond the small queue goes there directly.
+/// queue lead to the main one.
 ///
-/// Parameters and order of steps are those of libCacheSim's default. It differs for less than 20 entries, where
-/// libCacheSim's small queue of one place takes nothing in. Here it takes one.
+/// Parameters and order of steps are those of libCacheSim, which counts the same hits to the digit from 20 entries on.
+/// Below, its small queue of one place takes nothing in; here it takes one.
 pub(in crate::replay) struct S3Fifo {
     small: VecDeque<Id>,
     main: VecDeque<Id>,
@@ -20,7 +20,6 @@ pub(in crate::replay) struct S3Fifo {
     /// Accesses since insertion.
     resident: FxHashMap<Id, u32>,
     ghosts: Ghosts,
-    has_evicted: bool,
 }
 
 /// Accesses in the small queue that lead to the main one.
@@ -38,7 +37,6 @@ impl S3Fifo {
             main_max: entries.saturating_sub(small_max),
             resident: FxHashMap::default(),
             ghosts: Ghosts { max: entries * 9 / 10, queue: VecDeque::new(), numbers: FxHashMap::default(), next: 0 },
-            has_evicted: false,
         }
     }
 
@@ -47,7 +45,7 @@ impl S3Fifo {
         while self.resident.len() >= self.small_max + self.main_max {
             self.evict();
         }
-        if was_ghost || (!self.has_evicted && self.small.len() >= self.small_max) {
+        if was_ghost {
             self.main.push_back(key);
         } else {
             self.small.push_back(key);
@@ -56,7 +54,6 @@ impl S3Fifo {
     }
 
     fn evict(&mut self) {
-        self.has_evicted = true;
         if self.main.len() > self.main_max || self.small.is_empty() {
             self.evict_main();
         } else {
