@@ -133,6 +133,7 @@ function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
     maxStaleness: exchange.staleness(batch.maxStalenessMs),
     // What a client fetches ahead is not what its user did; it must not blur the sequence that is learnt from.
     stream: prefetch ? `prefetch:${stream}` : stream,
+    keys: batch.items.length,
   });
   return Promise.all(
     batch.items.map(async (item): Promise<Outcome> => {
