@@ -10,7 +10,6 @@ import type { Source } from "../types.js";
 /** Flags of {@link Core.get}. */
 export const STRONG = 1;
 export const ANY = 2;
-export const BYPASS = 4;
 
 /** Kinds of {@link Core.onFailure}. */
 export const FAILED_NETWORK = 0;
