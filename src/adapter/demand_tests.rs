@@ -292,6 +292,25 @@ fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
 }
 
 #[test]
+fn an_order_below_a_callers_floor_is_settled_too() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    host.adapter.clear(host.now);
+    host.read(&keys[0]).expect("found");
+    let before = host.adapter.stats(host.now).prefetch;
+    assert!(before.outstanding > 0);
+    // Another session has seen more of the shard than the prefetched entry includes.
+    let shard = host.gateway.map.storage.shard(&key(&keys[1]));
+    let position = host.gateway.put("u/1/other", "x") + 1_000;
+    host.adapter.set_scope_floors(7, [Cursor { shard, position }]);
+    host.adapter.set_caution(crate::prefetch::Caution::Off);
+    host.get_in(7, &keys[1], Consistency::Bounded);
+    let after = host.adapter.stats(host.now).prefetch;
+    assert_eq!((after.late - before.late, before.outstanding - after.outstanding), (1, 1));
+}
+
+#[test]
 fn a_parked_request_takes_what_lands() {
     let mut host = Host::new();
     let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
