@@ -25,11 +25,16 @@ pub(super) struct Call {
 }
 
 impl Adapter {
-    /// Starts a raw call, addressed to the owner of `key` if there is one. [`Action::Attempt`] follows at once.
+    /// Starts a raw call, addressed to the owner of `key` if there is one. [`Action::Attempt`] follows at once, or
+    /// [`Action::CallEnd`] with `TOO_MANY_REQUESTS` where as many calls are under way as requests may wait.
     pub fn call(&mut self, now: Millis, scope: Scope, timeout_ms: u32, key: Option<CompositeKey>) -> CallId {
         let id = self.fresh_id();
         self.retries.deposit();
         self.counters.calls += 1;
+        if self.calls.len() >= self.config.max_waiting {
+            self.act(Action::CallEnd { call: id, end: CallEnd::Failed(ErrorCode::TooManyRequests) });
+            return id;
+        }
         let deadline = now + Millis::from(timeout_ms);
         self.calls.insert(id, Call { scope, key, deadline, attempts: 0, avoid: None });
         self.attempt_call(now, id);

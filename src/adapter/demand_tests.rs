@@ -354,6 +354,11 @@ fn waiting_requests_are_bounded() {
         Host::with(AdapterConfig { origins: vec![ORIGIN.into()], max_waiting: 2, ..AdapterConfig::default() });
     let ids: Vec<_> = (0..3).map(|n| host.get(&format!("u/{n}"))).collect();
     assert_eq!(host.answers[&ids[2]], Err(ErrorCode::TooManyRequests));
+    let calls: Vec<_> = (0..3).map(|_| host.adapter.call(host.now, 0, 1_000, None)).collect();
+    host.pass(0);
+    let refused = Action::CallEnd { call: calls[2], end: CallEnd::Failed(ErrorCode::TooManyRequests) };
+    assert_eq!(host.other.last(), Some(&refused));
+    assert_eq!(host.adapter.stats(host.now).calling.used, 2);
 }
 
 #[test]
