@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::action::{Action, CallId, FlightId, Scope};
 use super::demand::Adapter;
 use super::fetches::{FetchId, Progress};
+use super::floors::Floors;
 use crate::Millis;
 use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_BATCH_KEYS, MapKnowledge};
 
@@ -198,11 +199,11 @@ impl Adapter {
             self.scopes.floors(scope).for_each(|floor| all.raise(floor.shard, floor.position));
             return all.iter().collect();
         };
-        let mut shards: Vec<u16> = request.items.iter().map(|item| map.storage.shard(&item.key)).collect();
-        shards.sort_unstable();
-        shards.dedup();
-        let floors = shards.into_iter().map(|shard| Cursor { shard, position: self.floor(scope, shard) });
-        floors.filter(|floor| floor.position > 0).collect()
+        let mut floors = Floors::default();
+        for shard in request.items.iter().map(|item| map.storage.shard(&item.key)) {
+            floors.raise(shard, self.floor(scope, shard));
+        }
+        floors.iter().filter(|floor| floor.position > 0).collect()
     }
 
     /// Position in `shard` that an answer in `scope` must not be older than.
