@@ -10,6 +10,8 @@ import type { Source } from "../types.js";
 /** Flags of {@link Core.get}. */
 export const STRONG = 1;
 export const ANY = 2;
+/** The analyzer does not learn from this read. */
+export const UNOBSERVED = 8;
 
 /** Kinds of {@link Core.onFailure}. */
 export const FAILED_NETWORK = 0;

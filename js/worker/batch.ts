@@ -128,11 +128,11 @@ function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
     isolate.engine.guard.run((core) => core.setScopeFloors(scope.id, new Float64Array(batch.floors)));
   }
   const stream = batch.stream ?? exchange.stream() ?? "";
-  const spec = (prefetch: boolean): ReadSpec => ({
+  const spec = (ahead: boolean): ReadSpec => ({
     consistency: batch.consistency satisfies Consistency,
     maxStaleness: exchange.staleness(batch.maxStalenessMs),
-    // What a client fetches ahead is not what its user did; it must not blur the sequence that is learnt from.
-    stream: prefetch ? `prefetch:${stream}` : stream,
+    stream,
+    ahead,
     keys: batch.items.length,
   });
   return Promise.all(

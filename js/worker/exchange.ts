@@ -1,6 +1,6 @@
 import { flagsOf } from "../core-backend.js";
 import { noteWrite } from "../calls.js";
-import type { CoreAnswer } from "../engine/core.js";
+import { type CoreAnswer, UNOBSERVED } from "../engine/core.js";
 import type { RawAnswer } from "../engine/engine.js";
 import type { Scope } from "../engine/scope.js";
 import { ForemapError } from "../errors.js";
@@ -27,6 +27,8 @@ export interface ReadSpec {
   stream: string | undefined;
   /** Keys in the request. */
   keys: number;
+  /** Whether the caller only fetches ahead: no sign of what its user did, so nothing is learnt from it. */
+  ahead?: boolean;
 }
 
 /** One request of the worker, with its scope in the core. */
@@ -82,7 +84,7 @@ export class Exchange {
     const { engine, tier, rules } = this.isolate;
     const answer = await engine.get(this.scope, {
       key,
-      flags: flagsOf(spec.consistency),
+      flags: flagsOf(spec.consistency) | (spec.ahead === true ? UNOBSERVED : 0),
       maxStaleness: spec.maxStaleness,
       timeout: rules.settings.timeout,
       stream: spec.stream,

@@ -34,6 +34,8 @@ pub struct GetRequest<'a> {
     pub timeout_ms: u32,
     /// Ask a gateway even where the cache could answer.
     pub bypass_cache: bool,
+    /// Whether the analyzer learns from it. A caller's own prefetch is no sign of what its application does next.
+    pub observe: bool,
 }
 
 /// Where an answer came from. The text is the metric label.

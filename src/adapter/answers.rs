@@ -102,7 +102,12 @@ impl Adapter {
     fn update_map(&mut self, update: &MapUpdate) {
         let next = match (update, self.map()) {
             (MapUpdate::Full(bytes), _) => PartitionMap::decode(bytes),
-            (MapUpdate::Delta(bytes), Some(map)) => MapDelta::decode(bytes).and_then(|delta| delta.apply(map)),
+            (MapUpdate::Delta(bytes), Some(map)) => match MapDelta::decode(bytes) {
+                // Another answer has brought the same or a newer map meanwhile.
+                Ok(delta) if delta.epoch <= map.epoch => return,
+                Ok(delta) => delta.apply(map),
+                Err(error) => Err(error),
+            },
             (MapUpdate::Delta(_), None) => return,
         };
         match next {

@@ -113,7 +113,7 @@ impl Adapter {
         let id = self.fresh_id();
         self.counters.requests += 1;
         self.retries.deposit();
-        let (scope, stream, key) = (request.scope, request.stream, request.key.clone());
+        let (scope, stream, key, observe) = (request.scope, request.stream, request.key.clone(), request.observe);
         let access = match self.look_up(now, &request) {
             Ok((answer, access)) => {
                 self.resolve(id, answer);
@@ -121,7 +121,10 @@ impl Adapter {
             }
             Err(stale) => self.dht_request(now, id, request, stale),
         };
-        self.prefetch_after(now, scope, stream, &key, access);
+        if observe {
+            self.prefetch_after(now, scope, stream, &key, access);
+        }
+        self.settle_evicted(now);
         self.want_exchange(now, scope);
         self.rearm(now, scope, false);
         id

@@ -86,6 +86,29 @@ fn an_exchange_keeps_the_cache_fresh_and_carries_changes() {
 }
 
 #[test]
+fn owners_are_warmed_by_exchanges_and_then_addressed_directly() {
+    let mut host = Host::new();
+    for n in 0..20 {
+        host.gateway.put(&format!("u/{n}"), "x");
+    }
+    host.read("u/0").expect("found");
+    assert_eq!(host.adapter.stats(host.now).warm_origins, 1);
+    for _ in 0..3 {
+        host.pass(1_000);
+        host.read("u/0").expect("found");
+        host.pass(5);
+        host.deliver();
+    }
+    assert_eq!(host.adapter.stats(host.now).warm_origins, 2);
+    for n in 1..20 {
+        host.get(&format!("u/{n}"));
+    }
+    host.pass(1);
+    let origins: std::collections::BTreeSet<_> = host.sent.iter().map(|sent| sent.origin.clone()).collect();
+    assert_eq!(origins.len(), 2, "one batch to each owner");
+}
+
+#[test]
 fn beyond_the_bound_the_version_is_confirmed_instead_of_sent() {
     let mut host = Host::new();
     host.gateway.put("u/1", "x");
@@ -93,7 +116,8 @@ fn beyond_the_bound_the_version_is_confirmed_instead_of_sent() {
     host.pass(5_000);
     let again = host.read("u/1").expect("found");
     assert_eq!((again.served, locator(&again)), (Served::Revalidated, Some("x")));
-    assert!(host.gateway.requests.last().expect("sent").items[0].if_version.is_some());
+    let asked = host.gateway.requests.iter().rfind(|request| !request.items.is_empty()).expect("sent");
+    assert!(asked.items[0].if_version.is_some());
     host.gateway.delete("u/1");
     host.pass(5_000);
     assert_eq!(host.read("u/1").map(|a| a.keymap), Ok(None));
@@ -265,6 +289,33 @@ fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
     assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
     let stats = host.adapter.stats(host.now).prefetch;
     assert_eq!((stats.used, stats.wasted), (1, 0));
+}
+
+#[test]
+fn a_read_that_is_not_observed_teaches_nothing() {
+    let mut host = Host::new();
+    for _ in 0..12 {
+        for text in ["u/1/x", "u/2/x"] {
+            let (key, stream) = (key(text), "s");
+            host.adapter.handle_request(
+                host.now,
+                GetRequest {
+                    scope: 0,
+                    key,
+                    stream,
+                    consistency: Consistency::Bounded,
+                    max_staleness_ms: 2_000,
+                    timeout_ms: 1_000,
+                    bypass_cache: false,
+                    observe: false,
+                },
+            );
+            host.pass(10);
+            host.deliver();
+        }
+    }
+    assert_eq!(host.adapter.stats(host.now).prefetch.requests, 0);
+    assert!(host.adapter.predictions("s").is_empty());
 }
 
 #[test]

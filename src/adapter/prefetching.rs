@@ -26,7 +26,6 @@ impl Adapter {
         for order in orders {
             self.prefetch_keymap(now, scope, order);
         }
-        self.settle_evicted(now);
     }
 
     /// Fetches one keymap ahead. The engine has already held its confidence against the threshold (and logged the

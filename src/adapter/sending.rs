@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::action::{Action, CallId, FlightId, Scope};
 use super::demand::Adapter;
 use super::fetches::{FetchId, Progress};
+use super::floors::Floors;
 use crate::Millis;
 use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_BATCH_KEYS, MapKnowledge};
 
@@ -120,7 +121,7 @@ impl Adapter {
     fn send_batch(&mut self, now: Millis, scope: Scope, origin: Arc<str>, strong: bool, ids: Vec<FetchId>) {
         let flight = self.fresh_id();
         let margin = self.origins.latency_ms(&origin) as u32;
-        let mut request = self.request_frame(now);
+        let mut request = self.request_frame();
         let (mut demand, mut timeout_ms, mut bound) = (false, 0, u32::MAX);
         for &id in &ids {
             let deadline = self.latest_deadline(id);
@@ -138,7 +139,9 @@ impl Adapter {
         // What the way back takes counts towards the bound, too.
         request.max_staleness_ms = bound.saturating_sub(margin);
         request.floors = self.floors_for(scope, &request);
-        let exchanges = self.exchange.ride(now, &self.config, &self.cache, &mut request);
+        // While an owner's origin is still cold, the next exchange goes out alone and warms it.
+        let exchanges =
+            self.cold_origin(now).is_none() && self.exchange.ride(now, &self.config, &self.cache, &mut request);
         self.counters.batches += 1;
         self.counters.keys_sent += ids.len() as u64;
         self.depart(now, scope, flight, origin, request, ids, timeout_ms.min(ATTEMPT_MS), !demand, exchanges);
@@ -146,20 +149,11 @@ impl Adapter {
 
     /// An empty batch: only cursors go out, changes come back.
     fn send_exchange(&mut self, now: Millis, scope: Scope) {
-        let mut request = self.request_frame(now);
+        let mut request = self.request_frame();
         if !self.exchange.ride(now, &self.config, &self.cache, &mut request) {
             return;
         }
-        let owners: Vec<String> = self.map().map_or_else(Vec::new, |map| {
-            map.nodes
-                .iter()
-                .filter(|n| n.weight > 0)
-                .map(|n| n.origin.clone())
-                .take(super::origins::Origins::BOUND)
-                .collect()
-        });
-        let cold = self.origins.choose_to_warm(now, owners.iter().map(String::as_str));
-        let origin = cold.unwrap_or_else(|| self.origins.choose(now, None, None));
+        let origin = self.cold_origin(now).unwrap_or_else(|| self.origins.choose(now, None, None));
         let flight = self.fresh_id();
         self.counters.exchanges += 1;
         self.depart(now, scope, flight, origin, request, Vec::new(), ATTEMPT_MS, true, true);
@@ -184,8 +178,16 @@ impl Adapter {
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }
 
+    /// The origin of a node that is not warm yet, while there is room for another connection. Traffic that nobody
+    /// waits for goes there, so that demand can go to it afterwards.
+    fn cold_origin(&mut self, now: Millis) -> Option<Arc<str>> {
+        let map = self.map()?.clone();
+        let owners = map.nodes.iter().filter(|node| node.weight > 0).map(|node| node.origin.as_str());
+        self.origins.choose_to_warm(now, owners)
+    }
+
     /// What every batch says, whatever its keys.
-    fn request_frame(&self, _now: Millis) -> BatchRequest {
+    fn request_frame(&self) -> BatchRequest {
         let map = self.map().map(|map| MapKnowledge { epoch: map.epoch, hash: self.map_hash });
         BatchRequest { map, max_staleness_ms: self.config.max_staleness_ms, ..BatchRequest::default() }
     }
@@ -197,11 +199,11 @@ impl Adapter {
             self.scopes.floors(scope).for_each(|floor| all.raise(floor.shard, floor.position));
             return all.iter().collect();
         };
-        let mut shards: Vec<u16> = request.items.iter().map(|item| map.storage.shard(&item.key)).collect();
-        shards.sort_unstable();
-        shards.dedup();
-        let floors = shards.into_iter().map(|shard| Cursor { shard, position: self.floor(scope, shard) });
-        floors.filter(|floor| floor.position > 0).collect()
+        let mut floors = Floors::default();
+        for shard in request.items.iter().map(|item| map.storage.shard(&item.key)) {
+            floors.raise(shard, self.floor(scope, shard));
+        }
+        floors.iter().filter(|floor| floor.position > 0).collect()
     }
 
     /// Position in `shard` that an answer in `scope` must not be older than.

@@ -168,6 +168,7 @@ impl Host {
             max_staleness_ms: 2_000,
             timeout_ms: 10_000,
             bypass_cache: false,
+            observe: true,
         };
         let id = self.adapter.handle_request(self.now, request);
         self.drain();

@@ -1,11 +1,11 @@
 //! [`Core`]: the adapter as a JavaScript class.
 
 use js_sys::{Array, Float64Array, JsString};
-use serde::Deserialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::errors::{bad_key, plain, thrown};
+use super::fields::Fields;
 use super::{actions, config};
 use crate::Millis;
 use crate::adapter::{Adapter, FailureKind, GetRequest};
@@ -18,6 +18,7 @@ use crate::protocol::{Consistency, Cursor, ErrorCode};
 const STRONG: u32 = 1;
 const ANY: u32 = 2;
 const BYPASS_CACHE: u32 = 4;
+const UNOBSERVED: u32 = 8;
 
 /// One client's core. After each call drain [`Core::actions`].
 #[wasm_bindgen]
@@ -76,6 +77,7 @@ impl Core {
             max_staleness_ms,
             timeout_ms,
             bypass_cache: flags & BYPASS_CACHE != 0,
+            observe: flags & UNOBSERVED == 0,
         };
         Ok(self.adapter.handle_request(millis(now), request))
     }
@@ -269,25 +271,21 @@ fn well_formed(text: &JsValue) -> Result<String, JsValue> {
     text.as_string().filter(|_| text.is_valid_utf16()).ok_or_else(refused)
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Selector {
-    key: Option<String>,
-    prefix: Option<String>,
-    tag: Option<String>,
-    all: bool,
-}
-
 fn read_selector(what: JsValue) -> Result<Invalidate, JsValue> {
-    let bad = |message: &str| thrown(ErrorCode::BadRequest, message);
-    let selector: Selector = serde_wasm_bindgen::from_value(what).map_err(|error| bad(&error.to_string()))?;
-    match selector {
-        Selector { key: Some(key), .. } => Ok(Invalidate::Key(CompositeKey::parse(&key).map_err(bad_key)?)),
-        Selector { prefix: Some(prefix), .. } => Ok(Invalidate::Prefix(KeyPrefix::parse(&prefix).map_err(bad_key)?)),
-        Selector { tag: Some(tag), .. } => Ok(Invalidate::Tag(tag)),
-        Selector { all: true, .. } => Ok(Invalidate::All),
-        _ => Err(bad("name one of `key`, `prefix`, `tag` or `all`")),
+    let what = Fields::of(what, ErrorCode::BadRequest)?;
+    if let Some(key) = what.text("key")? {
+        return Ok(Invalidate::Key(CompositeKey::parse(&key).map_err(bad_key)?));
     }
+    if let Some(prefix) = what.text("prefix")? {
+        return Ok(Invalidate::Prefix(KeyPrefix::parse(&prefix).map_err(bad_key)?));
+    }
+    if let Some(tag) = what.text("tag")? {
+        return Ok(Invalidate::Tag(tag));
+    }
+    if what.flag("all")? == Some(true) {
+        return Ok(Invalidate::All);
+    }
+    Err(thrown(ErrorCode::BadRequest, "name one of `key`, `prefix`, `tag` or `all`"))
 }
 
 fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {

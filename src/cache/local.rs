@@ -9,6 +9,7 @@ use super::queues::{Entry, Queues};
 use super::types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};
 use crate::Millis;
 use crate::key::CompositeKey;
+use crate::order::sorted;
 use crate::partition::xxh3;
 use crate::protocol::{Change, Cursor, Keymap, MAX_CHANGES, MAX_SHARDS, ReadPoint, ShardPosition};
 
@@ -218,10 +219,10 @@ impl LocalCache {
             Invalidate::Tag(tag) => {
                 let tag = tag_id(self.config.seed, tag);
                 self.fences.raise(tag, 0);
-                let mut ids = self.index.tagged(tag);
+                let ids = self.index.tagged(tag);
+                let key = |at: usize| self.queues.find(ids[at]).map(|entry| &entry.key);
                 // In the order of their keys, not of ids that depend on the seed.
-                ids.sort_by(|a, b| self.queues.find(*a).map(|e| &e.key).cmp(&self.queues.find(*b).map(|e| &e.key)));
-                ids
+                sorted(ids.len(), &|a, b| key(a).cmp(&key(b))).into_iter().map(|at| ids[at]).collect()
             }
             Invalidate::Prefix(_) | Invalidate::All => {
                 self.fences.raise_all();

@@ -57,21 +57,21 @@ impl PartitionMap {
         let nodes = read_nodes(&mut r)?;
         let rules = read_rules(&mut r)?;
         let mut last: Option<u32> = None;
-        let exceptions: BTreeMap<_, _> = r
-            .list(Self::MAX_PARTITIONS as usize, "exceptions", |r| {
-                let gap = r.u32("partition")?;
-                let next = last.unwrap_or(0).checked_add(gap).ok_or(DecodeError::BadValue("partition"))?;
-                // A partition stated twice would give one map two forms.
-                if last.replace(next) == Some(next) {
-                    return Err(DecodeError::BadValue("partition"));
-                }
-                Ok((next, r.u32("node")?))
-            })?
-            .into_iter()
-            .collect();
+        let exceptions = r.list(Self::MAX_PARTITIONS as usize, "exceptions", |r| {
+            let gap = r.u32("partition")?;
+            let next = last.unwrap_or(0).checked_add(gap).ok_or(DecodeError::BadValue("partition"))?;
+            // A partition stated twice would give one map two forms.
+            if last.replace(next) == Some(next) {
+                return Err(DecodeError::BadValue("partition"));
+            }
+            Ok((next, r.u32("node")?))
+        })?;
         let hot = read_hot(&mut r)?;
         r.finish()?;
-        let map = Self { epoch, hash_id, seeds, partitions, storage, nodes, rules, exceptions, hot };
+        let mut map =
+            Self { epoch, hash_id, seeds, partitions, storage, nodes, rules, exceptions: BTreeMap::new(), hot };
+        // They are ascending already; collecting would sort them once more, with a sort of their own.
+        map.exceptions.extend(exceptions);
         map.validate()?;
         Ok(map)
     }

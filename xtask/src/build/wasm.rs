@@ -20,8 +20,10 @@ const OPTIMISE: &str = "-Oz";
 
 /// Compiles the core and returns the module.
 pub(super) fn compile(workspace: &Workspace) -> Result<PathBuf> {
-    let arguments = ["build", "--profile", "wasm", "--target", WASM_TARGET, "--package", "foremap", "--lib"];
-    process::run(process::cargo().current_dir(&workspace.root).args(arguments))?;
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).args(["rustc", "--profile", "wasm", "--target", WASM_TARGET]);
+    command.args(["--package", "foremap", "--lib", "--crate-type", "cdylib"]);
+    process::run(&mut command)?;
     Ok(workspace.target.join(WASM_TARGET).join("wasm/foremap.wasm"))
 }
 
