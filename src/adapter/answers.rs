@@ -238,11 +238,10 @@ impl Adapter {
 
 /// The code of an error answer: the one its problem details name, or the one that fits the status.
 pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
-    // Problem details are small and flat, and inside wasm there is no JSON parser: look for the member itself.
     let text = std::str::from_utf8(&body[..body.len().min(4_096)]).unwrap_or("");
-    let named =
-        text.split_once("\"code\":").and_then(|(_, rest)| rest.trim_start().strip_prefix('"')?.split('"').next());
-    if let Some(code) = named.and_then(|name| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == name)) {
+    if let Some(code) =
+        named_code(text).and_then(|name| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == name))
+    {
         return code;
     }
     match status {
@@ -258,4 +257,15 @@ pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
         500..=599 => ErrorCode::Unavailable,
         _ => ErrorCode::BadAnswer,
     }
+}
+
+/// The text of the member `code`. Problem details are small and flat, and inside wasm there is no JSON parser.
+fn named_code(json: &str) -> Option<&str> {
+    let mut between_quotes = json.split('"');
+    while between_quotes.any(|piece| piece == "code") {
+        if between_quotes.next()?.trim() == ":" {
+            return between_quotes.next();
+        }
+    }
+    None
 }

@@ -12,6 +12,7 @@ use super::scopes::Timer;
 use super::sending::{ATTEMPT_MS, Flight};
 use crate::Millis;
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::protocol::ErrorCode;
 
 /// A raw call under way.
@@ -92,14 +93,9 @@ impl Adapter {
     /// The caller gave up on a call.
     pub fn cancel_call(&mut self, id: CallId) {
         self.calls.remove(&id);
-        let mut flights: Vec<_> = self
-            .flights
-            .iter()
-            .filter(|(_, f)| matches!(f, Flight::Call { call, .. } if *call == id))
-            .map(|(&flight, _)| flight)
-            .collect();
-        flights.sort_unstable();
-        for flight in flights {
+        let of_call = |f: &Flight| matches!(f, Flight::Call { call, .. } if *call == id);
+        let flights = self.flights.iter().filter(|(_, f)| of_call(f)).map(|(&flight, _)| flight);
+        for flight in ascending(flights) {
             self.flights.remove(&flight);
             self.act(Action::Abort { flight });
         }

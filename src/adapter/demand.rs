@@ -20,6 +20,7 @@ use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::{Hit, LocalCache, Lookup};
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement};
 use crate::prefetch::{Fate, PrefetchEngine};
 use crate::protocol::{Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
@@ -339,9 +340,8 @@ impl Adapter {
 
     /// Ends a scope: what still waits in it is rejected, what is on its way is aborted.
     pub fn close_scope(&mut self, now: Millis, scope: Scope) {
-        let mut requests: Vec<_> = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id).collect();
-        requests.sort_unstable();
-        for request in requests {
+        let requests = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id);
+        for request in ascending(requests) {
             self.cancel(now, request);
         }
         for fetch in self.fetches.of_scope(scope) {

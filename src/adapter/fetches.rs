@@ -7,6 +7,7 @@ use fxhash::FxHashMap;
 use super::{FlightId, RequestId, Scope};
 use crate::cache::Fence;
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::partition::xxh3;
 use crate::protocol::{Class, Keymap};
 
@@ -107,9 +108,7 @@ impl Fetches {
 
     /// The fetches of `scope`, by ascending id.
     pub(super) fn of_scope(&self, scope: Scope) -> Vec<FetchId> {
-        let mut ids: Vec<_> = self.by_id.iter().filter(|(_, f)| f.scope == scope).map(|(&id, _)| id).collect();
-        ids.sort_unstable();
-        ids
+        ascending(self.by_id.iter().filter(|(_, f)| f.scope == scope).map(|(&id, _)| id))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -7,6 +7,7 @@ use super::demand::Adapter;
 use super::fetches::{FetchId, Progress};
 use super::floors::Floors;
 use crate::Millis;
+use crate::order::ascending;
 use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_BATCH_KEYS, MapKnowledge};
 
 /// Longest time one attempt may take: short enough that another gateway can still answer within the usual time-out.
@@ -225,9 +226,8 @@ impl Adapter {
 
     /// Aborts every flight of a scope that ends.
     pub(super) fn abort_scope(&mut self, scope: Scope) {
-        let mut flights: Vec<_> = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id).collect();
-        flights.sort_unstable();
-        for flight in flights {
+        let flights = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id);
+        for flight in ascending(flights) {
             if let Some(Flight::Call { call, .. }) = self.flights.remove(&flight) {
                 self.calls.remove(&call);
             }
