@@ -34,7 +34,7 @@ impl Adapter {
         body: &[u8],
     ) {
         let Some(flight) = self.flights.remove(&flight) else { return };
-        let Flight::Batch { scope, origin, sent_at, fetches, .. } = flight else { return };
+        let Flight::Batch { scope, origin, sent_at, fetches, .. } = *flight else { return };
         self.counters.bytes_received += body.len() as u64;
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
         match decoded.filter(|response| response.results.len() == fetches.len()) {
@@ -67,7 +67,7 @@ impl Adapter {
         if kind != FailureKind::Aborted {
             self.origins.failed(now, &origin);
         }
-        match flight {
+        match *flight {
             Flight::Batch { fetches, .. } => {
                 let detail = format!("{origin} could not be reached");
                 self.flight_failed(now, &origin, fetches, &Failure { code, detail, retry_after: None });
@@ -225,7 +225,7 @@ impl Adapter {
         }
         for waiter in fetch.waiters {
             if let Some(waiting) = self.waiting.remove(&waiter) {
-                self.give_up(waiter, waiting, failure.code, &failure.detail);
+                self.give_up(waiter, *waiting, failure.code, &failure.detail);
             }
         }
     }

@@ -32,7 +32,7 @@ impl Adapter {
         self.retries.deposit();
         self.counters.calls += 1;
         let deadline = now + Millis::from(timeout_ms);
-        self.calls.insert(id, Call { scope, key, deadline, attempts: 0, avoid: None });
+        self.calls.insert(id, Box::new(Call { scope, key, deadline, attempts: 0, avoid: None }));
         self.attempt_call(now, id);
         id
     }
@@ -44,7 +44,7 @@ impl Adapter {
         let timeout_ms = (call.deadline.saturating_sub(now) as u32).clamp(1, 2 * ATTEMPT_MS);
         let origin = self.origin_for(now, key.as_ref(), avoid.as_deref());
         let flight = self.fresh_id();
-        self.flights.insert(flight, Flight::Call { scope, origin: origin.clone(), sent_at: now, call: id });
+        self.flights.insert(flight, Box::new(Flight::Call { scope, origin: origin.clone(), sent_at: now, call: id }));
         self.act(Action::Attempt { scope, call: id, flight, origin, timeout_ms });
     }
 
@@ -53,7 +53,7 @@ impl Adapter {
     pub fn on_call_done(&mut self, now: Millis, flight: FlightId, status: u16, retry_after: Option<Millis>) {
         let Some(flight) = self.flights.remove(&flight) else { return };
         let (scope, origin, sent_at) = (flight.scope(), flight.origin().clone(), flight.sent_at());
-        let Flight::Call { call, .. } = flight else { return };
+        let Flight::Call { call, .. } = *flight else { return };
         if matches!(status, 408 | 429 | 500 | 502 | 503 | 504) {
             self.call_failed(now, call, &origin, ErrorCode::Unavailable, Some(retry_after));
         } else {

@@ -57,10 +57,10 @@ pub struct Adapter {
     pub(super) map_hash: u64,
     pub(super) origins: Origins,
     pub(super) floors: Floors,
-    pub(super) waiting: FxHashMap<RequestId, Waiting>,
+    pub(super) waiting: FxHashMap<RequestId, Box<Waiting>>,
     pub(super) fetches: Fetches,
-    pub(super) flights: FxHashMap<FlightId, Flight>,
-    pub(super) calls: FxHashMap<CallId, Call>,
+    pub(super) flights: FxHashMap<FlightId, Box<Flight>>,
+    pub(super) calls: FxHashMap<CallId, Box<Call>>,
     pub(super) scopes: Scopes,
     pub(super) exchange: Exchange,
     pub(super) jitter: Jitter,
@@ -186,7 +186,7 @@ impl Adapter {
             waiting.fetch = Some(self.start_fetch(now, &waiting, id));
             Access::Miss
         };
-        self.waiting.insert(id, waiting);
+        self.waiting.insert(id, Box::new(waiting));
         access
     }
 
@@ -226,7 +226,7 @@ impl Adapter {
         });
         let expected = flight.map_or(0.0, |flight| self.origins.latency_ms(flight.origin()));
         let patience = if expected > 0.0 { (2.0 * expected) as Millis } else { PARK_UNKNOWN_MS };
-        let sent_at = flight.map_or(now, Flight::sent_at);
+        let sent_at = flight.map_or(now, |flight| flight.sent_at());
         waiting.park_until = (sent_at + patience.max(PARK_STEP_MS)).max(now + PARK_STEP_MS);
         self.scopes.set_timer(waiting.scope, now + PARK_STEP_MS, Timer::Parked(id));
         self.claim(now, fetch_id)
@@ -335,7 +335,7 @@ impl Adapter {
     fn expire(&mut self, request: RequestId) {
         let Some(waiting) = self.waiting.remove(&request) else { return };
         self.leave(waiting.fetch, request);
-        self.give_up(request, waiting, ErrorCode::Timeout, "no gateway answered in time");
+        self.give_up(request, *waiting, ErrorCode::Timeout, "no gateway answered in time");
     }
 
     /// Ends a scope: what still waits in it is rejected, what is on its way is aborted.

@@ -182,7 +182,10 @@ impl Adapter {
     ) {
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
-        self.flights.insert(flight, Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges });
+        self.flights.insert(
+            flight,
+            Box::new(Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges }),
+        );
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }
 
@@ -228,7 +231,7 @@ impl Adapter {
     pub(super) fn abort_scope(&mut self, scope: Scope) {
         let flights = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id);
         for flight in ascending(flights) {
-            if let Some(Flight::Call { call, .. }) = self.flights.remove(&flight) {
+            if let Some(&Flight::Call { call, .. }) = self.flights.remove(&flight).as_deref() {
                 self.calls.remove(&call);
             }
             self.actions.push_back(Action::Abort { flight });
