@@ -34,7 +34,7 @@ impl Adapter {
         body: &[u8],
     ) {
         let Some(flight) = self.flights.remove(&flight) else { return };
-        let Flight::Batch { scope, origin, sent_at, fetches, .. } = flight else { return };
+        let Flight::Batch { scope, origin, sent_at, fetches, .. } = *flight else { return };
         self.counters.bytes_received += body.len() as u64;
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
         match decoded.filter(|response| response.results.len() == fetches.len()) {
@@ -67,7 +67,7 @@ impl Adapter {
         if kind != FailureKind::Aborted {
             self.origins.failed(now, &origin);
         }
-        match flight {
+        match *flight {
             Flight::Batch { fetches, .. } => {
                 let detail = format!("{origin} could not be reached");
                 self.flight_failed(now, &origin, fetches, &Failure { code, detail, retry_after: None });
@@ -230,7 +230,7 @@ impl Adapter {
         }
         for waiter in fetch.waiters {
             if let Some(waiting) = self.waiting.remove(&waiter) {
-                self.give_up(waiter, waiting, failure.code, &failure.detail);
+                self.give_up(waiter, *waiting, failure.code, &failure.detail);
             }
         }
     }
@@ -243,11 +243,10 @@ impl Adapter {
 
 /// The code of an error answer: the one its problem details name, or the one that fits the status.
 pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
-    // Problem details are small and flat, and inside wasm there is no JSON parser: look for the member itself.
     let text = std::str::from_utf8(&body[..body.len().min(4_096)]).unwrap_or("");
-    let named =
-        text.split_once("\"code\":").and_then(|(_, rest)| rest.trim_start().strip_prefix('"')?.split('"').next());
-    if let Some(code) = named.and_then(|name| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == name)) {
+    if let Some(code) =
+        named_code(text).and_then(|name| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == name))
+    {
         return code;
     }
     match status {
@@ -263,4 +262,15 @@ pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
         500..=599 => ErrorCode::Unavailable,
         _ => ErrorCode::BadAnswer,
     }
+}
+
+/// The text of the member `code`. Problem details are small and flat, and inside wasm there is no JSON parser.
+fn named_code(json: &str) -> Option<&str> {
+    let mut between_quotes = json.split('"');
+    while between_quotes.any(|piece| piece == "code") {
+        if between_quotes.next()?.trim() == ":" {
+            return between_quotes.next();
+        }
+    }
+    None
 }

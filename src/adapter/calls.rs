@@ -12,6 +12,7 @@ use super::scopes::Timer;
 use super::sending::{ATTEMPT_MS, Flight};
 use crate::Millis;
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::protocol::ErrorCode;
 
 /// A raw call under way.
@@ -36,7 +37,7 @@ impl Adapter {
             return id;
         }
         let deadline = now + Millis::from(timeout_ms);
-        self.calls.insert(id, Call { scope, key, deadline, attempts: 0, avoid: None });
+        self.calls.insert(id, Box::new(Call { scope, key, deadline, attempts: 0, avoid: None }));
         self.attempt_call(now, id);
         id
     }
@@ -48,7 +49,7 @@ impl Adapter {
         let timeout_ms = (call.deadline.saturating_sub(now) as u32).clamp(1, 2 * ATTEMPT_MS);
         let origin = self.origin_for(now, key.as_ref(), avoid.as_deref());
         let flight = self.fresh_id();
-        self.flights.insert(flight, Flight::Call { scope, origin: origin.clone(), sent_at: now, call: id });
+        self.flights.insert(flight, Box::new(Flight::Call { scope, origin: origin.clone(), sent_at: now, call: id }));
         self.act(Action::Attempt { scope, call: id, flight, origin, timeout_ms });
     }
 
@@ -57,7 +58,7 @@ impl Adapter {
     pub fn on_call_done(&mut self, now: Millis, flight: FlightId, status: u16, retry_after: Option<Millis>) {
         let Some(flight) = self.flights.remove(&flight) else { return };
         let (scope, origin, sent_at) = (flight.scope(), flight.origin().clone(), flight.sent_at());
-        let Flight::Call { call, .. } = flight else { return };
+        let Flight::Call { call, .. } = *flight else { return };
         if matches!(status, 408 | 429 | 500 | 502 | 503 | 504) {
             self.call_failed(now, call, &origin, ErrorCode::Unavailable, Some(retry_after));
         } else {
@@ -97,14 +98,9 @@ impl Adapter {
     /// The caller gave up on a call.
     pub fn cancel_call(&mut self, id: CallId) {
         self.calls.remove(&id);
-        let mut flights: Vec<_> = self
-            .flights
-            .iter()
-            .filter(|(_, f)| matches!(f, Flight::Call { call, .. } if *call == id))
-            .map(|(&flight, _)| flight)
-            .collect();
-        flights.sort_unstable();
-        for flight in flights {
+        let of_call = |f: &Flight| matches!(f, Flight::Call { call, .. } if *call == id);
+        let flights = self.flights.iter().filter(|(_, f)| of_call(f)).map(|(&flight, _)| flight);
+        for flight in ascending(flights) {
             self.flights.remove(&flight);
             self.act(Action::Abort { flight });
         }

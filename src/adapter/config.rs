@@ -66,7 +66,7 @@ impl AdapterConfig {
         let check = |ok: bool, reason: &str| if ok { Ok(()) } else { Err(ConfigError(reason.to_owned())) };
         check(!self.origins.is_empty(), "`origins` must name at least one gateway")?;
         check(
-            self.origins.iter().any(|o| !o.contains("//*.")),
+            self.origins.iter().any(|o| super::origins::wildcard(o).is_none()),
             "`origins` must hold at least one origin without a wildcard",
         )?;
         for origin in &self.origins {

@@ -20,6 +20,7 @@ use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::{Hit, LocalCache, Lookup};
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement};
 use crate::prefetch::{Fate, PrefetchEngine};
 use crate::protocol::{Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
@@ -56,10 +57,10 @@ pub struct Adapter {
     pub(super) map_hash: u64,
     pub(super) origins: Origins,
     pub(super) floors: Floors,
-    pub(super) waiting: FxHashMap<RequestId, Waiting>,
+    pub(super) waiting: FxHashMap<RequestId, Box<Waiting>>,
     pub(super) fetches: Fetches,
-    pub(super) flights: FxHashMap<FlightId, Flight>,
-    pub(super) calls: FxHashMap<CallId, Call>,
+    pub(super) flights: FxHashMap<FlightId, Box<Flight>>,
+    pub(super) calls: FxHashMap<CallId, Box<Call>>,
     pub(super) scopes: Scopes,
     pub(super) exchange: Exchange,
     pub(super) jitter: Jitter,
@@ -188,7 +189,7 @@ impl Adapter {
             waiting.fetch = Some(self.start_fetch(now, &waiting, id));
             Access::Miss
         };
-        self.waiting.insert(id, waiting);
+        self.waiting.insert(id, Box::new(waiting));
         access
     }
 
@@ -228,7 +229,7 @@ impl Adapter {
         });
         let expected = flight.map_or(0.0, |flight| self.origins.latency_ms(flight.origin()));
         let patience = if expected > 0.0 { (2.0 * expected) as Millis } else { PARK_UNKNOWN_MS };
-        let sent_at = flight.map_or(now, Flight::sent_at);
+        let sent_at = flight.map_or(now, |flight| flight.sent_at());
         waiting.park_until = (sent_at + patience.max(PARK_STEP_MS)).max(now + PARK_STEP_MS);
         self.scopes.set_timer(waiting.scope, now + PARK_STEP_MS, Timer::Parked(id));
         self.claim(now, fetch_id)
@@ -337,14 +338,13 @@ impl Adapter {
     fn expire(&mut self, request: RequestId) {
         let Some(waiting) = self.waiting.remove(&request) else { return };
         self.leave(waiting.fetch, request);
-        self.give_up(request, waiting, ErrorCode::Timeout, "no gateway answered in time");
+        self.give_up(request, *waiting, ErrorCode::Timeout, "no gateway answered in time");
     }
 
     /// Ends a scope: what still waits in it is rejected, what is on its way is aborted.
     pub fn close_scope(&mut self, now: Millis, scope: Scope) {
-        let mut requests: Vec<_> = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id).collect();
-        requests.sort_unstable();
-        for request in requests {
+        let requests = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id);
+        for request in ascending(requests) {
             self.cancel(now, request);
         }
         for fetch in self.fetches.of_scope(scope) {

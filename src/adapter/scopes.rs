@@ -47,7 +47,7 @@ impl ScopeState {
 /// All scopes that have something to do.
 #[derive(Debug, Default)]
 pub(super) struct Scopes {
-    states: FxHashMap<Scope, ScopeState>,
+    states: FxHashMap<Scope, Box<ScopeState>>,
 }
 
 impl Scopes {

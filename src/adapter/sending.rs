@@ -7,6 +7,7 @@ use super::demand::Adapter;
 use super::fetches::{FetchId, Progress};
 use super::floors::Floors;
 use crate::Millis;
+use crate::order::ascending;
 use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_BATCH_KEYS, MapKnowledge};
 
 /// Longest time one attempt may take: short enough that another gateway can still answer within the usual time-out.
@@ -174,7 +175,10 @@ impl Adapter {
     ) {
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
-        self.flights.insert(flight, Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges });
+        self.flights.insert(
+            flight,
+            Box::new(Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges }),
+        );
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }
 
@@ -226,10 +230,9 @@ impl Adapter {
 
     /// Aborts every flight of a scope that ends.
     pub(super) fn abort_scope(&mut self, scope: Scope) {
-        let mut flights: Vec<_> = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id).collect();
-        flights.sort_unstable();
-        for flight in flights {
-            if let Some(Flight::Call { call, .. }) = self.flights.remove(&flight) {
+        let flights = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id);
+        for flight in ascending(flights) {
+            if let Some(&Flight::Call { call, .. }) = self.flights.remove(&flight).as_deref() {
                 self.calls.remove(&call);
             }
             self.actions.push_back(Action::Abort { flight });

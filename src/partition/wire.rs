@@ -207,9 +207,11 @@ struct FrontCoder {
 impl FrontCoder {
     fn write(&mut self, w: &mut Writer, text: &str) {
         let shared = self.last.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
-        let shared = (0..=shared).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        w.varint(shared as u64);
-        w.str(&text[shared..]);
+        // At a character boundary, of which 0 is one.
+        let parted = (0..=shared).rev().find_map(|at| text.split_at_checked(at));
+        let (head, rest) = parted.unwrap_or(("", text));
+        w.varint(head.len() as u64);
+        w.str(rest);
         text.clone_into(&mut self.last);
     }
 
