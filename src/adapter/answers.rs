@@ -10,7 +10,7 @@ use super::scopes::Timer;
 use super::sending::Flight;
 use crate::Millis;
 use crate::cache::{Inserted, Source};
-use crate::partition::{MapDelta, PartitionMap, Placement};
+use crate::partition::{MapDelta, MapError, PartitionMap, Placement};
 use crate::prefetch::Fate;
 use crate::protocol::{
     BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, MapUpdate, Outcome, ReadPoint,
@@ -97,14 +97,17 @@ impl Adapter {
         }
     }
 
-    /// Takes over a newer map. A delta that does not fit is dropped: the next batch then names the old map again,
-    /// and a gateway that has no delta for it sends the whole map.
+    /// Takes over a newer map. A delta for another map than the one at hand is dropped: answers under way together
+    /// bring it more than once, and the next batch asks on from the map at hand.
     fn update_map(&mut self, update: &MapUpdate) {
         let next = match (update, self.map()) {
             (MapUpdate::Full(bytes), _) => PartitionMap::decode(bytes),
             (MapUpdate::Delta(bytes), Some(map)) => MapDelta::decode(bytes).and_then(|delta| delta.apply(map)),
             (MapUpdate::Delta(_), None) => return,
         };
+        if next == Err(MapError::WrongBase) {
+            return;
+        }
         match next {
             Ok(next) if self.map().is_none_or(|map| next.epoch > map.epoch) => {
                 self.counters.maps += 1;
@@ -259,3 +262,7 @@ pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
         _ => ErrorCode::BadAnswer,
     }
 }
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;
