@@ -348,6 +348,7 @@ impl Adapter {
             self.drop_fetch(now, fetch);
         }
         self.abort_scope(scope);
+        self.drop_calls(scope);
         self.scopes.remove(scope);
     }
 

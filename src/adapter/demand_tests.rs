@@ -356,6 +356,17 @@ fn a_call_is_repeated_until_the_host_holds_an_answer() {
 }
 
 #[test]
+fn a_call_between_two_attempts_ends_with_its_scope() {
+    let mut host = Host::new();
+    host.adapter.call(host.now, 3, 10_000, Some(key("u/1")));
+    host.pass(0);
+    let Some(Action::Attempt { flight, .. }) = host.other.pop() else { panic!("an attempt") };
+    host.adapter.on_call_done(host.now, flight, 503, None);
+    host.adapter.close_scope(host.now, 3);
+    assert!(host.adapter.calls.is_empty());
+}
+
+#[test]
 fn the_same_events_give_the_same_actions() {
     let run = || {
         let mut host = Host::new();

@@ -227,9 +227,7 @@ impl Adapter {
         let mut flights: Vec<_> = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id).collect();
         flights.sort_unstable();
         for flight in flights {
-            if let Some(Flight::Call { call, .. }) = self.flights.remove(&flight) {
-                self.calls.remove(&call);
-            }
+            self.flights.remove(&flight);
             self.actions.push_back(Action::Abort { flight });
         }
     }
