@@ -133,8 +133,7 @@ impl Adapter {
             return Err(None);
         }
         match self.cache.get(now, &request.key, request.max_staleness_ms) {
-            Lookup::Hit(hit) if self.scopes.floor(request.scope, hit.at.shard) > hit.at.position => Err(Some(hit)),
-            Lookup::Hit(hit) => {
+            Lookup::Hit(hit) if self.scopes.floor(request.scope, hit.at.shard) <= hit.at.position => {
                 let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
                 if hit.first_use {
                     self.engine.on_fate(now, &request.key, Fate::Used);
@@ -142,7 +141,8 @@ impl Adapter {
                 let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
                 Ok((answer_from(hit, served), access))
             }
-            Lookup::Stale(hit) => {
+            // Older than the caller allows, or than what its session has seen.
+            Lookup::Hit(hit) | Lookup::Stale(hit) => {
                 if hit.first_use {
                     // It arrived, but too early to be used without asking again.
                     self.engine.on_fate(now, &request.key, Fate::Late);

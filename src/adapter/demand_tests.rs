@@ -268,6 +268,23 @@ fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
 }
 
 #[test]
+fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    host.adapter.clear(host.now);
+    host.read(&keys[0]).expect("found");
+    let before = host.adapter.stats(host.now).prefetch;
+    let shard = host.gateway.map.storage.shard(&key(&keys[1]));
+    host.adapter.set_scope_floors(2, [Cursor { shard, position: u64::MAX }]);
+    host.get_in(2, &keys[1], Consistency::Bounded);
+    assert_eq!(host.adapter.stats(host.now).prefetch.late, before.late + 1);
+    host.adapter.clear(host.now);
+    host.adapter.close_scope(host.now, 2);
+    assert_eq!(host.adapter.stats(host.now).prefetch.outstanding, 0);
+}
+
+#[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
     let mut host = Host::new();
     let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
