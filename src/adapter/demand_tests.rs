@@ -285,6 +285,23 @@ fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
 }
 
 #[test]
+fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    host.adapter.clear(host.now);
+    host.adapter.prefetch(host.now, 0, [key(&keys[1])]);
+    host.pass(1);
+    host.deliver();
+    let version = host.gateway.put(&keys[1], "new");
+    host.adapter.wrote(&key(&keys[1]), version, host.gateway.map.storage.shard(&key(&keys[1])), version);
+    host.read(&keys[0]).expect("found");
+    assert_eq!(host.adapter.stats(host.now).prefetch.wasted, 0);
+    assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
+    assert_eq!(host.adapter.stats(host.now).prefetch.used, 1);
+}
+
+#[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
     let mut host = Host::new();
     let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();

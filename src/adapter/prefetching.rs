@@ -19,6 +19,8 @@ impl Adapter {
         key: &CompositeKey,
         access: Access,
     ) {
+        // First what left: a new order for such a key would be taken for the one that it left unused.
+        self.settle_evicted(now);
         let mut orders = Vec::new();
         let (cache, fetches) = (&self.cache, &self.fetches);
         let mut skip = |key: &CompositeKey| cache.contains(now, key) || fetches.of_key(key).next().is_some();
@@ -26,7 +28,6 @@ impl Adapter {
         for order in orders {
             self.prefetch_keymap(now, scope, order);
         }
-        self.settle_evicted(now);
     }
 
     /// Fetches one keymap ahead. The engine has already held its confidence against the threshold (and logged the
