@@ -228,7 +228,7 @@ impl Adapter {
         }
         for waiter in fetch.waiters {
             if let Some(waiting) = self.waiting.remove(&waiter) {
-                self.give_up(waiter, waiting, failure.code, &failure.detail);
+                self.give_up(now, waiter, waiting, failure.code, &failure.detail);
             }
         }
     }
