@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::action::{Action, FailureKind, FlightId, Served};
+use super::action::{Action, FailureKind, FlightId, RequestId, Served};
 use super::demand::{Adapter, fetched};
 use super::fetches::{Fetch, FetchId, Progress};
 use super::retry::MAX_ATTEMPTS;
@@ -146,13 +146,39 @@ impl Adapter {
         if !fetch.strong && age_ms > u64::from(fetch.max_staleness_ms) && !self.only_any(fetch) {
             return self.ask_again(now, id, "no gateway answers within the staleness bound");
         }
-        let Some(fetch) = self.fetches.remove(id) else { return };
+        let Some(mut fetch) = self.fetches.remove(id) else { return };
+        let waiters = std::mem::take(&mut fetch.waiters);
         self.floors.raise(at.shard, at.position);
         self.store(now, &fetch, keymap.clone(), served, at);
-        for (nth, &waiter) in fetch.waiters.iter().enumerate() {
-            let Some(waiting) = self.waiting.remove(&waiter) else { continue };
+        let mut outdated = Vec::new();
+        for (nth, waiter) in waiters.into_iter().enumerate() {
+            let Some(waiting) = self.waiting.get(&waiter) else { continue };
+            // A read of the store is as new as can be for those who asked before it, not for those who came later.
+            let late = waiting.consistency == Consistency::Bounded && waiting.asked_at > sent_at;
+            if late && age_ms > u64::from(waiting.max_staleness_ms) {
+                outdated.push(waiter);
+                continue;
+            }
             let served = if nth > 0 || waiting.joined { Served::Joined } else { served };
+            self.waiting.remove(&waiter);
             self.resolve(waiter, fetched(keymap.clone(), served, age_ms, at));
+        }
+        if !outdated.is_empty() {
+            self.ask_for(fetch, outdated);
+        }
+    }
+
+    /// Reads the store for those who joined a read that turned out too old for them.
+    fn ask_for(&mut self, fetch: Fetch, waiters: Vec<RequestId>) {
+        self.counters.asked_again += 1;
+        let (class, progress) = (Class::Demand, Progress::Queued);
+        let again =
+            Fetch { class, progress, ordered: false, strong: true, held: None, attempts: 0, avoid: None, ..fetch };
+        let id = self.enqueue(Fetch { waiters: waiters.clone(), ..again });
+        for waiter in waiters {
+            if let Some(waiting) = self.waiting.get_mut(&waiter) {
+                waiting.fetch = Some(id);
+            }
         }
     }
 

@@ -16,6 +16,28 @@ fn a_delta_that_comes_twice_leaves_the_map_as_it_is() {
 }
 
 #[test]
+fn a_joined_read_of_the_store_is_repeated_for_those_whom_it_is_too_old_for() {
+    let mut host = Host::new();
+    host.gateway.put("u/1", "old");
+    let strong = host.get_in(0, "u/1", Consistency::Strong);
+    host.pass(1);
+    let sent = host.sent.remove(0);
+    let response = host.gateway.answer(&sent.body).encode();
+    host.gateway.put("u/1", "new");
+    host.pass(2_500);
+    let joined = host.get("u/1");
+    host.pass(100);
+    assert!(host.sent.is_empty(), "it waits for what is under way");
+    host.respond(sent.flight, 200, &response);
+    assert_eq!(host.answers[&strong].as_ref().map(locator), Ok(Some("old")));
+    assert!(!host.answers.contains_key(&joined), "2.6 s old, and asked for long after");
+    host.pass(1);
+    host.deliver();
+    assert_eq!(host.answers[&joined].as_ref().map(locator), Ok(Some("new")));
+    assert_eq!(host.adapter.stats(host.now).fetching, 0);
+}
+
+#[test]
 fn a_stale_answer_counts_the_time_that_its_caller_waited() {
     let mut host = Host::new();
     host.gateway.put("u/1", "x");
