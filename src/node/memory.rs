@@ -19,6 +19,14 @@ pub(super) struct Entry {
     weight: usize,
 }
 
+impl Entry {
+    /// Log position that the entry includes where the log was applied up to `applied`. The store read may have been
+    /// ahead of it, and a session that saw the entry must not be sent back behind that.
+    pub(super) fn reach(&self, applied: u64) -> u64 {
+        self.as_of.max(applied)
+    }
+}
+
 /// Least-recently-used entries, bounded by number and by bytes. O(1) an operation.
 pub(super) struct Memory {
     entries: LruCache<u64, Entry, FxBuildHasher>,
