@@ -56,6 +56,8 @@ impl Memory {
         self.entries.get(&id).filter(|entry| entry.key == *key)
     }
 
+    /// Keeps what the store told as of `as_of`, unless something newer of the same generation is there: store reads
+    /// may overtake each other.
     pub(super) fn insert(&mut self, key: CompositeKey, value: Option<Keymap>, as_of: u64, generation: u32) {
         let weight = Self::OVERHEAD
             + size_of::<Entry>()
@@ -65,6 +67,10 @@ impl Memory {
             return;
         }
         let id = self.id(&key);
+        let newer = |held: &Entry| held.key == key && held.generation == generation && held.as_of > as_of;
+        if self.entries.peek(&id).is_some_and(newer) {
+            return;
+        }
         if let Some(old) = self.entries.put(id, Entry { key, value, as_of, generation, weight }) {
             self.bytes -= old.weight;
         }

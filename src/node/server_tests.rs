@@ -156,6 +156,18 @@ fn memory_that_is_ahead_of_the_log_says_so() {
 }
 
 #[test]
+fn a_fill_never_replaces_a_newer_one() {
+    let mut node = node(1, 1);
+    let key = key_of(&mut node, 1);
+    let mut slow = node.begin(1, &request(&key)).expect("within limits");
+    let reads = slow.take_reads();
+    read(&mut node, 2, &request(&key), found(&key, 110, 120));
+    node.finish_store(3, &mut slow, reads, 1, Ok(found(&key, 90, 105)));
+    let (answer, asked) = read(&mut node, 4, &request(&key), vec![]);
+    assert_eq!((version_of(&answer), asked), (Some(110), false));
+}
+
+#[test]
 fn memory_behind_a_floor_is_passed_over() {
     let mut node = node(1, 1);
     let key = key_of(&mut node, 1);
