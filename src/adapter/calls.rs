@@ -95,6 +95,11 @@ impl Adapter {
         }
     }
 
+    /// Forgets the calls of a scope that ends, those between two attempts included.
+    pub(super) fn drop_calls(&mut self, scope: Scope) {
+        self.calls.retain(|_, call| call.scope != scope);
+    }
+
     /// The caller gave up on a call.
     pub fn cancel_call(&mut self, id: CallId) {
         self.calls.remove(&id);

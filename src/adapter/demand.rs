@@ -37,6 +37,7 @@ pub(super) struct Waiting {
     pub(super) key: CompositeKey,
     pub(super) consistency: Consistency,
     pub(super) max_staleness_ms: u32,
+    pub(super) asked_at: Millis,
     pub(super) deadline: Millis,
     /// What the cache holds beyond the bound.
     pub(super) stale: Option<Hit>,
@@ -145,7 +146,7 @@ impl Adapter {
                 let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
                 Ok((answer_from(hit, served), access))
             }
-            // Below the caller's floor, or beyond the bound.
+            // Older than the caller allows, or than what its session has seen.
             Lookup::Hit(hit) | Lookup::Stale(hit) => {
                 if hit.first_use {
                     // It arrived, but too early to be used without asking again.
@@ -171,6 +172,7 @@ impl Adapter {
             key: request.key,
             consistency: request.consistency,
             max_staleness_ms: request.max_staleness_ms,
+            asked_at: now,
             deadline,
             stale,
             fetch: None,
@@ -325,7 +327,7 @@ impl Adapter {
     pub fn poll(&mut self, now: Millis, scope: Scope) {
         while let Some(timer) = self.scopes.take_due(now, scope) {
             match timer {
-                Timer::Deadline(request) => self.expire(request),
+                Timer::Deadline(request) => self.expire(now, request),
                 Timer::Parked(request) => self.unpark(now, request),
                 Timer::Retry(fetch) => self.requeue(fetch),
                 Timer::CallRetry(call) => self.attempt_call(now, call),
@@ -335,10 +337,10 @@ impl Adapter {
         self.rearm(now, scope, true);
     }
 
-    fn expire(&mut self, request: RequestId) {
+    fn expire(&mut self, now: Millis, request: RequestId) {
         let Some(waiting) = self.waiting.remove(&request) else { return };
         self.leave(waiting.fetch, request);
-        self.give_up(request, *waiting, ErrorCode::Timeout, "no gateway answered in time");
+        self.give_up(now, request, *waiting, ErrorCode::Timeout, "no gateway answered in time");
     }
 
     /// Ends a scope: what still waits in it is rejected, what is on its way is aborted.
@@ -351,13 +353,19 @@ impl Adapter {
             self.drop_fetch(now, fetch);
         }
         self.abort_scope(scope);
+        self.drop_calls(scope);
         self.scopes.remove(scope);
     }
 
-    /// Answers with the stale entry where the caller accepts it, with an error where not.
-    pub(super) fn give_up(&mut self, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
-        match waiting.stale {
-            Some(hit) if waiting.consistency == Consistency::Any => {
+    /// Answers with the stale entry where the caller accepts it and its session has seen nothing newer, with an error
+    /// where not.
+    pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
+        let scope = waiting.scope;
+        match waiting.stale.filter(|hit| hit.at.position >= self.scopes.floor(scope, hit.at.shard)) {
+            Some(mut hit) if waiting.consistency == Consistency::Any => {
+                // It has aged since it was looked up.
+                let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
+                hit.at.age_ms = hit.at.age_ms.saturating_add(waited);
                 self.resolve(request, answer_from(hit, Served::Stale));
             }
             _ => self.reject(request, code, detail.to_owned()),

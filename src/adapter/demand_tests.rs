@@ -319,6 +319,40 @@ fn a_read_that_is_not_observed_teaches_nothing() {
 }
 
 #[test]
+fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    host.adapter.clear(host.now);
+    host.read(&keys[0]).expect("found");
+    let before = host.adapter.stats(host.now).prefetch;
+    let shard = host.gateway.map.storage.shard(&key(&keys[1]));
+    host.adapter.set_scope_floors(2, [Cursor { shard, position: u64::MAX }]);
+    host.get_in(2, &keys[1], Consistency::Bounded);
+    assert_eq!(host.adapter.stats(host.now).prefetch.late, before.late + 1);
+    host.adapter.clear(host.now);
+    host.adapter.close_scope(host.now, 2);
+    assert_eq!(host.adapter.stats(host.now).prefetch.outstanding, 0);
+}
+
+#[test]
+fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    host.adapter.clear(host.now);
+    host.adapter.prefetch(host.now, 0, [key(&keys[1])]);
+    host.pass(1);
+    host.deliver();
+    let version = host.gateway.put(&keys[1], "new");
+    host.adapter.wrote(&key(&keys[1]), version, host.gateway.map.storage.shard(&key(&keys[1])), version);
+    host.read(&keys[0]).expect("found");
+    assert_eq!(host.adapter.stats(host.now).prefetch.wasted, 0);
+    assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
+    assert_eq!(host.adapter.stats(host.now).prefetch.used, 1);
+}
+
+#[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
     let mut host = Host::new();
     let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
@@ -428,6 +462,17 @@ fn a_call_is_repeated_until_the_host_holds_an_answer() {
     host.adapter.on_call_done(host.now, second, 412, None);
     host.pass(1);
     assert_eq!(host.other, [Action::CallEnd { call, end: CallEnd::Response }]);
+}
+
+#[test]
+fn a_call_between_two_attempts_ends_with_its_scope() {
+    let mut host = Host::new();
+    host.adapter.call(host.now, 3, 10_000, Some(key("u/1")));
+    host.pass(0);
+    let Some(Action::Attempt { flight, .. }) = host.other.pop() else { panic!("an attempt") };
+    host.adapter.on_call_done(host.now, flight, 503, None);
+    host.adapter.close_scope(host.now, 3);
+    assert!(host.adapter.calls.is_empty());
 }
 
 #[test]

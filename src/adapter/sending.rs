@@ -232,9 +232,7 @@ impl Adapter {
     pub(super) fn abort_scope(&mut self, scope: Scope) {
         let flights = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id);
         for flight in ascending(flights) {
-            if let Some(&Flight::Call { call, .. }) = self.flights.remove(&flight).as_deref() {
-                self.calls.remove(&call);
-            }
+            self.flights.remove(&flight);
             self.actions.push_back(Action::Abort { flight });
         }
     }

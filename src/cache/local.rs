@@ -148,7 +148,10 @@ impl LocalCache {
         match self.admit(fence, id, &entry, &at) {
             Ok(Admission::Covered(covered)) => entry.covered = Some(covered),
             Ok(_) => {}
-            Err(refused) => return refused,
+            Err(refused) => {
+                self.drop_overtaken(id, &entry);
+                return refused;
+            }
         }
         if self.renews(id, &entry, source) {
             return Inserted::Superseded;
@@ -389,6 +392,17 @@ impl LocalCache {
             self.remove(id, DropReason::Changed);
         }
         older
+    }
+
+    /// An answer that is not cached reaches its caller all the same: what it proves outdated must not be served after it.
+    fn drop_overtaken(&mut self, id: u64, answer: &Entry) {
+        let version = |entry: &Entry| entry.value.as_ref().map(|keymap| keymap.version);
+        let overtaken = self.queues.find(id).is_some_and(|held| {
+            held.key == answer.key && version(held) != version(answer) && self.reach(held).0 < answer.position
+        });
+        if overtaken {
+            self.remove(id, DropReason::Changed);
+        }
     }
 
     fn drop_all(&mut self) -> usize {

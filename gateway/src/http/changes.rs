@@ -145,14 +145,15 @@ impl Feed {
     fn event(&mut self, set: ChangeSet, due: bool) -> Option<Event> {
         let ChangeSet { mut positions, mut changes, resets } = set;
         changes.retain(|change| self.prefix.covers(&change.key) && self.scope.covers(&change.key));
-        if changes.is_empty() && resets.is_empty() && !due {
-            return None;
-        }
+        // Also where nothing is for this reader, or the log would leave the feed behind.
         let before = self.cursors.clone();
         for (cursor, at) in self.cursors.iter_mut().zip(&positions) {
             // After a reset the feed goes on from now; otherwise a reader ahead of this node stays ahead.
             let reset = resets.contains(&cursor.shard);
             cursor.position = if reset { at.position } else { cursor.position.max(at.position) };
+        }
+        if changes.is_empty() && resets.is_empty() && !due {
+            return None;
         }
         if !due {
             let moved = |shard| self.cursors.iter().zip(&before).any(|(now, then)| now.shard == shard && now != then);
