@@ -23,7 +23,7 @@ use crate::key::CompositeKey;
 use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement};
 use crate::prefetch::{Fate, PrefetchEngine};
-use crate::protocol::{Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
+use crate::protocol::{BatchRequest, Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
 
 /// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
 const PARK_STEP_MS: Millis = 4;
@@ -35,6 +35,7 @@ const PARK_UNKNOWN_MS: Millis = 100;
 pub(super) struct Waiting {
     pub(super) scope: Scope,
     pub(super) key: CompositeKey,
+    pub(super) stream: Box<str>,
     pub(super) consistency: Consistency,
     pub(super) max_staleness_ms: u32,
     pub(super) asked_at: Millis,
@@ -170,6 +171,7 @@ impl Adapter {
         let mut waiting = Waiting {
             scope: request.scope,
             key: request.key,
+            stream: within(request.stream, BatchRequest::MAX_STREAM_BYTES).into(),
             consistency: request.consistency,
             max_staleness_ms: request.max_staleness_ms,
             asked_at: now,
@@ -412,6 +414,11 @@ impl Adapter {
     pub fn map(&self) -> Option<&Arc<PartitionMap>> {
         self.placement.as_ref().map(Placement::map)
     }
+}
+
+/// The longest beginning of `text` of at most `limit` bytes.
+fn within(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
 }
 
 pub(super) fn answer_from(hit: Hit, served: Served) -> Answer {

@@ -52,6 +52,18 @@ fn the_flight_is_aborted_when_the_last_caller_leaves() {
 }
 
 #[test]
+fn the_next_tier_is_told_the_stream_of_whoever_waits() {
+    let mut host = Host::new();
+    host.read("u/1").expect("answered");
+    host.adapter.prefetch(host.now, 0, [key("u/2")]);
+    host.pass(1);
+    host.deliver();
+    let streams: Vec<_> = host.gateway.requests.iter().map(|request| request.stream.as_deref()).collect();
+    assert_eq!(streams, [Some("s"), None]);
+    assert_eq!(within("stré", 4), "str", "never inside a character");
+}
+
+#[test]
 fn keys_of_one_turn_travel_in_one_batch() {
     let mut host = Host::new();
     let ids: Vec<_> = (0..5).map(|n| host.get(&format!("u/{n}"))).collect();

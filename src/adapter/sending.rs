@@ -123,7 +123,7 @@ impl Adapter {
         let flight = self.fresh_id();
         let margin = self.origins.latency_ms(&origin) as u32;
         let mut request = self.request_frame();
-        let (mut demand, mut timeout_ms, mut bound) = (false, 0, u32::MAX);
+        let (mut demand, mut timeout_ms, mut bound, mut asker) = (false, 0, u32::MAX, None);
         for &id in &ids {
             let deadline = self.latest_deadline(id);
             let Some(fetch) = self.fetches.get_mut(id) else { continue };
@@ -131,11 +131,15 @@ impl Adapter {
             fetch.attempts += 1;
             fetch.fence = self.cache.fence(now);
             demand |= fetch.class == Class::Demand;
+            asker = asker.or(fetch.waiters.first().copied());
             bound = bound.min(fetch.max_staleness_ms);
             timeout_ms = timeout_ms.max(deadline.map_or(ATTEMPT_MS, |at| at.saturating_sub(now) as u32));
             let if_version = fetch.held.as_ref().map(|keymap| keymap.version);
             request.items.push(BatchItem { key: fetch.key.clone(), if_version, class: fetch.class });
         }
+        // The sequence that the next tier's analyzer should see this in: prefetches have no part in it.
+        let stream = asker.and_then(|asker| self.waiting.get(&asker)).map(|waiting| waiting.stream.to_string());
+        request.stream = stream.filter(|stream| !stream.is_empty());
         request.consistency = if strong { Consistency::Strong } else { Consistency::Bounded };
         // What the way back takes counts towards the bound, too.
         request.max_staleness_ms = bound.saturating_sub(margin);

@@ -40,13 +40,14 @@ struct Frame<'a> {
 /// `null` where the caller wants neither changes nor a map.
 ///
 /// # Errors
-/// Throws `{code: "BAD_REQUEST" | "TOO_MANY_KEYS", message}`.
+/// Throws `{code: "BAD_KEY" | "BAD_REQUEST" | "TOO_MANY_KEYS", message}`.
 #[wasm_bindgen(js_name = decodeBatch)]
 pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
     let request = BatchRequest::decode(bytes).map_err(|error| match error {
         DecodeError::TooMany("items") => {
             thrown(ErrorCode::TooManyKeys, &format!("a batch has at most {MAX_BATCH_KEYS} keys"))
         }
+        DecodeError::BadValue("key") => thrown(ErrorCode::BadKey, "a key of the batch is not canonical text"),
         error => thrown(ErrorCode::BadRequest, &error.to_string()),
     })?;
     let frame = BatchRequest { items: Vec::new(), floors: Vec::new(), ..request.clone() };

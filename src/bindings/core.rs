@@ -10,7 +10,7 @@ use super::{actions, config};
 use crate::Millis;
 use crate::adapter::{Adapter, FailureKind, GetRequest};
 use crate::cache::Invalidate;
-use crate::key::{CompositeKey, KeyBuilder, KeyPrefix};
+use crate::key::{CompositeKey, KeyPrefix};
 use crate::prefetch::Caution;
 use crate::protocol::{Consistency, Cursor, ErrorCode};
 
@@ -245,19 +245,6 @@ impl Core {
 #[wasm_bindgen(js_name = canonicalKey)]
 pub fn canonical_key(key: JsString) -> Result<String, JsValue> {
     Ok(parse(&key)?.as_str().to_owned())
-}
-
-/// The canonical text of a key given as raw components.
-///
-/// # Errors
-/// Throws `{code: "BAD_KEY", message}`.
-#[wasm_bindgen(js_name = joinKey)]
-pub fn join_key(components: &Array) -> Result<String, JsValue> {
-    let mut builder = KeyBuilder::default();
-    for component in components.iter() {
-        builder.push(&well_formed(&component)?).map_err(bad_key)?;
-    }
-    Ok(builder.finish().map_err(bad_key)?.as_str().to_owned())
 }
 
 fn parse(key: &JsValue) -> Result<CompositeKey, JsValue> {
