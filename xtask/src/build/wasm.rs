@@ -16,7 +16,8 @@ const OUT: &str = "pkg/dist/core";
 /// What the glue consists of; there is one module for every runtime.
 const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.d.ts"];
 /// Small first: a byte is paid on every page load, a nanosecond only on a miss.
-const OPTIMISE: &str = "-Oz";
+/// Inlining large functions with one caller saves a few raw bytes, yet gzip finds less to repeat: 1.3 % more in all.
+const OPTIMISE: [&str; 2] = ["-Oz", "--one-caller-inline-max-function-size=20"];
 
 /// Compiles the core and returns the module.
 pub(super) fn compile(workspace: &Workspace) -> Result<PathBuf> {
@@ -70,5 +71,5 @@ fn optimise(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
     if !tool.exists() {
         bail!("wasm-opt is missing: package.json should list `binaryen`");
     }
-    process::run(Command::new(tool).arg(OPTIMISE).arg(from).arg("-o").arg(to))
+    process::run(Command::new(tool).args(OPTIMISE).arg(from).arg("-o").arg(to))
 }
