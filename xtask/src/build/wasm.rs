@@ -24,8 +24,18 @@ pub(super) fn compile(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = process::cargo();
     command.current_dir(&workspace.root).args(["rustc", "--profile", "wasm", "--target", WASM_TARGET]);
     command.args(["--package", "foremap", "--lib", "--crate-type", "cdylib"]);
+    command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths().join("\x1f"));
     process::run(&mut command)?;
     Ok(workspace.target.join(WASM_TARGET).join("wasm/foremap.wasm"))
+}
+
+/// Panic messages name source files: without this, the published module would tell where they lay on this machine.
+fn remapped_paths() -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let sources = home.map(|home| home.join("registry/src")).and_then(|sources| std::fs::read_dir(sources).ok());
+    let registries = sources.into_iter().flatten().flatten();
+    registries.map(|registry| format!("--remap-path-prefix={}=/crates", registry.path().display())).collect()
 }
 
 /// Writes the glue and the optimised module.
