@@ -67,7 +67,7 @@ impl Cells {
         };
         let cell = &self.cells[at];
         // Pay-backs can meet a halved cell, so successes may exceed trials for a moment.
-        let successes = cell.successes.clamp(0.0, cell.trials);
+        let successes = cell.successes.min(cell.trials);
         ((successes + PRIOR * prior) / (cell.trials + PRIOR), CellId(at as u16))
     }
 

@@ -16,6 +16,7 @@ use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
 use crate::confidence::{ConfidenceMap, Reliability, Step};
 use crate::key::CompositeKey;
+use crate::order::sorted;
 
 /// A key to fetch ahead.
 #[derive(Debug, Clone, PartialEq)]
@@ -313,8 +314,10 @@ impl PrefetchEngine {
                 None => predictions.push(Prediction { key: key.clone(), confidence, expert }),
             }
         }
-        predictions.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then_with(|| a.key.cmp(&b.key)));
-        predictions
+        let compare =
+            |a: &Prediction, b: &Prediction| b.confidence.total_cmp(&a.confidence).then_with(|| a.key.cmp(&b.key));
+        let order = sorted(predictions.len(), &|a, b| compare(&predictions[a], &predictions[b]));
+        order.into_iter().map(|at| predictions[at].clone()).collect()
     }
 
     /// What the engine thinks of a key, if it was predicted lately.
