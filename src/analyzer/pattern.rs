@@ -218,7 +218,8 @@ impl Analyzer {
         self.dictionary.get(id)
     }
 
-    fn stream_id(&self, stream: &str) -> u64 {
+    /// The id of a stream.
+    pub(crate) fn stream_id(&self, stream: &str) -> u64 {
         xxh3_64_with_seed(stream.as_bytes(), self.seed)
     }
 

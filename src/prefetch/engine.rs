@@ -92,6 +92,17 @@ pub struct PredictionExplanation {
     pub last_failure: Option<FailureReason>,
 }
 
+/// Whose cache orders go to: the one of all, or a stream's own.
+#[derive(Debug, Clone, Copy)]
+struct Holder(Option<u64>);
+
+impl Holder {
+    /// The key in that cache.
+    fn of(self, id: KeyId) -> KeyId {
+        self.0.map_or(id, |stream| id.within(stream))
+    }
+}
+
 /// How long a key that turned out not to exist is not predicted again. Keys are created, but rarely within
 /// minutes of being missed.
 const MISSING_FOR: Millis = 300_000;
@@ -162,8 +173,9 @@ impl PrefetchEngine {
         }
         self.budget.on_request();
         let at = self.analyzer.observe(stream, key, access);
-        self.confidence.settle(self.budget.requests(), at.id);
-        let wanted_waste = self.look_ahead(now, &at.context, skip, orders);
+        let holder = self.holder(stream);
+        self.confidence.settle(self.budget.requests(), holder.of(at.id));
+        let wanted_waste = self.look_ahead(now, holder, &at.context, skip, orders);
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
     }
@@ -172,6 +184,7 @@ impl PrefetchEngine {
     fn look_ahead(
         &mut self,
         now: Millis,
+        holder: Holder,
         context: &Context,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
         orders: &mut Vec<Order>,
@@ -184,11 +197,11 @@ impl PrefetchEngine {
             if self.is_missing(now, node.id) {
                 continue;
             }
-            let outstanding = self.ledger.contains(node.id);
+            let outstanding = self.ledger.contains(holder.of(node.id));
             let absent = !outstanding && !skip(key);
             if absent {
                 let key = key.clone();
-                let verdict = self.prefetch_keymap(now, &key, node.confidence, node.expert);
+                let verdict = self.decide(now, holder.of(node.id), &key, node.confidence, node.expert);
                 if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
                     // Also what only the bank refused, or the threshold would not rise while the bank is empty.
                     wanted_waste += f64::from(1.0 - node.confidence);
@@ -203,7 +216,8 @@ impl PrefetchEngine {
             // Entries proven useful are left out: they are popular and would flatter the predictor. Direct
             // predictions of what is there by prediction are scored; else only the far end of a chain would be.
             if absent || (outstanding && matches!(node.step, Step::Direct(_))) {
-                self.confidence.book(self.budget.requests(), node.id, &node.step, node.confidence, node.expert);
+                let id = holder.of(node.id);
+                self.confidence.book(self.budget.requests(), id, &node.step, node.confidence, node.expert);
             }
             let threshold = self.budget.threshold();
             if node.confidence > threshold && node.depth < self.config.max_depth {
@@ -220,7 +234,10 @@ impl PrefetchEngine {
     /// Decides on one predicted key: above the threshold, and within the budget, it is fetched; else its failure is
     /// logged. For keys that are neither cached nor in flight.
     pub fn prefetch_keymap(&mut self, now: Millis, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
-        let id = self.analyzer.id(key);
+        self.decide(now, self.analyzer.id(key), key, confidence, expert)
+    }
+
+    fn decide(&mut self, now: Millis, id: KeyId, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
         if self.ledger.contains(id) {
             return Verdict::Outstanding;
         }
@@ -235,6 +252,10 @@ impl PrefetchEngine {
         };
         self.log_failure(now, key, confidence, expert, reason);
         Verdict::Logged(reason)
+    }
+
+    fn holder(&self, stream: &str) -> Holder {
+        Holder(self.config.private_caches.then(|| self.analyzer.stream_id(stream)))
     }
 
     fn budget_left(&self) -> f64 {
@@ -261,8 +282,14 @@ impl PrefetchEngine {
 
     /// The fate of an order, to be told exactly once. Without an open order for `key` nothing happens.
     pub fn on_fate(&mut self, now: Millis, key: &CompositeKey, fate: Fate) {
+        self.on_fate_of("", now, key, fate);
+    }
+
+    /// As [`PrefetchEngine::on_fate`], of an order for `stream`; which one matters with private caches only.
+    pub fn on_fate_of(&mut self, stream: &str, now: Millis, key: &CompositeKey, fate: Fate) {
         let id = self.analyzer.id(key);
-        let Some(order) = self.ledger.close(self.budget.requests(), id, fate) else { return };
+        let held = self.holder(stream).of(id);
+        let Some(order) = self.ledger.close(self.budget.requests(), held, fate) else { return };
         let reason = match fate {
             Fate::Used | Fate::Refunded => None,
             Fate::Late => Some(FailureReason::Late),

@@ -81,6 +81,10 @@ impl<'a> Engine<'a> {
         (self.engine, self.peak_bytes)
     }
 
+    fn stream(&self, client: u32) -> &'a str {
+        self.clients.get(client as usize).map_or("", String::as_str)
+    }
+
     fn look(&mut self) {
         self.peak_bytes = self.peak_bytes.max(self.engine.stats().memory_bytes);
     }
@@ -93,7 +97,7 @@ impl Predictor<CompositeKey> for Engine<'_> {
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
         orders: &mut Vec<CompositeKey>,
     ) {
-        let stream = self.clients.get(observed.client as usize).map_or("", String::as_str);
+        let stream = self.stream(observed.client);
         self.engine.on_access(observed.now, stream, observed.key, observed.access, skip, &mut self.orders);
         orders.extend(self.orders.drain(..).map(|order| order.key));
         if observed.at.is_multiple_of(LOOK_EVERY) {
@@ -101,7 +105,8 @@ impl Predictor<CompositeKey> for Engine<'_> {
         }
     }
 
-    fn fate(&mut self, now: u64, key: &CompositeKey, fate: Fate) {
-        self.engine.on_fate(now, key, fate);
+    fn fate(&mut self, now: u64, client: u32, key: &CompositeKey, fate: Fate) {
+        let stream = self.stream(client);
+        self.engine.on_fate_of(stream, now, key, fate);
     }
 }

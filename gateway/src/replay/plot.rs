@@ -57,11 +57,13 @@ fn hits_against_waste<'a>(area: &Area<'a>, picture: &Picture) -> Drawn<'a> {
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{}: hits against waste", picture.trace), ("sans-serif", 16))
         .margin(12)
+        .margin_right(30)
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..widest * 1.25, low..high)?;
     chart
         .configure_mesh()
+        .max_light_lines(0)
         .x_desc("wasted prefetches per request")
         .y_desc("hit ratio")
         .x_label_formatter(&|waste| format!("{waste:.2}"))
@@ -86,11 +88,13 @@ fn reliability<'a>(area: &Area<'a>, picture: &Picture) -> Drawn<'a> {
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{}: reliability", picture.trace), ("sans-serif", 16))
         .margin(12)
+        .margin_right(30)
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
     chart
         .configure_mesh()
+        .max_light_lines(0)
         .x_desc("stated probability")
         .y_desc("share that came true")
         .x_label_formatter(&|stated| format!("{stated:.1}"))

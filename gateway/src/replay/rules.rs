@@ -54,8 +54,8 @@ pub(super) trait Predictor<K> {
     /// One request. Appends what to prefetch, in the order of landing; what is cached or in flight is dropped anyway.
     fn observe(&mut self, observed: &Observed<'_, K>, skip: &mut dyn FnMut(&K) -> bool, orders: &mut Vec<K>);
 
-    /// The fate of an order that was not dropped, told once.
-    fn fate(&mut self, _now: u64, _key: &K, _fate: Fate) {}
+    /// The fate of an order, told once. `client` is the owner of a private cache, and 0 with a shared one.
+    fn fate(&mut self, _now: u64, _client: u32, _key: &K, _fate: Fate) {}
 }
 
 /// The predictor of a method without one.
@@ -145,10 +145,10 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
             Demand::Miss => Access::Miss,
         };
         if demand == Demand::FirstUse {
-            self.tell(key, Fate::Used);
+            self.tell(index, key, Fate::Used);
         } else if late {
             self.tally.waste();
-            self.tell(key, Fate::Late);
+            self.tell(index, key, Fate::Late);
         }
         self.settle(index);
         let observed = Observed { at, now: self.now, client: request.client, key, access };
@@ -161,7 +161,7 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
 
     fn issue(&mut self, at: usize, cache: usize, key: K) {
         if self.caches.caches[cache].contains(&key) || self.flights.contains(cache, &key) {
-            self.tell(&key, Fate::Refunded);
+            self.tell(cache, &key, Fate::Refunded);
             return;
         }
         self.tally.issue();
@@ -173,7 +173,7 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
     fn land(&mut self, cache: usize, key: &K) {
         if !self.caches.caches[cache].land(key) {
             self.tally.waste();
-            self.tell(key, Fate::Wasted);
+            self.tell(cache, key, Fate::Wasted);
         }
         self.settle(cache);
     }
@@ -184,14 +184,14 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
         self.caches.caches[cache].take_unused(&mut unused);
         for key in unused.drain(..) {
             self.tally.waste();
-            self.tell(&key, Fate::Wasted);
+            self.tell(cache, &key, Fate::Wasted);
         }
         self.unused = unused;
     }
 
-    fn tell(&mut self, key: &K, fate: Fate) {
+    fn tell(&mut self, cache: usize, key: &K, fate: Fate) {
         let begun = Instant::now();
-        self.predictor.fate(self.now, key, fate);
+        self.predictor.fate(self.now, cache as u32, key, fate);
         self.spent += nanos(begun);
     }
 }

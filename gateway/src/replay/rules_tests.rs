@@ -24,7 +24,7 @@ impl Predictor<u32> for Scripted {
         orders.extend(self.orders.remove(&observed.at).unwrap_or_default());
     }
 
-    fn fate(&mut self, _: u64, key: &u32, fate: Fate) {
+    fn fate(&mut self, _: u64, _: u32, key: &u32, fate: Fate) {
         self.fates.push((*key, fate));
     }
 }

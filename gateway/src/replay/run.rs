@@ -175,7 +175,12 @@ impl Runner<'_> {
         let keys: Result<Vec<_>, _> = self.trace.keys.iter().map(parse).collect();
         let keys = keys.map_err(|error| Failure::new(error.reason()))?;
         let analyzer = AnalyzerConfig { memory_bytes: self.settings.memory, ..AnalyzerConfig::default() };
-        let config = PrefetchConfig { waste_budget, analyzer, ..PrefetchConfig::default() };
+        let config = PrefetchConfig {
+            waste_budget,
+            analyzer,
+            private_caches: self.settings.cache.is_private(),
+            ..PrefetchConfig::default()
+        };
         let mut engine = Engine::new(PrefetchEngine::new(config), &self.trace.clients);
         let caches = self.caches(|| Local::new(self.entries()));
         let tally = self.play(&keys, caches, &mut engine, waste_budget);
