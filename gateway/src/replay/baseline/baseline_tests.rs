@@ -6,7 +6,7 @@ use foremap_trace::{Request, Trace};
 
 use super::*;
 use crate::replay::options::Latency;
-use crate::replay::rules::{Cache, Caches, Demand, Nothing, Player, Predictor};
+use crate::replay::rules::{Cache, Caches, Nothing, Player, Predictor};
 
 /// A trace of skewed random keys, by a multiplicative generator (Lehmer).
 fn random(seed: u64, requests: usize, keys: u32, clients: u32) -> Trace {
@@ -170,24 +170,48 @@ fn oracles_prefetch_the_client_s_true_next_keys() {
     assert_eq!(play(trace, || Lru::new(6), Oracle::new(trace, 1, Sight::Marked(marked.clone()))), naive);
 }
 
+/// S3-FIFO as plain lists, oldest first, with the accesses of each key beside it.
+fn naive_s3fifo(trace: &Trace, entries: usize) -> u64 {
+    let (mut small, mut main, mut ghosts) = (Vec::<(u32, u32)>::new(), Vec::<(u32, u32)>::new(), Vec::<u32>::new());
+    let mut hits = 0;
+    for key in trace.requests.iter().map(|request| request.key) {
+        if let Some(found) = small.iter_mut().chain(&mut main).find(|(known, _)| *known == key) {
+            found.1 += 1;
+            hits += 1;
+            continue;
+        }
+        let ghost = ghosts.iter().position(|known| *known == key).map(|at| ghosts.remove(at)).is_some();
+        while small.len() + main.len() == entries {
+            if main.len() > entries - entries / 10 || small.is_empty() {
+                let (oldest, accesses) = main.remove(0);
+                if accesses > 0 {
+                    main.push((oldest, accesses.min(3) - 1));
+                }
+                continue;
+            }
+            // Promotes until one leaves, however full the main queue gets.
+            while !small.is_empty() {
+                let (oldest, accesses) = small.remove(0);
+                if accesses < 2 {
+                    ghosts.push(oldest);
+                    let excess = ghosts.len().saturating_sub(entries * 9 / 10);
+                    ghosts.drain(..excess);
+                    break;
+                }
+                main.push((oldest, 0));
+            }
+        }
+        if ghost { main.push((key, 0)) } else { small.push((key, 0)) }
+    }
+    hits
+}
+
 #[test]
-fn s3fifo_keeps_what_was_asked_for_three_times_through_a_scan() {
-    let mut cache = S3Fifo::new(20);
-    for _ in 0..3 {
-        cache.demand(0, &1);
+fn s3fifo_is_two_queues_and_ghosts() {
+    for entries in [10, 20, 35, 50] {
+        let trace = random(entries as u64, 6_000, 120, 1);
+        let expected = naive_s3fifo(&trace, entries);
+        assert!(expected > 1_000);
+        assert_eq!(play(&trace, || S3Fifo::new(entries), Nothing), (expected, 0, 0), "{entries}");
     }
-    for key in 100..118 {
-        cache.demand(0, &key);
-    }
-    for key in 1_000..1_100 {
-        assert_eq!(cache.demand(0, &key), Demand::Miss);
-        assert!((100..118).chain(1_000..1_100).chain([1]).filter(|key| cache.contains(key)).count() <= 20);
-    }
-    assert_eq!(cache.demand(0, &1), Demand::Hit);
-    // A ghost comes back into the main queue, where the next scan does not reach it.
-    assert_eq!((cache.demand(0, &1_090), cache.demand(0, &1_090)), (Demand::Miss, Demand::Hit));
-    for key in 2_000..2_015 {
-        cache.demand(0, &key);
-    }
-    assert!(cache.contains(&1_090) && !cache.contains(&2_000));
 }
