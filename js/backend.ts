@@ -32,7 +32,7 @@ export interface Backend {
   canonical(key: string): string;
   prefetch(keys: string[]): void;
   peek(key: string, maxStaleness: number): GetResult | null;
-  predictions(key: string | undefined): Prediction[];
+  predictions(key: string | undefined, stream: string): Prediction[];
   explain(key: string): Explanation | null;
   invalidate(what: { key?: string; prefix?: string; tag?: string; all?: boolean }): number;
   clear(): void;

@@ -131,7 +131,7 @@ export class Client implements ForemapClient {
 
   predictions(key?: KeyInput): Prediction[] {
     const text = key === undefined ? undefined : keyText(key);
-    return this.#ready()?.predictions(text) ?? [];
+    return this.#ready()?.predictions(text, this.#settings.stream) ?? [];
   }
 
   invalidate(what: Invalidation): number {
@@ -238,7 +238,7 @@ export class Client implements ForemapClient {
       key,
       consistency: options.consistency ?? "bounded",
       maxStaleness: milliseconds("maxStaleness", options.maxStaleness) ?? this.#settings.maxStaleness,
-      stream: options.stream,
+      stream: options.stream ?? this.#settings.stream,
       ...this.#spec(options),
     };
   }

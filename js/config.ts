@@ -12,6 +12,8 @@ export interface Settings {
   core: CoreConfig;
   maxStaleness: number;
   timeout: number;
+  /** Name of the sequence of requests where a call names none; tells clients of one worker or gateway apart. */
+  stream: string;
 }
 
 /** Checks options. @throws {ForemapError} `CONFIG`, naming the option */
@@ -37,6 +39,7 @@ export function settings(options: ClientOptions, maxOrigins: number): Settings {
     },
     maxStaleness,
     timeout,
+    stream: seed.toString(36),
   };
 }
 

@@ -51,8 +51,8 @@ export class CoreBackend implements Backend {
     return answer === undefined ? null : resultOfCore(answer);
   }
 
-  predictions(key: string | undefined): Prediction[] {
-    return this.engine.guard.run((core) => core.predictions(key));
+  predictions(key: string | undefined, stream: string): Prediction[] {
+    return this.engine.guard.run((core) => core.predictions(key, stream));
   }
 
   explain(key: string): Explanation {

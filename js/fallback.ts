@@ -106,7 +106,7 @@ export class FallbackBackend implements Backend {
           return answer;
         }
         const wait = retryAfter(answer.headers);
-        if (wait > 0) await pause(Math.min(wait, Math.max(0, deadline - performance.now())), spec.signal);
+        if (wait > 0) await this.#pause(Math.min(wait, Math.max(0, deadline - performance.now())), spec.signal);
       } catch (error) {
         failure = toForemapError(error, "NETWORK");
         if (failure.code === "ABORTED" || failure.code === "CLOSED") throw failure;
@@ -137,6 +137,15 @@ export class FallbackBackend implements Backend {
     } finally {
       this.#open -= 1;
     }
+  }
+
+  /** Waits, at most until the caller or the client gives up. */
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const end = AbortSignal.any([this.#closing.signal, ...(signal ? [signal] : [])]);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, end.aborted ? 0 : ms);
+      end.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    });
   }
 
   /** The gateway makes keys canonical and refuses bad ones. */
@@ -199,11 +208,4 @@ function itemResult(result: unknown, elapsed: number, maxStaleness: number): Get
     default:
       return new ForemapError("BAD_ANSWER", "the gateway sent a result of an unknown shape");
   }
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
 }

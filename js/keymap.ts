@@ -8,16 +8,6 @@ export function keymapOfCore(keymap: CoreKeymap): Keymap {
   return meta === undefined || meta === null ? rest : { ...rest, meta: JSON.parse(meta) as Json };
 }
 
-/** The other way around. */
-export function keymapToCore(keymap: Keymap): CoreKeymap {
-  const { meta, tags, ...rest } = keymap;
-  return {
-    ...rest,
-    ...(tags === undefined ? {} : { tags: [...tags] }),
-    ...(meta === undefined ? {} : { meta: JSON.stringify(meta) }),
-  };
-}
-
 /** An answer of the core for the application. */
 export function resultOfCore(answer: CoreAnswer): GetResult | null {
   if (!answer.keymap) return null;

@@ -214,17 +214,19 @@ impl<'a> Reader<'a> {
         field: &'static str,
         mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let count = self.varint()?;
-        if count > max as u64 {
-            return Err(DecodeError::TooMany(field));
-        }
+        let count = self.count(max, field)?;
         // The count is only a claim: reserve no more bytes than are left to read and
         // let elements that do arrive grow the rest.
-        let mut items = Vec::with_capacity((count as usize).min(self.rest.len() / size_of::<T>().max(1)));
+        let mut items = Vec::with_capacity(count.min(self.rest.len() / size_of::<T>().max(1)));
         for _ in 0..count {
             items.push(read(self)?);
         }
         Ok(items)
+    }
+
+    fn count(&mut self, max: usize, field: &'static str) -> Result<usize, DecodeError> {
+        let count = self.varint()?;
+        if count > max as u64 { Err(DecodeError::TooMany(field)) } else { Ok(count as usize) }
     }
 
     /// Whether nothing is left.

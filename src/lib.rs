@@ -38,6 +38,7 @@ pub mod codec;
 pub mod confidence;
 pub mod key;
 pub mod node;
+mod order;
 pub mod partition;
 pub mod prefetch;
 pub mod protocol;

@@ -9,6 +9,7 @@ use foremap::key::KeyPrefix;
 
 use crate::auth::{TokenKey, Verb};
 use crate::http::HttpOptions;
+use crate::replay::Replay;
 use crate::run::{Failure, Options};
 use crate::store::RedbOptions;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Serve(Serve),
     /// Sign a token and print it.
     Token(Token),
+    /// Replay access traces through the prediction core and through baselines, without network.
+    Replay(Replay),
 }
 
 /// Options of every node.

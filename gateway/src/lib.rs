@@ -9,11 +9,13 @@
 //! | [`http`] | routes, problem details, change feed, metrics |
 //! | [`auth`] | tokens |
 //! | [`run`] | start-up and shutdown |
+//! | [`replay`] | the yardstick of prediction: traces through the core and through baselines, without network |
 //! | [`cli`] | the command line |
 
 pub mod auth;
 pub mod cli;
 pub mod host;
 pub mod http;
+pub mod replay;
 pub mod run;
 pub mod store;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use foremap_gateway::cli::{Cli, Command};
+use foremap_gateway::replay;
 use foremap_gateway::run::{Failure, Options, run};
 
 /// Exit code of everything that keeps the process from starting.
@@ -26,6 +27,7 @@ fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Dev(dev) => serve(dev.options()?),
         Command::Serve(one) => serve(one.options()?),
+        Command::Replay(options) => replay::run(&options),
         Command::Token(token) => {
             let token = token.sign()?;
             writeln!(std::io::stdout(), "{token}").map_err(|error| Failure::new(error.to_string()))

@@ -10,7 +10,6 @@ import type { Source } from "../types.js";
 /** Flags of {@link Core.get}. */
 export const STRONG = 1;
 export const ANY = 2;
-export const BYPASS = 4;
 /** The analyzer does not learn from this read. */
 export const UNOBSERVED = 8;
 

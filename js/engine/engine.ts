@@ -401,7 +401,8 @@ export class Engine {
     // The last answer says more than the core, which saw only its status.
     if (call.answer !== null) return call.settle(call.answer);
     const code = (action.code ?? "NETWORK") as ErrorCode;
-    call.settle(new ForemapError(code, "no gateway gave an answer", { retryable: action.retryable }));
+    const why = code === "TOO_MANY_REQUESTS" ? "too many calls are under way" : "no gateway gave an answer";
+    call.settle(new ForemapError(code, why, { retryable: action.retryable }));
   }
 
   #rebuilt(message: string, count: number): void {

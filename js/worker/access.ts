@@ -33,7 +33,8 @@ export class Access {
     if (options.public !== undefined && options.public !== true) {
       throw new ForemapError("CONFIG", "`public` is true or absent");
     }
-    this.#secret = options.tokenKey === undefined ? null : new TextEncoder().encode(options.tokenKey);
+    // As the gateways read their key file, where a line usually ends in a line feed.
+    this.#secret = options.tokenKey === undefined ? null : new TextEncoder().encode(options.tokenKey.trim());
     if (this.#secret !== null && this.#secret.byteLength < MIN_KEY_BYTES) {
       throw new ForemapError("CONFIG", `\`tokenKey\` must have at least ${MIN_KEY_BYTES} bytes`);
     }

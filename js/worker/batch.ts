@@ -133,6 +133,7 @@ function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
     maxStaleness: exchange.staleness(batch.maxStalenessMs),
     stream,
     ahead,
+    keys: batch.items.length,
   });
   return Promise.all(
     batch.items.map(async (item): Promise<Outcome> => {

@@ -6,7 +6,7 @@ import { BINARY } from "./answers.js";
 /** Larger batches go to the gateway at once: every look-up is a subrequest. */
 const MAX_LOOKUPS = 4;
 /** Never resolved: names entries in the Cache API only. */
-const NAMESPACE = "https://foremap.invalid/v1/keymap?key=";
+const NAMESPACE = "https://foremap.invalid/v1/keymap";
 
 interface Entry {
   keymap: CoreKeymap | null;
@@ -21,10 +21,16 @@ interface Entry {
  * does not count. Trouble with the cache never fails a read.
  */
 export class CacheTier {
+  readonly #names: string;
+
+  /** @param origins name the cluster: workers of several may share a data centre's cache */
   constructor(
     private readonly engine: Engine,
     private readonly maxStaleness: number,
-  ) {}
+    origins: readonly string[],
+  ) {
+    this.#names = `${NAMESPACE}?cluster=${encodeURIComponent([...origins].sort().join(" "))}&key=`;
+  }
 
   /** Answers a batch, or lets `next` do it. */
   async fetch(request: Request, next: () => Promise<Response>): Promise<Response> {
@@ -49,7 +55,7 @@ export class CacheTier {
   }
 
   async #entry(key: string, batch: CoreBatch): Promise<Entry | null> {
-    const cached = await dataCentreCache()?.match(NAMESPACE + encodeURIComponent(key));
+    const cached = await dataCentreCache()?.match(this.#names + encodeURIComponent(key));
     if (cached === undefined) return null;
     const stored: unknown = await cached.json();
     if (!isRecord(stored) || typeof stored.storedAt !== "number") return null;
@@ -62,8 +68,9 @@ export class CacheTier {
     return { keymap, at: { ...at, age_ms: age } };
   }
 
-  /** Keeps what a gateway answered. */
-  async keep(key: string, answer: CoreAnswer): Promise<void> {
+  /** Keeps what a gateway answered, one of `keys` in the same request: more than are looked up are not kept either. */
+  async keep(key: string, answer: CoreAnswer, keys: number): Promise<void> {
+    if (keys > MAX_LOOKUPS) return;
     const left = this.maxStaleness - answer.age;
     if (left <= 0 || (answer.source !== "network" && answer.source !== "revalidated")) return;
     const body = JSON.stringify({
@@ -78,7 +85,7 @@ export class CacheTier {
       "cache-control": `max-age=${Math.ceil(left / 1000)}`,
     };
     await dataCentreCache()
-      ?.put(NAMESPACE + encodeURIComponent(key), new Response(body, { headers }))
+      ?.put(this.#names + encodeURIComponent(key), new Response(body, { headers }))
       .catch(() => undefined);
   }
 }

@@ -25,6 +25,8 @@ export interface ReadSpec {
   consistency: Consistency;
   maxStaleness: number;
   stream: string | undefined;
+  /** Keys in the request. */
+  keys: number;
   /** Whether the caller only fetches ahead: no sign of what its user did, so nothing is learnt from it. */
   ahead?: boolean;
 }
@@ -88,7 +90,7 @@ export class Exchange {
       stream: spec.stream,
       signal: this.request.signal,
     });
-    if (tier !== null) this.context.waitUntil(tier.keep(key, answer));
+    if (tier !== null) this.context.waitUntil(tier.keep(key, answer, spec.keys));
     return answer;
   }
 
@@ -115,7 +117,7 @@ export class Exchange {
       throw new ForemapError("BAD_REQUEST", "`consistency` is `strong`, `bounded` or `any`");
     }
     const maxStaleness = this.staleness(query.number("max_staleness_ms"));
-    const answer = await this.read(key, { consistency, maxStaleness, stream: this.stream() });
+    const answer = await this.read(key, { consistency, maxStaleness, stream: this.stream(), keys: 1 });
     const headers = this.#about(key, answer);
     if (!answer.keymap) return problem(new ForemapError("NOT_FOUND", "there is no such keymap"), headers);
     const tag = `"${answer.keymap.version}"`;

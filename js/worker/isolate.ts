@@ -44,7 +44,8 @@ export class Isolate {
         console.error(`foremap: the core trapped and was rebuilt (${count}): ${message}`);
       },
     });
-    this.tier = rules.options.cacheApi ? new CacheTier(this.engine, rules.settings.maxStaleness) : null;
+    const { maxStaleness, core } = rules.settings;
+    this.tier = rules.options.cacheApi ? new CacheTier(this.engine, maxStaleness, core.origins) : null;
   }
 
   static async start(rules: Rules, loadCore: LoadCore): Promise<Isolate> {

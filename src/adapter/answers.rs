@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::action::{Action, FailureKind, FlightId, Served};
+use super::action::{Action, FailureKind, FlightId, RequestId, Served};
 use super::demand::{Adapter, fetched};
 use super::fetches::{Fetch, FetchId, Progress};
 use super::retry::MAX_ATTEMPTS;
@@ -10,7 +10,7 @@ use super::scopes::Timer;
 use super::sending::Flight;
 use crate::Millis;
 use crate::cache::{Inserted, Source};
-use crate::partition::{MapDelta, PartitionMap, Placement};
+use crate::partition::{MapDelta, MapError, PartitionMap, Placement};
 use crate::prefetch::Fate;
 use crate::protocol::{
     BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, MapUpdate, Outcome, ReadPoint,
@@ -34,7 +34,7 @@ impl Adapter {
         body: &[u8],
     ) {
         let Some(flight) = self.flights.remove(&flight) else { return };
-        let Flight::Batch { scope, origin, sent_at, fetches, .. } = flight else { return };
+        let Flight::Batch { scope, origin, sent_at, fetches, .. } = *flight else { return };
         self.counters.bytes_received += body.len() as u64;
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
         match decoded.filter(|response| response.results.len() == fetches.len()) {
@@ -67,7 +67,7 @@ impl Adapter {
         if kind != FailureKind::Aborted {
             self.origins.failed(now, &origin);
         }
-        match flight {
+        match *flight {
             Flight::Batch { fetches, .. } => {
                 let detail = format!("{origin} could not be reached");
                 self.flight_failed(now, &origin, fetches, &Failure { code, detail, retry_after: None });
@@ -97,14 +97,17 @@ impl Adapter {
         }
     }
 
-    /// Takes over a newer map. A delta that does not fit is dropped: the next batch then names the old map again,
-    /// and a gateway that has no delta for it sends the whole map.
+    /// Takes over a newer map. A delta for another map than the one at hand is dropped: answers under way together
+    /// bring it more than once, and the next batch asks on from the map at hand.
     fn update_map(&mut self, update: &MapUpdate) {
         let next = match (update, self.map()) {
             (MapUpdate::Full(bytes), _) => PartitionMap::decode(bytes),
             (MapUpdate::Delta(bytes), Some(map)) => MapDelta::decode(bytes).and_then(|delta| delta.apply(map)),
             (MapUpdate::Delta(_), None) => return,
         };
+        if next == Err(MapError::WrongBase) {
+            return;
+        }
         match next {
             Ok(next) if self.map().is_none_or(|map| next.epoch > map.epoch) => {
                 self.counters.maps += 1;
@@ -143,13 +146,39 @@ impl Adapter {
         if !fetch.strong && age_ms > u64::from(fetch.max_staleness_ms) && !self.only_any(fetch) {
             return self.ask_again(now, id, "no gateway answers within the staleness bound");
         }
-        let Some(fetch) = self.fetches.remove(id) else { return };
+        let Some(mut fetch) = self.fetches.remove(id) else { return };
+        let waiters = std::mem::take(&mut fetch.waiters);
         self.floors.raise(at.shard, at.position);
         self.store(now, &fetch, keymap.clone(), served, at);
-        for (nth, &waiter) in fetch.waiters.iter().enumerate() {
-            let Some(waiting) = self.waiting.remove(&waiter) else { continue };
+        let mut outdated = Vec::new();
+        for (nth, waiter) in waiters.into_iter().enumerate() {
+            let Some(waiting) = self.waiting.get(&waiter) else { continue };
+            // A read of the store is as new as can be for those who asked before it, not for those who came later.
+            let late = waiting.consistency == Consistency::Bounded && waiting.asked_at > sent_at;
+            if late && age_ms > u64::from(waiting.max_staleness_ms) {
+                outdated.push(waiter);
+                continue;
+            }
             let served = if nth > 0 || waiting.joined { Served::Joined } else { served };
+            self.waiting.remove(&waiter);
             self.resolve(waiter, fetched(keymap.clone(), served, age_ms, at));
+        }
+        if !outdated.is_empty() {
+            self.ask_for(fetch, outdated);
+        }
+    }
+
+    /// Reads the store for those who joined a read that turned out too old for them.
+    fn ask_for(&mut self, fetch: Fetch, waiters: Vec<RequestId>) {
+        self.counters.asked_again += 1;
+        let (class, progress) = (Class::Demand, Progress::Queued);
+        let again =
+            Fetch { class, progress, ordered: false, strong: true, held: None, attempts: 0, avoid: None, ..fetch };
+        let id = self.enqueue(Fetch { waiters: waiters.clone(), ..again });
+        for waiter in waiters {
+            if let Some(waiting) = self.waiting.get_mut(&waiter) {
+                waiting.fetch = Some(id);
+            }
         }
     }
 
@@ -225,7 +254,7 @@ impl Adapter {
         }
         for waiter in fetch.waiters {
             if let Some(waiting) = self.waiting.remove(&waiter) {
-                self.give_up(waiter, waiting, failure.code, &failure.detail);
+                self.give_up(now, waiter, *waiting, failure.code, &failure.detail);
             }
         }
     }
@@ -238,11 +267,10 @@ impl Adapter {
 
 /// The code of an error answer: the one its problem details name, or the one that fits the status.
 pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
-    // Problem details are small and flat, and inside wasm there is no JSON parser: look for the member itself.
     let text = std::str::from_utf8(&body[..body.len().min(4_096)]).unwrap_or("");
-    let named =
-        text.split_once("\"code\":").and_then(|(_, rest)| rest.trim_start().strip_prefix('"')?.split('"').next());
-    if let Some(code) = named.and_then(|name| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == name)) {
+    if let Some(code) =
+        named_code(text).and_then(|name| ErrorCode::ALL.iter().copied().find(|code| code.as_str() == name))
+    {
         return code;
     }
     match status {
@@ -259,3 +287,18 @@ pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
         _ => ErrorCode::BadAnswer,
     }
 }
+
+/// The text of the member `code`. Problem details are small and flat, and inside wasm there is no JSON parser.
+fn named_code(json: &str) -> Option<&str> {
+    let mut between_quotes = json.split('"');
+    while between_quotes.any(|piece| piece == "code") {
+        if between_quotes.next()?.trim() == ":" {
+            return between_quotes.next();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;

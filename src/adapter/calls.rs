@@ -12,6 +12,7 @@ use super::scopes::Timer;
 use super::sending::{ATTEMPT_MS, Flight};
 use crate::Millis;
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::protocol::ErrorCode;
 
 /// A raw call under way.
@@ -25,13 +26,18 @@ pub(super) struct Call {
 }
 
 impl Adapter {
-    /// Starts a raw call, addressed to the owner of `key` if there is one. [`Action::Attempt`] follows at once.
+    /// Starts a raw call, addressed to the owner of `key` if there is one. [`Action::Attempt`] follows at once, or
+    /// [`Action::CallEnd`] with `TOO_MANY_REQUESTS` where as many calls are under way as requests may wait.
     pub fn call(&mut self, now: Millis, scope: Scope, timeout_ms: u32, key: Option<CompositeKey>) -> CallId {
         let id = self.fresh_id();
         self.retries.deposit();
         self.counters.calls += 1;
+        if self.calls.len() >= self.config.max_waiting {
+            self.act(Action::CallEnd { call: id, end: CallEnd::Failed(ErrorCode::TooManyRequests) });
+            return id;
+        }
         let deadline = now + Millis::from(timeout_ms);
-        self.calls.insert(id, Call { scope, key, deadline, attempts: 0, avoid: None });
+        self.calls.insert(id, Box::new(Call { scope, key, deadline, attempts: 0, avoid: None }));
         self.attempt_call(now, id);
         id
     }
@@ -43,7 +49,7 @@ impl Adapter {
         let timeout_ms = (call.deadline.saturating_sub(now) as u32).clamp(1, 2 * ATTEMPT_MS);
         let origin = self.origin_for(now, key.as_ref(), avoid.as_deref());
         let flight = self.fresh_id();
-        self.flights.insert(flight, Flight::Call { scope, origin: origin.clone(), sent_at: now, call: id });
+        self.flights.insert(flight, Box::new(Flight::Call { scope, origin: origin.clone(), sent_at: now, call: id }));
         self.act(Action::Attempt { scope, call: id, flight, origin, timeout_ms });
     }
 
@@ -52,7 +58,7 @@ impl Adapter {
     pub fn on_call_done(&mut self, now: Millis, flight: FlightId, status: u16, retry_after: Option<Millis>) {
         let Some(flight) = self.flights.remove(&flight) else { return };
         let (scope, origin, sent_at) = (flight.scope(), flight.origin().clone(), flight.sent_at());
-        let Flight::Call { call, .. } = flight else { return };
+        let Flight::Call { call, .. } = *flight else { return };
         if matches!(status, 408 | 429 | 500 | 502 | 503 | 504) {
             self.call_failed(now, call, &origin, ErrorCode::Unavailable, Some(retry_after));
         } else {
@@ -89,17 +95,17 @@ impl Adapter {
         }
     }
 
+    /// Forgets the calls of a scope that ends, those between two attempts included.
+    pub(super) fn drop_calls(&mut self, scope: Scope) {
+        self.calls.retain(|_, call| call.scope != scope);
+    }
+
     /// The caller gave up on a call.
     pub fn cancel_call(&mut self, id: CallId) {
         self.calls.remove(&id);
-        let mut flights: Vec<_> = self
-            .flights
-            .iter()
-            .filter(|(_, f)| matches!(f, Flight::Call { call, .. } if *call == id))
-            .map(|(&flight, _)| flight)
-            .collect();
-        flights.sort_unstable();
-        for flight in flights {
+        let of_call = |f: &Flight| matches!(f, Flight::Call { call, .. } if *call == id);
+        let flights = self.flights.iter().filter(|(_, f)| of_call(f)).map(|(&flight, _)| flight);
+        for flight in ascending(flights) {
             self.flights.remove(&flight);
             self.act(Action::Abort { flight });
         }

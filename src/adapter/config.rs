@@ -24,7 +24,7 @@ pub struct AdapterConfig {
     pub prefetch: PrefetchConfig,
     /// Staleness bound that prefetched entries and change polls are kept to, in milliseconds.
     pub max_staleness_ms: u32,
-    /// Most requests that may wait at once; one more is refused with `TOO_MANY_REQUESTS`.
+    /// Most requests that may wait at once, and most raw calls; one more is refused with `TOO_MANY_REQUESTS`.
     pub max_waiting: usize,
     /// Most keys fetched ahead that may be under way at once.
     pub max_prefetching: usize,
@@ -66,7 +66,7 @@ impl AdapterConfig {
         let check = |ok: bool, reason: &str| if ok { Ok(()) } else { Err(ConfigError(reason.to_owned())) };
         check(!self.origins.is_empty(), "`origins` must name at least one gateway")?;
         check(
-            self.origins.iter().any(|o| !o.contains("//*.")),
+            self.origins.iter().any(|o| super::origins::wildcard(o).is_none()),
             "`origins` must hold at least one origin without a wildcard",
         )?;
         for origin in &self.origins {

@@ -20,9 +20,10 @@ use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::{Hit, LocalCache, Lookup};
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement};
 use crate::prefetch::{Fate, PrefetchEngine};
-use crate::protocol::{Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
+use crate::protocol::{BatchRequest, Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
 
 /// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
 const PARK_STEP_MS: Millis = 4;
@@ -34,8 +35,10 @@ const PARK_UNKNOWN_MS: Millis = 100;
 pub(super) struct Waiting {
     pub(super) scope: Scope,
     pub(super) key: CompositeKey,
+    pub(super) stream: Box<str>,
     pub(super) consistency: Consistency,
     pub(super) max_staleness_ms: u32,
+    pub(super) asked_at: Millis,
     pub(super) deadline: Millis,
     /// What the cache holds beyond the bound.
     pub(super) stale: Option<Hit>,
@@ -56,10 +59,10 @@ pub struct Adapter {
     pub(super) map_hash: u64,
     pub(super) origins: Origins,
     pub(super) floors: Floors,
-    pub(super) waiting: FxHashMap<RequestId, Waiting>,
+    pub(super) waiting: FxHashMap<RequestId, Box<Waiting>>,
     pub(super) fetches: Fetches,
-    pub(super) flights: FxHashMap<FlightId, Flight>,
-    pub(super) calls: FxHashMap<CallId, Call>,
+    pub(super) flights: FxHashMap<FlightId, Box<Flight>>,
+    pub(super) calls: FxHashMap<CallId, Box<Call>>,
     pub(super) scopes: Scopes,
     pub(super) exchange: Exchange,
     pub(super) jitter: Jitter,
@@ -136,8 +139,7 @@ impl Adapter {
             return Err(None);
         }
         match self.cache.get(now, &request.key, request.max_staleness_ms) {
-            Lookup::Hit(hit) if self.scopes.floor(request.scope, hit.at.shard) > hit.at.position => Err(Some(hit)),
-            Lookup::Hit(hit) => {
+            Lookup::Hit(hit) if hit.at.position >= self.scopes.floor(request.scope, hit.at.shard) => {
                 let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
                 if hit.first_use {
                     self.engine.on_fate(now, &request.key, Fate::Used);
@@ -145,7 +147,8 @@ impl Adapter {
                 let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
                 Ok((answer_from(hit, served), access))
             }
-            Lookup::Stale(hit) => {
+            // Older than the caller allows, or than what its session has seen.
+            Lookup::Hit(hit) | Lookup::Stale(hit) => {
                 if hit.first_use {
                     // It arrived, but too early to be used without asking again.
                     self.engine.on_fate(now, &request.key, Fate::Late);
@@ -168,8 +171,10 @@ impl Adapter {
         let mut waiting = Waiting {
             scope: request.scope,
             key: request.key,
+            stream: within(request.stream, BatchRequest::MAX_STREAM_BYTES).into(),
             consistency: request.consistency,
             max_staleness_ms: request.max_staleness_ms,
+            asked_at: now,
             deadline,
             stale,
             fetch: None,
@@ -188,7 +193,7 @@ impl Adapter {
             waiting.fetch = Some(self.start_fetch(now, &waiting, id));
             Access::Miss
         };
-        self.waiting.insert(id, waiting);
+        self.waiting.insert(id, Box::new(waiting));
         access
     }
 
@@ -228,7 +233,7 @@ impl Adapter {
         });
         let expected = flight.map_or(0.0, |flight| self.origins.latency_ms(flight.origin()));
         let patience = if expected > 0.0 { (2.0 * expected) as Millis } else { PARK_UNKNOWN_MS };
-        let sent_at = flight.map_or(now, Flight::sent_at);
+        let sent_at = flight.map_or(now, |flight| flight.sent_at());
         waiting.park_until = (sent_at + patience.max(PARK_STEP_MS)).max(now + PARK_STEP_MS);
         self.scopes.set_timer(waiting.scope, now + PARK_STEP_MS, Timer::Parked(id));
         self.claim(now, fetch_id)
@@ -324,7 +329,7 @@ impl Adapter {
     pub fn poll(&mut self, now: Millis, scope: Scope) {
         while let Some(timer) = self.scopes.take_due(now, scope) {
             match timer {
-                Timer::Deadline(request) => self.expire(request),
+                Timer::Deadline(request) => self.expire(now, request),
                 Timer::Parked(request) => self.unpark(now, request),
                 Timer::Retry(fetch) => self.requeue(fetch),
                 Timer::CallRetry(call) => self.attempt_call(now, call),
@@ -334,30 +339,35 @@ impl Adapter {
         self.rearm(now, scope, true);
     }
 
-    fn expire(&mut self, request: RequestId) {
+    fn expire(&mut self, now: Millis, request: RequestId) {
         let Some(waiting) = self.waiting.remove(&request) else { return };
         self.leave(waiting.fetch, request);
-        self.give_up(request, waiting, ErrorCode::Timeout, "no gateway answered in time");
+        self.give_up(now, request, *waiting, ErrorCode::Timeout, "no gateway answered in time");
     }
 
     /// Ends a scope: what still waits in it is rejected, what is on its way is aborted.
     pub fn close_scope(&mut self, now: Millis, scope: Scope) {
-        let mut requests: Vec<_> = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id).collect();
-        requests.sort_unstable();
-        for request in requests {
+        let requests = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id);
+        for request in ascending(requests) {
             self.cancel(now, request);
         }
         for fetch in self.fetches.of_scope(scope) {
             self.drop_fetch(now, fetch);
         }
         self.abort_scope(scope);
+        self.drop_calls(scope);
         self.scopes.remove(scope);
     }
 
-    /// Answers with the stale entry where the caller accepts it, with an error where not.
-    pub(super) fn give_up(&mut self, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
-        match waiting.stale {
-            Some(hit) if waiting.consistency == Consistency::Any => {
+    /// Answers with the stale entry where the caller accepts it and its session has seen nothing newer, with an error
+    /// where not.
+    pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
+        let scope = waiting.scope;
+        match waiting.stale.filter(|hit| hit.at.position >= self.scopes.floor(scope, hit.at.shard)) {
+            Some(mut hit) if waiting.consistency == Consistency::Any => {
+                // It has aged since it was looked up.
+                let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
+                hit.at.age_ms = hit.at.age_ms.saturating_add(waited);
                 self.resolve(request, answer_from(hit, Served::Stale));
             }
             _ => self.reject(request, code, detail.to_owned()),
@@ -404,6 +414,11 @@ impl Adapter {
     pub fn map(&self) -> Option<&Arc<PartitionMap>> {
         self.placement.as_ref().map(Placement::map)
     }
+}
+
+/// The longest beginning of `text` of at most `limit` bytes.
+fn within(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
 }
 
 pub(super) fn answer_from(hit: Hit, served: Served) -> Answer {

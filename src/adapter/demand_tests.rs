@@ -52,6 +52,18 @@ fn the_flight_is_aborted_when_the_last_caller_leaves() {
 }
 
 #[test]
+fn the_next_tier_is_told_the_stream_of_whoever_waits() {
+    let mut host = Host::new();
+    host.read("u/1").expect("answered");
+    host.adapter.prefetch(host.now, 0, [key("u/2")]);
+    host.pass(1);
+    host.deliver();
+    let streams: Vec<_> = host.gateway.requests.iter().map(|request| request.stream.as_deref()).collect();
+    assert_eq!(streams, [Some("s"), None]);
+    assert_eq!(within("stré", 4), "str", "never inside a character");
+}
+
+#[test]
 fn keys_of_one_turn_travel_in_one_batch() {
     let mut host = Host::new();
     let ids: Vec<_> = (0..5).map(|n| host.get(&format!("u/{n}"))).collect();
@@ -86,6 +98,29 @@ fn an_exchange_keeps_the_cache_fresh_and_carries_changes() {
 }
 
 #[test]
+fn owners_are_warmed_by_exchanges_and_then_addressed_directly() {
+    let mut host = Host::new();
+    for n in 0..20 {
+        host.gateway.put(&format!("u/{n}"), "x");
+    }
+    host.read("u/0").expect("found");
+    assert_eq!(host.adapter.stats(host.now).warm_origins, 1);
+    for _ in 0..3 {
+        host.pass(1_000);
+        host.read("u/0").expect("found");
+        host.pass(5);
+        host.deliver();
+    }
+    assert_eq!(host.adapter.stats(host.now).warm_origins, 2);
+    for n in 1..20 {
+        host.get(&format!("u/{n}"));
+    }
+    host.pass(1);
+    let origins: std::collections::BTreeSet<_> = host.sent.iter().map(|sent| sent.origin.clone()).collect();
+    assert_eq!(origins.len(), 2, "one batch to each owner");
+}
+
+#[test]
 fn beyond_the_bound_the_version_is_confirmed_instead_of_sent() {
     let mut host = Host::new();
     host.gateway.put("u/1", "x");
@@ -93,7 +128,8 @@ fn beyond_the_bound_the_version_is_confirmed_instead_of_sent() {
     host.pass(5_000);
     let again = host.read("u/1").expect("found");
     assert_eq!((again.served, locator(&again)), (Served::Revalidated, Some("x")));
-    assert!(host.gateway.requests.last().expect("sent").items[0].if_version.is_some());
+    let asked = host.gateway.requests.iter().rfind(|request| !request.items.is_empty()).expect("sent");
+    assert!(asked.items[0].if_version.is_some());
     host.gateway.delete("u/1");
     host.pass(5_000);
     assert_eq!(host.read("u/1").map(|a| a.keymap), Ok(None));
@@ -296,6 +332,41 @@ fn a_read_that_is_not_observed_teaches_nothing() {
 }
 
 #[test]
+fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    host.adapter.clear(host.now);
+    host.read(&keys[0]).expect("found");
+    let before = host.adapter.stats(host.now).prefetch;
+    let shard = host.gateway.map.storage.shard(&key(&keys[1]));
+    host.adapter.set_scope_floors(2, [Cursor { shard, position: u64::MAX }]);
+    host.get_in(2, &keys[1], Consistency::Bounded);
+    assert_eq!(host.adapter.stats(host.now).prefetch.late, before.late + 1);
+    host.adapter.clear(host.now);
+    host.adapter.close_scope(host.now, 2);
+    assert_eq!(host.adapter.stats(host.now).prefetch.outstanding, 0);
+}
+
+#[test]
+fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    let before = host.adapter.stats(host.now).prefetch;
+    host.adapter.clear(host.now);
+    host.adapter.prefetch(host.now, 0, [key(&keys[1])]);
+    host.pass(1);
+    host.deliver();
+    let version = host.gateway.put(&keys[1], "new");
+    host.adapter.wrote(&key(&keys[1]), version, host.gateway.map.storage.shard(&key(&keys[1])), version);
+    host.read(&keys[0]).expect("found");
+    assert_eq!(host.adapter.stats(host.now).prefetch.wasted, before.wasted);
+    assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
+    assert_eq!(host.adapter.stats(host.now).prefetch.used, before.used + 1);
+}
+
+#[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
     let mut host = Host::new();
     let keys: Vec<String> = (0..2).map(|n| format!("u/{n}/profile")).collect();
@@ -317,6 +388,25 @@ fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
     assert_eq!(host.answers[&third].as_ref().map(|a| a.served), Ok(Served::Cache));
     host.deliver();
     assert!(host.answers[&beside].is_ok());
+}
+
+#[test]
+fn an_order_below_a_callers_floor_is_settled_too() {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
+    train(&mut host, &keys, 12);
+    host.adapter.clear(host.now);
+    host.read(&keys[0]).expect("found");
+    let before = host.adapter.stats(host.now).prefetch;
+    assert!(before.outstanding > 0);
+    // Another session has seen more of the shard than the prefetched entry includes.
+    let shard = host.gateway.map.storage.shard(&key(&keys[1]));
+    let position = host.gateway.put("u/1/other", "x") + 1_000;
+    host.adapter.set_scope_floors(7, [Cursor { shard, position }]);
+    host.adapter.set_caution(crate::prefetch::Caution::Off);
+    host.get_in(7, &keys[1], Consistency::Bounded);
+    let after = host.adapter.stats(host.now).prefetch;
+    assert_eq!((after.late - before.late, before.outstanding - after.outstanding), (1, 1));
 }
 
 #[test]
@@ -363,6 +453,11 @@ fn waiting_requests_are_bounded() {
         Host::with(AdapterConfig { origins: vec![ORIGIN.into()], max_waiting: 2, ..AdapterConfig::default() });
     let ids: Vec<_> = (0..3).map(|n| host.get(&format!("u/{n}"))).collect();
     assert_eq!(host.answers[&ids[2]], Err(ErrorCode::TooManyRequests));
+    let calls: Vec<_> = (0..3).map(|_| host.adapter.call(host.now, 0, 1_000, None)).collect();
+    host.pass(0);
+    let refused = Action::CallEnd { call: calls[2], end: CallEnd::Failed(ErrorCode::TooManyRequests) };
+    assert_eq!(host.other.last(), Some(&refused));
+    assert_eq!(host.adapter.stats(host.now).calling.used, 2);
 }
 
 #[test]
@@ -381,6 +476,17 @@ fn a_call_is_repeated_until_the_host_holds_an_answer() {
     host.adapter.on_call_done(host.now, second, 412, None);
     host.pass(1);
     assert_eq!(host.other, [Action::CallEnd { call, end: CallEnd::Response }]);
+}
+
+#[test]
+fn a_call_between_two_attempts_ends_with_its_scope() {
+    let mut host = Host::new();
+    host.adapter.call(host.now, 3, 10_000, Some(key("u/1")));
+    host.pass(0);
+    let Some(Action::Attempt { flight, .. }) = host.other.pop() else { panic!("an attempt") };
+    host.adapter.on_call_done(host.now, flight, 503, None);
+    host.adapter.close_scope(host.now, 3);
+    assert!(host.adapter.calls.is_empty());
 }
 
 #[test]

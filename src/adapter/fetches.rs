@@ -7,6 +7,7 @@ use fxhash::FxHashMap;
 use super::{FlightId, RequestId, Scope};
 use crate::cache::Fence;
 use crate::key::CompositeKey;
+use crate::order::ascending;
 use crate::partition::xxh3;
 use crate::protocol::{Class, Keymap};
 
@@ -47,7 +48,7 @@ pub(super) struct Fetch {
 /// All fetches, found by id or by key.
 #[derive(Debug)]
 pub(super) struct Fetches {
-    by_id: FxHashMap<FetchId, Fetch>,
+    by_id: FxHashMap<FetchId, Box<Fetch>>,
     by_key: FxHashMap<u64, Vec<FetchId>>,
     seed: u64,
     prefetching: usize,
@@ -65,7 +66,7 @@ impl Fetches {
     pub(super) fn insert(&mut self, id: FetchId, fetch: Fetch) {
         self.prefetching += usize::from(fetch.class == Class::Prefetch);
         self.by_key.entry(self.slot(&fetch.key)).or_default().push(id);
-        self.by_id.insert(id, fetch);
+        self.by_id.insert(id, Box::new(fetch));
     }
 
     pub(super) fn remove(&mut self, id: FetchId) -> Option<Fetch> {
@@ -78,15 +79,15 @@ impl Fetches {
                 self.by_key.remove(&slot);
             }
         }
-        Some(fetch)
+        Some(*fetch)
     }
 
     pub(super) fn get(&self, id: FetchId) -> Option<&Fetch> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, id: FetchId) -> Option<&mut Fetch> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(Box::as_mut)
     }
 
     /// Somebody waits for it now: it goes ahead of what nobody waits for.
@@ -102,14 +103,12 @@ impl Fetches {
     /// The fetches of `key`, whatever their scope.
     pub(super) fn of_key(&self, key: &CompositeKey) -> impl Iterator<Item = (FetchId, &Fetch)> {
         let ids = self.by_key.get(&self.slot(key)).map_or(&[][..], Vec::as_slice);
-        ids.iter().filter_map(move |&id| self.by_id.get(&id).filter(|f| f.key == *key).map(|f| (id, f)))
+        ids.iter().filter_map(move |&id| self.by_id.get(&id).filter(|f| f.key == *key).map(|f| (id, &**f)))
     }
 
     /// The fetches of `scope`, by ascending id.
     pub(super) fn of_scope(&self, scope: Scope) -> Vec<FetchId> {
-        let mut ids: Vec<_> = self.by_id.iter().filter(|(_, f)| f.scope == scope).map(|(&id, _)| id).collect();
-        ids.sort_unstable();
-        ids
+        ascending(self.by_id.iter().filter(|(_, f)| f.scope == scope).map(|(&id, _)| id))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -40,7 +40,7 @@ pub(super) struct Origins {
 
 impl Origins {
     pub(super) fn new(origins: &[String], max_warm: usize) -> Self {
-        let (patterns, exact): (Vec<_>, Vec<_>) = origins.iter().cloned().partition(|o| o.contains("//*."));
+        let (patterns, exact): (Vec<_>, Vec<_>) = origins.iter().cloned().partition(|o| wildcard(o).is_some());
         let mut origins = Self { known: Vec::new(), patterns, max_warm };
         for url in exact {
             origins.remember(url.trim_end_matches('/'));
@@ -63,10 +63,10 @@ impl Origins {
     fn allowed(&self, url: &str) -> bool {
         self.known.iter().any(|o| &*o.url == url)
             || self.patterns.iter().any(|pattern| {
-                let Some((scheme, domain)) = pattern.split_once("//*.") else { return false };
+                let Some((scheme, domain)) = wildcard(pattern) else { return false };
                 let label = url
                     .strip_prefix(scheme)
-                    .and_then(|rest| rest.strip_prefix("//"))
+                    .and_then(|rest| rest.strip_prefix("://"))
                     .and_then(|host| host.strip_suffix(domain))
                     .and_then(|host| host.strip_suffix('.'));
                 label.is_some_and(|label| {
@@ -156,6 +156,12 @@ impl Origins {
     }
 
     pub(super) const BOUND: usize = MAX_ORIGINS;
+}
+
+/// Scheme and domain of `scheme://*.domain`.
+pub(super) fn wildcard(origin: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = origin.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//*.")?))
 }
 
 fn is_warm(origin: &Origin, now: Millis) -> bool {

@@ -19,6 +19,8 @@ impl Adapter {
         key: &CompositeKey,
         access: Access,
     ) {
+        // First what left: a new order for such a key would be taken for the one that it left unused.
+        self.settle_evicted(now);
         let mut orders = Vec::new();
         let (cache, fetches) = (&self.cache, &self.fetches);
         let mut skip = |key: &CompositeKey| cache.contains(now, key) || fetches.of_key(key).next().is_some();

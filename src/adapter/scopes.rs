@@ -1,7 +1,9 @@
 //! Per scope: what waits to be sent, and when to look again.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
+
+use fxhash::FxHashMap;
 
 use super::fetches::FetchId;
 use super::floors::Floors;
@@ -45,7 +47,7 @@ impl ScopeState {
 /// All scopes that have something to do.
 #[derive(Debug, Default)]
 pub(super) struct Scopes {
-    states: BTreeMap<Scope, ScopeState>,
+    states: FxHashMap<Scope, Box<ScopeState>>,
 }
 
 impl Scopes {

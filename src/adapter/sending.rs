@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::action::{Action, CallId, FlightId, Scope};
 use super::demand::Adapter;
 use super::fetches::{FetchId, Progress};
+use super::floors::Floors;
 use crate::Millis;
+use crate::order::ascending;
 use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_BATCH_KEYS, MapKnowledge};
 
 /// Longest time one attempt may take: short enough that another gateway can still answer within the usual time-out.
@@ -120,8 +122,8 @@ impl Adapter {
     fn send_batch(&mut self, now: Millis, scope: Scope, origin: Arc<str>, strong: bool, ids: Vec<FetchId>) {
         let flight = self.fresh_id();
         let margin = self.origins.latency_ms(&origin) as u32;
-        let mut request = self.request_frame(now);
-        let (mut demand, mut timeout_ms, mut bound) = (false, 0, u32::MAX);
+        let mut request = self.request_frame();
+        let (mut demand, mut timeout_ms, mut bound, mut asker) = (false, 0, u32::MAX, None);
         for &id in &ids {
             let deadline = self.latest_deadline(id);
             let Some(fetch) = self.fetches.get_mut(id) else { continue };
@@ -129,16 +131,22 @@ impl Adapter {
             fetch.attempts += 1;
             fetch.fence = self.cache.fence(now);
             demand |= fetch.class == Class::Demand;
+            asker = asker.or(fetch.waiters.first().copied());
             bound = bound.min(fetch.max_staleness_ms);
             timeout_ms = timeout_ms.max(deadline.map_or(ATTEMPT_MS, |at| at.saturating_sub(now) as u32));
             let if_version = fetch.held.as_ref().map(|keymap| keymap.version);
             request.items.push(BatchItem { key: fetch.key.clone(), if_version, class: fetch.class });
         }
+        // The sequence that the next tier's analyzer should see this in: prefetches have no part in it.
+        let stream = asker.and_then(|asker| self.waiting.get(&asker)).map(|waiting| waiting.stream.to_string());
+        request.stream = stream.filter(|stream| !stream.is_empty());
         request.consistency = if strong { Consistency::Strong } else { Consistency::Bounded };
         // What the way back takes counts towards the bound, too.
         request.max_staleness_ms = bound.saturating_sub(margin);
         request.floors = self.floors_for(scope, &request);
-        let exchanges = self.exchange.ride(now, &self.config, &self.cache, &mut request);
+        // While an owner's origin is still cold, the next exchange goes out alone and warms it.
+        let exchanges =
+            self.cold_origin(now).is_none() && self.exchange.ride(now, &self.config, &self.cache, &mut request);
         self.counters.batches += 1;
         self.counters.keys_sent += ids.len() as u64;
         self.depart(now, scope, flight, origin, request, ids, timeout_ms.min(ATTEMPT_MS), !demand, exchanges);
@@ -146,20 +154,11 @@ impl Adapter {
 
     /// An empty batch: only cursors go out, changes come back.
     fn send_exchange(&mut self, now: Millis, scope: Scope) {
-        let mut request = self.request_frame(now);
+        let mut request = self.request_frame();
         if !self.exchange.ride(now, &self.config, &self.cache, &mut request) {
             return;
         }
-        let owners: Vec<String> = self.map().map_or_else(Vec::new, |map| {
-            map.nodes
-                .iter()
-                .filter(|n| n.weight > 0)
-                .map(|n| n.origin.clone())
-                .take(super::origins::Origins::BOUND)
-                .collect()
-        });
-        let cold = self.origins.choose_to_warm(now, owners.iter().map(String::as_str));
-        let origin = cold.unwrap_or_else(|| self.origins.choose(now, None, None));
+        let origin = self.cold_origin(now).unwrap_or_else(|| self.origins.choose(now, None, None));
         let flight = self.fresh_id();
         self.counters.exchanges += 1;
         self.depart(now, scope, flight, origin, request, Vec::new(), ATTEMPT_MS, true, true);
@@ -180,12 +179,23 @@ impl Adapter {
     ) {
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
-        self.flights.insert(flight, Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges });
+        self.flights.insert(
+            flight,
+            Box::new(Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges }),
+        );
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }
 
+    /// The origin of a node that is not warm yet, while there is room for another connection. Traffic that nobody
+    /// waits for goes there, so that demand can go to it afterwards.
+    fn cold_origin(&mut self, now: Millis) -> Option<Arc<str>> {
+        let map = self.map()?.clone();
+        let owners = map.nodes.iter().filter(|node| node.weight > 0).map(|node| node.origin.as_str());
+        self.origins.choose_to_warm(now, owners)
+    }
+
     /// What every batch says, whatever its keys.
-    fn request_frame(&self, _now: Millis) -> BatchRequest {
+    fn request_frame(&self) -> BatchRequest {
         let map = self.map().map(|map| MapKnowledge { epoch: map.epoch, hash: self.map_hash });
         BatchRequest { map, max_staleness_ms: self.config.max_staleness_ms, ..BatchRequest::default() }
     }
@@ -197,11 +207,11 @@ impl Adapter {
             self.scopes.floors(scope).for_each(|floor| all.raise(floor.shard, floor.position));
             return all.iter().collect();
         };
-        let mut shards: Vec<u16> = request.items.iter().map(|item| map.storage.shard(&item.key)).collect();
-        shards.sort_unstable();
-        shards.dedup();
-        let floors = shards.into_iter().map(|shard| Cursor { shard, position: self.floor(scope, shard) });
-        floors.filter(|floor| floor.position > 0).collect()
+        let mut floors = Floors::default();
+        for shard in request.items.iter().map(|item| map.storage.shard(&item.key)) {
+            floors.raise(shard, self.floor(scope, shard));
+        }
+        floors.iter().filter(|floor| floor.position > 0).collect()
     }
 
     /// Position in `shard` that an answer in `scope` must not be older than.
@@ -224,12 +234,9 @@ impl Adapter {
 
     /// Aborts every flight of a scope that ends.
     pub(super) fn abort_scope(&mut self, scope: Scope) {
-        let mut flights: Vec<_> = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id).collect();
-        flights.sort_unstable();
-        for flight in flights {
-            if let Some(Flight::Call { call, .. }) = self.flights.remove(&flight) {
-                self.calls.remove(&call);
-            }
+        let flights = self.flights.iter().filter(|(_, f)| f.scope() == scope).map(|(&id, _)| id);
+        for flight in ascending(flights) {
+            self.flights.remove(&flight);
             self.actions.push_back(Action::Abort { flight });
         }
     }

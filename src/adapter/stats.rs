@@ -95,13 +95,16 @@ pub struct AdapterStats {
     pub epoch: Option<Epoch>,
     /// Requests waiting.
     pub waiting: Fill,
+    /// Raw calls under way.
+    pub calling: Fill,
     /// Keys under way that nobody waits for.
     pub prefetching: Fill,
-    /// Keys under way.
+    /// Keys under way: at most one for each request that waits and each prefetch.
     pub fetching: usize,
-    /// HTTP exchanges under way.
+    /// HTTP exchanges under way: at most one for each key and call under way, and 16 for changes, which is the time
+    /// of an attempt over the shortest pause.
     pub flights: usize,
-    /// Scopes with something to do.
+    /// Scopes with something to do: at most as many as the host has open.
     pub scopes: usize,
     /// Floors kept, one per storage shard.
     pub floors: Fill,
@@ -179,6 +182,7 @@ impl Adapter {
             bytes_received: c.bytes_received,
             epoch: self.map().map(|map| map.epoch),
             waiting: Fill { used: self.waiting.len(), bound: self.config.max_waiting },
+            calling: Fill { used: self.calls.len(), bound: self.config.max_waiting },
             prefetching: Fill { used: self.fetches.prefetching(), bound: self.config.max_prefetching },
             fetching: self.fetches.len(),
             flights: self.flights.len(),

@@ -36,6 +36,12 @@ impl KeyId {
         self.0.get()
     }
 
+    /// Name of the key within a part of what shares the analyzer.
+    pub(crate) fn within(self, part: u64) -> Self {
+        let hash = (self.bits() ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::BITS);
+        Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
+    }
+
     pub(super) fn from_bits(bits: u64) -> Option<Self> {
         NonZeroU64::new(bits).map(Self)
     }

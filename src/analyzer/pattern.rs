@@ -216,7 +216,8 @@ impl Analyzer {
         self.keys.text(id)
     }
 
-    fn stream_id(&self, stream: &str) -> u64 {
+    /// The id of a stream.
+    pub(crate) fn stream_id(&self, stream: &str) -> u64 {
         xxh3_64_with_seed(stream.as_bytes(), self.seed)
     }
 
@@ -318,8 +319,7 @@ impl Analyzer {
                 }
             }
         }
-        out.candidates.sort_unstable_by_key(|candidate| (std::cmp::Reverse(candidate.rank), candidate.id));
-        out.candidates.truncate(SCORED);
+        keep_best(&mut out.candidates);
         let predicts = context.last.and_then(|last| self.keys.known(last)).map_or(0, |k| Evidence::record(k.predicts));
         for candidate in &mut out.candidates {
             let evidence = &mut candidate.evidence;
@@ -371,6 +371,19 @@ impl Analyzer {
             memory_bytes: tables + self.streams.len() * STREAM_BYTES + self.template.capacity(),
         }
     }
+}
+
+/// Leaves the best few candidates, best first; the smaller id goes first among equals. A selection, as a library sort
+/// would be several kilobytes of wasm.
+fn keep_best(candidates: &mut Vec<Candidate>) {
+    let place = |candidate: &Candidate| (std::cmp::Reverse(candidate.rank), candidate.id);
+    for at in 0..candidates.len().min(SCORED) {
+        let rest = candidates[at..].iter().enumerate().min_by_key(|(_, candidate)| place(candidate));
+        if let Some((best, _)) = rest {
+            candidates.swap(at, at + best);
+        }
+    }
+    candidates.truncate(SCORED);
 }
 
 /// Adds a candidate, or what one more expert says to one that is there.

@@ -6,7 +6,8 @@ use wasm_bindgen::JsValue;
 use web_sys::{Headers, Request, RequestInit};
 
 use super::errors::{plain, thrown};
-use crate::adapter::{Action, Adapter, Answer, CallEnd};
+use crate::adapter::{Action, Adapter, Answer, CallEnd, Served};
+use crate::key::CompositeKey;
 use crate::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ReadPoint};
 
 /// An [`Action`] for `postMessage`-like consumption: `kind` tells which.
@@ -15,8 +16,11 @@ use crate::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ReadPoint};
 enum JsAction<'a> {
     Answer {
         request: u32,
-        #[serde(flatten)]
-        answer: JsAnswer<'a>,
+        keymap: Option<JsKeymap<'a>>,
+        source: &'static str,
+        age: u64,
+        stale: bool,
+        at: ReadPoint,
     },
     Error {
         request: u32,
@@ -54,11 +58,10 @@ enum JsAction<'a> {
     },
 }
 
-/// An answer as `get` and `peek` give it.
+/// An answer as `peek` gives it; that of a `get` has the same fields in [`JsAction::Answer`].
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct JsAnswer<'a> {
-    keymap: Option<&'a Keymap>,
+    keymap: Option<JsKeymap<'a>>,
     source: &'static str,
     age: u64,
     stale: bool,
@@ -68,11 +71,43 @@ pub(super) struct JsAnswer<'a> {
 impl<'a> From<&'a Answer> for JsAnswer<'a> {
     fn from(answer: &'a Answer) -> Self {
         Self {
-            keymap: answer.keymap.as_deref(),
+            keymap: answer.keymap.as_deref().map(JsKeymap::from),
             source: answer.served.as_str(),
             age: answer.age_ms,
-            stale: answer.served == crate::adapter::Served::Stale,
+            stale: answer.served == Served::Stale,
             at: answer.at,
+        }
+    }
+}
+
+/// A keymap in one level: `serde(flatten)` makes a map of texts created anew for each answer out of a struct, whose
+/// names are created once.
+#[derive(Serialize)]
+struct JsKeymap<'a> {
+    key: &'a CompositeKey,
+    version: u64,
+    locator: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a str>,
+}
+
+impl<'a> From<&'a Keymap> for JsKeymap<'a> {
+    fn from(keymap: &'a Keymap) -> Self {
+        let fields = &keymap.fields;
+        Self {
+            key: &keymap.key,
+            version: keymap.version,
+            locator: &fields.locator,
+            size: fields.size,
+            etag: fields.etag.as_deref(),
+            tags: &fields.tags,
+            meta: fields.meta.as_ref().map(|meta| &*meta.0),
         }
     }
 }
@@ -88,7 +123,10 @@ pub(super) fn drain(adapter: &mut Adapter, token: Option<&str>) -> Result<Array,
 
 fn to_js(action: &Action, token: Option<&str>) -> Result<JsValue, JsValue> {
     Ok(plain(&match action {
-        Action::Answer { request, answer } => JsAction::Answer { request: *request, answer: answer.into() },
+        Action::Answer { request, answer } => {
+            let JsAnswer { keymap, source, age, stale, at } = answer.into();
+            JsAction::Answer { request: *request, keymap, source, age, stale, at }
+        }
         Action::Fail { request, code, detail } => {
             JsAction::Error { request: *request, code: code.as_str(), message: detail, retryable: code.retryable() }
         }

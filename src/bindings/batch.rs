@@ -2,15 +2,17 @@
 //! cache and lets a gateway answer the rest of the frame (cursors and map).
 
 use js_sys::{Array, Uint8Array};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::errors::{plain, thrown};
+use super::fields::Fields;
 use crate::codec::DecodeError;
 use crate::key::CompositeKey;
 use crate::protocol::{
-    BatchRequest, BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, MAX_BATCH_KEYS, Outcome, ReadPoint,
+    BatchRequest, BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, KeymapFields, MAX_BATCH_KEYS, Meta,
+    Outcome, ReadPoint,
 };
 
 #[derive(Serialize)]
@@ -38,13 +40,14 @@ struct Frame<'a> {
 /// `null` where the caller wants neither changes nor a map.
 ///
 /// # Errors
-/// Throws `{code: "BAD_REQUEST" | "TOO_MANY_KEYS", message}`.
+/// Throws `{code: "BAD_KEY" | "BAD_REQUEST" | "TOO_MANY_KEYS", message}`.
 #[wasm_bindgen(js_name = decodeBatch)]
 pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
     let request = BatchRequest::decode(bytes).map_err(|error| match error {
         DecodeError::TooMany("items") => {
             thrown(ErrorCode::TooManyKeys, &format!("a batch has at most {MAX_BATCH_KEYS} keys"))
         }
+        DecodeError::BadValue("key") => thrown(ErrorCode::BadKey, "a key of the batch is not canonical text"),
         error => thrown(ErrorCode::BadRequest, &error.to_string()),
     })?;
     let frame = BatchRequest { items: Vec::new(), floors: Vec::new(), ..request.clone() };
@@ -65,17 +68,6 @@ pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
     }))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Result_ {
-    keymap: Option<Keymap>,
-    unchanged: Option<u64>,
-    at: Option<ReadPoint>,
-    node: Option<u32>,
-    code: Option<ErrorCode>,
-    message: Option<String>,
-}
-
 /// Joins results (`{keymap | null, at, node}`, `{unchanged: version, at}` or `{code, message}`, in order of the keys)
 /// with the gateway's answer to `upstream`, whose positions have aged by `elapsed_ms` since it was asked.
 ///
@@ -94,16 +86,49 @@ pub fn encode_batch(results: &Array, upstream: Option<Vec<u8>>, elapsed_ms: u32)
     }
     response.results.clear();
     for result in results.iter() {
-        let result: Result_ =
-            serde_wasm_bindgen::from_value(result).map_err(|error| thrown(ErrorCode::Internal, &error.to_string()))?;
-        let outcome = match (result.code, result.unchanged, result.keymap) {
-            (Some(code), _, _) => Outcome::Error { code, detail: result.message.unwrap_or_default() },
-            (None, Some(version), _) => Outcome::Unchanged { version },
-            (None, None, Some(keymap)) => Outcome::Found { keymap },
-            (None, None, None) => Outcome::Missing,
-        };
-        let (at, node) = (result.at.unwrap_or_default(), result.node.unwrap_or_default());
-        response.results.push(ItemResult { outcome, at, node });
+        response.results.push(read_result(&Fields::of(result, ErrorCode::Internal)?)?);
     }
     Ok(Uint8Array::from(response.encode().as_slice()))
+}
+
+fn read_result(result: &Fields) -> Result<ItemResult, JsValue> {
+    let at = result.object("at")?.map(|at| read_point(&at)).transpose()?.unwrap_or_default();
+    let node = result.whole("node")?.unwrap_or_default();
+    let outcome = if let Some(code) = result.text("code")? {
+        let code = ErrorCode::ALL.iter().copied().find(|known| known.as_str() == code);
+        let code = code.ok_or_else(|| thrown(ErrorCode::Internal, "`code` is not known"))?;
+        Outcome::Error { code, detail: result.text("message")?.unwrap_or_default() }
+    } else if let Some(version) = result.whole("unchanged")? {
+        Outcome::Unchanged { version }
+    } else if let Some(keymap) = result.object("keymap")? {
+        Outcome::Found { keymap: read_keymap(&keymap)? }
+    } else {
+        Outcome::Missing
+    };
+    Ok(ItemResult { outcome, at, node })
+}
+
+fn read_point(at: &Fields) -> Result<ReadPoint, JsValue> {
+    let missing = |name| move || at.missing(name);
+    Ok(ReadPoint {
+        shard: at.whole("shard")?.ok_or_else(missing("shard"))?,
+        position: at.whole("position")?.ok_or_else(missing("position"))?,
+        age_ms: at.whole("age_ms")?.ok_or_else(missing("age_ms"))?,
+    })
+}
+
+fn read_keymap(keymap: &Fields) -> Result<Keymap, JsValue> {
+    let missing = |name| move || keymap.missing(name);
+    let key = keymap.text("key")?.ok_or_else(missing("key"))?;
+    Ok(Keymap {
+        key: CompositeKey::parse(&key).map_err(|error| thrown(ErrorCode::Internal, error.reason()))?,
+        version: keymap.whole("version")?.ok_or_else(missing("version"))?,
+        fields: KeymapFields {
+            locator: keymap.text("locator")?.ok_or_else(missing("locator"))?,
+            size: keymap.whole("size")?,
+            etag: keymap.text("etag")?,
+            tags: keymap.texts("tags")?.unwrap_or_default(),
+            meta: keymap.text("meta")?.map(|text| Meta(text.into())),
+        },
+    })
 }

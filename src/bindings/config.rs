@@ -2,14 +2,56 @@
 
 use wasm_bindgen::JsValue;
 
-use super::errors::thrown;
+use super::fields::Fields;
 use crate::adapter::AdapterConfig;
+use crate::cache::CacheConfig;
+use crate::prefetch::PrefetchConfig;
 use crate::protocol::ErrorCode;
 
-/// The adapter's options, and the token for the gateways (`token`, beside them).
+/// The adapter's options, and the token for the gateways (`token`, beside them). What is left out keeps its default.
 pub(super) fn read(options: JsValue) -> Result<(AdapterConfig, Option<String>), JsValue> {
-    let token = js_sys::Reflect::get(&options, &JsValue::from_str("token"))?.as_string();
-    let config =
-        serde_wasm_bindgen::from_value(options).map_err(|error| thrown(ErrorCode::Config, &error.to_string()))?;
-    Ok((config, token))
+    let options = Fields::of(options, ErrorCode::Config)?;
+    let mut config = AdapterConfig::default();
+    set(&mut config.origins, options.texts("origins")?);
+    set(&mut config.max_origins, options.whole("maxOrigins")?);
+    set(&mut config.seed, options.whole("seed")?);
+    set(&mut config.max_staleness_ms, options.whole("maxStalenessMs")?);
+    set(&mut config.max_waiting, options.whole("maxWaiting")?);
+    set(&mut config.max_prefetching, options.whole("maxPrefetching")?);
+    if let Some(cache) = options.object("cache")? {
+        read_cache(&mut config.cache, &cache)?;
+    }
+    if let Some(prefetch) = options.object("prefetch")? {
+        read_prefetch(&mut config.prefetch, &prefetch)?;
+    }
+    Ok((config, options.text("token")?))
+}
+
+fn read_cache(config: &mut CacheConfig, cache: &Fields) -> Result<(), JsValue> {
+    set(&mut config.max_bytes, cache.whole("maxBytes")?);
+    set(&mut config.max_entries, cache.whole("maxEntries")?);
+    set(&mut config.probation_share, cache.number("probationShare")?.map(|share| share as f32));
+    set(&mut config.negative_ttl_ms, cache.whole("negativeTtlMs")?);
+    set(&mut config.seed, cache.whole("seed")?);
+    Ok(())
+}
+
+fn read_prefetch(config: &mut PrefetchConfig, prefetch: &Fields) -> Result<(), JsValue> {
+    set(&mut config.enabled, prefetch.flag("enabled")?);
+    set(&mut config.waste_budget, prefetch.number("wasteBudget")?);
+    set(&mut config.threshold, prefetch.number("threshold")?.map(|threshold| threshold as f32));
+    set(&mut config.max_depth, prefetch.whole("maxDepth")?);
+    set(&mut config.max_orders, prefetch.whole("maxOrders")?);
+    set(&mut config.failure_log, prefetch.whole("failureLog")?);
+    let Some(analyzer) = prefetch.object("analyzer")? else { return Ok(()) };
+    set(&mut config.analyzer.memory_bytes, analyzer.whole("memoryBytes")?);
+    set(&mut config.analyzer.max_streams, analyzer.whole("maxStreams")?);
+    set(&mut config.analyzer.seed, analyzer.whole("seed")?);
+    Ok(())
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
 }

@@ -1,16 +1,16 @@
 //! [`Core`]: the adapter as a JavaScript class.
 
 use js_sys::{Array, Float64Array, JsString};
-use serde::Deserialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::errors::{bad_key, plain, thrown};
+use super::fields::Fields;
 use super::{actions, config};
 use crate::Millis;
 use crate::adapter::{Adapter, FailureKind, GetRequest};
 use crate::cache::Invalidate;
-use crate::key::{CompositeKey, KeyBuilder, KeyPrefix};
+use crate::key::{CompositeKey, KeyPrefix};
 use crate::prefetch::Caution;
 use crate::protocol::{Consistency, Cursor, ErrorCode};
 
@@ -247,19 +247,6 @@ pub fn canonical_key(key: JsString) -> Result<String, JsValue> {
     Ok(parse(&key)?.as_str().to_owned())
 }
 
-/// The canonical text of a key given as raw components.
-///
-/// # Errors
-/// Throws `{code: "BAD_KEY", message}`.
-#[wasm_bindgen(js_name = joinKey)]
-pub fn join_key(components: &Array) -> Result<String, JsValue> {
-    let mut builder = KeyBuilder::default();
-    for component in components.iter() {
-        builder.push(&well_formed(&component)?).map_err(bad_key)?;
-    }
-    Ok(builder.finish().map_err(bad_key)?.as_str().to_owned())
-}
-
 fn parse(key: &JsValue) -> Result<CompositeKey, JsValue> {
     CompositeKey::parse(&well_formed(key)?).map_err(bad_key)
 }
@@ -271,25 +258,21 @@ fn well_formed(text: &JsValue) -> Result<String, JsValue> {
     text.as_string().filter(|_| text.is_valid_utf16()).ok_or_else(refused)
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Selector {
-    key: Option<String>,
-    prefix: Option<String>,
-    tag: Option<String>,
-    all: bool,
-}
-
 fn read_selector(what: JsValue) -> Result<Invalidate, JsValue> {
-    let bad = |message: &str| thrown(ErrorCode::BadRequest, message);
-    let selector: Selector = serde_wasm_bindgen::from_value(what).map_err(|error| bad(&error.to_string()))?;
-    match selector {
-        Selector { key: Some(key), .. } => Ok(Invalidate::Key(CompositeKey::parse(&key).map_err(bad_key)?)),
-        Selector { prefix: Some(prefix), .. } => Ok(Invalidate::Prefix(KeyPrefix::parse(&prefix).map_err(bad_key)?)),
-        Selector { tag: Some(tag), .. } => Ok(Invalidate::Tag(tag)),
-        Selector { all: true, .. } => Ok(Invalidate::All),
-        _ => Err(bad("name one of `key`, `prefix`, `tag` or `all`")),
+    let what = Fields::of(what, ErrorCode::BadRequest)?;
+    if let Some(key) = what.text("key")? {
+        return Ok(Invalidate::Key(CompositeKey::parse(&key).map_err(bad_key)?));
     }
+    if let Some(prefix) = what.text("prefix")? {
+        return Ok(Invalidate::Prefix(KeyPrefix::parse(&prefix).map_err(bad_key)?));
+    }
+    if let Some(tag) = what.text("tag")? {
+        return Ok(Invalidate::Tag(tag));
+    }
+    if what.flag("all")? == Some(true) {
+        return Ok(Invalidate::All);
+    }
+    Err(thrown(ErrorCode::BadRequest, "name one of `key`, `prefix`, `tag` or `all`"))
 }
 
 fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {

@@ -9,6 +9,7 @@ mod batch;
 mod config;
 mod core;
 mod errors;
+mod fields;
 
 pub use batch::{decode_batch, encode_batch};
-pub use core::{Core, canonical_key, join_key};
+pub use core::{Core, canonical_key};

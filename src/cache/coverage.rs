@@ -1,6 +1,6 @@
 //! What the change feed says about the storage shards: the ground of all freshness.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use fxhash::FxHashMap;
 
@@ -46,7 +46,8 @@ pub(super) enum Admission {
 /// to any of them, and the changes up to the bound.
 #[derive(Debug)]
 pub(super) struct Coverage {
-    shards: BTreeMap<u16, Shard>,
+    /// Ascending by id.
+    shards: Vec<(u16, Shard)>,
     bound: usize,
     order: VecDeque<KnownChange>,
     newest: FxHashMap<u64, u64>,
@@ -61,7 +62,7 @@ struct KnownChange {
 
 impl Coverage {
     pub(super) fn new(bound: usize) -> Self {
-        Self { shards: BTreeMap::new(), bound, order: VecDeque::new(), newest: FxHashMap::default() }
+        Self { shards: Vec::new(), bound, order: VecDeque::new(), newest: FxHashMap::default() }
     }
 
     /// Judges an answer about key `id` that includes the log up to `reach`, read at `at`.
@@ -69,7 +70,7 @@ impl Coverage {
         if self.newest.get(&id).is_some_and(|&version| version > reach) {
             return Admission::Outdated;
         }
-        let shard = self.shards.entry(at.shard).or_default();
+        let shard = self.shard_or_new(at.shard);
         // With nothing to keep fresh, following starts anew where this answer stands.
         if (shard.entries == 0 || !shard.followed) && at.position >= shard.position {
             shard.follow_from(at.position);
@@ -94,7 +95,7 @@ impl Coverage {
             if self.newest.get(&oldest.id) == Some(&oldest.version) {
                 self.newest.remove(&oldest.id);
             }
-            if let Some(shard) = self.shards.get_mut(&oldest.shard) {
+            if let Some(shard) = self.shard_mut(oldest.shard) {
                 shard.since = shard.since.max(oldest.version);
             }
         }
@@ -102,7 +103,7 @@ impl Coverage {
 
     /// All changes up to `position` were applied, which is all that was committed before `as_of`.
     pub(super) fn cover(&mut self, shard: u16, position: u64, as_of: Millis) {
-        let Some(shard) = self.shards.get_mut(&shard) else { return };
+        let Some(shard) = self.shard_mut(shard) else { return };
         if shard.followed {
             shard.position = shard.position.max(position);
         } else {
@@ -114,7 +115,7 @@ impl Coverage {
 
     /// The log no longer reaches back to the cursor: nothing cached of the shard is covered any more.
     pub(super) fn reset(&mut self, shard: u16) {
-        if let Some(shard) = self.shards.get_mut(&shard) {
+        if let Some(shard) = self.shard_mut(shard) {
             shard.generation = shard.generation.wrapping_add(1);
             shard.followed = false;
             shard.covered_as_of = 0;
@@ -123,7 +124,7 @@ impl Coverage {
 
     /// How far an entry is known to be current: (log position, time).
     pub(super) fn reach(&self, shard: u16, position: u64, as_of: Millis, covered: Option<Covered>) -> (u64, Millis) {
-        match self.shards.get(&shard) {
+        match self.find(shard).ok().map(|at| &self.shards[at].1) {
             Some(known) if covered == Some(Covered(known.generation)) => {
                 (position.max(known.position), as_of.max(known.covered_as_of))
             }
@@ -132,11 +133,11 @@ impl Coverage {
     }
 
     pub(super) fn attach(&mut self, shard: u16) {
-        self.shards.entry(shard).or_default().entries += 1;
+        self.shard_or_new(shard).entries += 1;
     }
 
     pub(super) fn detach(&mut self, shard: u16) {
-        if let Some(shard) = self.shards.get_mut(&shard) {
+        if let Some(shard) = self.shard_mut(shard) {
             shard.entries = shard.entries.saturating_sub(1);
         }
     }
@@ -144,7 +145,23 @@ impl Coverage {
     /// Cursors of the followed shards that have entries, ascending by shard.
     pub(super) fn cursors(&self) -> Vec<Cursor> {
         let followed = self.shards.iter().filter(|(_, shard)| shard.followed && shard.entries > 0);
-        followed.map(|(&id, shard)| Cursor { shard: id, position: shard.position }).collect()
+        followed.map(|&(id, shard)| Cursor { shard: id, position: shard.position }).collect()
+    }
+
+    fn find(&self, shard: u16) -> Result<usize, usize> {
+        self.shards.binary_search_by_key(&shard, |&(id, _)| id)
+    }
+
+    fn shard_mut(&mut self, shard: u16) -> Option<&mut Shard> {
+        self.find(shard).ok().map(|at| &mut self.shards[at].1)
+    }
+
+    fn shard_or_new(&mut self, shard: u16) -> &mut Shard {
+        let at = self.find(shard).unwrap_or_else(|at| {
+            self.shards.insert(at, (shard, Shard::default()));
+            at
+        });
+        &mut self.shards[at].1
     }
 
     pub(super) fn shards(&self) -> usize {

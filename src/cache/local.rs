@@ -9,6 +9,7 @@ use super::queues::{Entry, Queues};
 use super::types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};
 use crate::Millis;
 use crate::key::CompositeKey;
+use crate::order::sorted;
 use crate::partition::xxh3;
 use crate::protocol::{Change, Cursor, Keymap, MAX_CHANGES, MAX_SHARDS, ReadPoint, ShardPosition};
 
@@ -148,7 +149,10 @@ impl LocalCache {
         match self.admit(fence, id, &entry, &at) {
             Ok(Admission::Covered(covered)) => entry.covered = Some(covered),
             Ok(_) => {}
-            Err(refused) => return refused,
+            Err(refused) => {
+                self.drop_overtaken(id, &entry);
+                return refused;
+            }
         }
         if self.renews(id, &entry, source) {
             return Inserted::Superseded;
@@ -219,10 +223,10 @@ impl LocalCache {
             Invalidate::Tag(tag) => {
                 let tag = tag_id(self.config.seed, tag);
                 self.fences.raise(tag, 0);
-                let mut ids = self.index.tagged(tag);
+                let ids = self.index.tagged(tag);
+                let key = |at: usize| self.queues.find(ids[at]).map(|entry| &entry.key);
                 // In the order of their keys, not of ids that depend on the seed.
-                ids.sort_by(|a, b| self.queues.find(*a).map(|e| &e.key).cmp(&self.queues.find(*b).map(|e| &e.key)));
-                ids
+                sorted(ids.len(), &|a, b| key(a).cmp(&key(b))).into_iter().map(|at| ids[at]).collect()
             }
             Invalidate::Prefix(_) | Invalidate::All => {
                 self.fences.raise_all();
@@ -389,6 +393,17 @@ impl LocalCache {
             self.remove(id, DropReason::Changed);
         }
         older
+    }
+
+    /// An answer that is not cached reaches its caller all the same: what it proves outdated must not be served after it.
+    fn drop_overtaken(&mut self, id: u64, answer: &Entry) {
+        let version = |entry: &Entry| entry.value.as_ref().map(|keymap| keymap.version);
+        let overtaken = self.queues.find(id).is_some_and(|held| {
+            held.key == answer.key && version(held) != version(answer) && self.reach(held).0 < answer.position
+        });
+        if overtaken {
+            self.remove(id, DropReason::Changed);
+        }
     }
 
     fn drop_all(&mut self) -> usize {

@@ -220,6 +220,20 @@ fn own_writes_are_never_undone() {
 }
 
 #[test]
+fn an_answer_that_is_fenced_still_drops_what_it_proves_outdated() {
+    let mut cache = cache();
+    let fence = cache.fence(0);
+    cache.wrote(&key("a/b"), 5);
+    put(&mut cache, 1, "a/b", 5, 5);
+    // Asked for before the own write, read after somebody else's.
+    let newer = cache.insert(2, fence, &key("a/b"), keymap("a/b", 9, &[]), at(9), Source::Demand);
+    assert_eq!((newer, cache.get(2, &key("a/b"), ANY)), (Inserted::Fenced, Lookup::Miss));
+    put(&mut cache, 3, "a/b", 9, 9);
+    let older = cache.insert(4, fence, &key("a/b"), keymap("a/b", 7, &[]), at(8), Source::Demand);
+    assert_eq!((older, version(&cache.get(4, &key("a/b"), ANY))), (Inserted::Fenced, Some(9)));
+}
+
+#[test]
 fn nothing_older_replaces_anything_newer() {
     let mut cache = cache();
     put(&mut cache, 100, "a", 9, 9);

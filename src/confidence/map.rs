@@ -227,6 +227,11 @@ impl ConfidenceMap {
         (seq <= entry.current.until).then_some(entry.current)
     }
 
+    /// Stated probabilities against outcomes. Predictions whose window is still open count as failed.
+    pub fn reliability(&self) -> &Reliability {
+        &self.reliability
+    }
+
     /// Fill and quality. Predictions whose window is still open count as failed.
     pub fn stats(&self) -> ConfidenceStats {
         ConfidenceStats {

@@ -18,4 +18,4 @@ mod reliability;
 
 pub use map::{Assessment, Booking, ConfidenceMap, ConfidenceStats, Settled, Step};
 pub use mixer::Score;
-pub use reliability::Reliability;
+pub use reliability::{Reliability, ReliabilityBin};

@@ -15,7 +15,27 @@ struct Bin {
     came_true: u64,
 }
 
+/// Predictions of nearly the same stated probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReliabilityBin {
+    /// Predictions in the bin, at least one.
+    pub predictions: u64,
+    /// Mean of the probabilities stated.
+    pub stated: f64,
+    /// Share that came true.
+    pub observed: f64,
+}
+
 impl Reliability {
+    /// The bins that are not empty, by rising probability: the points of a reliability diagram.
+    pub fn bins(&self) -> impl Iterator<Item = ReliabilityBin> {
+        self.bins.iter().filter(|bin| bin.predictions > 0).map(|bin| ReliabilityBin {
+            predictions: bin.predictions,
+            stated: bin.expected / bin.predictions as f64,
+            observed: bin.came_true as f64 / bin.predictions as f64,
+        })
+    }
+
     fn bin(confidence: f32) -> usize {
         // A float to integer cast saturates, so no input is out of range.
         ((confidence * BINS as f32) as usize).min(BINS - 1)
@@ -61,6 +81,8 @@ mod tests {
             }
         }
         assert!((reliability.error() - 0.25).abs() < 1e-9);
+        let bins: Vec<_> = reliability.bins().collect();
+        assert_eq!(bins, [ReliabilityBin { predictions: 4, stated: 0.75, observed: 0.5 }]);
         reliability.predicted(1.0);
         reliability.came_true(1.0);
         assert!((reliability.error() - 0.2).abs() < 1e-9);

@@ -85,7 +85,7 @@ impl CompositeKey {
 
     /// The canonical text.
     pub fn as_str(&self) -> &str {
-        &self.slashed[..self.slashed.len() - 1]
+        self.slashed.strip_suffix('/').unwrap_or_default()
     }
 
     /// The components, in canonical (escaped) form.
@@ -101,14 +101,12 @@ impl CompositeKey {
     /// The first `depth` components (all of them where the key is shorter), each
     /// followed by `/`: the bytes that placement hashes.
     pub fn portion(&self, depth: usize) -> &str {
-        &self.slashed[..self.portion_end(depth)]
+        self.slashed.get(..self.portion_end(depth)).unwrap_or_default()
     }
 
     /// The component after the first `depth` ones, followed by `/`, if there is one.
     pub fn component_after(&self, depth: usize) -> Option<&str> {
-        let rest = &self.slashed[self.portion_end(depth)..];
-        let end = rest.find('/')?;
-        Some(&rest[..=end])
+        self.slashed.get(self.portion_end(depth)..)?.split_inclusive('/').next()
     }
 
     fn portion_end(&self, depth: usize) -> usize {
@@ -121,7 +119,7 @@ impl CompositeKey {
 
     /// Every prefix of the key as text with a closing `/`, shortest first, the key itself last.
     pub(crate) fn slashed_prefixes(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.slashed.match_indices('/').map(|(at, _)| &self.slashed[..=at])
+        self.slashed.match_indices('/').filter_map(|(at, _)| self.slashed.get(..=at))
     }
 }
 

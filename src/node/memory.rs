@@ -19,6 +19,14 @@ pub(super) struct Entry {
     weight: usize,
 }
 
+impl Entry {
+    /// Log position that the entry includes where the log was applied up to `applied`. The store read may have been
+    /// ahead of it, and a session that saw the entry must not be sent back behind that.
+    pub(super) fn reach(&self, applied: u64) -> u64 {
+        self.as_of.max(applied)
+    }
+}
+
 /// Least-recently-used entries, bounded by number and by bytes. O(1) an operation.
 pub(super) struct Memory {
     entries: LruCache<u64, Entry, FxBuildHasher>,
@@ -48,6 +56,8 @@ impl Memory {
         self.entries.get(&id).filter(|entry| entry.key == *key)
     }
 
+    /// Keeps what the store told as of `as_of`, unless something newer of the same generation is there: store reads
+    /// may overtake each other.
     pub(super) fn insert(&mut self, key: CompositeKey, value: Option<Keymap>, as_of: u64, generation: u32) {
         let weight = Self::OVERHEAD
             + size_of::<Entry>()
@@ -57,6 +67,10 @@ impl Memory {
             return;
         }
         let id = self.id(&key);
+        let newer = |held: &Entry| held.key == key && held.generation == generation && held.as_of > as_of;
+        if self.entries.peek(&id).is_some_and(newer) {
+            return;
+        }
         if let Some(old) = self.entries.put(id, Entry { key, value, as_of, generation, weight }) {
             self.bytes -= old.weight;
         }

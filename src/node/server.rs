@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::load::{LoadCounters, LoadReport};
 use super::maps::Maps;
-use super::memory::Memory;
+use super::memory::{Entry, Memory};
 use super::pending::{Age, Done, Forward, Pending, ReadTicket, Slot, Source, State, StoreAnswer, StoreFailure};
 use super::shard::{ChangeSet, LogPage, Shard};
 use super::stats::NodeStats;
@@ -200,12 +200,12 @@ impl Node {
         let slot = &pending.slots[at];
         let shard = &self.shards[usize::from(slot.shard)];
         let Some(entry) = self.memory.get(&slot.key).filter(|e| e.generation == shard.generation) else { return false };
-        if shard.age(now) > pending.max_staleness_ms || shard.position < pending.floor(slot.shard) {
+        if shard.age(now) > pending.max_staleness_ms || entry.reach(shard.position) < pending.floor(slot.shard) {
             self.stats.memory_too_old += 1;
             return false;
         }
         self.stats.memory_hits += 1;
-        let done = memory_answer(self.config.id, shard, slot.outcome(entry.value.as_ref()));
+        let done = memory_answer(self.config.id, shard, entry, slot);
         pending.slots[at].state = State::Done(done);
         true
     }
@@ -278,14 +278,14 @@ impl Node {
     fn store_failed(&mut self, pending: &mut Pending, read: &ReadTicket, failure: &StoreFailure) {
         let shard = &self.shards[usize::from(read.shard)];
         let slot = &pending.slots[read.slot];
-        let stale = (pending.consistency == Consistency::Any && shard.position >= pending.floor(read.shard))
-            .then(|| self.memory.get(&read.key).filter(|e| e.generation == shard.generation))
-            .flatten()
-            .map(|entry| slot.outcome(entry.value.as_ref()));
-        let done = match stale {
-            Some(outcome) => {
+        let entry = (pending.consistency == Consistency::Any).then(|| self.memory.get(&read.key)).flatten();
+        let allowed = |entry: &&Entry| {
+            entry.generation == shard.generation && entry.reach(shard.position) >= pending.floor(read.shard)
+        };
+        let done = match entry.filter(allowed) {
+            Some(entry) => {
                 self.stats.stale_answers += 1;
-                memory_answer(self.config.id, shard, outcome)
+                memory_answer(self.config.id, shard, entry, slot)
             }
             None => {
                 let outcome = Outcome::Error { code: failure.code, detail: failure.detail.clone() };
@@ -409,11 +409,11 @@ impl Node {
     }
 }
 
-fn memory_answer(node: NodeId, shard: &Shard, outcome: Outcome) -> Done {
+fn memory_answer(node: NodeId, shard: &Shard, entry: &Entry, slot: &Slot) -> Done {
     Done {
-        outcome,
+        outcome: slot.outcome(entry.value.as_ref()),
         node,
-        position: shard.position,
+        position: entry.reach(shard.position),
         age: shard.sent_at.map_or(Age::UNKNOWN, |at| Age::new(0, at)),
         source: Source::Memory,
     }

@@ -142,6 +142,32 @@ fn a_fill_older_than_the_recent_changes_is_refused() {
 }
 
 #[test]
+fn memory_that_is_ahead_of_the_log_says_so() {
+    let mut node = node(1, 1);
+    let key = key_of(&mut node, 1);
+    // The store was at 120 already; the log is applied up to 100.
+    read(&mut node, 1, &request(&key), found(&key, 110, 120));
+    let (answer, asked) = read(&mut node, 2, &request(&key), vec![]);
+    assert_eq!((version_of(&answer), answer.results[0].at.position, asked), (Some(110), 120, false));
+    // A session that was told so is not sent back behind it, neither here nor elsewhere.
+    let floors = vec![Cursor { shard: shard_of(&node, &key), position: 120 }];
+    let (answer, asked) = read(&mut node, 3, &BatchRequest { floors, ..request(&key) }, vec![]);
+    assert_eq!((version_of(&answer), asked), (Some(110), false));
+}
+
+#[test]
+fn a_fill_never_replaces_a_newer_one() {
+    let mut node = node(1, 1);
+    let key = key_of(&mut node, 1);
+    let mut slow = node.begin(1, &request(&key)).expect("within limits");
+    let reads = slow.take_reads();
+    read(&mut node, 2, &request(&key), found(&key, 110, 120));
+    node.finish_store(3, &mut slow, reads, 1, Ok(found(&key, 90, 105)));
+    let (answer, asked) = read(&mut node, 4, &request(&key), vec![]);
+    assert_eq!((version_of(&answer), asked), (Some(110), false));
+}
+
+#[test]
 fn memory_behind_a_floor_is_passed_over() {
     let mut node = node(1, 1);
     let key = key_of(&mut node, 1);

@@ -1,9 +1,8 @@
 //! [`MapDelta`]: the difference between two maps of one namespace.
 
-use std::collections::BTreeMap;
-
 use super::{Epoch, HotKey, MapError, MapNode, NodeId, PartitionMap, Rule};
 use crate::key::{CompositeKey, KeyPrefix};
+use crate::order::sorted;
 
 /// Turns the map with hash `from` into the one with hash `to`.
 ///
@@ -105,12 +104,17 @@ fn gone<T, K: Clone + Ord>(old: &[T], new: &[T], key: impl Fn(&T) -> &K) -> Vec<
 
 /// `items` without `gone`, then with `set`, ascending; O(n log n) whatever order a forged delta is in.
 fn merged<T: Clone, K: Ord>(items: &[T], set: &[T], gone: &[K], key: impl Fn(&T) -> &K) -> Vec<T> {
-    let mut by_key: BTreeMap<&K, &T> = items.iter().map(|item| (key(item), item)).collect();
-    for k in gone {
-        by_key.remove(k);
-    }
-    by_key.extend(set.iter().map(|item| (key(item), item)));
-    by_key.into_values().cloned().collect()
+    let all: Vec<&T> = items.iter().chain(set).collect();
+    let key_of = |at: usize| key(all[at]);
+    let by_key = sorted(all.len(), &|a, b| key_of(a).cmp(key_of(b)).then(a.cmp(&b)));
+    let gone_by_key = sorted(gone.len(), &|a, b| gone[a].cmp(&gone[b]));
+    let is_gone = |k: &K| gone_by_key.binary_search_by(|&at| gone[at].cmp(k)).is_ok();
+    let stays = |(rank, &at): (usize, &usize)| {
+        let replaced = by_key.get(rank + 1).is_some_and(|&next| key_of(next) == key_of(at));
+        let dropped = at < items.len() && is_gone(key_of(at));
+        (!replaced && !dropped).then(|| all[at].clone())
+    };
+    by_key.iter().enumerate().filter_map(stays).collect()
 }
 
 #[cfg(test)]

@@ -57,21 +57,21 @@ impl PartitionMap {
         let nodes = read_nodes(&mut r)?;
         let rules = read_rules(&mut r)?;
         let mut last: Option<u32> = None;
-        let exceptions: BTreeMap<_, _> = r
-            .list(Self::MAX_PARTITIONS as usize, "exceptions", |r| {
-                let gap = r.u32("partition")?;
-                let next = last.unwrap_or(0).checked_add(gap).ok_or(DecodeError::BadValue("partition"))?;
-                // A partition stated twice would give one map two forms.
-                if last.replace(next) == Some(next) {
-                    return Err(DecodeError::BadValue("partition"));
-                }
-                Ok((next, r.u32("node")?))
-            })?
-            .into_iter()
-            .collect();
+        let exceptions = r.list(Self::MAX_PARTITIONS as usize, "exceptions", |r| {
+            let gap = r.u32("partition")?;
+            let next = last.unwrap_or(0).checked_add(gap).ok_or(DecodeError::BadValue("partition"))?;
+            // A partition stated twice would give one map two forms.
+            if last.replace(next) == Some(next) {
+                return Err(DecodeError::BadValue("partition"));
+            }
+            Ok((next, r.u32("node")?))
+        })?;
         let hot = read_hot(&mut r)?;
         r.finish()?;
-        let map = Self { epoch, hash_id, seeds, partitions, storage, nodes, rules, exceptions, hot };
+        let mut map =
+            Self { epoch, hash_id, seeds, partitions, storage, nodes, rules, exceptions: BTreeMap::new(), hot };
+        // They are ascending already; collecting would sort them once more, with a sort of their own.
+        map.exceptions.extend(exceptions);
         map.validate()?;
         Ok(map)
     }
@@ -207,9 +207,11 @@ struct FrontCoder {
 impl FrontCoder {
     fn write(&mut self, w: &mut Writer, text: &str) {
         let shared = self.last.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
-        let shared = (0..=shared).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        w.varint(shared as u64);
-        w.str(&text[shared..]);
+        // At a character boundary, of which 0 is one.
+        let parted = (0..=shared).rev().find_map(|at| text.split_at_checked(at));
+        let (head, rest) = parted.unwrap_or(("", text));
+        w.varint(head.len() as u64);
+        w.str(rest);
         text.clone_into(&mut self.last);
     }
 

@@ -92,10 +92,10 @@ impl Budget {
     /// what the bank still holds.
     pub(super) fn pace(&mut self, wanted: f64, left: f64) {
         let correction = ((self.real + 4.0) / (self.expected + 4.0)).clamp(0.5, 2.0);
-        let allowed = (self.rate + left / HORIZON).clamp(0.0, 2.0 * self.rate);
+        let allowed = (self.rate + left / HORIZON).min(2.0 * self.rate).max(0.0);
         let floor = f64::from(self.floor.min(0.99));
         let min_odds = (floor / (1.0 - floor)).max(1e-4);
-        self.odds = (self.odds * (1.0 + STEP * (wanted * correction - allowed))).clamp(min_odds, MAX_ODDS);
+        self.odds = (self.odds * (1.0 + STEP * (wanted * correction - allowed))).min(MAX_ODDS).max(min_odds);
     }
 }
 

@@ -20,6 +20,11 @@ pub struct PrefetchConfig {
     pub max_depth: u8,
     /// Most orders from one access, at least 1. They go out as one batch.
     pub max_orders: usize,
+    /// Whether each stream has a cache of its own, so that what is fetched for one is of no use to another: orders and
+    /// their outcomes are then kept for each stream, while the counts behind predictions stay pooled. For replays; a
+    /// client has one cache.
+    #[serde(skip)]
+    pub private_caches: bool,
     /// Most failures kept in the log.
     pub failure_log: usize,
     /// Bounds of the analyzer; its `memory_bytes` is the cap of the whole engine, at least
@@ -50,6 +55,7 @@ impl Default for PrefetchConfig {
             threshold: 0.05,
             max_depth: 16,
             max_orders: 16,
+            private_caches: false,
             failure_log: 256,
             analyzer: AnalyzerConfig::default(),
         }

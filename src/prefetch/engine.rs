@@ -14,7 +14,7 @@ use super::stats::{FailureCounts, PrefetchStats};
 use super::walk::{Node, Walk};
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
-use crate::confidence::{Booking, ConfidenceMap};
+use crate::confidence::{Booking, ConfidenceMap, Reliability};
 use crate::key::CompositeKey;
 
 /// A key to fetch ahead.
@@ -89,6 +89,17 @@ pub struct PredictionExplanation {
     pub missing: bool,
     /// Its latest failure that is in the log.
     pub last_failure: Option<FailureReason>,
+}
+
+/// Whose cache orders go to: the one of all, or a stream's own.
+#[derive(Debug, Clone, Copy)]
+struct Holder(Option<u64>);
+
+impl Holder {
+    /// The key in that cache.
+    fn of(self, id: KeyId) -> KeyId {
+        self.0.map_or(id, |stream| id.within(stream))
+    }
 }
 
 /// How long a key that turned out not to exist is not predicted again. Keys are created, but rarely within
@@ -173,13 +184,14 @@ impl PrefetchEngine {
         }
         self.budget.on_request();
         let at = self.analyzer.observe(stream, key, access);
-        let settled = self.confidence.settle(self.budget.requests(), at.id);
+        let holder = self.holder(stream);
+        let settled = self.confidence.settle(self.budget.requests(), holder.of(at.id));
         if let Some(after) = settled.after {
             self.analyzer.came_true(at.id, after);
         }
         let mut walk = std::mem::take(&mut self.walk);
         walk.start(&self.analyzer, &self.confidence, &at.context, key.as_str().as_bytes());
-        let wanted_waste = self.look_ahead(now, &mut walk, skip, orders);
+        let wanted_waste = self.look_ahead(now, holder, &mut walk, skip, orders);
         self.walk = walk;
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
@@ -189,6 +201,7 @@ impl PrefetchEngine {
     fn look_ahead(
         &mut self,
         now: Millis,
+        holder: Holder,
         walk: &mut Walk,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
         orders: &mut Vec<Order>,
@@ -198,13 +211,13 @@ impl PrefetchEngine {
             if self.is_missing(now, node.id) {
                 continue;
             }
-            let outstanding = self.ledger.contains(node.id);
+            let outstanding = self.ledger.contains(holder.of(node.id));
             let mut absent = false;
             if !outstanding {
                 let Some(key) = walk.key(&self.analyzer, &node) else { continue };
                 absent = !skip(&key);
                 if absent {
-                    let verdict = self.decide(now, node.id, &key, node.confidence, node.expert);
+                    let verdict = self.decide(now, holder.of(node.id), &key, node.confidence, node.expert);
                     if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
                         // Also what only the bank refused, or the threshold would not rise while the bank is empty.
                         wanted_waste += f64::from(1.0 - node.confidence);
@@ -220,7 +233,7 @@ impl PrefetchEngine {
             // Entries proven useful are left out: they are popular and would flatter the predictor. Direct
             // predictions of what is there by prediction are scored; else only the far end of a chain would be.
             if absent || (outstanding && node.depth == 1) {
-                self.book(walk, &node);
+                self.book(holder, walk, &node);
             }
             let threshold = self.budget.threshold();
             if node.confidence > threshold && node.depth < self.depth() {
@@ -233,9 +246,9 @@ impl PrefetchEngine {
         wanted_waste
     }
 
-    fn book(&mut self, walk: &Walk, node: &Node) {
+    fn book(&mut self, holder: Holder, walk: &Walk, node: &Node) {
         let Node { id, after, confidence, expert, .. } = *node;
-        let booking = Booking { id, after, step: &walk.step(node), expert, confidence };
+        let booking = Booking { id: holder.of(id), after, step: &walk.step(node), expert, confidence };
         if self.confidence.book(self.budget.requests(), &booking) {
             self.analyzer.predicted(id, after);
         }
@@ -270,6 +283,10 @@ impl PrefetchEngine {
         (self.reach.ceil() as u8).min(self.config.max_depth)
     }
 
+    fn holder(&self, stream: &str) -> Holder {
+        Holder(self.config.private_caches.then(|| self.analyzer.stream_id(stream)))
+    }
+
     fn budget_left(&self) -> f64 {
         self.budget.left(self.ledger.outcomes().spent(), self.ledger.outstanding())
     }
@@ -294,8 +311,14 @@ impl PrefetchEngine {
 
     /// The fate of an order, to be told exactly once. Without an open order for `key` nothing happens.
     pub fn on_fate(&mut self, now: Millis, key: &CompositeKey, fate: Fate) {
+        self.on_fate_of("", now, key, fate);
+    }
+
+    /// As [`PrefetchEngine::on_fate`], of an order for `stream`; which one matters with private caches only.
+    pub fn on_fate_of(&mut self, stream: &str, now: Millis, key: &CompositeKey, fate: Fate) {
         let id = self.analyzer.id(key);
-        let Some(order) = self.ledger.close(self.budget.requests(), id, fate) else { return };
+        let held = self.holder(stream).of(id);
+        let Some(order) = self.ledger.close(self.budget.requests(), held, fate) else { return };
         let reason = match fate {
             Fate::Used | Fate::Refunded => None,
             Fate::Late => Some(FailureReason::Late),
@@ -372,6 +395,16 @@ impl PrefetchEngine {
         self.budget.threshold()
     }
 
+    /// Stated probabilities against outcomes, of all predictions, fetched or not.
+    pub fn reliability(&self) -> &Reliability {
+        self.confidence.reliability()
+    }
+
+    /// The same of settled prefetches.
+    pub fn reliability_issued(&self) -> &Reliability {
+        self.ledger.reliability()
+    }
+
     /// Counters, fill and bounds.
     pub fn stats(&self) -> PrefetchStats {
         let outcomes = self.ledger.outcomes();
@@ -394,7 +427,7 @@ impl PrefetchEngine {
             budget_left: self.budget_left(),
             threshold: self.budget.threshold(),
             precision: outcomes.used as f64 / settled.max(1) as f64,
-            calibration_error_issued: self.ledger.calibration_error(),
+            calibration_error_issued: self.ledger.reliability().error(),
             not_fetched: self.not_fetched,
             failure_log: self.failures.len(),
             failure_log_max: self.failures.max(),

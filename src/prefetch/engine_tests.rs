@@ -421,3 +421,29 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn private_caches_have_orders_of_their_own() {
+    let orders = |private_caches: bool| {
+        let mut engine = PrefetchEngine::new(PrefetchConfig { private_caches, ..PrefetchConfig::default() });
+        let mut ask = |stream: &str, text: &str| {
+            let mut orders = Vec::new();
+            engine.on_access(0, stream, &key(text), Access::Miss, &mut |_| false, &mut orders);
+            for order in &orders {
+                if stream.starts_with("learnt") {
+                    engine.on_fate_of(stream, 0, &order.key, Fate::Used);
+                }
+            }
+            orders.len()
+        };
+        for pass in 0..40 {
+            ask(&format!("learnt{pass}"), "a/1");
+            ask(&format!("learnt{pass}"), "a/2");
+        }
+        let ordered = [ask("x", "a/1"), ask("y", "a/1"), ask("y", "a/1")];
+        engine.on_fate_of("x", 0, &key("a/2"), Fate::Used);
+        (ordered, engine.stats().outstanding)
+    };
+    assert_eq!(orders(true), ([1, 1, 0], 1), "counts are pooled, orders are not");
+    assert_eq!(orders(false), ([1, 0, 0], 0));
+}

@@ -81,8 +81,8 @@ impl Ledger {
         self.stay
     }
 
-    pub(super) fn calibration_error(&self) -> f64 {
-        self.reliability.error()
+    pub(super) fn reliability(&self) -> &Reliability {
+        &self.reliability
     }
 
     /// Opens an order. Where there is no place left the oldest one is written off as wasted: a cache that holds so

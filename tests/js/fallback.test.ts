@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { Client } from "../../js/client.js";
 import { startGateway, type Gateway } from "../support/gateway.js";
+import { startProxy } from "../support/proxy.js";
 
 let gateway: Gateway;
 let warn: ReturnType<typeof vi.spyOn>;
@@ -52,4 +53,21 @@ test("errors, signals and time-outs are the same", async () => {
   const alone = make(["http://127.0.0.1:9"]);
   await expect(alone.get("a")).rejects.toMatchObject({ code: "NETWORK", retryable: true });
   alone.close();
+});
+
+test("close ends a pause that a gateway asked for", async () => {
+  const proxy = await startProxy(gateway.origins[0] ?? "");
+  try {
+    proxy.fault = () => ({ status: 503, headers: { "retry-after": "8" } });
+    const client = make([proxy.origin]);
+    const waiting = expect(client.get("a")).rejects.toMatchObject({ code: "CLOSED" });
+    await expect.poll(() => proxy.seen.length).toBe(1);
+    await new Promise((done) => setTimeout(done, 100));
+    const began = performance.now();
+    client.close();
+    await waiting;
+    expect(performance.now() - began).toBeLessThan(2_000);
+  } finally {
+    await proxy.stop();
+  }
 });

@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { gzipSync } from "node:zlib";
 import { build as esbuild } from "esbuild";
 import { Miniflare } from "miniflare";
 import { publint } from "publint";
@@ -185,24 +184,4 @@ test.each([
     (error: { stdout: string }) => error,
   );
   expect(stdout).toBe("");
-});
-
-test("sizes are within their bounds", async () => {
-  const gz = async (file: string) => gzipSync(await readFile(file), { level: 9 }).byteLength / 1024;
-  const bundle = await esbuild({
-    stdin: { contents: 'export { createClient } from "foremap";', resolveDir: project },
-    bundle: true,
-    format: "esm",
-    minify: true,
-    write: false,
-    logLevel: "error",
-  });
-  const sizes = {
-    wasm: await gz(join(project, "node_modules/foremap/dist/core.wasm")),
-    entry: gzipSync(bundle.outputFiles[0]?.contents ?? "", { level: 9 }).byteLength / 1024,
-    tarball: (await stat(tarball)).size / 1024,
-  };
-  console.log("KiB gz:", Object.fromEntries(Object.entries(sizes).map(([name, kib]) => [name, Number(kib.toFixed(1))])));
-  const bounds = JSON.parse(await readFile(join(import.meta.dirname, "size.json"), "utf8")) as typeof sizes;
-  for (const name of ["wasm", "entry", "tarball"] as const) expect(sizes[name], name).toBeLessThanOrEqual(bounds[name]);
 });

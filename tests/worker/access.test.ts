@@ -35,7 +35,7 @@ const get = (worker: Worker, key: string, init?: RequestInit) => worker.fetch(`/
 describe("tokenKey", () => {
   let worker: Worker;
   beforeAll(async () => {
-    const bindings = { ORIGINS: gateway.origins, TOKEN: await token("get"), KEY: SECRET };
+    const bindings = { ORIGINS: gateway.origins, TOKEN: await token("get"), KEY: `${SECRET}\n` };
     worker = await startWorker("(env) => ({ origins: env.ORIGINS, token: env.TOKEN, tokenKey: env.KEY })", bindings);
   });
   afterAll(() => worker?.stop());

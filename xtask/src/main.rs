@@ -14,7 +14,6 @@ mod process;
 mod readme;
 mod rows;
 mod test;
-mod trace;
 mod workspace;
 
 use std::process::ExitCode;

@@ -43,17 +43,23 @@ impl Verb {
 pub struct Scope {
     /// `None` is everything: the node checks no tokens.
     granted: Option<(Vec<Verb>, Vec<KeyPrefix>)>,
+    expires_at: Option<u64>,
 }
 
 impl Scope {
     /// Everything.
     pub fn all() -> Self {
-        Self { granted: None }
+        Self { granted: None, expires_at: None }
     }
 
-    /// `verbs` on keys below `prefixes`.
-    pub fn new(verbs: Vec<Verb>, prefixes: Vec<KeyPrefix>) -> Self {
-        Self { granted: Some((verbs, prefixes)) }
+    /// `verbs` on keys below `prefixes`, until `expires_at`.
+    pub fn new(verbs: Vec<Verb>, prefixes: Vec<KeyPrefix>, expires_at: u64) -> Self {
+        Self { granted: Some((verbs, prefixes)), expires_at: Some(expires_at) }
+    }
+
+    /// When it ends, in seconds since 1970; `None` is never. What outlives a request must look at it.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.expires_at
     }
 
     /// # Errors

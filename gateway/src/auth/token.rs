@@ -95,7 +95,7 @@ impl TokenKey {
         let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
             .map_err(|error| Problem::new(ErrorCode::Unauthenticated, format!("the token is refused: {error}")))?;
         let verbs = data.claims.verbs.iter().filter_map(|verb| Verb::parse(verb)).collect();
-        Ok(Scope::new(verbs, data.claims.prefixes))
+        Ok(Scope::new(verbs, data.claims.prefixes, data.claims.exp.saturating_add(Self::LEEWAY_S)))
     }
 }
 

@@ -87,7 +87,7 @@ fn json(body: &[u8]) -> Result<BatchRequest, Refusal> {
     if !request::is_object(body) {
         return Err(Refusal::bad_request("the batch is not a JSON object"));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    let batch: BatchRequest = serde_json::from_slice(body).map_err(|error| {
         // Only on the way to an error: was it a key?
         let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
         let keys = value["items"].as_array().into_iter().flatten().filter_map(|item| item["key"].as_str());
@@ -96,5 +96,7 @@ fn json(body: &[u8]) -> Result<BatchRequest, Refusal> {
             Some(bad) => Refusal::new(ErrorCode::BadKey, bad.reason()),
             None => Refusal::bad_request(format!("the batch cannot be decoded: {error}")),
         }
-    })
+    })?;
+    batch.validate()?;
+    Ok(batch)
 }

@@ -18,6 +18,7 @@ use foremap::key::KeyPrefix;
 use foremap::node::ChangeSet;
 use foremap::protocol::{BatchResponse, Cursor, ErrorCode, Problem};
 use futures_util::stream;
+use jsonwebtoken::get_current_timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -44,6 +45,7 @@ pub(super) async fn changes(State(server): State<Arc<Server>>, headers: HeaderMa
         applied: server.process.applied(),
         stop: server.stop.clone(),
         guard,
+        expires: expiry(&scope),
         scope,
         prefix,
         cursors,
@@ -99,11 +101,19 @@ fn write_cursors(cursors: &[Cursor]) -> String {
     parts.join(",")
 }
 
+/// The moment at which a token is no longer valid; `None` where that is too far away to wait for.
+fn expiry(scope: &Scope) -> Option<Instant> {
+    let left = scope.expires_at()?.saturating_sub(get_current_timestamp());
+    Instant::now().checked_add(Duration::from_secs(left))
+}
+
 struct Feed {
     guard: FeedGuard,
     applied: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
     scope: Scope,
+    /// When its token does.
+    expires: Option<Instant>,
     prefix: KeyPrefix,
     cursors: Vec<Cursor>,
     /// When the next event is due even without changes; the first at once.
@@ -113,7 +123,7 @@ struct Feed {
 impl Feed {
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if *self.stop.borrow() {
+            if *self.stop.borrow() || self.expires.is_some_and(|at| at <= Instant::now()) {
                 return None;
             }
             self.applied.borrow_and_update();
@@ -135,14 +145,15 @@ impl Feed {
     fn event(&mut self, set: ChangeSet, due: bool) -> Option<Event> {
         let ChangeSet { mut positions, mut changes, resets } = set;
         changes.retain(|change| self.prefix.covers(&change.key) && self.scope.covers(&change.key));
-        if changes.is_empty() && resets.is_empty() && !due {
-            return None;
-        }
+        // Also where nothing is for this reader, or the log would leave the feed behind.
         let before = self.cursors.clone();
         for (cursor, at) in self.cursors.iter_mut().zip(&positions) {
             // After a reset the feed goes on from now; otherwise a reader ahead of this node stays ahead.
             let reset = resets.contains(&cursor.shard);
             cursor.position = if reset { at.position } else { cursor.position.max(at.position) };
+        }
+        if changes.is_empty() && resets.is_empty() && !due {
+            return None;
         }
         if !due {
             let moved = |shard| self.cursors.iter().zip(&before).any(|(now, then)| now.shard == shard && now != then);

@@ -1,10 +1,13 @@
 //! Tokens and CORS.
 
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
 use foremap::key::KeyPrefix;
 use foremap::protocol::{BatchResponse, ErrorCode, Outcome};
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::http::HttpOptions;
+use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use crate::client::Gateway;
@@ -83,7 +86,7 @@ async fn a_batch_hides_what_the_token_does_not_cover() {
     let body = json!({"items": [{"key": "user/2/a"}, {"key": "user/1/a"}, {"key": "user/3"}], "cursors": cursors});
     let reader = bearer(&key, &[Verb::Get], "user/1");
     let headers = [JSON, ("authorization", reader.as_str())];
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     // The node started with the empty store, so it holds every change.
     let answer = loop {
         let reply = client.send(Method::POST, &gateway.url(1, "/v1/batch"), &headers, body.to_string()).await;
@@ -129,4 +132,19 @@ async fn cors_answers_listed_origins_only() {
     for name in ["etag", "foremap-position", "foremap-age", "foremap-epoch", "foremap-node", "foremap-partition"] {
         assert!(get.header("access-control-expose-headers").contains(name), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_ends_with_its_token() {
+    let key = TokenKey::new(&[7; 32]).expect("long enough");
+    let options = HttpOptions { token_key: Some(key.clone()), ..HttpOptions::default() };
+    let gateway = Gateway::with(1, options).await;
+    let token = key.sign(&[Verb::Get], &[KeyPrefix::all()], 1).expect("signed");
+    let headers = [("authorization", &*format!("Bearer {token}"))];
+    let feed = gateway.client.open(&gateway.url(1, "/v1/changes?shards=1"), &headers).await;
+    let response = feed.await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::OK);
+    // One second, and the clock difference that is tolerated.
+    let ended = tokio::time::timeout(Duration::from_secs(10), response.into_body().collect()).await;
+    assert!(ended.is_ok_and(|body| body.is_ok()), "the feed went on");
 }

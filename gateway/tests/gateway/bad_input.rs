@@ -3,7 +3,9 @@
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode};
 use foremap::key::CompositeKey;
-use foremap::protocol::{BatchItem, BatchRequest, CONTENT_TYPE, Class, MAX_BATCH_KEYS, MAX_BODY_BYTES, MAX_PAGE};
+use foremap::protocol::{
+    BatchItem, BatchRequest, CONTENT_TYPE, Class, MAX_BATCH_KEYS, MAX_BODY_BYTES, MAX_PAGE, MAX_VERSION,
+};
 use serde_json::json;
 
 use crate::client::{Gateway, Reply};
@@ -155,6 +157,12 @@ async fn requests_over_their_limits() {
     ] {
         refused(&reply, 400, "TOO_MANY_KEYS");
         assert_eq!(reply.problem().limit, Some(MAX_BATCH_KEYS as u64));
+    }
+    let floor = json!({"floors": [{"shard": 0, "position": MAX_VERSION + 1}]});
+    for over in [json!({"stream": "s".repeat(129)}), floor] {
+        let reply = client.send(Method::POST, &batch, &[JSON], over.to_string()).await;
+        refused(&reply, 400, "BAD_REQUEST");
+        assert!(reply.problem().limit.is_some());
     }
     let body = vec![b' '; MAX_BODY_BYTES + 1];
     for (method, url) in [(Method::POST, batch), (Method::PUT, gateway.url(1, "/v1/keymap?key=a/b"))] {

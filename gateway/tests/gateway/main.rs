@@ -9,5 +9,6 @@ mod host;
 mod kill;
 mod map;
 mod redb;
+mod replay;
 mod routes;
 mod store_suite;

@@ -16,15 +16,26 @@ const OUT: &str = "pkg/dist/core";
 /// What the glue consists of; there is one module for every runtime.
 const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.d.ts"];
 /// Small first: a byte is paid on every page load, a nanosecond only on a miss.
-const OPTIMISE: &str = "-Oz";
+/// Inlining large functions with one caller saves a few raw bytes, yet gzip finds less to repeat: 1.3 % more in all.
+const OPTIMISE: [&str; 2] = ["-Oz", "--one-caller-inline-max-function-size=20"];
 
 /// Compiles the core and returns the module.
 pub(super) fn compile(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = process::cargo();
     command.current_dir(&workspace.root).args(["rustc", "--profile", "wasm", "--target", WASM_TARGET]);
     command.args(["--package", "foremap", "--lib", "--crate-type", "cdylib"]);
+    command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths().join("\x1f"));
     process::run(&mut command)?;
     Ok(workspace.target.join(WASM_TARGET).join("wasm/foremap.wasm"))
+}
+
+/// Panic messages name source files: without this, the published module would tell where they lay on this machine.
+fn remapped_paths() -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let sources = home.map(|home| home.join("registry/src")).and_then(|sources| std::fs::read_dir(sources).ok());
+    let registries = sources.into_iter().flatten().flatten();
+    registries.map(|registry| format!("--remap-path-prefix={}=/crates", registry.path().display())).collect()
 }
 
 /// Writes the glue and the optimised module.
@@ -70,5 +81,5 @@ fn optimise(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
     if !tool.exists() {
         bail!("wasm-opt is missing: package.json should list `binaryen`");
     }
-    process::run(Command::new(tool).arg(OPTIMISE).arg(from).arg("-o").arg(to))
+    process::run(Command::new(tool).args(OPTIMISE).arg(from).arg("-o").arg(to))
 }

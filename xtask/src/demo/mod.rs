@@ -18,12 +18,12 @@ pub(crate) use options::Options;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use foremap_trace::Trace;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::fleet::{Fleet, Mode, Nodes, Worker};
 use self::measure::{Measured, ModeResult};
 use crate::process::{self, Scratch};
-use crate::trace::{self, Trace};
 use crate::workspace::Workspace;
 use crate::{build, rows};
 
@@ -35,7 +35,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Runs the demonstration.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let start = Instant::now();
-    let mut trace = trace::read(&options.trace.clone().unwrap_or_else(|| workspace.path(BUNDLED_TRACE)))?;
+    let mut trace = foremap_trace::read(&options.trace.clone().unwrap_or_else(|| workspace.path(BUNDLED_TRACE)))?;
     options.shorten(&mut trace);
     report::trace(&trace, options);
     build::all(workspace)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::trace::Trace;
+use foremap_trace::Trace;
 
 /// Options of `cargo xtask demo`.
 #[derive(clap::Args)]
@@ -44,7 +44,7 @@ impl Options {
         let Some(limit) = self.requests else { return };
         trace.requests.truncate(limit as usize);
         // Names are numbered in order of first appearance, so what is left is a prefix.
-        let count = |id: fn(&crate::trace::Request) -> u32| {
+        let count = |id: fn(&foremap_trace::Request) -> u32| {
             trace.requests.iter().map(id).max().map_or(0, |last| last as usize + 1)
         };
         let (keys, clients) = (count(|request| request.key), count(|request| request.client));

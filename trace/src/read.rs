@@ -1,6 +1,5 @@
 //! Reading a trace file.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -8,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Line, Request, Trace, access_log, csv};
+use super::builder::Builder;
+use super::{Line, Trace, access_log, csv};
 
 /// Longest line; a longer one is bad. Bounds the memory for a file that is no text.
 const MAX_LINE: usize = 64 << 10;
@@ -19,7 +19,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 ///
 /// # Errors
 /// If the file cannot be opened, is damaged, is in no known form, or holds no request.
-pub(crate) fn read(path: &Path) -> Result<Trace> {
+pub fn read(path: &Path) -> Result<Trace> {
     let in_file = || format!("cannot read the trace {}", path.display());
     let mut reader = BufReader::new(File::open(path).with_context(in_file)?);
     let compressed = reader.fill_buf().with_context(in_file)?.starts_with(&GZIP_MAGIC);
@@ -84,39 +84,6 @@ fn next_line(reader: &mut impl BufRead, bytes: &mut Vec<u8>) -> std::io::Result<
     }
     reader.skip_until(b'\n')?;
     Ok(Some(false))
-}
-
-#[derive(Default)]
-struct Builder {
-    trace: Trace,
-    key_ids: HashMap<String, u32>,
-    client_ids: HashMap<String, u32>,
-}
-
-impl Builder {
-    fn request(&mut self, at_ms: i64, client: String, key: String) -> Result<()> {
-        let client = intern(&mut self.client_ids, &mut self.trace.clients, client)?;
-        let key = intern(&mut self.key_ids, &mut self.trace.keys, key)?;
-        self.trace.requests.push(Request { at_ms, client, key });
-        Ok(())
-    }
-
-    fn bad(&mut self, number: usize, reason: String) {
-        self.trace.bad += 1;
-        if self.trace.bad_lines.len() < Trace::KEPT_REASONS {
-            self.trace.bad_lines.push((number, reason));
-        }
-    }
-}
-
-fn intern(ids: &mut HashMap<String, u32>, names: &mut Vec<String>, name: String) -> Result<u32> {
-    if let Some(id) = ids.get(&name) {
-        return Ok(*id);
-    }
-    let id = u32::try_from(names.len()).context("more than 2^32 different names")?;
-    names.push(name.clone());
-    ids.insert(name, id);
-    Ok(id)
 }
 
 #[cfg(test)]

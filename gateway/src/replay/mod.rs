@@ -1,0 +1,31 @@
+//! The yardstick: replays access traces through the prediction core, without network, and through baselines.
+//!
+//! Rules, the same for every method:
+//!
+//! * Every key has size 1. A demand miss inserts its key. The whole trace counts, there is no warm-up.
+//! * After each request the predictor may order prefetches. One lands before the next request, or after the latency
+//!   that was asked for. Landing inserts it, which may evict.
+//! * *Used* is a prefetch whose first event after insertion is a demand hit. All others are waste: evicted unused,
+//!   refused by the cache, asked for before they landed, or unused at the end.
+//! * One cache is shared by all clients, or each client has its own; the predictor is pooled, and tells clients apart
+//!   as streams.
+//! * The budget's excess is taken after every request: waste known so far, less budget x requests so far.
+//!
+//! The method `foremap` is the very [`PrefetchEngine`](foremap::prefetch::PrefetchEngine) and
+//! [`LocalCache`](foremap::cache::LocalCache) of the client. Baselines are in [`baseline`].
+
+mod baseline;
+mod engine;
+mod flights;
+mod method;
+mod options;
+mod plot;
+mod report;
+mod rules;
+mod run;
+mod tally;
+
+pub use method::Method;
+pub use options::{CacheSize, Latency, Replay};
+pub use report::Row;
+pub use run::{Settings, replay_trace, run};

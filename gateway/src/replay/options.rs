@@ -1,0 +1,136 @@
+//! The command line of `replay`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Method;
+
+/// Options of `replay`.
+#[derive(Args)]
+pub struct Replay {
+    /// Traces: `timestamp_ms,client,key` CSV, Common or Combined Log Format, plain or gzip; or a synthetic workload
+    /// such as `synthetic:profiles?seed=1&requests=100000` (profiles, series, walks, tiles, scan, phase, noise,
+    /// tenants).
+    #[arg(value_name = "TRACE", required = true)]
+    pub(super) traces: Vec<String>,
+    /// Size of the cache that all clients share: a share of the trace's keys, or entries.
+    #[arg(long, value_name = "SIZE", default_value = "5%", value_parser = cache_size)]
+    pub(super) cache: CacheSize,
+    /// A cache of N entries for each client, instead of a shared one.
+    #[arg(long, value_name = "N", conflicts_with = "cache", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) private: Option<u32>,
+    /// Wasted prefetches per demand request that are allowed.
+    #[arg(long, value_name = "W", default_value = "0.25", value_parser = waste_budget)]
+    pub(super) waste_budget: f64,
+    /// All that the engine may keep: a number and B, kB, MB, GB, KiB, MiB or GiB.
+    #[arg(long, value_name = "BYTES", default_value = "8MB", value_parser = memory)]
+    pub(super) memory: usize,
+    /// A prefetch is usable only after N more requests of anybody.
+    #[arg(long, value_name = "N", conflicts_with = "latency_ms")]
+    pub(super) latency_requests: Option<u64>,
+    /// A prefetch is usable only after N milliseconds of the trace's clock.
+    #[arg(long, value_name = "N")]
+    pub(super) latency_ms: Option<u64>,
+    /// Also replay: lru, s3fifo, belady, markov1 and ppm2 (each the variant that did best within the waste budget),
+    /// oracle1; and one variant of these, such as ppm2-client-top3-t0.25, oracle1-known or oracle3-known; of synthetic
+    /// workloads, oracle (all that their rules determine).
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) baseline: Vec<Method>,
+    /// Write one JSON object per trace and method.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Draw hit ratio against waste, and the reliability of the predictions.
+    #[arg(long, value_name = "FILE")]
+    pub(super) plot: Option<PathBuf>,
+}
+
+/// Size of the caches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CacheSize {
+    /// One cache with this share of the trace's keys, at least one entry.
+    Share(f64),
+    /// One cache of so many entries.
+    Entries(usize),
+    /// One cache of so many entries for each client.
+    Private(usize),
+}
+
+impl CacheSize {
+    /// Entries of a cache, where the trace has so many keys.
+    pub fn entries(self, keys: usize) -> usize {
+        match self {
+            // So that 5 % of 1,000 is 50, although 0.05 x 1,000 may fall short of it.
+            Self::Share(share) => ((share * keys as f64 + 1e-9) as usize).max(1),
+            Self::Entries(entries) | Self::Private(entries) => entries,
+        }
+    }
+
+    /// Whether each client has its own.
+    pub fn is_private(self) -> bool {
+        matches!(self, Self::Private(_))
+    }
+}
+
+/// How long a prefetch takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latency {
+    /// It lands after so many more requests; 0 is before the next one.
+    Requests(u64),
+    /// It lands after so many milliseconds of the trace's clock; 0 is before the next request.
+    Millis(u64),
+}
+
+fn cache_size(text: &str) -> Result<CacheSize, String> {
+    let size = match text.strip_suffix('%') {
+        Some(share) => share
+            .parse()
+            .ok()
+            .filter(|share| *share > 0.0 && *share <= 100.0)
+            .map(|share: f64| share / 100.0)
+            .map(CacheSize::Share),
+        None => text.parse().ok().filter(|entries| *entries > 0).map(CacheSize::Entries),
+    };
+    size.ok_or_else(|| "a size is a share of the keys such as 5%, or a number of entries such as 1000".to_owned())
+}
+
+fn waste_budget(text: &str) -> Result<f64, String> {
+    let budget = text.parse().ok().filter(|budget| (0.0..=16.0).contains(budget));
+    budget.ok_or_else(|| "a budget is a number from 0 to 16".to_owned())
+}
+
+fn memory(text: &str) -> Result<usize, String> {
+    const UNITS: [(&str, usize); 7] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+    ];
+    let parse =
+        |(unit, bytes): (&str, usize)| text.strip_suffix(unit)?.trim_end().parse::<usize>().ok()?.checked_mul(bytes);
+    UNITS.into_iter().find_map(parse).ok_or_else(|| "a size is a number and a unit, such as 8MB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(cache_size("5%"), Ok(CacheSize::Share(0.05)));
+        assert_eq!(cache_size("1000"), Ok(CacheSize::Entries(1_000)));
+        assert!(["0", "0%", "101%", "-1", "x", "", "NaN%"].iter().all(|text| cache_size(text).is_err()));
+        assert_eq!((memory("8MB"), memory("512 KiB"), memory("7B")), (Ok(8_000_000), Ok(524_288), Ok(7)));
+        assert!(["8", "MB", "8mb", "-8MB", "99999999999999GB"].iter().all(|text| memory(text).is_err()));
+        assert!(waste_budget("0.25").is_ok() && waste_budget("NaN").is_err() && waste_budget("17").is_err());
+    }
+
+    #[test]
+    fn a_share_of_the_keys_is_rounded_down_and_at_least_one() {
+        let entries = |share: f64, keys| CacheSize::Share(share / 100.0).entries(keys);
+        assert_eq!((entries(5.0, 1_737), entries(5.0, 1_000), entries(1.0, 30)), (86, 50, 1));
+    }
+}

@@ -1,0 +1,124 @@
+//! Figures of a replay, as JSON and as a table.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::tally::Tally;
+
+/// What one method did on one trace. Shares are of the demand requests unless stated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Name of the trace.
+    pub trace: String,
+    /// Name of the method; `foremap` is the engine of the core.
+    pub method: String,
+    /// Demand requests.
+    pub requests: u64,
+    /// Different keys among them.
+    pub unique_keys: usize,
+    /// Entries of the cache, or of each client's cache.
+    pub cache_entries: usize,
+    /// Share that was served from the cache.
+    pub hit_ratio: f64,
+    /// Prefetches for each demand request.
+    pub prefetches_per_request: f64,
+    /// Prefetches for each demand request that were not used.
+    pub wasted_per_request: f64,
+    /// Share of the prefetches that were used; `null` without any.
+    pub precision: Option<f64>,
+    /// Share of the requests for a key that nobody had asked for before which were served from the cache.
+    pub novel_coverage: f64,
+    /// Expected calibration error of all predictions; `null` for methods that state no probability.
+    pub calibration_error: Option<f64>,
+    /// The same of those that were prefetched.
+    pub calibration_error_issued: Option<f64>,
+    /// Largest excess of waste known over budget x requests, after any request, in prefetches.
+    pub max_budget_excess: f64,
+    /// Mean time of the predictor for each request: learning, predicting (asking the cache included), and taking
+    /// outcomes; without the cache's own work. `null` for methods without a predictor.
+    pub ns_per_access: Option<f64>,
+    /// 99th percentile of that time.
+    pub p99_ns: Option<u64>,
+    /// Most bytes that the predictor kept; `null` for methods without one.
+    pub peak_bytes: Option<usize>,
+}
+
+/// What the predictor says about itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Quality {
+    pub(super) calibration_error: Option<f64>,
+    pub(super) calibration_error_issued: Option<f64>,
+    pub(super) peak_bytes: Option<usize>,
+}
+
+impl Row {
+    pub(super) fn new(trace: &str, method: String, keys: usize, entries: usize, tally: &Tally, own: Quality) -> Self {
+        let share = |count: u64, of: u64| count as f64 / of.max(1) as f64;
+        let nanos = tally.nanos();
+        Self {
+            trace: trace.to_owned(),
+            method,
+            requests: tally.requests,
+            unique_keys: keys,
+            cache_entries: entries,
+            hit_ratio: tally.hit_ratio(),
+            prefetches_per_request: share(tally.issued, tally.requests),
+            wasted_per_request: tally.wasted_per_request(),
+            precision: (tally.issued > 0).then(|| share(tally.used, tally.issued)),
+            novel_coverage: share(tally.novel_hits, tally.novel),
+            calibration_error: own.calibration_error,
+            calibration_error_issued: own.calibration_error_issued,
+            max_budget_excess: tally.max_budget_excess,
+            ns_per_access: nanos.map(|(mean, _)| mean),
+            p99_ns: nanos.map(|(_, p99)| p99),
+            peak_bytes: own.peak_bytes,
+        }
+    }
+}
+
+/// The rows as a table in plain text.
+pub(super) fn table(rows: &[Row]) -> String {
+    let width =
+        |name: fn(&Row) -> &str, least: usize| rows.iter().map(|row| name(row).len()).max().unwrap_or(0).max(least);
+    let (trace, method) = (width(|row| &row.trace, 5), width(|row| &row.method, 6));
+    let mut out = format!(
+        "{:trace$} {:method$} {:>7} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>8}\n",
+        "trace",
+        "method",
+        "entries",
+        "hit %",
+        "pf/req",
+        "waste",
+        "prec",
+        "novel",
+        "ece",
+        "ece iss",
+        "excess",
+        "ns",
+        "p99 ns"
+    );
+    let optional =
+        |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
+    for row in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            out,
+            "{:trace$} {:method$} {:>7} {:>6.2} {:>6.3} {:>6.3} {:>6} {:>6.3} {:>6} {:>7} {:>7.1} {:>7} {:>8}",
+            row.trace,
+            row.method,
+            row.cache_entries,
+            100.0 * row.hit_ratio,
+            row.prefetches_per_request,
+            row.wasted_per_request,
+            optional(row.precision, 3),
+            row.novel_coverage,
+            optional(row.calibration_error, 4),
+            optional(row.calibration_error_issued, 4),
+            row.max_budget_excess,
+            optional(row.ns_per_access, 0),
+            row.p99_ns.map_or_else(|| "-".to_owned(), |nanos| nanos.to_string()),
+        );
+    }
+    out
+}

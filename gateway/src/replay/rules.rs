@@ -1,0 +1,205 @@
+//! The rules of the replay: what a cache and a predictor are, and how a trace runs through both.
+
+use std::hash::Hash;
+use std::time::Instant;
+
+use foremap::analyzer::Access;
+use foremap::prefetch::Fate;
+use foremap_trace::Request;
+
+use super::flights::Flights;
+use super::options::Latency;
+use super::tally::Tally;
+
+/// What a demand access found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    Hit,
+    /// First event after a prefetched key was inserted.
+    FirstUse,
+    Miss,
+}
+
+/// A cache of unit-sized keys.
+pub(super) trait Cache<K> {
+    /// A demand access, the `at`th request of the trace. A miss inserts the key.
+    fn demand(&mut self, at: usize, key: &K) -> Demand;
+
+    /// Whether an access would be a hit.
+    fn contains(&self, key: &K) -> bool;
+
+    /// Inserts a prefetched key that is not there; returns whether it was taken in.
+    fn land(&mut self, key: &K) -> bool;
+
+    /// Appends the prefetched keys that left unused since the last call.
+    fn take_unused(&mut self, unused: &mut Vec<K>);
+}
+
+/// A request, as a predictor sees it.
+pub(super) struct Observed<'a, K> {
+    /// Its number in the trace.
+    pub(super) at: usize,
+    /// Milliseconds since the start of the trace, never stepping back.
+    pub(super) now: u64,
+    pub(super) client: u32,
+    pub(super) key: &'a K,
+    pub(super) access: Access,
+}
+
+/// Learns from requests and orders prefetches.
+pub(super) trait Predictor<K> {
+    /// Whether there is anything to time.
+    const PREDICTS: bool = true;
+
+    /// One request. Appends what to prefetch, in the order of landing; what is cached or in flight is dropped anyway.
+    fn observe(&mut self, observed: &Observed<'_, K>, skip: &mut dyn FnMut(&K) -> bool, orders: &mut Vec<K>);
+
+    /// The fate of an order, told once. `client` is the owner of a private cache, and 0 with a shared one.
+    fn fate(&mut self, _now: u64, _client: u32, _key: &K, _fate: Fate) {}
+}
+
+/// The predictor of a method without one.
+pub(super) struct Nothing;
+
+impl<K> Predictor<K> for Nothing {
+    const PREDICTS: bool = false;
+
+    fn observe(&mut self, _: &Observed<'_, K>, _: &mut dyn FnMut(&K) -> bool, _: &mut Vec<K>) {}
+}
+
+/// One cache for all clients, or one for each.
+pub(super) struct Caches<C> {
+    private: bool,
+    caches: Vec<C>,
+}
+
+impl<C> Caches<C> {
+    /// `private` is the number of clients with a cache of their own.
+    pub(super) fn new(private: Option<usize>, new: impl FnMut() -> C) -> Self {
+        let caches = std::iter::repeat_with(new).take(private.unwrap_or(1)).collect();
+        Self { private: private.is_some(), caches }
+    }
+
+    fn index(&self, client: u32) -> usize {
+        if self.private { client as usize } else { 0 }
+    }
+}
+
+/// A replay under way.
+pub(super) struct Player<'a, K, C, P> {
+    pub(super) keys: &'a [K],
+    pub(super) caches: Caches<C>,
+    pub(super) predictor: &'a mut P,
+    flights: Flights<K>,
+    tally: Tally,
+    now: u64,
+    /// Time that the predictor took for the present request.
+    spent: u64,
+    unused: Vec<K>,
+}
+
+impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P> {
+    pub(super) fn new(
+        keys: &'a [K],
+        caches: Caches<C>,
+        predictor: &'a mut P,
+        latency: Latency,
+        waste_budget: f64,
+    ) -> Self {
+        let tally = Tally::new(keys.len(), waste_budget);
+        Self { keys, caches, predictor, flights: Flights::new(latency), tally, now: 0, spent: 0, unused: Vec::new() }
+    }
+
+    /// Replays all requests; `progress` is told of each.
+    pub(super) fn play(mut self, requests: &[Request], mut progress: impl FnMut()) -> Tally {
+        let start = requests.first().map_or(0, |request| request.at_ms);
+        let mut orders = Vec::new();
+        for (at, request) in requests.iter().enumerate() {
+            self.now = self.now.max(u64::try_from(request.at_ms.saturating_sub(start)).unwrap_or(0));
+            while let Some((cache, key)) = self.flights.land(at, self.now) {
+                self.land(cache, &key);
+            }
+            self.request(at, request, &mut orders);
+            let cache = self.caches.index(request.client);
+            for key in orders.drain(..) {
+                self.issue(at, cache, key);
+            }
+            self.tally.end_request(if P::PREDICTS { Some(self.spent) } else { None });
+            self.spent = 0;
+            progress();
+        }
+        self.tally.end();
+        self.tally
+    }
+
+    fn request(&mut self, at: usize, request: &Request, orders: &mut Vec<K>) {
+        let index = self.caches.index(request.client);
+        let key = &self.keys[request.key as usize];
+        let late = self.flights.join(index, key);
+        let demand = self.caches.caches[index].demand(at, key);
+        self.tally.demand(request.key, demand);
+        let access = match demand {
+            Demand::Hit => Access::Hit,
+            Demand::FirstUse => Access::FirstUse,
+            Demand::Miss if late => Access::Late,
+            Demand::Miss => Access::Miss,
+        };
+        if demand == Demand::FirstUse {
+            self.tell(index, key, Fate::Used);
+        } else if late {
+            self.tally.waste();
+            self.tell(index, key, Fate::Late);
+        }
+        self.settle(index);
+        let observed = Observed { at, now: self.now, client: request.client, key, access };
+        let (cache, flights) = (&self.caches.caches[index], &self.flights);
+        let begun = Instant::now();
+        let mut skip = |key: &K| cache.contains(key) || flights.contains(index, key);
+        self.predictor.observe(&observed, &mut skip, orders);
+        self.spent += nanos(begun);
+    }
+
+    fn issue(&mut self, at: usize, cache: usize, key: K) {
+        if self.caches.caches[cache].contains(&key) || self.flights.contains(cache, &key) {
+            self.tell(cache, &key, Fate::Refunded);
+            return;
+        }
+        self.tally.issue();
+        if let Some(key) = self.flights.depart(at, self.now, cache, key) {
+            self.land(cache, &key);
+        }
+    }
+
+    fn land(&mut self, cache: usize, key: &K) {
+        if !self.caches.caches[cache].land(key) {
+            self.tally.waste();
+            self.tell(cache, key, Fate::Wasted);
+        }
+        self.settle(cache);
+    }
+
+    /// Books what left a cache unused.
+    fn settle(&mut self, cache: usize) {
+        let mut unused = std::mem::take(&mut self.unused);
+        self.caches.caches[cache].take_unused(&mut unused);
+        for key in unused.drain(..) {
+            self.tally.waste();
+            self.tell(cache, &key, Fate::Wasted);
+        }
+        self.unused = unused;
+    }
+
+    fn tell(&mut self, cache: usize, key: &K, fate: Fate) {
+        let begun = Instant::now();
+        self.predictor.fate(self.now, cache as u32, key, fate);
+        self.spent += nanos(begun);
+    }
+}
+
+fn nanos(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

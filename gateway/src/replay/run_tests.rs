@@ -1,0 +1,164 @@
+use super::*;
+
+const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/traces/npm-install.csv.gz");
+
+const SETTINGS: Settings =
+    Settings { cache: CacheSize::Share(0.05), waste_budget: 0.25, memory: 8_000_000, latency: Latency::Requests(0) };
+
+fn rows(trace: &str, settings: &Settings, baselines: &[&str]) -> Vec<Row> {
+    let trace = foremap_trace::open(trace).expect("a trace");
+    let baselines: Vec<Method> = baselines.iter().map(|name| name.parse().expect("a baseline")).collect();
+    replay_trace("t", &trace, settings, &baselines).expect("a replay")
+}
+
+/// What an independent implementation in C++ counted on the bundled trace under the same rules: method, hit ratio to
+/// four digits, prefetches, and those used.
+const SHARED: [(&str, f64, u64, u64); 21] = [
+    ("lru", 0.1192, 0, 0),
+    ("markov1-client-top1-t0.25", 0.5339, 4621, 3559),
+    ("markov1-client-top1-t0.50", 0.4781, 3655, 3063),
+    ("markov1-client-top3-t0.25", 0.6090, 6173, 4282),
+    ("markov1-client-top3-t0.50", 0.5012, 3994, 3270),
+    ("markov1-global-top1-t0.25", 0.4824, 4334, 3143),
+    ("markov1-global-top1-t0.50", 0.3743, 2878, 2198),
+    ("markov1-global-top3-t0.25", 0.5526, 6182, 3863),
+    ("markov1-global-top3-t0.50", 0.3989, 3285, 2420),
+    ("ppm2-client-top1-t0.25", 0.5856, 4872, 3978),
+    ("ppm2-client-top1-t0.50", 0.5716, 4453, 3843),
+    ("ppm2-client-top3-t0.25", 0.6349, 5878, 4440),
+    ("ppm2-client-top3-t0.50", 0.5868, 4724, 3987),
+    ("ppm2-global-top1-t0.25", 0.5180, 4660, 3442),
+    ("ppm2-global-top1-t0.50", 0.4632, 3763, 2952),
+    ("ppm2-global-top3-t0.25", 0.5762, 6364, 4072),
+    ("ppm2-global-top3-t0.50", 0.4881, 4217, 3188),
+    ("belady", 0.3494, 0, 0),
+    ("oracle1-known", 0.7983, 5679, 5677),
+    ("oracle3-known", 0.7982, 5711, 5705),
+    ("oracle1", 0.9913, 7290, 7288),
+];
+/// The same with a cache of 8 keys for each client.
+const PRIVATE: [(&str, f64, u64, u64); 20] = [
+    ("lru", 0.0024, 0, 0),
+    ("markov1-own-top1-t0.25", 0.0025, 17, 1),
+    ("markov1-own-top1-t0.50", 0.0025, 17, 1),
+    ("markov1-own-top3-t0.25", 0.0025, 17, 1),
+    ("markov1-own-top3-t0.50", 0.0025, 17, 1),
+    ("markov1-pool-top1-t0.25", 0.4225, 6126, 3507),
+    ("markov1-pool-top1-t0.50", 0.3709, 4813, 3076),
+    ("markov1-pool-top3-t0.25", 0.5065, 8551, 4215),
+    ("markov1-pool-top3-t0.50", 0.4044, 5305, 3362),
+    ("ppm2-own-top1-t0.25", 0.0025, 17, 1),
+    ("ppm2-own-top1-t0.50", 0.0025, 17, 1),
+    ("ppm2-own-top3-t0.25", 0.0025, 17, 1),
+    ("ppm2-own-top3-t0.50", 0.0025, 17, 1),
+    ("ppm2-pool-top1-t0.25", 0.5066, 6215, 4209),
+    ("ppm2-pool-top1-t0.50", 0.4948, 5643, 4111),
+    ("ppm2-pool-top3-t0.25", 0.5509, 7671, 4585),
+    ("ppm2-pool-top3-t0.50", 0.5108, 5984, 4250),
+    ("oracle1-known", 0.7980, 6642, 6642),
+    ("oracle3-known", 0.7980, 6648, 6648),
+    ("oracle1", 0.9910, 8253, 8253),
+];
+
+#[test]
+fn baselines_count_what_an_independent_implementation_counts() {
+    for (cache, expected) in [(CacheSize::Share(0.05), &SHARED[..]), (CacheSize::Private(8), &PRIVATE[..])] {
+        let names: Vec<&str> = expected.iter().map(|(name, ..)| *name).collect();
+        let rows = rows(BUNDLED, &Settings { cache, ..SETTINGS }, &names);
+        for (row, (name, hit_ratio, prefetches, used)) in rows[1..].iter().zip(expected) {
+            assert_eq!(row.method, *name);
+            assert_eq!(format!("{:.4}", row.hit_ratio), format!("{hit_ratio:.4}"), "{name}");
+            let count = |share: f64| (share * 8_348.0).round() as u64;
+            let issued = count(row.prefetches_per_request);
+            assert_eq!((issued, issued - count(row.wasted_per_request)), (*prefetches, *used), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_family_is_its_best_variant_within_the_waste_budget() {
+    let hit_ratio = |waste_budget| {
+        let row = rows(BUNDLED, &Settings { waste_budget, ..SETTINGS }, &["ppm2"]).remove(1);
+        assert_eq!(row.method, "ppm2");
+        format!("{:.4} {:.3}", row.hit_ratio, row.wasted_per_request)
+    };
+    assert_eq!(hit_ratio(0.25), "0.6349 0.172", "ppm2-client-top3-t0.25");
+    assert_eq!(hit_ratio(0.10), "0.5868 0.088", "ppm2-client-top3-t0.50");
+    assert_eq!(hit_ratio(0.01), "0.5716 0.073", "none is within: the one with least waste");
+}
+
+#[test]
+fn the_engine_is_replayed_the_same_way_twice_and_within_its_bounds() {
+    let all = [CacheSize::Share(0.05), CacheSize::Entries(8), CacheSize::Private(8)];
+    for cache in all {
+        let settings = Settings { cache, ..SETTINGS };
+        let mut twice = [rows(BUNDLED, &settings, &[]).remove(0), rows(BUNDLED, &settings, &[]).remove(0)];
+        for row in &mut twice {
+            let (mean, p99) = (row.ns_per_access.take(), row.p99_ns.take());
+            assert!(mean.is_some_and(|mean| mean > 0.0) && p99.is_some());
+        }
+        let [row, again] = twice;
+        assert_eq!(row, again);
+        assert!(row.prefetches_per_request > 0.05 && row.hit_ratio > 0.1, "{row:?}");
+        assert!(row.max_budget_excess <= 20.0 && row.wasted_per_request <= 0.26, "{row:?}");
+        assert!(row.peak_bytes.is_some_and(|bytes| (100_000..=8_000_000).contains(&bytes)), "{row:?}");
+        assert!(row.calibration_error.is_some() && row.calibration_error_issued.is_some());
+    }
+}
+
+#[test]
+fn without_a_budget_nothing_is_prefetched() {
+    let row = rows(BUNDLED, &Settings { waste_budget: 0.0, ..SETTINGS }, &[]).remove(0);
+    assert_eq!((row.prefetches_per_request, row.precision, row.max_budget_excess), (0.0, None, 0.0));
+}
+
+#[test]
+fn the_oracle_of_a_workload_foresees_what_its_rules_determine() {
+    // A cache of all keys: what an oracle does not get is asked for first, and not determined.
+    let settings = Settings { cache: CacheSize::Share(1.0), ..SETTINGS };
+    let name = "synthetic:series?requests=5000";
+    let trace = foremap_trace::open(name).expect("a workload");
+    let oracle = rows(name, &settings, &["oracle"]).remove(1);
+    assert_eq!(oracle.precision, Some(1.0));
+    let known = trace.foreseeable.expect("synthetic");
+    let mut seen = std::collections::HashSet::new();
+    let novel: Vec<usize> = (0..5_000).filter(|&at| seen.insert(trace.requests[at].key)).collect();
+    let foreseen = novel.iter().filter(|&&at| known[at]).count();
+    assert!((oracle.novel_coverage - foreseen as f64 / novel.len() as f64).abs() < 0.01, "{oracle:?}");
+    assert!(oracle.novel_coverage > 0.9);
+}
+
+#[test]
+fn what_does_not_fit_is_a_clear_error() {
+    let trace = foremap_trace::open("synthetic:noise?requests=10").expect("a workload");
+    let said = |settings: &Settings, trace: &Trace, name: &str| {
+        let error = replay_trace("t", trace, settings, &[name.parse().expect("a baseline")]).expect_err("no baseline");
+        error.to_string()
+    };
+    let private = Settings { cache: CacheSize::Private(4), ..SETTINGS };
+    assert!(said(&SETTINGS, &trace, "ppm2-own-top1-t0.25").contains("shared cache"));
+    assert!(said(&private, &trace, "ppm2-global-top1-t0.25").contains("private caches"));
+    let recorded = Trace { foreseeable: None, ..trace };
+    assert!(said(&SETTINGS, &recorded, "oracle").contains("synthetic"));
+    assert!("ppm3".parse::<Method>().is_err_and(|said| said.contains("markov1")));
+}
+
+#[test]
+fn names_are_short() {
+    let names = ["a/b.csv.gz", "access.log", "x/trace.txt", "synthetic:noise?seed=2"].map(short_name);
+    assert_eq!(names, ["b", "access", "trace.txt", "synthetic:noise?seed=2"]);
+}
+
+#[test]
+fn the_picture_shows_every_method_and_both_reliabilities() {
+    let trace = foremap_trace::open("synthetic:profiles?requests=3000").expect("a workload");
+    let picture = replay("p", &trace, &SETTINGS, &["lru".parse().expect("a baseline")], &[0.1, 0.5]).expect("a replay");
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("p.svg");
+    plot::draw(&path, &[picture]).expect("drawn");
+    let svg = std::fs::read_to_string(&path).expect("readable");
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for text in ["p: hits against waste", "p: reliability", "lru", "foremap", "all predictions", "prefetched"] {
+        assert!(svg.contains(text), "{text}");
+    }
+}
