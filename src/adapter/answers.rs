@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::action::{Action, FailureKind, FlightId, RequestId, Served};
-use super::demand::{Adapter, fetched};
+use super::action::{Action, Answer, FailureKind, FlightId, RequestId, Served};
+use super::demand::Adapter;
 use super::fetches::{Fetch, FetchId, Progress};
 use super::retry::MAX_ATTEMPTS;
 use super::scopes::Timer;
@@ -161,7 +161,7 @@ impl Adapter {
             }
             let served = if nth > 0 || waiting.joined { Served::Joined } else { served };
             self.waiting.remove(&waiter);
-            self.resolve(waiter, fetched(keymap.clone(), served, age_ms, at));
+            self.resolve(waiter, Answer { keymap: keymap.clone(), served, age_ms, at });
         }
         if !outdated.is_empty() {
             self.ask_for(fetch, outdated);

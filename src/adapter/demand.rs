@@ -23,7 +23,7 @@ use crate::key::CompositeKey;
 use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement};
 use crate::prefetch::{Fate, PrefetchEngine};
-use crate::protocol::{BatchRequest, Class, Consistency, Cursor, ErrorCode, Keymap, ReadPoint};
+use crate::protocol::{BatchRequest, Class, Consistency, Cursor, ErrorCode};
 
 /// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
 const PARK_STEP_MS: Millis = 4;
@@ -423,11 +423,6 @@ fn within(text: &str, limit: usize) -> &str {
 
 pub(super) fn answer_from(hit: Hit, served: Served) -> Answer {
     Answer { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at }
-}
-
-/// The answer that a gateway's word makes.
-pub(super) fn fetched(keymap: Option<Arc<Keymap>>, served: Served, age_ms: u64, at: ReadPoint) -> Answer {
-    Answer { keymap, served, age_ms, at }
 }
 
 #[cfg(test)]

@@ -287,12 +287,18 @@ fn train(host: &mut Host, keys: &[String], rounds: usize) {
     }
 }
 
-#[test]
-fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
+/// A host with an empty cache whose predictor knows a sequence of `count` keys.
+fn trained(count: usize) -> (Host, Vec<String>) {
     let mut host = Host::new();
-    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    let keys: Vec<String> = (0..count).map(|n| format!("u/{n}/profile")).collect();
     train(&mut host, &keys, 12);
     host.adapter.clear(host.now);
+    (host, keys)
+}
+
+#[test]
+fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
+    let (mut host, keys) = trained(6);
     host.gateway.requests.clear();
     host.read(&keys[0]).expect("found");
     let items = &host.gateway.requests[0].items;
@@ -332,10 +338,7 @@ fn a_read_that_is_not_observed_teaches_nothing() {
 
 #[test]
 fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
-    let mut host = Host::new();
-    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
-    train(&mut host, &keys, 12);
-    host.adapter.clear(host.now);
+    let (mut host, keys) = trained(6);
     host.read(&keys[0]).expect("found");
     let before = host.adapter.stats(host.now).prefetch;
     let shard = host.gateway.map.storage.shard(&key(&keys[1]));
@@ -349,10 +352,7 @@ fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
 
 #[test]
 fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
-    let mut host = Host::new();
-    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
-    train(&mut host, &keys, 12);
-    host.adapter.clear(host.now);
+    let (mut host, keys) = trained(6);
     host.adapter.prefetch(host.now, 0, [key(&keys[1])]);
     host.pass(1);
     host.deliver();
@@ -366,10 +366,7 @@ fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
 
 #[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
-    let mut host = Host::new();
-    let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
-    train(&mut host, &keys, 12);
-    host.adapter.clear(host.now);
+    let (mut host, keys) = trained(3);
     host.get_in(1, &keys[0], Consistency::Bounded);
     host.pass(1);
     assert_eq!(host.sent.len(), 1);
@@ -390,10 +387,7 @@ fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
 
 #[test]
 fn an_order_below_a_callers_floor_is_settled_too() {
-    let mut host = Host::new();
-    let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
-    train(&mut host, &keys, 12);
-    host.adapter.clear(host.now);
+    let (mut host, keys) = trained(3);
     host.read(&keys[0]).expect("found");
     let before = host.adapter.stats(host.now).prefetch;
     assert!(before.outstanding > 0);
@@ -409,10 +403,7 @@ fn an_order_below_a_callers_floor_is_settled_too() {
 
 #[test]
 fn a_parked_request_takes_what_lands() {
-    let mut host = Host::new();
-    let keys: Vec<String> = (0..3).map(|n| format!("u/{n}/profile")).collect();
-    train(&mut host, &keys, 12);
-    host.adapter.clear(host.now);
+    let (mut host, keys) = trained(3);
     host.get_in(1, &keys[0], Consistency::Bounded);
     host.pass(1);
     let beside = host.get_in(2, &keys[1], Consistency::Bounded);
