@@ -299,6 +299,7 @@ fn trained(count: usize) -> (Host, Vec<String>) {
 #[test]
 fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
     let (mut host, keys) = trained(6);
+    let before = host.adapter.stats(host.now).prefetch;
     host.gateway.requests.clear();
     host.read(&keys[0]).expect("found");
     let items = &host.gateway.requests[0].items;
@@ -306,7 +307,7 @@ fn what_is_likely_next_rides_on_the_batch_of_a_miss() {
     assert!(items.len() > 1 && items[1..].iter().all(|item| item.class == Class::Prefetch));
     assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
     let stats = host.adapter.stats(host.now).prefetch;
-    assert_eq!((stats.used, stats.wasted), (1, 0));
+    assert_eq!((stats.used, stats.wasted), (before.used + 1, before.wasted));
 }
 
 #[test]
@@ -353,20 +354,21 @@ fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
 #[test]
 fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
     let (mut host, keys) = trained(6);
+    let before = host.adapter.stats(host.now).prefetch;
     host.adapter.prefetch(host.now, 0, [key(&keys[1])]);
     host.pass(1);
     host.deliver();
     let version = host.gateway.put(&keys[1], "new");
     host.adapter.wrote(&key(&keys[1]), version, host.gateway.map.storage.shard(&key(&keys[1])), version);
     host.read(&keys[0]).expect("found");
-    assert_eq!(host.adapter.stats(host.now).prefetch.wasted, 0);
+    assert_eq!(host.adapter.stats(host.now).prefetch.wasted, before.wasted);
     assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
-    assert_eq!(host.adapter.stats(host.now).prefetch.used, 1);
+    assert_eq!(host.adapter.stats(host.now).prefetch.used, before.used + 1);
 }
 
 #[test]
 fn demand_in_another_scope_waits_beside_a_prefetch_and_not_for_ever() {
-    let (mut host, keys) = trained(3);
+    let (mut host, keys) = trained(2);
     host.get_in(1, &keys[0], Consistency::Bounded);
     host.pass(1);
     assert_eq!(host.sent.len(), 1);

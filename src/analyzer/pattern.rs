@@ -3,9 +3,13 @@
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::dictionary::{Dictionary, KeyId};
-use super::streams::{STREAM_BYTES, Stream, Streams};
-use super::table::{Line, PredictionTable, Successor};
+use super::classes::{Classes, Shape};
+use super::components::Parts;
+use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals};
+use super::keys::{KeyId, TextStore};
+use super::streams::{STREAM_BYTES, Streams};
+use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
+use super::template::{apply, derive};
 use crate::key::CompositeKey;
 
 /// Bounds of an [`Analyzer`].
@@ -71,60 +75,17 @@ impl AccessCounts {
     }
 }
 
-/// What made a prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum Expert {
-    /// The stream's last two keys.
-    Order2,
-    /// The stream's last key, where its last two are unknown.
-    Order1,
-    /// The stream's last key, where its last two are known but do not list the candidate.
-    Backoff,
-}
-
-impl Expert {
-    /// Number of experts.
-    pub const COUNT: usize = 3;
-}
-
-/// The keys that a prediction starts from.
+/// Where a stream is: what its next request is predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Context {
-    /// The key before the last one.
-    pub before: Option<KeyId>,
     /// The last key.
     pub last: Option<KeyId>,
-}
-
-impl Context {
-    /// The context after `next` followed.
-    pub fn then(self, next: KeyId) -> Self {
-        Self { before: self.last, last: Some(next) }
-    }
-}
-
-/// Why a candidate is proposed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Evidence {
-    /// The context it was found in.
-    pub expert: Expert,
-    /// Decayed visits of the context that this key followed.
-    pub count: u16,
-    /// Decayed visits of the context: the support.
-    pub total: u16,
-    /// Whether it followed at the last visit.
-    pub latest: bool,
-}
-
-/// A proposed next key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
-    /// The key; its text may have left the dictionary.
-    pub id: KeyId,
-    /// Why it is proposed.
-    pub evidence: Evidence,
+    /// The last key that was not simply cached.
+    cold: Option<KeyId>,
+    /// Hash of the last key's shape; 0 if unknown.
+    shape: u64,
+    /// Hash of the last template and the shape it led to; 0 at the start.
+    step: u64,
 }
 
 /// Where a stream is after an access.
@@ -150,12 +111,18 @@ pub struct AnalyzerStats {
     pub lines_replaced: u64,
     /// Keys in the dictionary.
     pub keys: usize,
-    /// Bytes of the dictionary.
+    /// Bytes of the dictionary that are in use.
     pub key_bytes: usize,
     /// Most bytes of the dictionary.
     pub key_bytes_max: usize,
     /// Keys that left the dictionary so far.
     pub keys_evicted: u64,
+    /// Templates known.
+    pub templates: usize,
+    /// Bytes of templates that are in use.
+    pub template_bytes: usize,
+    /// Most bytes of templates.
+    pub template_bytes_max: usize,
     /// Streams told apart.
     pub streams: usize,
     /// Most streams told apart.
@@ -171,41 +138,72 @@ pub struct AnalyzerStats {
 pub struct Analyzer {
     seed: u64,
     table: PredictionTable,
-    dictionary: Dictionary,
+    keys: TextStore,
+    templates: TextStore,
+    classes: Classes,
     streams: Streams,
     accesses: AccessCounts,
+    /// Requests observed, which is the clock of ages.
+    now: u32,
+    /// The template just derived; a buffer.
+    template: Vec<u8>,
 }
 
 /// Kinds of context, kept apart in one table by different multipliers (odd constants from SplitMix64, Steele
 /// et al., 2014).
-const ORDER1: u64 = 0x9e37_79b9_7f4a_7c15;
-const ORDER2: u64 = 0xbf58_476d_1ce4_e5b9;
-const MIX: u64 = 0x94d0_49bb_1331_11eb;
+const KINDS: [u64; Expert::COUNT] =
+    [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 0xd6e8_feb8_6659_fd93];
+/// Most candidates of one context that are scored. More than eight gained nothing on the development traces.
+const SCORED: usize = 8;
+/// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
+const MAX_TEMPLATE: usize = 128;
 
-fn context_hash(kind: u64, first: u64, second: u64) -> u64 {
-    let mut hash = (first ^ second.rotate_left(29).wrapping_mul(ORDER1)).wrapping_mul(kind);
+fn context_hash(kind: Expert, what: u64) -> u64 {
+    let mut hash = what.wrapping_mul(KINDS[kind as usize]);
     hash ^= hash >> 32;
-    hash = hash.wrapping_mul(MIX);
+    hash = hash.wrapping_mul(KINDS[2]);
     hash ^ (hash >> 29)
 }
 
-fn order1(last: KeyId) -> u64 {
-    context_hash(ORDER1, last.bits(), 0)
-}
+impl Context {
+    /// The line of an expert in this context.
+    fn line(&self, expert: Expert) -> Option<u64> {
+        let what = match expert {
+            Expert::Order1 => self.last.map_or(0, KeyId::bits),
+            Expert::Cold => self.cold.map_or(0, KeyId::bits),
+            Expert::Template => self.shape,
+            Expert::Template2 => self.step,
+        };
+        (what != 0).then(|| context_hash(expert, what))
+    }
 
-fn order2(before: KeyId, last: KeyId) -> u64 {
-    context_hash(ORDER2, last.bits(), before.bits())
+    /// The context that consists of one key.
+    fn of(id: KeyId, shape: u64) -> Self {
+        Self { last: Some(id), cold: Some(id), shape, step: 0 }
+    }
 }
 
 impl Analyzer {
-    /// An empty analyzer within the bounds of `config`: half of the memory for contexts, at most an eighth for
-    /// streams, the rest for the dictionary.
+    /// An empty analyzer within the bounds of `config`: seven sixteenths of the memory for contexts, at most a sixteenth for
+    /// streams, a thirty-second for templates, the rest for the dictionary.
     pub fn new(config: AnalyzerConfig) -> Self {
         let memory = config.memory_bytes.max(AnalyzerConfig::MIN_MEMORY);
-        let table = PredictionTable::new(memory / 2);
-        let streams = Streams::new(config.max_streams.min(memory / 8 / STREAM_BYTES));
-        let dictionary = Dictionary::new(memory - table.bytes() - streams.capacity() * STREAM_BYTES);
-        Self { seed: config.seed, table, dictionary, streams, accesses: AccessCounts::default() }
+        let table = PredictionTable::new(memory / 16 * 7);
+        let streams = Streams::new(config.max_streams.min(memory / 16 / STREAM_BYTES));
+        let (templates, classes) = (TextStore::new(memory / 32), Classes::new());
+        let others = table.bytes() + streams.capacity() * STREAM_BYTES + templates.bytes() + classes.bytes();
+        let keys = TextStore::new(memory - others - MAX_TEMPLATE * 2);
+        Self {
+            seed: config.seed,
+            table,
+            keys,
+            templates,
+            classes,
+            streams,
+            accesses: AccessCounts::default(),
+            now: 0,
+            template: Vec::new(),
+        }
     }
 
     /// The id of a key.
@@ -213,9 +211,9 @@ impl Analyzer {
         KeyId::of(self.seed, key)
     }
 
-    /// The key of an id, unless it was not asked for so long that its text was dropped.
-    pub fn key(&self, id: KeyId) -> Option<&CompositeKey> {
-        self.dictionary.get(id)
+    /// The canonical text of an id, unless it was not asked for so long that it was dropped.
+    pub fn text(&self, id: KeyId) -> Option<&[u8]> {
+        self.keys.text(id)
     }
 
     /// The id of a stream.
@@ -223,76 +221,189 @@ impl Analyzer {
         xxh3_64_with_seed(stream.as_bytes(), self.seed)
     }
 
-    /// Learns from one demand request. O(1): at most two lines change.
+    /// Learns from one demand request. O(1): at most four contexts change.
     ///
     /// A key asked twice in a row changes nothing: it is cached, and would hide what follows it.
     pub fn observe(&mut self, stream: &str, key: &CompositeKey, access: Access) -> StreamRef {
         let id = self.id(key);
-        self.dictionary.touch(id, key);
+        let text = key.as_str().as_bytes();
         let stream = self.stream_id(stream);
         *self.accesses.of(access) += 1;
+        self.now = self.now.wrapping_add(1);
         let mut state = self.streams.get(stream).copied().unwrap_or_default();
         if state.last != Some(id) {
-            self.learn(&state, id);
-            state = Stream { before: state.last, last: Some(id) };
+            let parts = Parts::new(text);
+            let shape = self.classes.observe(&parts);
+            let cold = access != Access::Hit;
+            let step = self.learn(&state, id, &parts, &shape, cold);
+            let cold = if cold { Some(id) } else { state.cold };
+            state = Context { last: Some(id), cold, shape: shape.hash, step };
         }
+        self.keys.touch(id, text, self.now);
         self.streams.put(stream, state);
-        StreamRef { id, context: state.context() }
+        StreamRef { id, context: state }
     }
 
-    fn learn(&mut self, state: &Stream, id: KeyId) {
-        let Some(last) = state.last else { return };
-        let ambiguous = self.table.learn(order1(last), id, true);
-        if let Some(before) = state.before {
-            // While the last key alone decides what follows, a longer context would say the same for more memory.
-            self.table.learn(order2(before, last), id, ambiguous);
+    /// Returns the hash of the template that explains the step, or of none, with the shape it led to; 0 without a last key.
+    fn learn(&mut self, state: &Context, id: KeyId, next: &Parts<'_>, shape: &Shape, cold: bool) -> u64 {
+        let mut ambiguous = true;
+        if let Some(line) = state.line(Expert::Order1) {
+            ambiguous = self.table.learn(line, id, true, KEY_WINDOW);
+        }
+        if let Some(line) = state.line(Expert::Cold).filter(|_| cold) {
+            // While both would say the same, one of them is enough.
+            self.table.learn(line, id, ambiguous || state.cold != state.last, KEY_WINDOW);
+        }
+        let Some(last) = state.last.and_then(|last| self.keys.text(last)) else { return 0 };
+        let mut template = std::mem::take(&mut self.template);
+        let derived = derive(&Parts::new(last), next, shape, &mut template) && template.len() <= MAX_TEMPLATE;
+        let mut made = KeyId::NONE;
+        if derived {
+            made = KeyId::of_bytes(self.seed, &template);
+            self.templates.touch(made, &template, self.now);
+        }
+        for expert in [Expert::Template, Expert::Template2] {
+            if let Some(line) = state.line(expert) {
+                self.table.learn(line, made, true, SHAPE_WINDOW);
+            }
+        }
+        self.template = template;
+        shape.hash ^ made.bits().rotate_left(20)
+    }
+
+    /// The context after `next`, whose text is `text`, followed `context`.
+    pub fn then(&self, context: &Context, next: KeyId, text: &[u8]) -> Context {
+        let parts = Parts::new(text);
+        let shape = self.classes.shape(&parts);
+        let mut then = Context::of(next, shape.hash);
+        let mut template = Vec::new();
+        if let Some(last) = context.last.and_then(|last| self.keys.text(last))
+            && derive(&Parts::new(last), &parts, &shape, &mut template)
+        {
+            then.step = shape.hash ^ KeyId::of_bytes(self.seed, &template).bits().rotate_left(20);
+        }
+        then
+    }
+
+    /// The context that consists of one key alone.
+    pub fn context_of(&self, key: &CompositeKey) -> Context {
+        Context::of(self.id(key), self.classes.shape(&Parts::new(key.as_str().as_bytes())).hash)
+    }
+
+    /// The known successors of a context, the likeliest few of them, each key once, in an order that depends on
+    /// the observations alone; `last` is the text of the context's last key. Texts proposed before stay. O(1).
+    pub fn predict(&self, context: &Context, last: &[u8], out: &mut Proposals) {
+        out.candidates.clear();
+        let parts = Parts::new(last);
+        let mut known = [false; Expert::COUNT];
+        for expert in Expert::ALL {
+            let Some(successors) = context.line(expert).and_then(|line| self.table.get(line)) else { continue };
+            known[expert as usize] = true;
+            for next in successors.iter() {
+                let grade = Grade::of(next.count, successors.total, next.latest);
+                let rank = (u32::from(next.count) * 1_024 / (u32::from(successors.total) + 1)) as u16;
+                let start = out.texts.len();
+                let id = match expert {
+                    Expert::Order1 | Expert::Cold => next.id,
+                    Expert::Template | Expert::Template2 => {
+                        let Some(template) = self.templates.text(next.id) else { continue };
+                        if !apply(template, &parts, &mut out.texts) {
+                            continue;
+                        }
+                        KeyId::of_bytes(self.seed, &out.texts[start..])
+                    }
+                };
+                if Some(id) != context.last {
+                    let text = (start as u32, out.texts.len() as u32);
+                    propose(out, Candidate { id, evidence: Evidence::default(), expert, rank, text }, grade);
+                }
+            }
+        }
+        keep_best(&mut out.candidates);
+        let predicts = context.last.and_then(|last| self.keys.known(last)).map_or(0, |k| Evidence::record(k.predicts));
+        for candidate in &mut out.candidates {
+            let evidence = &mut candidate.evidence;
+            for (grade, known) in evidence.grades.iter_mut().zip(known) {
+                if known && *grade == Grade::SILENT {
+                    *grade = Grade::UNLISTED;
+                }
+            }
+            let key = self.keys.known(candidate.id);
+            evidence.popularity = Evidence::popularity(key, self.now);
+            evidence.predicted = key.map_or(0, |key| Evidence::record(key.predicted));
+            evidence.predicts = predicts;
         }
     }
 
-    /// Appends the known successors of a context to `out`, each key once, those of the longer context first.
-    /// At most 2 x [`SUCCESSORS`](super::SUCCESSORS), in an order that depends on the observations alone. O(1).
-    pub fn predict(&self, context: &Context, out: &mut Vec<Candidate>) {
-        let Some(last) = context.last else { return };
-        let longer = context.before.and_then(|before| self.table.get(order2(before, last)));
-        if let Some(line) = longer {
-            out.extend(line.successors().map(|next| candidate(line, next, Expert::Order2)));
-        }
-        if let Some(line) = self.table.get(order1(last)) {
-            // The longer context's word on a key replaces the shorter one's.
-            let said = |id: KeyId| longer.is_some_and(|line| line.successors().any(|known| known.id == id));
-            let expert = if longer.is_some() { Expert::Backoff } else { Expert::Order1 };
-            let rest = line.successors().filter(|next| !said(next.id));
-            out.extend(rest.map(|next| candidate(line, next, expert)));
-        }
+    /// A prediction of `id` was made after `context`; it counts as failed until [`Analyzer::came_true`].
+    pub fn predicted(&mut self, id: KeyId, context: KeyId) {
+        self.keys.book(id, context);
+    }
+
+    /// A prediction reported before came true.
+    pub fn came_true(&mut self, id: KeyId, context: KeyId) {
+        self.keys.pay_back(id, context);
     }
 
     /// The present context of a stream.
     pub fn context(&self, stream: &str) -> Option<Context> {
-        self.streams.get(self.stream_id(stream)).map(Stream::context)
+        self.streams.get(self.stream_id(stream)).copied()
     }
 
     /// Fill and bounds.
     pub fn stats(&self) -> AnalyzerStats {
+        let tables = self.table.bytes() + self.keys.bytes() + self.templates.bytes() + self.classes.bytes();
         AnalyzerStats {
             accesses: self.accesses,
             lines: self.table.used(),
             lines_max: self.table.capacity(),
             lines_replaced: self.table.replaced(),
-            keys: self.dictionary.len(),
-            key_bytes: self.dictionary.bytes(),
-            key_bytes_max: self.dictionary.bound(),
-            keys_evicted: self.dictionary.evicted(),
+            keys: self.keys.len(),
+            key_bytes: self.keys.used_bytes(),
+            key_bytes_max: self.keys.bound(),
+            keys_evicted: self.keys.evicted(),
+            templates: self.templates.len(),
+            template_bytes: self.templates.used_bytes(),
+            template_bytes_max: self.templates.bound(),
             streams: self.streams.len(),
             streams_max: self.streams.capacity(),
             streams_evicted: self.streams.evicted(),
-            memory_bytes: self.table.bytes() + self.dictionary.bytes() + self.streams.len() * STREAM_BYTES,
+            memory_bytes: tables + self.streams.len() * STREAM_BYTES + self.template.capacity(),
         }
     }
 }
 
-fn candidate(line: &Line, next: Successor, expert: Expert) -> Candidate {
-    let evidence = Evidence { expert, count: next.count, total: line.total(), latest: next.latest };
-    Candidate { id: next.id, evidence }
+/// Leaves the best few candidates, best first; the smaller id goes first among equals. A selection, as a library sort
+/// would be several kilobytes of wasm.
+fn keep_best(candidates: &mut Vec<Candidate>) {
+    let place = |candidate: &Candidate| (std::cmp::Reverse(candidate.rank), candidate.id);
+    for at in 0..candidates.len().min(SCORED) {
+        let rest = candidates[at..].iter().enumerate().min_by_key(|(_, candidate)| place(candidate));
+        if let Some((best, _)) = rest {
+            candidates.swap(at, at + best);
+        }
+    }
+    candidates.truncate(SCORED);
+}
+
+/// Adds a candidate, or what one more expert says to one that is there.
+fn propose(out: &mut Proposals, mut candidate: Candidate, grade: Grade) {
+    let at = candidate.expert as usize;
+    if let Some(known) = out.candidates.iter_mut().find(|known| known.id == candidate.id) {
+        // Two templates can make the same key; the better word counts.
+        if !known.evidence.grades[at].is_listed() || candidate.rank > known.rank {
+            known.evidence.grades[at] = grade;
+        }
+        if known.text.0 == known.text.1 {
+            known.text = candidate.text;
+        }
+        if candidate.rank > known.rank {
+            (known.rank, known.expert) = (candidate.rank, candidate.expert);
+        }
+    } else if out.candidates.len() < Proposals::MAX {
+        candidate.evidence.grades[at] = grade;
+        out.candidates.push(candidate);
+    }
 }
 
 #[cfg(test)]

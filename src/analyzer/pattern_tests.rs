@@ -14,15 +14,20 @@ fn feed(analyzer: &mut Analyzer, stream: &str, keys: &[&str]) {
     }
 }
 
-fn next(analyzer: &Analyzer, context: &Context) -> Vec<(String, Expert, u16, u16)> {
-    let mut out = Vec::new();
-    analyzer.predict(context, &mut out);
-    out.iter()
-        .map(|candidate| {
-            let Evidence { expert, count, total, .. } = candidate.evidence;
-            (analyzer.key(candidate.id).expect("remembered").to_string(), expert, count, total)
-        })
-        .collect()
+/// Keys predicted after `last` in a context, with what each expert says.
+fn next(analyzer: &Analyzer, context: &Context, last: &str) -> Vec<(String, [Grade; Expert::COUNT])> {
+    let mut out = Proposals::default();
+    analyzer.predict(context, last.as_bytes(), &mut out);
+    let text = |candidate: &Candidate| match out.text(candidate.text()) {
+        [] => analyzer.text(candidate.id).expect("remembered").to_vec(),
+        made => made.to_vec(),
+    };
+    let named = |candidate: &Candidate| (String::from_utf8(text(candidate)).expect("text"), candidate.evidence.grades);
+    out.candidates.iter().map(named).collect()
+}
+
+fn names(analyzer: &Analyzer, context: &Context, last: &str) -> Vec<String> {
+    next(analyzer, context, last).into_iter().map(|(name, _)| name).collect()
 }
 
 #[test]
@@ -30,33 +35,58 @@ fn counts_what_follows_a_key() {
     let mut analyzer = analyzer();
     feed(&mut analyzer, "s", &["a", "b", "a", "b", "a"]);
     let context = analyzer.context("s").expect("seen");
-    assert_eq!(next(&analyzer, &context), [("b".to_owned(), Expert::Order1, 2, 2)]);
+    let known = next(&analyzer, &context, "a");
+    assert_eq!(known.len(), 1);
+    assert_eq!((known[0].0.as_str(), known[0].1[Expert::Order1 as usize]), ("b", Grade::of(2, 2, true)));
 }
 
 #[test]
-fn the_longer_context_decides_where_the_shorter_is_ambiguous() {
+fn an_expert_that_knows_the_context_but_not_the_key_says_so() {
     let mut analyzer = analyzer();
-    for _ in 0..3 {
-        feed(&mut analyzer, "s", &["a", "x", "1", "b", "x", "2"]);
+    feed(&mut analyzer, "s", &["user/1001/a", "user/1001/b", "user/2002/a", "user/2002/c", "user/1001/a"]);
+    let known = next(&analyzer, &analyzer.context("s").expect("seen"), "user/1001/a");
+    let (_, grades) = known.iter().find(|(name, _)| name == "user/1001/c").expect("by template");
+    assert_eq!(grades[Expert::Order1 as usize], Grade::UNLISTED);
+    assert!(grades[Expert::Template as usize].is_listed());
+    assert_eq!(grades[Expert::Template2 as usize], Grade::SILENT);
+}
+
+#[test]
+fn a_template_predicts_keys_never_seen() {
+    let mut analyzer = analyzer();
+    for user in 100..110 {
+        feed(&mut analyzer, "s", &[&format!("user/{user}/profile"), &format!("user/{user}/avatar")]);
     }
-    feed(&mut analyzer, "s", &["a", "x"]);
+    feed(&mut analyzer, "s", &["user/777/profile"]);
     let context = analyzer.context("s").expect("seen");
-    let known = next(&analyzer, &context);
-    assert_eq!(known[0].0, "1");
-    assert_eq!(known[0].1, Expert::Order2);
-    assert_eq!((known[1].0.as_str(), known[1].1, known.len()), ("2", Expert::Backoff, 2));
-    // Two last keys never seen together: back to the last one.
-    let unknown = Context::default().then(analyzer.id(&key("z"))).then(analyzer.id(&key("x")));
-    assert!(next(&analyzer, &unknown).iter().all(|known| known.1 == Expert::Order1));
+    assert_eq!(names(&analyzer, &context, "user/777/profile")[0], "user/777/avatar");
 }
 
 #[test]
-fn an_unambiguous_key_needs_no_longer_context() {
+fn a_step_goes_on() {
     let mut analyzer = analyzer();
-    for _ in 0..5 {
-        feed(&mut analyzer, "s", &["a", "b", "c"]);
+    for block in 5_000..5_006 {
+        feed(&mut analyzer, "s", &[&block.to_string()]);
     }
-    assert_eq!(analyzer.stats().lines, 3);
+    feed(&mut analyzer, "t", &["9000", "9001"]);
+    let context = analyzer.context("t").expect("seen");
+    assert_eq!(names(&analyzer, &context, "9001")[0], "9002");
+    let then = analyzer.then(&context, analyzer.id(&key("9002")), b"9002");
+    assert_eq!(names(&analyzer, &then, "9002")[0], "9003");
+}
+
+#[test]
+fn what_is_cached_does_not_hide_what_comes_after_it() {
+    let mut analyzer = analyzer();
+    for n in 0..6 {
+        analyzer.observe("s", &key("x"), Access::Miss);
+        analyzer.observe("s", &key(&format!("cached{}", n % 3)), Access::Hit);
+        analyzer.observe("s", &key("y"), Access::FirstUse);
+    }
+    analyzer.observe("s", &key("x"), Access::Miss);
+    let known = next(&analyzer, &analyzer.context("s").expect("seen"), "x");
+    let (_, grades) = known.iter().find(|(name, _)| name == "y").expect("predicted");
+    assert!(grades[Expert::Cold as usize].is_listed() && !grades[Expert::Order1 as usize].is_listed());
 }
 
 #[test]
@@ -67,16 +97,36 @@ fn interleaved_streams_do_not_mix_and_share_what_they_learn() {
         feed(&mut analyzer, "right", &[right]);
     }
     feed(&mut analyzer, "third", &["y"]);
-    let after = |stream: &str| next(&analyzer, &analyzer.context(stream).expect("seen"))[0].0.clone();
-    assert_eq!((after("left"), after("right"), after("third")), ("b".to_owned(), "y".to_owned(), "z".to_owned()));
+    let after = |stream: &str, last: &str| names(&analyzer, &analyzer.context(stream).expect("seen"), last)[0].clone();
+    let after = (after("left", "a"), after("right", "x"), after("third", "y"));
+    assert_eq!(after, ("b".to_owned(), "y".to_owned(), "z".to_owned()));
 }
 
 #[test]
 fn a_repeated_key_changes_nothing() {
     let mut analyzer = analyzer();
     feed(&mut analyzer, "s", &["a", "b", "b", "b", "c", "a"]);
-    let after_b = Context::default().then(analyzer.id(&key("b")));
-    assert_eq!(next(&analyzer, &after_b), [("c".to_owned(), Expert::Order1, 1, 1)]);
+    let known = next(&analyzer, &analyzer.context_of(&key("b")), "b");
+    let (_, grades) = known.iter().find(|(name, _)| name == "c").expect("predicted");
+    assert_eq!(grades[Expert::Order1 as usize], Grade::of(1, 1, true));
+}
+
+#[test]
+fn past_success_is_evidence() {
+    let mut analyzer = analyzer();
+    feed(&mut analyzer, "s", &["a", "b", "a", "b", "a"]);
+    let (a, b) = (analyzer.id(&key("a")), analyzer.id(&key("b")));
+    let evidence = |analyzer: &Analyzer| {
+        let mut out = Proposals::default();
+        analyzer.predict(&analyzer.context_of(&key("a")), b"a", &mut out);
+        (out.candidates[0].evidence.predicted, out.candidates[0].evidence.predicts)
+    };
+    assert_eq!(evidence(&analyzer), (0, 0));
+    analyzer.predicted(b, a);
+    let failed = evidence(&analyzer);
+    analyzer.came_true(b, a);
+    let succeeded = evidence(&analyzer);
+    assert!(failed.0 > 0 && failed.1 > 0 && succeeded.0 > failed.0 && succeeded.1 > failed.1);
 }
 
 #[test]
@@ -90,8 +140,9 @@ fn all_tables_stay_within_the_memory_cap() {
     }
     let stats = analyzer.stats();
     assert!(stats.memory_bytes <= AnalyzerConfig::MIN_MEMORY, "{stats:?}");
-    assert!(stats.keys_evicted > 0 && stats.streams_evicted > 0 && stats.lines_replaced > 0, "{stats:?}");
+    assert!(stats.keys_evicted > 0 && stats.streams_evicted > 0, "{stats:?}");
     assert!(stats.streams == stats.streams_max && stats.key_bytes <= stats.key_bytes_max, "{stats:?}");
+    assert!(stats.lines <= stats.lines_max && stats.template_bytes <= stats.template_bytes_max, "{stats:?}");
     assert_eq!(stats.accesses, AccessCounts { hits: 20_000, ..AccessCounts::default() });
 }
 
@@ -109,9 +160,9 @@ fn the_text_of_keys_not_asked_for_long_is_dropped() {
     let mut analyzer = Analyzer::new(AnalyzerConfig { memory_bytes: 0, ..AnalyzerConfig::default() });
     feed(&mut analyzer, "s", &["a", "b"]);
     let before = analyzer.id(&key("b"));
-    assert_eq!(analyzer.key(before), Some(&key("b")));
+    assert_eq!(analyzer.text(before), Some(&b"b"[..]));
     for n in 0..5_000 {
         feed(&mut analyzer, "t", &[&format!("filler/{n}")]);
     }
-    assert_eq!(analyzer.key(before), None);
+    assert_eq!(analyzer.text(before), None);
 }

@@ -5,28 +5,15 @@ use std::num::NonZeroUsize;
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
-use super::{Context, KeyId};
+use super::Context;
 
 /// Bytes that one stream costs: queue node and share of the hash table.
-pub(super) const STREAM_BYTES: usize = 96;
-
-/// The last steps of one stream.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Stream {
-    pub(super) last: Option<KeyId>,
-    pub(super) before: Option<KeyId>,
-}
-
-impl Stream {
-    pub(super) fn context(&self) -> Context {
-        Context { before: self.before, last: self.last }
-    }
-}
+pub(super) const STREAM_BYTES: usize = 112;
 
 /// The streams seen most recently; the least recently used one leaves.
 #[derive(Debug)]
 pub(super) struct Streams {
-    streams: LruCache<u64, Stream, FxBuildHasher>,
+    streams: LruCache<u64, Context, FxBuildHasher>,
     evicted: u64,
 }
 
@@ -39,11 +26,11 @@ impl Streams {
         Self { streams, evicted: 0 }
     }
 
-    pub(super) fn get(&self, stream: u64) -> Option<&Stream> {
+    pub(super) fn get(&self, stream: u64) -> Option<&Context> {
         self.streams.peek(&stream)
     }
 
-    pub(super) fn put(&mut self, stream: u64, state: Stream) {
+    pub(super) fn put(&mut self, stream: u64, state: Context) {
         if let Some(known) = self.streams.get_mut(&stream) {
             *known = state;
         } else if self.streams.push(stream, state).is_some() {

@@ -141,6 +141,7 @@ impl LocalCache {
             covered: None,
             expires_at,
             unused_prefetch: source == Source::Prefetch,
+            uses: 0,
             cost: Entry::cost(key, value.as_deref()),
             key: key.clone(),
             value,

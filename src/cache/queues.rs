@@ -1,4 +1,4 @@
-//! The two queues, and who has to leave.
+//! The queues, and who has to leave.
 
 use std::sync::Arc;
 
@@ -13,6 +13,11 @@ use crate::protocol::Keymap;
 
 /// Below this many entries a probation queue is too small to let a guess live until it is used.
 const SMALL: usize = 60;
+/// Share of the proven entries' room for those that were asked for once: S3-FIFO's tenth.
+const RECENT_SHARE: usize = 10;
+/// Further demands that let an entry pass from the recent to the main queue, and most that are remembered.
+const PASSES: u8 = 2;
+const MAX_USES: u8 = 3;
 /// Share of a small cache's places that unused guesses may take; replayed best at 8 entries.
 const SMALL_GUESS_SHARE: f64 = 0.7;
 /// An item above this part of the capacity would empty too much of the cache for one key.
@@ -35,13 +40,15 @@ pub(super) struct Entry {
     /// End of a negative entry's life.
     pub(super) expires_at: Millis,
     pub(super) unused_prefetch: bool,
+    /// Demands since it was proven or last spared, at most 3.
+    pub(super) uses: u8,
     pub(super) cost: usize,
 }
 
 impl Entry {
     /// Bookkeeping beside `Entry` itself, rounded up: queue node 40, hash slot 34, place in the prefix index
-    /// 32, headers of two shared allocations 32.
-    const OVERHEAD: usize = 144;
+    /// 32, headers of two shared allocations 32, one remembered id of an entry that left 56.
+    const OVERHEAD: usize = 200;
     /// A place in the tag index, in B-tree nodes that are half full.
     const PER_TAG: usize = 32;
 
@@ -93,26 +100,33 @@ impl Queue {
     }
 }
 
-/// Main queue (proven entries) and probation queue (guesses that nobody has asked for yet).
+/// Proven entries in the two queues of S3-FIFO (Yang et al., 2023), and a probation queue of guesses that nobody
+/// has asked for yet.
 ///
+/// * A proven entry begins in the *recent* queue, a tenth of the room. Asked for twice more, it passes to the *main*
+///   queue, else it leaves, and its id is remembered: back soon, it begins in the main queue. There, the oldest
+///   leaves unless it was asked for since it was last spared. So a scan passes through the recent queue alone.
 /// * A guess makes room among guesses only; where that is not enough it is refused.
-/// * A demand at full capacity takes from probation what that holds above its share, else from the main queue.
-/// * The main queue may borrow the whole capacity while prefetching is idle, that is when the last guess is
+/// * A demand at full capacity takes from probation what that holds above its share, else from the proven entries.
+/// * Proven entries may borrow the whole capacity while prefetching is idle, that is when the last guess is
 ///   more demand insertions ago than there are entries. Later guesses get the room back from demands, a
 ///   few entries each.
 /// * A cache of fewer than 60 entries is one LRU queue in which unused guesses have at most 70 % of the places
 ///   (a further one replaces the oldest): the most recently demanded 30 % are safe from guesses, the older ones are not.
 ///
-/// O(1) per operation, but O(entries) for a guess in a small cache.
+/// O(1) per operation, amortised where an entry is spared, but O(entries) for a guess in a small cache.
 #[derive(Debug)]
 pub(super) struct Queues {
+    recent: Queue,
     main: Queue,
     probation: Queue,
+    /// Entries that left the recent queue, by id, as many as there are proven entries; the oldest is forgotten first.
+    gone: LruCache<u64, (), FxBuildHasher>,
     max_bytes: usize,
     max_entries: usize,
-    /// What the main queue may hold while prefetching is in use.
-    main_bytes: usize,
-    main_entries: usize,
+    /// What proven entries may hold while prefetching is in use.
+    proven_bytes: usize,
+    proven_entries: usize,
     demands_since_guess: usize,
 }
 
@@ -121,49 +135,67 @@ impl Queues {
         let share = if config.probation_share.is_nan() { 0.0 } else { config.probation_share.clamp(0.0, 1.0) };
         let part = |whole: usize| whole.min((whole as f64 * (1.0 - f64::from(share))).round() as usize);
         Self {
+            recent: Queue::new(),
             main: Queue::new(),
             probation: Queue::new(),
+            gone: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
             max_bytes: config.max_bytes,
             max_entries: config.max_entries,
-            main_bytes: part(config.max_bytes),
-            main_entries: part(config.max_entries),
+            proven_bytes: part(config.max_bytes),
+            proven_entries: part(config.max_entries),
             demands_since_guess: usize::MAX,
         }
     }
 
+    fn queue(&self, id: u64) -> Option<&Queue> {
+        [&self.main, &self.recent, &self.probation].into_iter().find(|queue| queue.entries.contains(&id))
+    }
+
+    fn queue_mut(&mut self, id: u64) -> Option<&mut Queue> {
+        let queues = [&mut self.main, &mut self.recent, &mut self.probation];
+        queues.into_iter().find(|queue| queue.entries.contains(&id))
+    }
+
     pub(super) fn find(&self, id: u64) -> Option<&Entry> {
-        self.main.entries.peek(&id).or_else(|| self.probation.entries.peek(&id))
+        self.queue(id)?.entries.peek(&id)
     }
 
     /// For changes that leave the cost as it is; the order of the queue stays too.
     pub(super) fn find_mut(&mut self, id: u64) -> Option<&mut Entry> {
-        match self.main.entries.peek_mut(&id) {
-            None => self.probation.entries.peek_mut(&id),
-            found => found,
-        }
+        self.queue_mut(id)?.entries.peek_mut(&id)
     }
 
     pub(super) fn remove(&mut self, id: u64) -> Option<Entry> {
-        self.main.pop(id).or_else(|| self.probation.pop(id))
+        self.queue_mut(id)?.pop(id)
     }
 
     /// A demand access to `id`, which is proven from now on. Returns what had to leave.
     pub(super) fn demand(&mut self, id: u64) -> Vec<(u64, Entry)> {
-        if let Some(entry) = self.main.entries.get_mut(&id) {
-            entry.unused_prefetch = false;
-            return Vec::new();
-        }
-        let Some(mut entry) = self.probation.pop(id) else { return Vec::new() };
-        entry.unused_prefetch = false;
-        self.main.push(id, entry);
         let mut out = Vec::new();
-        self.give_back(&mut out);
+        if let Some(mut entry) = self.probation.pop(id) {
+            entry.unused_prefetch = false;
+            self.push_proven(id, entry);
+            self.give_back(&mut out);
+        } else if let Some(entry) = self.find_mut(id) {
+            entry.unused_prefetch = false;
+            entry.uses = (entry.uses + 1).min(MAX_USES);
+            if self.is_small() {
+                self.main.entries.promote(&id);
+            }
+        }
         out
+    }
+
+    fn push_proven(&mut self, id: u64, mut entry: Entry) {
+        entry.uses = 0;
+        let known = self.gone.pop(&id).is_some();
+        let queue = if known || self.is_small() { &mut self.main } else { &mut self.recent };
+        queue.push(id, entry);
     }
 
     /// Adds an entry that somebody asked for. Returns what had to leave.
     pub(super) fn put_demanded(&mut self, id: u64, entry: Entry) -> Vec<(u64, Entry)> {
-        self.main.push(id, entry);
+        self.push_proven(id, entry);
         self.demands_since_guess = self.demands_since_guess.saturating_add(1);
         let mut out = Vec::new();
         self.make_room(&mut out);
@@ -179,7 +211,7 @@ impl Queues {
             let admitted = self.put_small_guess(id, entry, &mut out);
             return (admitted, out);
         }
-        if self.main.bytes + entry.cost > self.max_bytes || self.main.len() >= self.max_entries {
+        if self.proven_bytes_held() + entry.cost > self.max_bytes || self.proven_len() >= self.max_entries {
             return (false, out);
         }
         self.probation.push(id, entry);
@@ -191,15 +223,55 @@ impl Queues {
 
     /// Puts a fetched-ahead newer answer in the place of a proven entry. Not a guess about a new key: it may
     /// need more room than the answer before.
-    pub(super) fn replace_proven(&mut self, id: u64, entry: Entry) -> Vec<(u64, Entry)> {
+    pub(super) fn replace_proven(&mut self, id: u64, mut entry: Entry) -> Vec<(u64, Entry)> {
         let mut out = Vec::new();
         let cost = entry.cost;
-        if let Some(place) = self.main.entries.peek_mut(&id) {
+        if let Some(queue) = self.queue_mut(id)
+            && let Some(place) = queue.entries.peek_mut(&id)
+        {
+            entry.uses = place.uses;
             let before = std::mem::replace(place, entry).cost;
-            self.main.bytes = self.main.bytes - before + cost;
+            queue.bytes = queue.bytes - before + cost;
             self.make_room(&mut out);
         }
         out
+    }
+
+    /// Takes out the proven entry whose turn it is.
+    fn pop_proven(&mut self) -> Option<(u64, Entry)> {
+        // Each step takes an entry out of the recent queue for good or one of at most three uses from another.
+        loop {
+            // Never the newest of a queue while the other has any: it may be what the room is for.
+            let from_recent = match (self.recent.len(), self.main.len()) {
+                (0 | 1, 1..) => false,
+                (2.., 0 | 1) | (_, 0) => true,
+                _ => self.is_recent_above_share(),
+            };
+            if from_recent {
+                let (id, mut entry) = self.recent.pop_oldest()?;
+                if entry.uses >= PASSES {
+                    entry.uses = 0;
+                    self.main.push(id, entry);
+                    continue;
+                }
+                self.gone.put(id, ());
+                while self.gone.len() > self.proven_len().max(1) {
+                    self.gone.pop_lru();
+                }
+                return Some((id, entry));
+            }
+            let (id, mut entry) = self.main.pop_oldest()?;
+            if entry.uses == 0 || self.is_small() {
+                return Some((id, entry));
+            }
+            entry.uses -= 1;
+            self.main.push(id, entry);
+        }
+    }
+
+    fn is_recent_above_share(&self) -> bool {
+        self.recent.len() * RECENT_SHARE > self.proven_len()
+            || self.recent.bytes > self.proven_bytes_held() / RECENT_SHARE
     }
 
     fn put_small_guess(&mut self, id: u64, entry: Entry, out: &mut Vec<(u64, Entry)>) -> bool {
@@ -217,12 +289,12 @@ impl Queues {
         true
     }
 
-    /// Back below the bounds. The newest entry of the main queue stays: alone it is within them.
+    /// Back below the bounds.
     fn make_room(&mut self, out: &mut Vec<(u64, Entry)>) {
         while self.is_over() {
-            let guesses_first =
-                self.probation.len() > 0 && (self.is_idle() || self.is_probation_above_share() || self.main.len() <= 1);
-            let left = if guesses_first { self.probation.pop_oldest() } else { self.main.pop_oldest() };
+            let guesses_first = self.probation.len() > 0
+                && (self.is_idle() || self.is_probation_above_share() || self.proven_len() <= 1);
+            let left = if guesses_first { self.probation.pop_oldest() } else { self.pop_proven() };
             match left {
                 Some(left) => out.push(left),
                 None => break,
@@ -236,11 +308,11 @@ impl Queues {
             return;
         }
         for _ in 0..GIVE_BACK {
-            let borrowed = self.main.bytes > self.main_bytes || self.main.len() > self.main_entries;
-            if !borrowed || self.main.len() <= 1 {
+            let borrowed = self.proven_bytes_held() > self.proven_bytes || self.proven_len() > self.proven_entries;
+            if !borrowed || self.proven_len() <= 1 {
                 break;
             }
-            out.extend(self.main.pop_oldest());
+            out.extend(self.pop_proven());
         }
     }
 
@@ -257,8 +329,8 @@ impl Queues {
     }
 
     fn is_probation_above_share(&self) -> bool {
-        self.probation.bytes > self.max_bytes - self.main_bytes
-            || self.probation.len() > self.max_entries - self.main_entries
+        self.probation.bytes > self.max_bytes - self.proven_bytes
+            || self.probation.len() > self.max_entries - self.proven_entries
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -270,15 +342,23 @@ impl Queues {
     }
 
     pub(super) fn is_proven(&self, id: u64) -> bool {
-        self.main.entries.contains(&id)
+        self.main.entries.contains(&id) || self.recent.entries.contains(&id)
+    }
+
+    fn proven_len(&self) -> usize {
+        self.main.len() + self.recent.len()
+    }
+
+    fn proven_bytes_held(&self) -> usize {
+        self.main.bytes + self.recent.bytes
     }
 
     pub(super) fn len(&self) -> usize {
-        self.main.len() + self.probation.len()
+        self.proven_len() + self.probation.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.main.bytes + self.probation.bytes
+        self.proven_bytes_held() + self.probation.bytes
     }
 
     /// Entries and bytes on probation.
@@ -286,10 +366,11 @@ impl Queues {
         (self.probation.len(), self.probation.bytes)
     }
 
-    /// Empties both queues, oldest first, proven before guessed.
+    /// Empties all queues, oldest first, proven before guessed.
     pub(super) fn drain(&mut self) -> Vec<(u64, Entry)> {
         let mut out = Vec::with_capacity(self.len());
         out.extend(std::iter::from_fn(|| self.main.pop_oldest()));
+        out.extend(std::iter::from_fn(|| self.recent.pop_oldest()));
         out.extend(std::iter::from_fn(|| self.probation.pop_oldest()));
         out
     }

@@ -14,6 +14,7 @@ fn entry(number: u64, cost: usize, guess: bool) -> Entry {
         covered: None,
         expires_at: Millis::MAX,
         unused_prefetch: guess,
+        uses: 0,
         cost,
     }
 }
@@ -31,11 +32,40 @@ fn proven(queues: &Queues, ids: std::ops::Range<u64>) -> usize {
 }
 
 #[test]
-fn without_guesses_the_main_queue_is_an_lru_over_the_whole_capacity() {
+fn without_guesses_proven_entries_have_the_whole_capacity_and_a_scan_passes_by() {
     let mut q = queues(100, usize::MAX);
     assert!(demand(&mut q, 0..100).is_empty());
-    q.demand(0);
-    assert_eq!(demand(&mut q, 100..102), [1, 2]);
+    for id in (0..40).chain(0..40) {
+        q.demand(id);
+    }
+    q.demand(41);
+    // Asked for twice more: passed on. Once more is not enough.
+    assert_eq!(demand(&mut q, 100..102), [40, 41]);
+    assert_eq!(demand(&mut q, 1_000..11_000).len(), 10_000);
+    assert_eq!(proven(&q, 0..40), 40);
+    assert!(q.gone.len() <= 100);
+}
+
+#[test]
+fn what_is_back_soon_is_not_recent() {
+    let mut q = queues(100, usize::MAX);
+    demand(&mut q, 0..110);
+    assert!(!q.is_proven(5));
+    demand(&mut q, 5..6);
+    demand(&mut q, 1_000..1_200);
+    assert!(q.is_proven(5) && !q.is_proven(50));
+}
+
+#[test]
+fn in_the_main_queue_the_oldest_leaves_unless_it_was_asked_for() {
+    let mut q = queues(100, usize::MAX);
+    demand(&mut q, 0..200);
+    // All of these come back, so that the main queue fills up.
+    demand(&mut q, 0..100);
+    q.demand(20);
+    q.demand(60);
+    demand(&mut q, 100..140);
+    assert_eq!([20, 60, 21].map(|id| q.is_proven(id)), [true, true, false]);
 }
 
 #[test]
@@ -55,7 +85,7 @@ fn probation_gets_its_share_back_from_demands() {
         let left = q.put_demanded(100 + step, entry(100 + step, 1, false));
         assert!(left.len() <= GIVE_BACK + 1, "no demand pays for more than a few");
     }
-    assert_eq!((q.main.len(), q.on_probation().0, q.len()), (70, 30, 100));
+    assert_eq!((q.proven_len(), q.on_probation().0, q.len()), (70, 30, 100));
 }
 
 #[test]
@@ -84,7 +114,7 @@ fn idle_guesses_leave_after_one_turnover() {
     demand(&mut q, 0..101);
     assert_eq!(q.on_probation().0, 30, "held while in use");
     demand(&mut q, 101..131);
-    assert_eq!((q.on_probation().0, q.main.len()), (0, 100));
+    assert_eq!((q.on_probation().0, q.proven_len()), (0, 100));
 }
 
 #[test]
@@ -139,6 +169,6 @@ fn one_place_is_not_for_guesses() {
 fn odd_shares_are_taken_as_the_nearest_meaning() {
     for (share, main) in [(0.30, 70), (0.0, 100), (-1.0, 100), (f32::NAN, 100), (1.0, 0), (7.0, 0)] {
         let config = CacheConfig { max_entries: 100, probation_share: share, ..CacheConfig::default() };
-        assert_eq!(Queues::new(&config).main_entries, main, "{share}");
+        assert_eq!(Queues::new(&config).proven_entries, main, "{share}");
     }
 }

@@ -1,50 +1,66 @@
 //! Calibration cells: what became of predictions with like evidence.
 
-use crate::analyzer::{Evidence, Expert};
+use super::logit::stretch;
+use crate::analyzer::{Evidence, Expert, Grade};
 
-/// How a prediction came about.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
-    /// From what a stream really asked last.
-    Direct(Evidence),
-    /// By assuming that earlier predictions come true: the product of the probabilities along the path, and its
-    /// length (2 or more).
-    Chained {
-        /// Product of the probabilities of the path's steps.
-        path: f32,
-        /// Steps of the path.
-        depth: u8,
-    },
-}
+/// Inputs of the mixture: one for each expert, then popularity, past success of the key, and of its context.
+pub(super) const INPUTS: usize = Expert::COUNT + 3;
 
-/// Upper edges of the share count / total. Denser at the ends, where decisions differ.
-const SHARES: [f32; 10] = [0.03, 0.06, 0.1, 0.17, 0.26, 0.4, 0.55, 0.7, 0.85, 0.97];
-/// Upper edges of the support.
-const SUPPORTS: [u16; 6] = [1, 2, 3, 5, 9, 15];
-/// Upper edges of a path's length.
-const DEPTHS: [u8; 3] = [2, 4, 8];
-/// Bins of a path's probability.
-const PATHS: usize = 16;
-
-const DIRECT: usize = Expert::COUNT * (SHARES.len() + 1) * (SUPPORTS.len() + 1) * 2;
-const CHAINED: usize = (DEPTHS.len() + 1) * PATHS;
+const POPULARITY: usize = Expert::COUNT * Grade::COUNT;
+const PREDICTED: usize = POPULARITY + Evidence::POPULARITIES;
+const PREDICTS: usize = PREDICTED + Evidence::RECORDS;
+const BASE: usize = PREDICTS + Evidence::RECORDS;
+const CELLS: usize = BASE + 1;
 
 /// Trials after which a cell's counts are halved, so that it follows a changed workload.
-const CELL_WINDOW: f32 = 512.0;
-/// Trials that the prior is worth: few for the counts themselves, as the cells soon know better.
-const PRIOR: f32 = 4.0;
+const WINDOW: f32 = 512.0;
+/// Trials that the prior is worth: few, as the cells soon know better.
+const PRIOR: f32 = 2.0;
+/// What any prediction is worth before anything is known.
+const FIRST_RATE: f32 = 0.1;
 
-/// Index of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CellId(u16);
+/// Cells of one prediction; `SILENT` where an input has nothing to say.
+pub(super) type CellIds = [u16; INPUTS];
+pub(super) const SILENT: u16 = u16::MAX;
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Cell {
+/// Trials and successes, decayed, and what they come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cell {
     trials: f32,
     successes: f32,
+    /// Logarithm of the odds of success.
+    pub(super) logit: f32,
 }
 
-/// All cells; a fixed 4.1 KB.
+impl Cell {
+    fn new(prior: f32) -> Self {
+        let mut cell = Self { trials: PRIOR, successes: PRIOR * prior, logit: 0.0 };
+        cell.update();
+        cell
+    }
+
+    fn update(&mut self) {
+        // Pay-backs can meet a halved cell, so successes may exceed trials for a moment.
+        let successes = self.successes.clamp(0.0, self.trials);
+        self.logit = stretch(successes + 0.02, self.trials - successes + 0.02);
+    }
+
+    fn book(&mut self) {
+        self.trials += 1.0;
+        if self.trials > WINDOW {
+            self.trials /= 2.0;
+            self.successes /= 2.0;
+        }
+        self.update();
+    }
+
+    fn pay_back(&mut self) {
+        self.successes += 1.0;
+        self.update();
+    }
+}
+
+/// All cells, a fixed number.
 #[derive(Debug, Clone)]
 pub(super) struct Cells {
     cells: Box<[Cell]>,
@@ -52,62 +68,62 @@ pub(super) struct Cells {
 
 impl Cells {
     pub(super) fn new() -> Self {
-        Self { cells: vec![Cell::default(); DIRECT + CHAINED].into() }
+        let mut cells = vec![Cell::new(FIRST_RATE); CELLS];
+        for (at, cell) in cells[..POPULARITY].iter_mut().enumerate() {
+            *cell = Cell::new(Grade::from_index(at % Grade::COUNT).prior());
+        }
+        Self { cells: cells.into() }
     }
 
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.cells)
     }
 
-    /// The calibrated probability of a step, and the cell it came from. O(1).
-    pub(super) fn probability(&self, step: &Step) -> (f32, CellId) {
-        let (at, prior) = match *step {
-            Step::Direct(evidence) => (direct(&evidence), prior(&evidence)),
-            Step::Chained { path, depth } => (chained(path, depth), path.clamp(0.0, 1.0)),
-        };
-        let cell = &self.cells[at];
-        // Pay-backs can meet a halved cell, so successes may exceed trials for a moment.
-        let successes = cell.successes.min(cell.trials);
-        ((successes + PRIOR * prior) / (cell.trials + PRIOR), CellId(at as u16))
+    /// The cells that a prediction's evidence leads to.
+    pub(super) fn ids(evidence: &Evidence) -> CellIds {
+        let mut ids = [SILENT; INPUTS];
+        for (at, grade) in evidence.grades.iter().enumerate() {
+            if *grade != Grade::SILENT {
+                ids[at] = (at * Grade::COUNT + grade.index()) as u16;
+            }
+        }
+        ids[Expert::COUNT] = (POPULARITY + usize::from(evidence.popularity)) as u16;
+        if evidence.predicted > 0 {
+            ids[Expert::COUNT + 1] = (PREDICTED + usize::from(evidence.predicted)) as u16;
+        }
+        if evidence.predicts > 0 {
+            ids[Expert::COUNT + 2] = (PREDICTS + usize::from(evidence.predicts)) as u16;
+        }
+        ids
+    }
+
+    /// What any prediction is worth.
+    pub(super) fn base(&self) -> f32 {
+        self.cells[BASE].logit
+    }
+
+    /// What the predictions of one cell were worth, beyond those of all.
+    pub(super) fn centred(&self, id: u16) -> f32 {
+        self.cells.get(usize::from(id)).map_or(0.0, |cell| cell.logit - self.base())
     }
 
     /// Books a prediction, as a failure until [`Cells::pay_back`].
-    pub(super) fn book(&mut self, id: CellId) {
-        let cell = &mut self.cells[usize::from(id.0)];
-        cell.trials += 1.0;
-        if cell.trials > CELL_WINDOW {
-            cell.trials /= 2.0;
-            cell.successes /= 2.0;
-        }
+    pub(super) fn book(&mut self, ids: &CellIds) {
+        self.each(ids, Cell::book);
     }
 
     /// A booked prediction came true.
-    pub(super) fn pay_back(&mut self, id: CellId) {
-        self.cells[usize::from(id.0)].successes += 1.0;
+    pub(super) fn pay_back(&mut self, ids: &CellIds) {
+        self.each(ids, Cell::pay_back);
     }
-}
 
-fn share(evidence: &Evidence) -> f32 {
-    f32::from(evidence.count) / f32::from(evidence.total.max(1))
-}
-
-/// Sceptical until the cell knows: 1 of 1 is a third, 3 of 3 is 0.6.
-fn prior(evidence: &Evidence) -> f32 {
-    f32::from(evidence.count) / (f32::from(evidence.total) + 2.0)
-}
-
-fn direct(evidence: &Evidence) -> usize {
-    let share = share(evidence);
-    let share_bin = SHARES.iter().position(|&edge| share <= edge).unwrap_or(SHARES.len());
-    let support_bin = SUPPORTS.iter().position(|&edge| evidence.total <= edge).unwrap_or(SUPPORTS.len());
-    let row = (evidence.expert as usize * (SHARES.len() + 1) + share_bin) * (SUPPORTS.len() + 1) + support_bin;
-    row * 2 + usize::from(evidence.latest)
-}
-
-fn chained(path: f32, depth: u8) -> usize {
-    let depth_bin = DEPTHS.iter().position(|&edge| depth <= edge).unwrap_or(DEPTHS.len());
-    let path_bin = ((path * PATHS as f32) as usize).min(PATHS - 1);
-    DIRECT + depth_bin * PATHS + path_bin
+    fn each(&mut self, ids: &CellIds, change: fn(&mut Cell)) {
+        for &id in ids.iter().chain(&[BASE as u16]) {
+            if let Some(cell) = self.cells.get_mut(usize::from(id)) {
+                change(cell);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

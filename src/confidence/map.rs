@@ -3,14 +3,15 @@
 use serde::Serialize;
 
 use super::Reliability;
-use super::cells::{CellId, Cells, Step};
-use crate::analyzer::{Expert, KeyId};
+use super::cells::Cells;
+use super::mixer::{Chains, Learns, Mixer, Score};
+use crate::analyzer::{Evidence, Expert, KeyId};
 
 /// Window of requests within which a prediction has to come true, until the cache's own pace is known.
 const FIRST_WINDOW: u64 = 128;
 /// Narrowest and widest window: a small cache needs a narrow one, and beyond the widest, success is popularity
 /// rather than prediction.
-const WINDOWS: (u64, u64) = (8, 512);
+const WINDOWS: (u64, u64) = (8, 1_024);
 /// Slots that a key can be in.
 const WAYS: usize = 4;
 
@@ -25,10 +26,48 @@ pub struct Assessment {
     pub until: u64,
 }
 
-/// One prediction that waits for its window to pass or its key to be asked.
+/// How a prediction came about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// From what a stream really asked last.
+    Direct(Score),
+    /// By assuming that earlier predictions come true.
+    Chained {
+        /// Product of the probabilities of the path's steps.
+        path: f32,
+        /// Steps of the path, 2 or more.
+        depth: u8,
+    },
+}
+
+/// A prediction to be scored.
 #[derive(Debug, Clone, Copy)]
-struct Booking {
-    cell: CellId,
+pub struct Booking<'a> {
+    /// The key.
+    pub id: KeyId,
+    /// The key after which it was predicted.
+    pub after: KeyId,
+    /// How it came about.
+    pub step: &'a Step,
+    /// What predicted it.
+    pub expert: Expert,
+    /// Stated probability.
+    pub confidence: f32,
+}
+
+/// A direct prediction that waits for its window to pass or its key to be asked.
+#[derive(Debug, Clone, Copy)]
+struct Direct {
+    learns: Learns,
+    after: KeyId,
+    confidence: f32,
+    until: u64,
+}
+
+/// A chained one.
+#[derive(Debug, Clone, Copy)]
+struct Chained {
+    bin: u8,
     confidence: f32,
     until: u64,
 }
@@ -37,8 +76,17 @@ struct Booking {
 struct Entry {
     id: KeyId,
     current: Assessment,
-    direct: Option<Booking>,
-    chained: Option<Booking>,
+    direct: Option<Direct>,
+    chained: Option<Chained>,
+}
+
+/// What a request settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// The key after which the request had been predicted directly, if it was.
+    pub after: Option<KeyId>,
+    /// Whether it had been predicted at all.
+    pub predicted: bool,
 }
 
 /// Fill and quality of a [`ConfidenceMap`].
@@ -63,6 +111,8 @@ pub struct ConfidenceStats {
 #[derive(Debug, Clone)]
 pub struct ConfidenceMap {
     cells: Cells,
+    mixer: Mixer,
+    chains: Chains,
     entries: Box<[Option<Entry>]>,
     filled: usize,
     window: u64,
@@ -75,6 +125,8 @@ impl ConfidenceMap {
         let sets = (bytes / (WAYS * size_of::<Option<Entry>>())).max(1);
         Self {
             cells: Cells::new(),
+            mixer: Mixer::new(),
+            chains: Chains::new(),
             entries: vec![None; sets * WAYS].into(),
             filled: 0,
             window: FIRST_WINDOW,
@@ -82,15 +134,21 @@ impl ConfidenceMap {
         }
     }
 
-    /// The calibrated probability of a step. O(1).
-    pub fn probability(&self, step: &Step) -> f32 {
-        self.cells.probability(step).0
+    /// The calibrated probability of what `evidence` speaks for. O(1).
+    pub fn score(&self, evidence: &Evidence) -> Score {
+        self.mixer.score(&self.cells, evidence)
     }
 
-    /// Sets the window to half of how long unused prefetched entries stay, in requests: a prediction that comes
-    /// true later than that would often find its entry gone.
+    /// The calibrated probability of a chain, from the product of its steps' probabilities. O(1).
+    pub fn chain(&self, path: f32, depth: u8) -> f32 {
+        self.chains.score(path, depth).0
+    }
+
+    /// Sets the window to how long unused prefetched entries stay on average, in requests: a prediction that comes
+    /// true later than that would find its entry gone. Half of it replays level in hits, but what is fetched would
+    /// then be used more often than stated.
     pub fn set_stay(&mut self, requests: f64) {
-        self.window = ((requests / 2.0) as u64).clamp(WINDOWS.0, WINDOWS.1);
+        self.window = (requests as u64).clamp(WINDOWS.0, WINDOWS.1);
     }
 
     fn set(&self, id: KeyId) -> std::ops::Range<usize> {
@@ -103,11 +161,11 @@ impl ConfidenceMap {
         self.set(id).find(|&at| self.entries[at].as_ref().is_some_and(|entry| entry.id == id))
     }
 
-    /// Books a prediction of stated `confidence` made at request `seq`, as a failure until
+    /// Books a prediction made at request `seq`, as a failure until
     /// [`ConfidenceMap::settle`], and makes it the key's current assessment. A prediction that still waits for its
-    /// outcome is not booked a second time.
-    pub fn book(&mut self, seq: u64, id: KeyId, step: &Step, confidence: f32, expert: Expert) {
-        let (_, cell) = self.cells.probability(step);
+    /// outcome is not booked a second time. Returns whether a direct one was booked.
+    pub fn book(&mut self, seq: u64, booking: &Booking<'_>) -> bool {
+        let Booking { id, after, confidence, expert, .. } = *booking;
         let until = seq + self.window;
         let current = Assessment { confidence, expert, until };
         let at = self.find(id).unwrap_or_else(|| self.make_room(id));
@@ -117,14 +175,22 @@ impl ConfidenceMap {
             *entry = Entry { id, current, direct: None, chained: None };
         }
         entry.current = current;
-        let booking = match step {
-            Step::Direct(_) => &mut entry.direct,
-            Step::Chained { .. } => &mut entry.chained,
-        };
-        if booking.is_none_or(|booking| booking.until < seq) {
-            *booking = Some(Booking { cell, confidence, until });
-            self.cells.book(cell);
-            self.reliability.predicted(confidence);
+        match booking.step {
+            Step::Direct(score) if entry.direct.is_none_or(|known| known.until < seq) => {
+                entry.direct = Some(Direct { learns: score.learns, after, confidence, until });
+                self.cells.book(&score.learns.cells);
+                self.mixer.book(score);
+                self.reliability.predicted(confidence);
+                true
+            }
+            Step::Chained { path, depth } if entry.chained.is_none_or(|known| known.until < seq) => {
+                let (_, bin) = self.chains.score(*path, *depth);
+                entry.chained = Some(Chained { bin, confidence, until });
+                self.chains.book(bin);
+                self.reliability.predicted(confidence);
+                false
+            }
+            _ => false,
         }
     }
 
@@ -137,19 +203,22 @@ impl ConfidenceMap {
         at
     }
 
-    /// The key was asked for with request `seq`: pays back what was predicted in time. Returns whether anything
-    /// was. O(1).
-    pub fn settle(&mut self, seq: u64, id: KeyId) -> bool {
-        let Some(entry) = self.find(id).and_then(|at| self.entries[at].as_mut()) else { return false };
-        let mut predicted = false;
-        for booking in [entry.direct.take(), entry.chained.take()].into_iter().flatten() {
-            if seq <= booking.until {
-                self.cells.pay_back(booking.cell);
-                self.reliability.came_true(booking.confidence);
-                predicted = true;
-            }
+    /// The key was asked for with request `seq`: pays back what was predicted in time. O(1).
+    pub fn settle(&mut self, seq: u64, id: KeyId) -> Settled {
+        let mut settled = Settled::default();
+        let Some(entry) = self.find(id).and_then(|at| self.entries[at].as_mut()) else { return settled };
+        if let Some(direct) = entry.direct.take().filter(|direct| seq <= direct.until) {
+            self.cells.pay_back(&direct.learns.cells);
+            self.mixer.pay_back(&direct.learns);
+            self.reliability.came_true(direct.confidence);
+            settled = Settled { after: Some(direct.after), predicted: true };
         }
-        predicted
+        if let Some(chained) = entry.chained.take().filter(|chained| seq <= chained.until) {
+            self.chains.pay_back(chained.bin);
+            self.reliability.came_true(chained.confidence);
+            settled.predicted = true;
+        }
+        settled
     }
 
     /// What is thought of a key at request `seq`, if it was predicted lately.

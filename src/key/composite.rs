@@ -70,6 +70,19 @@ impl CompositeKey {
         Self::parse(text).ok().filter(|key| key.as_str() == text)
     }
 
+    /// The key whose canonical text is known to be `text`, as it is taken or put together from keys. `buffer` is
+    /// emptied and used. `None` only where it is too long or no text at all.
+    pub(crate) fn from_known(text: &[u8], buffer: &mut String) -> Option<Self> {
+        buffer.clear();
+        buffer.push_str(std::str::from_utf8(text).ok()?);
+        if buffer.is_empty() || buffer.len() > MAX_KEY_BYTES {
+            return None;
+        }
+        debug_assert!(Self::parse(buffer).is_ok_and(|key| key.as_str() == buffer), "{buffer}");
+        buffer.push('/');
+        Some(Self { slashed: buffer.as_str().into() })
+    }
+
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         self.slashed.strip_suffix('/').unwrap_or_default()

@@ -11,12 +11,11 @@ use super::config::{Caution, PrefetchConfig};
 use super::failures::{Failure, FailureLog, FailureReason};
 use super::ledger::{Ledger, OUTSTANDING_BYTES, Outstanding};
 use super::stats::{FailureCounts, PrefetchStats};
-use super::walk::Walk;
+use super::walk::{Node, Walk};
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
-use crate::confidence::{ConfidenceMap, Reliability, Step};
+use crate::confidence::{Booking, ConfidenceMap, Reliability};
 use crate::key::CompositeKey;
-use crate::order::sorted;
 
 /// A key to fetch ahead.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,19 +125,30 @@ pub struct PrefetchEngine {
     not_fetched: FailureCounts,
     missing: LruCache<KeyId, Millis, FxBuildHasher>,
     walk: Walk,
+    /// How many requests ahead a key has to be ordered to arrive in time.
+    reach: f32,
 }
+
+/// Step of the reach for an order that came too late, and for one that came in time: chains get longer until
+/// one order in ten is late.
+const REACH_STEPS: (f32, f32) = (0.5, 0.05);
 
 impl PrefetchEngine {
     /// An engine that knows nothing yet.
     ///
-    /// Of the memory, a sixteenth goes to the Confidence Map, as much to the ledger and the failure log together, a
-    /// sixty-fourth to keys that do not exist, the rest to the analyzer.
+    /// Of the memory, a sixteenth goes to the Confidence Map, half as much to the ledger, a 128th each to the failure log
+    /// and to keys that do not exist, the rest to the analyzer.
     pub fn new(config: PrefetchConfig) -> Self {
         let config = config.checked();
         let memory = config.analyzer.memory_bytes;
         let confidence = ConfidenceMap::new(memory / 16);
-        let missing = NonZeroUsize::new(memory / 64 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
-        let others = confidence.stats().memory_bytes + memory / 16 + memory / 64 + Walk::BYTES + size_of::<Self>();
+        let missing = NonZeroUsize::new(memory / 128 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
+        let others = confidence.stats().memory_bytes
+            + memory / 32
+            + memory / 128
+            + memory / 128
+            + Walk::BYTES
+            + size_of::<Self>();
         let analyzer = AnalyzerConfig { memory_bytes: memory.saturating_sub(others), ..config.analyzer };
         let mut suppressed = LruCache::unbounded_with_hasher(FxBuildHasher::default());
         suppressed.resize(missing);
@@ -147,10 +157,11 @@ impl PrefetchEngine {
             confidence,
             budget: Budget::new(&config),
             ledger: Ledger::new(memory / 32 / OUTSTANDING_BYTES),
-            failures: FailureLog::new(config.failure_log, memory / 32),
+            failures: FailureLog::new(config.failure_log, memory / 128),
             not_fetched: FailureCounts::default(),
             missing: suppressed,
             walk: Walk::default(),
+            reach: 1.0,
             config,
         }
     }
@@ -174,61 +185,73 @@ impl PrefetchEngine {
         self.budget.on_request();
         let at = self.analyzer.observe(stream, key, access);
         let holder = self.holder(stream);
-        self.confidence.settle(self.budget.requests(), holder.of(at.id));
-        let wanted_waste = self.look_ahead(now, holder, &at.context, skip, orders);
+        let settled = self.confidence.settle(self.budget.requests(), holder.of(at.id));
+        if let Some(after) = settled.after {
+            self.analyzer.came_true(at.id, after);
+        }
+        let mut walk = std::mem::take(&mut self.walk);
+        walk.start(&self.analyzer, &self.confidence, &at.context, key.as_str().as_bytes());
+        let wanted_waste = self.look_ahead(now, holder, &mut walk, skip, orders);
+        self.walk = walk;
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
     }
 
-    /// Walks on from `context`; returns the expected waste of what is above the threshold.
+    /// Follows a walk; returns the expected waste of what is above the threshold.
     fn look_ahead(
         &mut self,
         now: Millis,
         holder: Holder,
-        context: &Context,
+        walk: &mut Walk,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
         orders: &mut Vec<Order>,
     ) -> f64 {
-        let mut walk = std::mem::take(&mut self.walk);
-        walk.start(&self.analyzer, &self.confidence, context);
         let (mut wanted_waste, mut ordered, mut shadows) = (0.0, 0, 0);
         while let Some(node) = walk.next() {
-            let Some(key) = self.analyzer.key(node.id) else { continue };
             if self.is_missing(now, node.id) {
                 continue;
             }
             let outstanding = self.ledger.contains(holder.of(node.id));
-            let absent = !outstanding && !skip(key);
-            if absent {
-                let key = key.clone();
-                let verdict = self.decide(now, holder.of(node.id), &key, node.confidence, node.expert);
-                if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
-                    // Also what only the bank refused, or the threshold would not rise while the bank is empty.
-                    wanted_waste += f64::from(1.0 - node.confidence);
-                }
-                if verdict == Verdict::Fetch {
-                    ordered += 1;
-                    orders.push(Order { key, confidence: node.confidence, depth: node.depth, expert: node.expert });
-                } else {
-                    shadows += 1;
+            let mut absent = false;
+            if !outstanding {
+                let Some(key) = walk.key(&self.analyzer, &node) else { continue };
+                absent = !skip(&key);
+                if absent {
+                    let verdict = self.decide(now, holder.of(node.id), &key, node.confidence, node.expert);
+                    if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
+                        // Also what only the bank refused, or the threshold would not rise while the bank is empty.
+                        wanted_waste += f64::from(1.0 - node.confidence);
+                    }
+                    if verdict == Verdict::Fetch {
+                        ordered += 1;
+                        orders.push(Order { key, confidence: node.confidence, depth: node.depth, expert: node.expert });
+                    } else {
+                        shadows += 1;
+                    }
                 }
             }
             // Entries proven useful are left out: they are popular and would flatter the predictor. Direct
             // predictions of what is there by prediction are scored; else only the far end of a chain would be.
-            if absent || (outstanding && matches!(node.step, Step::Direct(_))) {
-                let id = holder.of(node.id);
-                self.confidence.book(self.budget.requests(), id, &node.step, node.confidence, node.expert);
+            if absent || (outstanding && node.depth == 1) {
+                self.book(holder, walk, &node);
             }
             let threshold = self.budget.threshold();
-            if node.confidence > threshold && node.depth < self.config.max_depth {
+            if node.confidence > threshold && node.depth < self.depth() {
                 walk.go_on(&self.analyzer, &self.confidence, &node, threshold);
             }
             if ordered >= self.config.max_orders || shadows >= SHADOWS {
                 break;
             }
         }
-        self.walk = walk;
         wanted_waste
+    }
+
+    fn book(&mut self, holder: Holder, walk: &Walk, node: &Node) {
+        let Node { id, after, confidence, expert, .. } = *node;
+        let booking = Booking { id: holder.of(id), after, step: &walk.step(node), expert, confidence };
+        if self.confidence.book(self.budget.requests(), &booking) {
+            self.analyzer.predicted(id, after);
+        }
     }
 
     /// Decides on one predicted key: above the threshold, and within the budget, it is fetched; else its failure is
@@ -243,7 +266,8 @@ impl PrefetchEngine {
         }
         let reason = if confidence > self.budget.threshold() {
             if self.can_spend() {
-                self.ledger.issue(id, Outstanding { confidence, expert, seq: self.budget.requests() });
+                let seq = self.budget.requests();
+                self.ledger.issue(seq, id, Outstanding { confidence, expert, seq });
                 return Verdict::Fetch;
             }
             FailureReason::Budget
@@ -252,6 +276,11 @@ impl PrefetchEngine {
         };
         self.log_failure(now, key, confidence, expert, reason);
         Verdict::Logged(reason)
+    }
+
+    /// Longest chain worth following: one that is longer than the latency asks for only adds guesses.
+    fn depth(&self) -> u8 {
+        (self.reach.ceil() as u8).min(self.config.max_depth)
     }
 
     fn holder(&self, stream: &str) -> Holder {
@@ -263,7 +292,7 @@ impl PrefetchEngine {
     }
 
     fn can_spend(&self) -> bool {
-        self.config.enabled && !self.budget.is_off() && !self.ledger.is_full() && self.budget_left() >= 1.0
+        self.config.enabled && !self.budget.is_off() && self.budget_left() >= 1.0
     }
 
     fn is_missing(&self, now: Millis, id: KeyId) -> bool {
@@ -301,6 +330,11 @@ impl PrefetchEngine {
         if fate != Fate::Refunded {
             self.budget.settle(order.confidence, !matches!(fate, Fate::Used | Fate::Late));
         }
+        match fate {
+            Fate::Late => self.reach = (self.reach + REACH_STEPS.0).min(self.config.max_depth.into()),
+            Fate::Used => self.reach = (self.reach - REACH_STEPS.1).max(1.0),
+            _ => {}
+        }
         if fate == Fate::Missing {
             self.missing.put(id, now + MISSING_FOR);
         }
@@ -319,32 +353,22 @@ impl PrefetchEngine {
 
     /// What is expected next of a stream, most likely first.
     pub fn predictions_of_stream(&self, stream: &str) -> Vec<Prediction> {
-        self.analyzer.context(stream).map(|context| self.predictions(&context)).unwrap_or_default()
+        let Some(context) = self.analyzer.context(stream) else { return Vec::new() };
+        let last = context.last.and_then(|last| self.analyzer.text(last)).unwrap_or_default();
+        self.predictions(&context, last)
     }
 
     /// What is expected after a key, whoever asks for it, most likely first.
     pub fn predictions_after(&self, key: &CompositeKey) -> Vec<Prediction> {
-        self.predictions(&Context::default().then(self.analyzer.id(key)))
+        self.predictions(&self.analyzer.context_of(key), key.as_str().as_bytes())
     }
 
-    fn predictions(&self, context: &Context) -> Vec<Prediction> {
-        let mut candidates = Vec::new();
-        self.analyzer.predict(context, &mut candidates);
-        let mut predictions: Vec<Prediction> = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let Some(key) = self.analyzer.key(candidate.id) else { continue };
-            let confidence = self.confidence.probability(&Step::Direct(candidate.evidence));
-            let expert = candidate.evidence.expert;
-            match predictions.iter_mut().find(|prediction| prediction.key == *key) {
-                Some(known) if known.confidence >= confidence => {}
-                Some(known) => (known.confidence, known.expert) = (confidence, expert),
-                None => predictions.push(Prediction { key: key.clone(), confidence, expert }),
-            }
-        }
-        let compare =
-            |a: &Prediction, b: &Prediction| b.confidence.total_cmp(&a.confidence).then_with(|| a.key.cmp(&b.key));
-        let order = sorted(predictions.len(), &|a, b| compare(&predictions[a], &predictions[b]));
-        order.into_iter().map(|at| predictions[at].clone()).collect()
+    fn predictions(&self, context: &Context, last: &[u8]) -> Vec<Prediction> {
+        let mut walk = Walk::default();
+        walk.start(&self.analyzer, &self.confidence, context, last);
+        std::iter::from_fn(|| walk.next().map(|node| (walk.key(&self.analyzer, &node), node)))
+            .filter_map(|(key, node)| Some(Prediction { key: key?, confidence: node.confidence, expert: node.expert }))
+            .collect()
     }
 
     /// What the engine thinks of a key, if it was predicted lately.

@@ -66,12 +66,28 @@ impl Client {
     }
 }
 
+/// Lets orders be late, so that the engine learns to look further ahead.
+fn come_late(engine: &mut PrefetchEngine, times: usize) {
+    for n in 0..times {
+        let key = key(&format!("late/{n}"));
+        assert_eq!(engine.prefetch_keymap(0, &key, 0.99, Expert::Order1), Verdict::Fetch);
+        engine.on_fate(0, &key, Fate::Late);
+    }
+}
+
 /// Deterministic noise (xorshift64; Marsaglia, 2003).
 fn noise(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
     *state
+}
+
+/// A word that no template makes from the one before.
+fn word(n: usize) -> String {
+    let mut state = 77 + n as u64;
+    let mut letter = || char::from(b'a' + (noise(&mut state) >> 40) as u8 % 26);
+    (0..9).map(|_| letter()).collect()
 }
 
 #[test]
@@ -81,7 +97,7 @@ fn a_repeated_sequence_is_hit_after_three_passes() {
     for _ in 0..6 {
         client.hits = 0;
         for n in 0..40 {
-            client.get("s", &format!("page/{n}"));
+            client.get("s", &word(n));
         }
         hits.push(client.hits);
     }
@@ -90,7 +106,24 @@ fn a_repeated_sequence_is_hit_after_three_passes() {
 }
 
 #[test]
-fn a_certain_chain_is_ordered_far_ahead_best_first() {
+fn keys_never_seen_are_hit_by_their_structure() {
+    let mut client = Client::new(engine(), 10);
+    let mut hits = 0;
+    for user in 0..200_u64 {
+        let id = user * 7_919 % 90_000 + 10_000;
+        client.hits = 0;
+        for what in ["profile", "avatar", "settings"] {
+            client.get("s", &format!("user/{id}/{what}"));
+        }
+        hits += if user >= 100 { client.hits } else { 0 };
+    }
+    // The first key of each user cannot be known.
+    assert!(hits >= 190, "{hits} of 200");
+    assert!(client.engine.stats().precision > 0.8, "{:?}", client.engine.stats());
+}
+
+#[test]
+fn a_certain_chain_is_ordered_far_ahead_best_first_where_orders_come_late() {
     let mut client = Client::new(engine(), 60);
     for _ in 0..30 {
         for n in 0..100 {
@@ -99,6 +132,12 @@ fn a_certain_chain_is_ordered_far_ahead_best_first() {
     }
     // A client elsewhere, with nothing cached, asks for one key of the chain.
     let mut orders = Vec::new();
+    let mut engine = client.engine;
+    engine.on_access(0, "near", &key("page/10"), Access::Miss, &mut |_| false, &mut orders);
+    assert!(orders.len() <= 6 && orders.iter().all(|order| order.depth == 1), "nothing was late");
+    orders.clear();
+    let mut client = Client::new(engine, 60);
+    come_late(&mut client.engine, 30);
     client.engine.on_access(0, "new", &key("page/50"), Access::Miss, &mut |_| false, &mut orders);
     assert!(orders.len() >= 8, "{}", orders.len());
     assert!(orders.len() <= PrefetchConfig::default().max_orders);
@@ -114,6 +153,7 @@ fn the_walk_goes_on_through_what_is_cached() {
             client.get("s", &format!("page/{n}"));
         }
     }
+    come_late(&mut client.engine, 30);
     let near: BTreeSet<CompositeKey> = (51..54).map(|n| key(&format!("page/{n}"))).collect();
     let mut orders = Vec::new();
     client.engine.on_access(0, "new", &key("page/50"), Access::Miss, &mut |key| near.contains(key), &mut orders);
@@ -219,7 +259,7 @@ fn every_fate_is_counted_once_and_frees_its_order() {
         [Fate::Used, Fate::Late, Fate::Wasted, Fate::Harmful, Fate::Refunded, Fate::Missing, Fate::Failed, Fate::Used];
     for (n, fate) in fates.into_iter().enumerate() {
         let key = key(&format!("k/{n}"));
-        assert_eq!(engine.prefetch_keymap(0, &key, 0.9, Expert::Order2), Verdict::Fetch);
+        assert_eq!(engine.prefetch_keymap(0, &key, 0.9, Expert::Template), Verdict::Fetch);
         engine.on_fate(5, &key, fate);
         engine.on_fate(5, &key, fate);
     }

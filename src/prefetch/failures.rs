@@ -15,7 +15,7 @@ use crate::key::CompositeKey;
 pub enum FailureReason {
     /// Not fetched: confidence not above the threshold.
     BelowThreshold,
-    /// Not fetched: the waste budget or the ledger is used up, or prefetching is off.
+    /// Not fetched: the waste budget is used up, or prefetching is off.
     Budget,
     /// Fetched, and gone without being asked for.
     Unused,

@@ -1,12 +1,13 @@
 //! The ledger: every issued prefetch from order to fate.
 
-use fxhash::FxHashMap;
+use fxhash::FxBuildHasher;
+use lru::LruCache;
 
 use super::engine::Fate;
 use crate::analyzer::{Expert, KeyId};
 use crate::confidence::Reliability;
 
-/// Bytes that one outstanding prefetch costs, with its share of a hash table at its lowest fill.
+/// Bytes that one outstanding prefetch costs: queue node and share of the hash table.
 pub(super) const OUTSTANDING_BYTES: usize = 96;
 
 /// An issued prefetch without a fate.
@@ -40,7 +41,8 @@ impl Outcomes {
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    outstanding: FxHashMap<KeyId, Outstanding>,
+    /// Oldest first.
+    outstanding: LruCache<KeyId, Outstanding, FxBuildHasher>,
     capacity: usize,
     outcomes: Outcomes,
     reliability: Reliability,
@@ -51,20 +53,16 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            outstanding: FxHashMap::default(),
-            capacity,
+            outstanding: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
+            capacity: capacity.max(1),
             outcomes: Outcomes::default(),
             reliability: Reliability::default(),
             stay: None,
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.outstanding.len() >= self.capacity
-    }
-
     pub(super) fn contains(&self, id: KeyId) -> bool {
-        self.outstanding.contains_key(&id)
+        self.outstanding.contains(&id)
     }
 
     pub(super) fn outstanding(&self) -> usize {
@@ -87,14 +85,21 @@ impl Ledger {
         &self.reliability
     }
 
-    pub(super) fn issue(&mut self, id: KeyId, order: Outstanding) {
+    /// Opens an order. Where there is no place left the oldest one is written off as wasted: a cache that holds so
+    /// many unused guesses would never make room for better ones if the ledger waited for them.
+    pub(super) fn issue(&mut self, seq: u64, id: KeyId, order: Outstanding) {
         self.outcomes.issued += 1;
-        self.outstanding.insert(id, order);
+        while self.outstanding.len() >= self.capacity
+            && let Some((&oldest, _)) = self.outstanding.peek_lru()
+        {
+            self.close(seq, oldest, Fate::Wasted);
+        }
+        self.outstanding.put(id, order);
     }
 
     /// Closes an order; `None` where none was open, which changes nothing.
     pub(super) fn close(&mut self, seq: u64, id: KeyId, fate: Fate) -> Option<Outstanding> {
-        let order = self.outstanding.remove(&id)?;
+        let order = self.outstanding.pop(&id)?;
         let count = match fate {
             Fate::Used => &mut self.outcomes.used,
             Fate::Late => &mut self.outcomes.late,
@@ -113,7 +118,10 @@ impl Ledger {
             Fate::Wasted | Fate::Harmful => {
                 self.reliability.predicted(order.confidence);
                 let stay = seq.saturating_sub(order.seq) as f64;
-                self.stay = Some(self.stay.map_or(stay, |mean| mean + (stay - mean) / 16.0));
+                // What was refused at once has not stayed at all.
+                if stay > 0.0 {
+                    self.stay = Some(self.stay.map_or(stay, |mean| mean + (stay - mean) / 16.0));
+                }
             }
             // Says nothing about whether the key would have been asked for.
             Fate::Refunded | Fate::Missing | Fate::Failed => {}
@@ -122,6 +130,6 @@ impl Ledger {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.outstanding.capacity() * (size_of::<(KeyId, Outstanding)>() + 1) + size_of::<Self>()
+        self.outstanding.len() * OUTSTANDING_BYTES + size_of::<Self>()
     }
 }

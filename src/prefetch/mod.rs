@@ -1,8 +1,8 @@
 //! Prefetch Engine: decides what to fetch ahead, within a waste budget, and keeps the ledger of outcomes.
 //!
-//! After each access it walks the likely continuations best first, multiplying probabilities along the path, and
+//! After each access it walks the likely continuations best first and
 //! hands every key that is not there yet to [`PrefetchEngine::prefetch_keymap`], which fetches it or logs why
-//! not. Two brakes act together. The *threshold* follows the budget by feedback, so that in the long run the
+//! not. While orders come too late it looks further ahead, multiplying probabilities along the path. Two brakes act together. The *threshold* follows the budget by feedback, so that in the long run the
 //! expected waste is what was allowed and the best candidates get it. The *bank* is hard: what was wasted plus all
 //! that is still unused never exceeds budget x requests plus a start-up allowance, at any moment.
 //!

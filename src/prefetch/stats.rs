@@ -11,7 +11,7 @@ use crate::confidence::ConfidenceStats;
 pub struct FailureCounts {
     /// Confidence not above the threshold.
     pub below_threshold: u64,
-    /// Budget or ledger used up, or prefetching off.
+    /// Budget used up, or prefetching off.
     pub budget: u64,
 }
 

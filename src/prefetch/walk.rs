@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::analyzer::{Analyzer, Candidate, Context, Expert, KeyId};
-use crate::confidence::{ConfidenceMap, Step};
+use crate::analyzer::{Analyzer, Context, Expert, KeyId, Proposals};
+use crate::confidence::{ConfidenceMap, Score, Step};
+use crate::key::CompositeKey;
 
 /// Most contexts looked up per walk.
 const MAX_EXPANSIONS: usize = 32;
@@ -19,12 +20,17 @@ const SHADOW_MARGIN: f32 = 0.75;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     pub(super) id: KeyId,
+    /// The key before it on the path.
+    pub(super) after: KeyId,
     pub(super) confidence: f32,
-    pub(super) step: Step,
     pub(super) expert: Expert,
     pub(super) depth: u8,
     path: f32,
-    context: Context,
+    /// Its score among those of the walk, if it is direct.
+    score: u16,
+    /// The context before it.
+    context: u16,
+    text: (u32, u32),
 }
 
 /// Where a path has come to.
@@ -63,21 +69,33 @@ impl Eq for Node {}
 pub(super) struct Walk {
     frontier: BinaryHeap<Node>,
     seen: Vec<KeyId>,
-    candidates: Vec<Candidate>,
-    expansions: usize,
+    proposals: Proposals,
+    scores: Vec<Score>,
+    contexts: Vec<Context>,
+    last: Vec<u8>,
+    text: String,
 }
 
 impl Walk {
-    /// Bytes that the buffers take at most.
-    pub(super) const BYTES: usize = MAX_FRONTIER * (size_of::<Node>() + size_of::<KeyId>()) + 8_192;
+    /// Bytes that the buffers take at most: frontier, keys seen, contexts, and the texts that templates made.
+    pub(super) const BYTES: usize = MAX_FRONTIER * size_of::<Node>()
+        + MAX_VISITS * size_of::<KeyId>()
+        + MAX_EXPANSIONS * (size_of::<Context>() + 2_048)
+        + 16_384;
+    /// Bytes of texts after which no context is looked up any more.
+    const MAX_TEXTS: usize = MAX_EXPANSIONS * 1_024;
 
-    /// Starts from where a stream is.
-    pub(super) fn start(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: &Context) {
+    /// Starts from where a stream is; `last` is the text of its last key.
+    pub(super) fn start(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: &Context, last: &[u8]) {
         self.frontier.clear();
         self.seen.clear();
-        self.expansions = 0;
+        self.proposals.clear();
+        self.scores.clear();
+        self.contexts.clear();
         self.seen.extend(context.last);
-        self.expand(analyzer, map, context, Reached { path: 1.0, confidence: 1.0, depth: 0 }, 0.0);
+        self.last.clear();
+        self.last.extend_from_slice(last);
+        self.expand(analyzer, map, *context, Reached { path: 1.0, confidence: 1.0, depth: 0 }, 0.0);
     }
 
     /// The most likely continuation that was not seen yet, each key once.
@@ -92,37 +110,67 @@ impl Walk {
         None
     }
 
-    /// Goes on from a node under the assumption that it comes true; continuations far below `threshold` are left out.
-    pub(super) fn go_on(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, node: &Node, threshold: f32) {
-        let reached = Reached { path: node.path, confidence: node.confidence, depth: node.depth };
-        self.expand(analyzer, map, &node.context, reached, threshold * SHADOW_MARGIN);
+    /// The key of a node; `None` if its text was dropped.
+    pub(super) fn key(&mut self, analyzer: &Analyzer, node: &Node) -> Option<CompositeKey> {
+        let made = self.proposals.text(node.text);
+        let text = if made.is_empty() { analyzer.text(node.id)? } else { made };
+        CompositeKey::from_known(text, &mut self.text)
     }
 
-    fn expand(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: &Context, reached: Reached, floor: f32) {
-        if self.expansions >= MAX_EXPANSIONS {
+    /// How a node came about.
+    pub(super) fn step(&self, node: &Node) -> Step {
+        match self.scores.get(usize::from(node.score)) {
+            Some(score) if node.depth == 1 => Step::Direct(*score),
+            _ => Step::Chained { path: node.path, depth: node.depth },
+        }
+    }
+
+    /// Goes on from a node under the assumption that it comes true; continuations far below `threshold` are left out.
+    pub(super) fn go_on(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, node: &Node, threshold: f32) {
+        let made = self.proposals.text(node.text);
+        let Some(text) = (if made.is_empty() { analyzer.text(node.id) } else { Some(made) }) else { return };
+        self.last.clear();
+        self.last.extend_from_slice(text);
+        let Some(before) = self.contexts.get(usize::from(node.context)) else { return };
+        let context = analyzer.then(before, node.id, &self.last);
+        let reached = Reached { path: node.path, confidence: node.confidence, depth: node.depth };
+        self.expand(analyzer, map, context, reached, threshold * SHADOW_MARGIN);
+    }
+
+    fn expand(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: Context, reached: Reached, floor: f32) {
+        let Some(after) = context.last else { return };
+        if self.contexts.len() >= MAX_EXPANSIONS || self.proposals.texts_len() > Self::MAX_TEXTS {
             return;
         }
-        self.expansions += 1;
-        self.candidates.clear();
-        analyzer.predict(context, &mut self.candidates);
+        let at = self.contexts.len() as u16;
+        self.contexts.push(context);
+        analyzer.predict(&context, &self.last, &mut self.proposals);
         let depth = reached.depth + 1;
-        for candidate in &self.candidates {
+        for candidate in &self.proposals.candidates {
             if self.frontier.len() >= MAX_FRONTIER || self.seen.contains(&candidate.id) {
                 continue;
             }
-            let direct = Step::Direct(candidate.evidence);
-            let probability = map.probability(&direct);
-            let path = reached.path * probability;
-            let (step, confidence) = if depth == 1 {
-                (direct, probability)
-            } else {
-                let chained = Step::Chained { path, depth };
-                // Calibration must not make a path likelier than its beginning.
-                (chained, map.probability(&chained).min(reached.confidence))
-            };
+            let score = map.score(&candidate.evidence);
+            let path = reached.path * score.probability;
+            // Calibration must not make a path likelier than its beginning.
+            let confidence =
+                if depth == 1 { score.probability } else { map.chain(path, depth).min(reached.confidence) };
             if confidence >= floor {
-                let (expert, context) = (candidate.evidence.expert, context.then(candidate.id));
-                self.frontier.push(Node { id: candidate.id, confidence, step, expert, depth, path, context });
+                let score_at = self.scores.len() as u16;
+                if depth == 1 {
+                    self.scores.push(score);
+                }
+                self.frontier.push(Node {
+                    id: candidate.id,
+                    after,
+                    confidence,
+                    expert: candidate.expert,
+                    depth,
+                    path,
+                    score: score_at,
+                    context: at,
+                    text: candidate.text(),
+                });
             }
         }
     }

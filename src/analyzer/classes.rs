@@ -1,0 +1,144 @@
+//! Component classes, learnt on the spot: which components name a kind, and which an instance.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::components::{Parts, Reading, Scale, read};
+
+/// Positions told apart; 16 KB.
+const POSITIONS: usize = 512;
+/// Visits after which a position's statistics are halved.
+const WINDOW: u16 = 1_024;
+/// Most values of a component that names a kind.
+const MAX_VALUES: u32 = 32;
+/// Times that each of its values is seen, on average, before a component is believed to name a kind.
+const REPEATS: u32 = 4;
+/// Distinct words that are taken for kinds before there is any statistics: half of the words of a page of menu
+/// entries, and few enough for instances to be recognised soon.
+const FEW_WORDS: u32 = 8;
+/// Digits from which a number is an instance, however few there are.
+const LONG_NUMBER: usize = 3;
+
+/// Class of one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// One of few values, part of the shape.
+    Kind,
+    /// One of many values: a name, number or date, blank in the shape.
+    Instance,
+}
+
+/// What a key looks like with its instances left blank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Hash of number of components, kinds and their places.
+    pub(super) hash: u64,
+    /// Bit `n` is set where component `n` is a [`Class::Kind`].
+    kinds: u16,
+}
+
+impl Shape {
+    pub(super) fn class(&self, at: usize) -> Class {
+        if self.kinds >> at & 1 == 1 { Class::Kind } else { Class::Instance }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
+    tag: u32,
+    visits: u16,
+    /// Linear counting (Whang et al., 1990): one bit for each value's hash.
+    values: u128,
+}
+
+impl Position {
+    fn see(&mut self, tag: u32, value: u64) {
+        if self.tag != tag {
+            if self.visits > 1 {
+                self.visits -= 1;
+                return;
+            }
+            *self = Self { tag, ..Self::default() };
+        }
+        self.values |= 1 << (value >> 57);
+        self.visits += 1;
+        if self.visits >= WINDOW {
+            // Half of the values go with half of the visits, the other half the next time.
+            self.visits /= 2;
+            self.values &= if self.values.count_ones().is_multiple_of(2) { u128::MAX / 3 } else { u128::MAX / 3 * 2 };
+        }
+    }
+
+    fn class(&self, tag: u32, reading: Option<Reading>) -> Class {
+        if let Some(Reading { scale, digits: (start, end), .. }) = reading
+            && (scale != Scale::Number || end - start >= LONG_NUMBER)
+        {
+            return Class::Instance;
+        }
+        if self.tag != tag {
+            return Class::Instance;
+        }
+        let values = self.values.count_ones();
+        let proven = values <= MAX_VALUES && u32::from(self.visits) >= REPEATS * values;
+        let early = reading.is_none() && values <= FEW_WORDS;
+        if proven || early { Class::Kind } else { Class::Instance }
+    }
+}
+
+/// The classes of all positions; a position is known by the number of components and the kinds to its left.
+#[derive(Debug, Clone)]
+pub(super) struct Classes {
+    positions: Box<[Position]>,
+}
+
+fn combine(hash: u64, value: u64) -> u64 {
+    let mixed = (hash ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29)
+}
+
+impl Classes {
+    pub(super) fn new() -> Self {
+        Self { positions: vec![Position::default(); POSITIONS].into() }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.positions)
+    }
+
+    /// Counts a key and returns its shape. O(components).
+    pub(super) fn observe(&mut self, parts: &Parts<'_>) -> Shape {
+        let positions = &mut self.positions;
+        walk(parts, &mut |at, tag, value, reading| {
+            positions[at].see(tag, value);
+            positions[at].class(tag, reading)
+        })
+    }
+
+    /// The shape of a key that nobody has asked for. O(components).
+    pub(super) fn shape(&self, parts: &Parts<'_>) -> Shape {
+        walk(parts, &mut |at, tag, _, reading| self.positions[at].class(tag, reading))
+    }
+}
+
+type ClassOf<'a> = &'a mut dyn FnMut(usize, u32, u64, Option<Reading>) -> Class;
+
+fn walk(parts: &Parts<'_>, class_of: ClassOf<'_>) -> Shape {
+    let mut left = combine(1, parts.len() as u64);
+    let mut kinds = 0;
+    for (n, component) in parts.iter().enumerate() {
+        let value = xxh3_64(component);
+        let place = combine(left, n as u64);
+        let reading = read(component);
+        left = match class_of((place >> 32) as usize % POSITIONS, place as u32 | 1, value, reading) {
+            Class::Kind => {
+                kinds |= 1 << n;
+                combine(left, value)
+            }
+            Class::Instance => combine(left, reading.map_or(2, |reading| 3 + reading.scale as u64)),
+        };
+    }
+    Shape { hash: left, kinds }
+}
+
+#[cfg(test)]
+#[path = "classes_tests.rs"]
+mod tests;

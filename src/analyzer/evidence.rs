@@ -1,0 +1,174 @@
+//! What the analyzer hands to the Confidence Map: candidates, and why they are proposed.
+
+use serde::Serialize;
+
+use super::KeyId;
+use super::keys::{Known, Record};
+
+/// What made a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Expert {
+    /// What followed the stream's last key.
+    Order1,
+    /// What followed, among misses and first uses of prefetched keys, the stream's last one of those. Keys that are
+    /// cached for good do not hide what comes after them.
+    Cold,
+    /// The template that usually follows the shape of the last key.
+    Template,
+    /// The template that usually follows the last template and the shape it led to.
+    Template2,
+}
+
+impl Expert {
+    /// Number of experts.
+    pub const COUNT: usize = 4;
+    /// All of them.
+    pub const ALL: [Self; Self::COUNT] = [Self::Order1, Self::Cold, Self::Template, Self::Template2];
+}
+
+/// Upper edges of the share count / total, in 64ths. Denser at the ends, where decisions differ.
+const SHARES: [u16; 10] = [2, 4, 6, 11, 17, 26, 35, 45, 54, 62];
+/// Upper edges of the support.
+const SUPPORTS: [u16; 6] = [1, 2, 3, 5, 9, 15];
+
+/// How strongly one expert proposes a candidate, in a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grade(u8);
+
+impl Grade {
+    /// Number of grades.
+    pub const COUNT: usize = 2 + 2 * (SHARES.len() + 1) * (SUPPORTS.len() + 1);
+    /// The expert does not know the context.
+    pub const SILENT: Self = Self(0);
+    /// The expert knows the context but not this candidate.
+    pub const UNLISTED: Self = Self(1);
+
+    /// The grade of `count` of `total` visits, the last one among them or not.
+    pub fn of(count: u16, total: u16, latest: bool) -> Self {
+        let share = u32::from(count) * 64 / u32::from(total.max(1));
+        let share = SHARES.iter().position(|&edge| share <= edge.into()).unwrap_or(SHARES.len());
+        let support = SUPPORTS.iter().position(|&edge| total <= edge).unwrap_or(SUPPORTS.len());
+        Self((2 + (share * (SUPPORTS.len() + 1) + support) * 2 + usize::from(latest)) as u8)
+    }
+
+    /// The grade of a number below [`Grade::COUNT`].
+    pub fn from_index(index: usize) -> Self {
+        Self(index as u8)
+    }
+
+    /// The grade as a number below [`Grade::COUNT`].
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+
+    /// Whether the expert proposes the candidate.
+    pub fn is_listed(self) -> bool {
+        self.0 >= 2
+    }
+
+    /// What to believe of a grade before anything is known of it: 1 of 1 is a third, 3 of 3 is 0.6.
+    pub fn prior(self) -> f32 {
+        if !self.is_listed() {
+            return 0.05;
+        }
+        let row = usize::from(self.0 - 2) / 2;
+        let (share, support) = (row / (SUPPORTS.len() + 1), row % (SUPPORTS.len() + 1));
+        let share = f32::from(SHARES.get(share).copied().unwrap_or(64)) / 64.0;
+        let support = f32::from(SUPPORTS.get(support).copied().unwrap_or(20));
+        share * support / (support + 2.0)
+    }
+}
+
+/// Why a candidate is proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// What each expert says.
+    pub grades: [Grade; Expert::COUNT],
+    /// How often and how long ago it was asked for, below [`Evidence::POPULARITIES`]; 0 if it is not known.
+    pub popularity: u8,
+    /// How often earlier predictions of it came true, below [`Evidence::RECORDS`]; 0 without any.
+    pub predicted: u8,
+    /// The same of predictions made after the stream's last key.
+    pub predicts: u8,
+}
+
+impl Evidence {
+    /// Values of `popularity`.
+    pub const POPULARITIES: usize = 1 + 8 * 16;
+    /// Values of `predicted` and of `predicts`.
+    pub const RECORDS: usize = 1 + 4 * 8;
+
+    pub(super) fn popularity(known: Option<Known>, now: u32) -> u8 {
+        let Some(known) = known else { return 0 };
+        let log2 = |n: u32, max: u32| (32 - n.leading_zeros()).min(max);
+        let age = log2(now.wrapping_sub(known.seen) / 4, 15);
+        (1 + log2(u32::from(known.count) / 2, 7) * 16 + age) as u8
+    }
+
+    pub(super) fn record(record: Record) -> u8 {
+        if record.trials == 0 {
+            return 0;
+        }
+        let support = match record.trials {
+            1 => 0,
+            2..=3 => 1,
+            4..=7 => 2,
+            _ => 3,
+        };
+        let share = (u16::from(record.successes) * 8 / (u16::from(record.trials) + 1)).min(7) as u8;
+        1 + support * 8 + share
+    }
+}
+
+/// A proposed next key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The key.
+    pub id: KeyId,
+    /// Why it is proposed.
+    pub evidence: Evidence,
+    /// The expert with the best word for it.
+    pub expert: Expert,
+    /// How good that word is, to choose whom to score.
+    pub(super) rank: u16,
+    /// Where its text is in [`Proposals`], if a template made it.
+    pub(super) text: (u32, u32),
+}
+
+/// Candidates of one or several contexts, with the texts that templates made. Its buffers are reused.
+#[derive(Debug, Default)]
+pub struct Proposals {
+    /// The latest context's candidates, best first.
+    pub candidates: Vec<Candidate>,
+    pub(super) texts: Vec<u8>,
+}
+
+impl Proposals {
+    /// Most candidates that one context leads to, before the best are chosen.
+    pub(super) const MAX: usize = Expert::COUNT * super::SUCCESSORS;
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.candidates.clear();
+        self.texts.clear();
+    }
+
+    /// Bytes of texts that templates made since the last [`Proposals::clear`].
+    pub fn texts_len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The text that a template made for a candidate; empty if none did.
+    pub fn text(&self, at: (u32, u32)) -> &[u8] {
+        self.texts.get(at.0 as usize..at.1 as usize).unwrap_or_default()
+    }
+}
+
+impl Candidate {
+    /// Where its text is in the [`Proposals`] that it came from.
+    pub fn text(&self) -> (u32, u32) {
+        self.text
+    }
+}

@@ -1,0 +1,195 @@
+//! Mixing: from the worth of each piece of evidence to one calibrated probability.
+//!
+//! Logistic mixing (Mattern, 2012; PAQ) of inputs *centred* on the base rate, so that an input which has nothing to
+//! say changes nothing. Weights are learnt online, a set for each expert that can be the strongest. The
+//! result passes an interpolated map of 17 knots (as PAQ's adaptive probability maps), which takes out what is
+//! left of over- or under-confidence.
+
+use super::cells::{CellIds, Cells, INPUTS, SILENT};
+use super::logit::{MAX, squash};
+use crate::analyzer::{Evidence, Expert};
+
+/// Weight of the strongest expert and of the others before anything is learnt.
+const FIRST_WEIGHTS: (f32, f32) = (0.7, 0.15);
+/// Learning rate after n predictions: `RATE / sqrt(n)`, never below `MIN_RATE`. From a third to three times
+/// of it replays level.
+const RATE: f32 = 0.5;
+const MIN_RATE: f32 = 0.001;
+/// Bounds of a weight.
+const WEIGHTS: (f32, f32) = (-0.5, 1.5);
+/// Knots of the final map, one at each whole logit from -8 to 8.
+const KNOTS: usize = 17;
+/// Trials after which a knot is halved, and trials that its prior (to leave the mixture as it is) is worth.
+const KNOT_WINDOW: f32 = 1_024.0;
+const KNOT_PRIOR: f32 = 16.0;
+/// Inputs are remembered in steps of a sixteenth, between -8 and 8.
+const STEP: f32 = 16.0;
+
+/// A probability and how it came about, so that its outcome can be learnt from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// The calibrated probability.
+    pub probability: f32,
+    pub(super) mixed: f32,
+    pub(super) learns: Learns,
+}
+
+/// What has to be kept of a prediction until its outcome is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Learns {
+    pub(super) cells: CellIds,
+    inputs: [i8; INPUTS],
+    set: u8,
+    /// Lower knot, plus that of the second map where several experts agree; and the upper one's share in 255ths.
+    knot: u8,
+    upper: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Set {
+    weights: [f32; INPUTS],
+    trials: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Knot {
+    trials: f32,
+    successes: f32,
+}
+
+/// Weight sets and final map.
+#[derive(Debug, Clone)]
+pub(super) struct Mixer {
+    sets: [Set; Expert::COUNT],
+    knots: [Knot; 2 * KNOTS],
+}
+
+impl Mixer {
+    pub(super) fn new() -> Self {
+        let mut sets = [Set { weights: [FIRST_WEIGHTS.1; INPUTS], trials: 0 }; Expert::COUNT];
+        for (at, set) in sets.iter_mut().enumerate() {
+            set.weights[at] = FIRST_WEIGHTS.0;
+        }
+        let mut knots = [Knot { trials: KNOT_PRIOR, successes: 0.0 }; 2 * KNOTS];
+        for (at, knot) in knots.iter_mut().enumerate() {
+            knot.successes = KNOT_PRIOR * squash((at % KNOTS) as f32 - MAX);
+        }
+        Self { sets, knots }
+    }
+
+    pub(super) fn score(&self, cells: &Cells, evidence: &Evidence) -> Score {
+        let ids = Cells::ids(evidence);
+        let mut inputs = [0; INPUTS];
+        let (mut set, mut strongest, mut listed) = (0, f32::MIN, 0);
+        for (at, &id) in ids.iter().enumerate().filter(|(_, id)| **id != SILENT) {
+            let input = cells.centred(id);
+            inputs[at] = (input * STEP) as i8;
+            if evidence.grades.get(at).is_some_and(|grade| grade.is_listed()) {
+                listed += 1;
+                if input > strongest {
+                    (set, strongest) = (at, input);
+                }
+            }
+        }
+        let weights = &self.sets[set].weights;
+        let sum: f32 = inputs.iter().zip(weights).map(|(&input, weight)| f32::from(input) * weight).sum();
+        let logit = (cells.base() + sum / STEP).clamp(-MAX, MAX - 0.001);
+        let lower = (logit + MAX).floor();
+        let upper = logit + MAX - lower;
+        let knot = lower as usize + if listed > 1 { KNOTS } else { 0 };
+        let probability = self.knot(knot) * (1.0 - upper) + self.knot(knot + 1) * upper;
+        let learns = Learns { cells: ids, inputs, set: set as u8, knot: knot as u8, upper: (upper * 255.0) as u8 };
+        Score { probability, mixed: squash(logit), learns }
+    }
+
+    fn knot(&self, at: usize) -> f32 {
+        let knot = &self.knots[at];
+        knot.successes.clamp(0.0, knot.trials) / knot.trials
+    }
+
+    /// Books a prediction, as a failure until [`Mixer::pay_back`].
+    pub(super) fn book(&mut self, score: &Score) {
+        let set = &mut self.sets[usize::from(score.learns.set)];
+        set.trials = set.trials.saturating_add(1);
+        self.descend(&score.learns, -score.mixed);
+        let (lower, upper) = self.knots_of(&score.learns);
+        for (at, share) in [lower, upper] {
+            let knot = &mut self.knots[at];
+            knot.trials += share;
+            if knot.trials > KNOT_WINDOW {
+                knot.trials /= 2.0;
+                knot.successes /= 2.0;
+            }
+        }
+    }
+
+    /// A booked prediction came true. The gradients of failure and of success differ by one whole input.
+    pub(super) fn pay_back(&mut self, learns: &Learns) {
+        self.descend(learns, 1.0);
+        let (lower, upper) = self.knots_of(learns);
+        for (at, share) in [lower, upper] {
+            self.knots[at].successes += share;
+        }
+    }
+
+    fn knots_of(&self, learns: &Learns) -> ((usize, f32), (usize, f32)) {
+        let (knot, upper) = (usize::from(learns.knot), f32::from(learns.upper) / 255.0);
+        ((knot, 1.0 - upper), (knot + 1, upper))
+    }
+
+    fn descend(&mut self, learns: &Learns, error: f32) {
+        let set = &mut self.sets[usize::from(learns.set)];
+        // The square root is exact to the last bit on every platform.
+        let rate = (RATE / (set.trials.max(1) as f32).sqrt()).max(MIN_RATE);
+        for (weight, &input) in set.weights.iter_mut().zip(&learns.inputs) {
+            *weight = (*weight + rate * error * f32::from(input) / STEP).clamp(WEIGHTS.0, WEIGHTS.1);
+        }
+    }
+}
+
+/// Calibration of chains, whose probability is a product along the path and so tends to be off.
+#[derive(Debug, Clone)]
+pub(super) struct Chains {
+    knots: [Knot; (DEPTHS.len() + 1) * PATHS],
+}
+
+/// Upper edges of a path's length.
+const DEPTHS: [u8; 3] = [2, 4, 8];
+/// Bins of a path's probability.
+const PATHS: usize = 16;
+/// Trials after which the counts of a bin are halved.
+const CHAIN_WINDOW: f32 = 512.0;
+/// Trials that the product itself is worth.
+const CHAIN_PRIOR: f32 = 4.0;
+
+impl Chains {
+    pub(super) fn new() -> Self {
+        Self { knots: [Knot { trials: 0.0, successes: 0.0 }; (DEPTHS.len() + 1) * PATHS] }
+    }
+
+    /// The calibrated probability of a path, and its bin.
+    pub(super) fn score(&self, path: f32, depth: u8) -> (f32, u8) {
+        let row = DEPTHS.iter().position(|&edge| depth <= edge).unwrap_or(DEPTHS.len());
+        let bin = row * PATHS + ((path * PATHS as f32) as usize).min(PATHS - 1);
+        let knot = &self.knots[bin];
+        let successes = knot.successes.clamp(0.0, knot.trials);
+        ((successes + CHAIN_PRIOR * path.clamp(0.0, 1.0)) / (knot.trials + CHAIN_PRIOR), bin as u8)
+    }
+
+    pub(super) fn book(&mut self, bin: u8) {
+        let knot = &mut self.knots[usize::from(bin)];
+        knot.trials += 1.0;
+        if knot.trials > CHAIN_WINDOW {
+            knot.trials /= 2.0;
+            knot.successes /= 2.0;
+        }
+    }
+
+    pub(super) fn pay_back(&mut self, bin: u8) {
+        self.knots[usize::from(bin)].successes += 1.0;
+    }
+}
+
+#[cfg(test)]
+#[path = "mixer_tests.rs"]
+mod tests;
