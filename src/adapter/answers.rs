@@ -189,6 +189,9 @@ impl Adapter {
         {
             return;
         }
+        if fetch.ordered {
+            self.engine.on_landed("", &fetch.key);
+        }
         let missing = keymap.is_none();
         let source = if fetch.class == Class::Prefetch { Source::Prefetch } else { Source::Demand };
         if missing && source == Source::Prefetch {

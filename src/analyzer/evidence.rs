@@ -19,13 +19,24 @@ pub enum Expert {
     Template,
     /// The template that usually follows the last template and the shape it led to.
     Template2,
+    /// What the stream asked for once an order made after the present key had arrived; learnt while orders take so
+    /// long that the next request comes before them.
+    Far,
+    /// The template of the same; while orders arrive before the next request, of the request after that.
+    FarTemplate,
 }
 
 impl Expert {
     /// Number of experts.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 6;
     /// All of them.
-    pub const ALL: [Self; Self::COUNT] = [Self::Order1, Self::Cold, Self::Template, Self::Template2];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Order1, Self::Cold, Self::Template, Self::Template2, Self::Far, Self::FarTemplate];
+
+    /// Whether it learns how keys are made from each other, not which follow.
+    pub(super) fn is_template(self) -> bool {
+        matches!(self, Self::Template | Self::Template2 | Self::FarTemplate)
+    }
 }
 
 /// Upper edges of the share count / total, in 64ths. Denser at the ends, where decisions differ.

@@ -19,6 +19,7 @@
 mod classes;
 mod components;
 mod evidence;
+mod history;
 mod keys;
 mod pattern;
 mod streams;

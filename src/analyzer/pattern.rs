@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::classes::{Classes, Shape};
 use super::components::Parts;
 use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals};
+use super::history::{History, Reached};
 use super::keys::{KeyId, TextStore};
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
@@ -95,6 +96,8 @@ pub struct StreamRef {
     pub id: KeyId,
     /// Its stream's context.
     pub context: Context,
+    /// Requests of the stream so far.
+    pub requests: u32,
 }
 
 /// Fill and bounds of an analyzer's tables.
@@ -142,6 +145,9 @@ pub struct Analyzer {
     templates: TextStore,
     classes: Classes,
     streams: Streams,
+    history: History,
+    /// Requests that an order takes to arrive, plus one.
+    horizon: u32,
     accesses: AccessCounts,
     /// Requests observed, which is the clock of ages.
     now: u32,
@@ -152,7 +158,14 @@ pub struct Analyzer {
 /// Kinds of context, kept apart in one table by different multipliers (odd constants from SplitMix64, Steele
 /// et al., 2014).
 const KINDS: [u64; Expert::COUNT] =
-    [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 0xd6e8_feb8_6659_fd93];
+[
+    0x9e37_79b9_7f4a_7c15,
+    0xbf58_476d_1ce4_e5b9,
+    0x94d0_49bb_1331_11eb,
+    0xd6e8_feb8_6659_fd93,
+    0xff51_afd7_ed55_8ccd,
+    0xc4ce_b9fe_1a85_ec53,
+];
 /// Most candidates of one context that are scored. More than eight gained nothing on the development traces.
 const SCORED: usize = 8;
 /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
@@ -169,9 +182,9 @@ impl Context {
     /// The line of an expert in this context.
     fn line(&self, expert: Expert) -> Option<u64> {
         let what = match expert {
-            Expert::Order1 => self.last.map_or(0, KeyId::bits),
+            Expert::Order1 | Expert::Far => self.last.map_or(0, KeyId::bits),
             Expert::Cold => self.cold.map_or(0, KeyId::bits),
-            Expert::Template => self.shape,
+            Expert::Template | Expert::FarTemplate => self.shape,
             Expert::Template2 => self.step,
         };
         (what != 0).then(|| context_hash(expert, what))
@@ -191,7 +204,9 @@ impl Analyzer {
         let table = PredictionTable::new(memory / 16 * 7);
         let streams = Streams::new(config.max_streams.min(memory / 16 / STREAM_BYTES));
         let (templates, classes) = (TextStore::new(memory / 32), Classes::new());
-        let others = table.bytes() + streams.capacity() * STREAM_BYTES + templates.bytes() + classes.bytes();
+        let history = History::new();
+        let others =
+            table.bytes() + streams.capacity() * STREAM_BYTES + templates.bytes() + classes.bytes() + history.bytes();
         let keys = TextStore::new(memory - others - MAX_TEMPLATE * 2);
         Self {
             seed: config.seed,
@@ -200,6 +215,8 @@ impl Analyzer {
             templates,
             classes,
             streams,
+            history,
+            horizon: 1,
             accesses: AccessCounts::default(),
             now: 0,
             template: Vec::new(),
@@ -221,27 +238,34 @@ impl Analyzer {
         xxh3_64_with_seed(stream.as_bytes(), self.seed)
     }
 
-    /// Learns from one demand request. O(1): at most four contexts change.
+    /// Learns from one demand request. O(1): at most six contexts change.
     ///
-    /// A key asked twice in a row changes nothing: it is cached, and would hide what follows it.
-    pub fn observe(&mut self, stream: &str, key: &CompositeKey, access: Access) -> StreamRef {
+    /// An order made with an earlier request would have arrived by now if that is `horizon` requests or more ago (1:
+    /// orders arrive before the next request). A key asked twice in a row changes nothing: it is cached, and would
+    /// hide what follows it.
+    pub fn observe(&mut self, stream: &str, key: &CompositeKey, access: Access, horizon: u32) -> StreamRef {
         let id = self.id(key);
         let text = key.as_str().as_bytes();
         let stream = self.stream_id(stream);
         *self.accesses.of(access) += 1;
         self.now = self.now.wrapping_add(1);
+        self.horizon = horizon;
         let mut state = self.streams.get(stream).copied().unwrap_or_default();
-        if state.last != Some(id) {
+        state.requests = state.requests.wrapping_add(1);
+        if state.context.last != Some(id) {
             let parts = Parts::new(text);
             let shape = self.classes.observe(&parts);
             let cold = access != Access::Hit;
-            let step = self.learn(&state, id, &parts, &shape, cold);
-            let cold = if cold { Some(id) } else { state.cold };
-            state = Context { last: Some(id), cold, shape: shape.hash, step };
+            let step = self.learn(&state.context, id, &parts, &shape, cold);
+            self.learn_far(state.last_seq, id, &parts, &shape);
+            let cold = if cold { Some(id) } else { state.context.cold };
+            state.context = Context { last: Some(id), cold, shape: shape.hash, step };
+            self.history.push(self.now, id, state.last_seq);
+            state.last_seq = Some(self.now);
         }
         self.keys.touch(id, text, self.now);
         self.streams.put(stream, state);
-        StreamRef { id, context: state }
+        StreamRef { id, context: state.context, requests: state.requests }
     }
 
     /// Returns the hash of the template that explains the step, or of none, with the shape it led to; 0 without a last key.
@@ -254,21 +278,51 @@ impl Analyzer {
             // While both would say the same, one of them is enough.
             self.table.learn(line, id, ambiguous || state.cold != state.last, KEY_WINDOW);
         }
-        let Some(last) = state.last.and_then(|last| self.keys.text(last)) else { return 0 };
-        let mut template = std::mem::take(&mut self.template);
-        let derived = derive(&Parts::new(last), next, shape, &mut template) && template.len() <= MAX_TEMPLATE;
-        let mut made = KeyId::NONE;
-        if derived {
-            made = KeyId::of_bytes(self.seed, &template);
-            self.templates.touch(made, &template, self.now);
-        }
+        let Some(made) = state.last.and_then(|last| self.derive(last, next, shape)) else { return 0 };
         for expert in [Expert::Template, Expert::Template2] {
             if let Some(line) = state.line(expert) {
                 self.table.learn(line, made, true, SHAPE_WINDOW);
             }
         }
-        self.template = template;
         shape.hash ^ made.bits().rotate_left(20)
+    }
+
+    /// Learns what orders made with earlier requests should have been for: those that would have arrived just now. Where
+    /// orders arrive before the next request, templates from the last key but one are learnt all the same.
+    fn learn_far(&mut self, last_seq: Option<u32>, id: KeyId, next: &Parts<'_>, shape: &Shape) {
+        let delayed = self.horizon > 1;
+        let least = if delayed { 1 } else { 2 };
+        let Some(from) = self.history.reached(last_seq, self.now, self.horizon, least) else { return };
+        if delayed && from.id != id {
+            self.table.learn(context_hash(Expert::Far, from.id.bits()), id, true, KEY_WINDOW);
+        }
+        self.learn_far_template(from, id, next, shape);
+        if delayed && let Some(from) = self.history.reached(last_seq, self.now, self.horizon, from.lag + 1) {
+            // Once more for those a request earlier: delays vary.
+            self.learn_far_template(from, id, next, shape);
+        }
+    }
+
+    fn learn_far_template(&mut self, from: Reached, id: KeyId, next: &Parts<'_>, shape: &Shape) {
+        if from.id == id {
+            return;
+        }
+        let Some(made) = self.derive(from.id, next, shape) else { return };
+        let Some(text) = self.keys.text(from.id) else { return };
+        let line = context_hash(Expert::FarTemplate, self.classes.shape(&Parts::new(text)).hash);
+        self.table.learn(line, made, true, SHAPE_WINDOW);
+    }
+
+    /// The id of the template that leads from `last` to `next`, remembered, or of none; `None` if the text of `last`
+    /// is not known any more.
+    fn derive(&mut self, last: KeyId, next: &Parts<'_>, shape: &Shape) -> Option<KeyId> {
+        let last = self.keys.text(last)?;
+        let mut made = KeyId::NONE;
+        if derive(&Parts::new(last), next, shape, &mut self.template) && self.template.len() <= MAX_TEMPLATE {
+            made = KeyId::of_bytes(self.seed, &self.template);
+            self.templates.touch(made, &self.template, self.now);
+        }
+        Some(made)
     }
 
     /// The context after `next`, whose text is `text`, followed `context`.
@@ -297,22 +351,23 @@ impl Analyzer {
         let parts = Parts::new(last);
         let mut known = [false; Expert::COUNT];
         for expert in Expert::ALL {
+            if expert == Expert::Far && self.horizon <= 1 {
+                continue;
+            }
             let Some(successors) = context.line(expert).and_then(|line| self.table.get(line)) else { continue };
             known[expert as usize] = true;
             for next in successors.iter() {
                 let grade = Grade::of(next.count, successors.total, next.latest);
                 let rank = (u32::from(next.count) * 1_024 / (u32::from(successors.total) + 1)) as u16;
                 let start = out.texts.len();
-                let id = match expert {
-                    Expert::Order1 | Expert::Cold => next.id,
-                    Expert::Template | Expert::Template2 => {
-                        let Some(template) = self.templates.text(next.id) else { continue };
-                        if !apply(template, &parts, &mut out.texts) {
-                            continue;
-                        }
-                        KeyId::of_bytes(self.seed, &out.texts[start..])
+                let mut id = next.id;
+                if expert.is_template() {
+                    let Some(template) = self.templates.text(next.id) else { continue };
+                    if !apply(template, &parts, &mut out.texts) {
+                        continue;
                     }
-                };
+                    id = KeyId::of_bytes(self.seed, &out.texts[start..]);
+                }
                 if Some(id) != context.last {
                     let text = (start as u32, out.texts.len() as u32);
                     propose(out, Candidate { id, evidence: Evidence::default(), expert, rank, text }, grade);
@@ -345,14 +400,19 @@ impl Analyzer {
         self.keys.pay_back(id, context);
     }
 
+    /// Requests of a stream so far.
+    pub(crate) fn requests(&self, stream: &str) -> u32 {
+        self.streams.get(self.stream_id(stream)).map_or(0, |stream| stream.requests)
+    }
+
     /// The present context of a stream.
     pub fn context(&self, stream: &str) -> Option<Context> {
-        self.streams.get(self.stream_id(stream)).copied()
+        self.streams.get(self.stream_id(stream)).map(|stream| stream.context)
     }
 
     /// Fill and bounds.
     pub fn stats(&self) -> AnalyzerStats {
-        let tables = self.table.bytes() + self.keys.bytes() + self.templates.bytes() + self.classes.bytes();
+        let tables = self.table.bytes() + self.keys.bytes() + self.templates.bytes() + self.classes.bytes() + self.history.bytes();
         AnalyzerStats {
             accesses: self.accesses,
             lines: self.table.used(),

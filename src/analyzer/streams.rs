@@ -8,12 +8,22 @@ use lru::LruCache;
 use super::Context;
 
 /// Bytes that one stream costs: queue node and share of the hash table.
-pub(super) const STREAM_BYTES: usize = 112;
+pub(super) const STREAM_BYTES: usize = 128;
+
+/// What is known of a stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Stream {
+    pub(super) context: Context,
+    /// Its requests.
+    pub(super) requests: u32,
+    /// Number of its last request among those of all.
+    pub(super) last_seq: Option<u32>,
+}
 
 /// The streams seen most recently; the least recently used one leaves.
 #[derive(Debug)]
 pub(super) struct Streams {
-    streams: LruCache<u64, Context, FxBuildHasher>,
+    streams: LruCache<u64, Stream, FxBuildHasher>,
     evicted: u64,
 }
 
@@ -26,11 +36,11 @@ impl Streams {
         Self { streams, evicted: 0 }
     }
 
-    pub(super) fn get(&self, stream: u64) -> Option<&Context> {
+    pub(super) fn get(&self, stream: u64) -> Option<&Stream> {
         self.streams.peek(&stream)
     }
 
-    pub(super) fn put(&mut self, stream: u64, state: Context) {
+    pub(super) fn put(&mut self, stream: u64, state: Stream) {
         if let Some(known) = self.streams.get_mut(&stream) {
             *known = state;
         } else if self.streams.push(stream, state).is_some() {

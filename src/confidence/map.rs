@@ -55,21 +55,37 @@ pub struct Booking<'a> {
     pub confidence: f32,
 }
 
+/// When a prediction is made or settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Requests of whoever holds the cache, the clock of windows.
+    pub seq: u64,
+    /// Requests of all: where a prediction is made, its own number; where one is settled, that of the latest request
+    /// whose orders have arrived.
+    pub of_all: u64,
+}
+
 /// A direct prediction that waits for its window to pass or its key to be asked.
 #[derive(Debug, Clone, Copy)]
 struct Direct {
     learns: Learns,
     after: KeyId,
+    waits: Waits,
+}
+
+/// What any prediction waits with.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
     confidence: f32,
     until: u64,
+    made: u64,
 }
 
 /// A chained one.
 #[derive(Debug, Clone, Copy)]
 struct Chained {
     bin: u8,
-    confidence: f32,
-    until: u64,
+    waits: Waits,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +94,13 @@ struct Entry {
     current: Assessment,
     direct: Option<Direct>,
     chained: Option<Chained>,
+}
+
+impl Waits {
+    /// Whether what comes true now was fetched in time, and its entry has not gone yet.
+    fn is_in_time(&self, moment: Moment) -> bool {
+        self.made <= moment.of_all && moment.seq <= self.until
+    }
 }
 
 /// What a request settled.
@@ -144,11 +167,11 @@ impl ConfidenceMap {
         self.chains.score(path, depth).0
     }
 
-    /// Sets the window to how long unused prefetched entries stay on average, in requests: a prediction that comes
-    /// true later than that would find its entry gone. Half of it replays level in hits, but what is fetched would
+    /// Sets the window to how long unused prefetched entries stay on average, in requests, after the `delay` until they
+    /// arrive: a prediction that comes true later than that would find its entry gone. Half of it replays level in hits, but what is fetched would
     /// then be used more often than stated.
-    pub fn set_stay(&mut self, requests: f64) {
-        self.window = (requests as u64).clamp(WINDOWS.0, WINDOWS.1);
+    pub fn set_stay(&mut self, requests: f64, delay: f32) {
+        self.window = (requests as u64).clamp(WINDOWS.0, WINDOWS.1) + delay as u64;
     }
 
     fn set(&self, id: KeyId) -> std::ops::Range<usize> {
@@ -161,12 +184,13 @@ impl ConfidenceMap {
         self.set(id).find(|&at| self.entries[at].as_ref().is_some_and(|entry| entry.id == id))
     }
 
-    /// Books a prediction made at request `seq`, as a failure until
+    /// Books a prediction made at a moment, as a failure until
     /// [`ConfidenceMap::settle`], and makes it the key's current assessment. A prediction that still waits for its
     /// outcome is not booked a second time. Returns whether a direct one was booked.
-    pub fn book(&mut self, seq: u64, booking: &Booking<'_>) -> bool {
+    pub fn book(&mut self, moment: Moment, booking: &Booking<'_>) -> bool {
         let Booking { id, after, confidence, expert, .. } = *booking;
-        let until = seq + self.window;
+        let (seq, until) = (moment.seq, moment.seq + self.window);
+        let waits = Waits { confidence, until, made: moment.of_all };
         let current = Assessment { confidence, expert, until };
         let at = self.find(id).unwrap_or_else(|| self.make_room(id));
         let entry = self.entries[at].get_or_insert(Entry { id, current, direct: None, chained: None });
@@ -176,16 +200,16 @@ impl ConfidenceMap {
         }
         entry.current = current;
         match booking.step {
-            Step::Direct(score) if entry.direct.is_none_or(|known| known.until < seq) => {
-                entry.direct = Some(Direct { learns: score.learns, after, confidence, until });
+            Step::Direct(score) if entry.direct.is_none_or(|known| known.waits.until < seq) => {
+                entry.direct = Some(Direct { learns: score.learns, after, waits });
                 self.cells.book(&score.learns.cells);
                 self.mixer.book(score);
                 self.reliability.predicted(confidence);
                 true
             }
-            Step::Chained { path, depth } if entry.chained.is_none_or(|known| known.until < seq) => {
+            Step::Chained { path, depth } if entry.chained.is_none_or(|known| known.waits.until < seq) => {
                 let (_, bin) = self.chains.score(*path, *depth);
-                entry.chained = Some(Chained { bin, confidence, until });
+                entry.chained = Some(Chained { bin, waits });
                 self.chains.book(bin);
                 self.reliability.predicted(confidence);
                 false
@@ -203,19 +227,19 @@ impl ConfidenceMap {
         at
     }
 
-    /// The key was asked for with request `seq`: pays back what was predicted in time. O(1).
-    pub fn settle(&mut self, seq: u64, id: KeyId) -> Settled {
+    /// The key was asked for: pays back what was predicted in time. O(1).
+    pub fn settle(&mut self, moment: Moment, id: KeyId) -> Settled {
         let mut settled = Settled::default();
         let Some(entry) = self.find(id).and_then(|at| self.entries[at].as_mut()) else { return settled };
-        if let Some(direct) = entry.direct.take().filter(|direct| seq <= direct.until) {
+        if let Some(direct) = entry.direct.take().filter(|direct| direct.waits.is_in_time(moment)) {
             self.cells.pay_back(&direct.learns.cells);
             self.mixer.pay_back(&direct.learns);
-            self.reliability.came_true(direct.confidence);
+            self.reliability.came_true(direct.waits.confidence);
             settled = Settled { after: Some(direct.after), predicted: true };
         }
-        if let Some(chained) = entry.chained.take().filter(|chained| seq <= chained.until) {
+        if let Some(chained) = entry.chained.take().filter(|chained| chained.waits.is_in_time(moment)) {
             self.chains.pay_back(chained.bin);
-            self.reliability.came_true(chained.confidence);
+            self.reliability.came_true(chained.waits.confidence);
             settled.predicted = true;
         }
         settled

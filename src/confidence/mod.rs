@@ -16,6 +16,6 @@ mod map;
 mod mixer;
 mod reliability;
 
-pub use map::{Assessment, Booking, ConfidenceMap, ConfidenceStats, Settled, Step};
+pub use map::{Assessment, Booking, ConfidenceMap, ConfidenceStats, Moment, Settled, Step};
 pub use mixer::Score;
 pub use reliability::{Reliability, ReliabilityBin};

@@ -26,7 +26,7 @@ pub(super) struct Budget {
     floor: f32,
     odds: f64,
     caution: Caution,
-    /// Decayed sums over settled prefetches: waste that was expected, and waste that came.
+    /// Decayed sums over issued prefetches: waste that was expected, and waste that came or may still come.
     expected: f64,
     real: f64,
 }
@@ -80,12 +80,18 @@ impl Budget {
         self.requests += 1;
     }
 
-    /// A prefetch of this confidence was settled.
-    pub(super) fn settle(&mut self, confidence: f32, wasted: bool) {
-        // Half-life of about 350 settled prefetches.
+    /// A prefetch of this confidence was issued. It is booked as wasted until [`Budget::not_wasted`]: waiting for its
+    /// fate would let successes come in first and make waste look smaller than it is.
+    pub(super) fn issued(&mut self, confidence: f32) {
+        // Half-life of about 350 prefetches.
         const KEEP: f64 = 0.998;
         self.expected = self.expected * KEEP + f64::from(1.0 - confidence);
-        self.real = self.real * KEEP + f64::from(u8::from(wasted));
+        self.real = self.real * KEEP + 1.0;
+    }
+
+    /// An issued prefetch was not wasted.
+    pub(super) fn not_wasted(&mut self) {
+        self.real = (self.real - 1.0).max(0.0);
     }
 
     /// Ends a request whose predictions above the threshold have an expected waste of `wanted` in all, `left` being

@@ -11,10 +11,11 @@ use super::config::{Caution, PrefetchConfig};
 use super::failures::{Failure, FailureLog, FailureReason};
 use super::ledger::{Ledger, OUTSTANDING_BYTES, Outstanding};
 use super::stats::{FailureCounts, PrefetchStats};
+use super::timing::Timing;
 use super::walk::{Node, Walk};
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
-use crate::confidence::{Booking, ConfidenceMap, Reliability};
+use crate::confidence::{Booking, ConfidenceMap, Moment, Reliability};
 use crate::key::CompositeKey;
 
 /// A key to fetch ahead.
@@ -38,6 +39,8 @@ pub enum Fate {
     Used,
     /// It was asked for while in flight. No waste: that one answer served the demand, only not in advance.
     Late,
+    /// It was asked for while in flight, and that did not wait for it: both were fetched.
+    Overtaken,
     /// Its entry left the cache unused.
     Wasted,
     /// As [`Fate::Wasted`], and it displaced an entry that was asked for.
@@ -125,13 +128,8 @@ pub struct PrefetchEngine {
     not_fetched: FailureCounts,
     missing: LruCache<KeyId, Millis, FxBuildHasher>,
     walk: Walk,
-    /// How many requests ahead a key has to be ordered to arrive in time.
-    reach: f32,
+    timing: Timing,
 }
-
-/// Step of the reach for an order that came too late, and for one that came in time: chains get longer until
-/// one order in ten is late.
-const REACH_STEPS: (f32, f32) = (0.5, 0.05);
 
 impl PrefetchEngine {
     /// An engine that knows nothing yet.
@@ -161,7 +159,7 @@ impl PrefetchEngine {
             not_fetched: FailureCounts::default(),
             missing: suppressed,
             walk: Walk::default(),
-            reach: 1.0,
+            timing: Timing::default(),
             config,
         }
     }
@@ -183,15 +181,19 @@ impl PrefetchEngine {
             return;
         }
         self.budget.on_request();
-        let at = self.analyzer.observe(stream, key, access);
+        let seq = self.budget.requests();
+        let reached = self.timing.reached(seq);
+        let horizon = u32::try_from(seq - reached).unwrap_or(u32::MAX);
+        let at = self.analyzer.observe(stream, key, access, horizon);
         let holder = self.holder(stream);
-        let settled = self.confidence.settle(self.budget.requests(), holder.of(at.id));
+        let moment = self.moment(at.requests);
+        let settled = self.confidence.settle(Moment { of_all: reached, ..moment }, holder.of(at.id));
         if let Some(after) = settled.after {
             self.analyzer.came_true(at.id, after);
         }
         let mut walk = std::mem::take(&mut self.walk);
         walk.start(&self.analyzer, &self.confidence, &at.context, key.as_str().as_bytes());
-        let wanted_waste = self.look_ahead(now, holder, &mut walk, skip, orders);
+        let wanted_waste = self.look_ahead(now, moment, holder, &mut walk, skip, orders);
         self.walk = walk;
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
@@ -201,6 +203,7 @@ impl PrefetchEngine {
     fn look_ahead(
         &mut self,
         now: Millis,
+        moment: Moment,
         holder: Holder,
         walk: &mut Walk,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
@@ -217,7 +220,7 @@ impl PrefetchEngine {
                 let Some(key) = walk.key(&self.analyzer, &node) else { continue };
                 absent = !skip(&key);
                 if absent {
-                    let verdict = self.decide(now, holder.of(node.id), &key, node.confidence, node.expert);
+                    let verdict = self.decide(now, moment, holder.of(node.id), &key, node.confidence, node.expert);
                     if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
                         // Also what only the bank refused, or the threshold would not rise while the bank is empty.
                         wanted_waste += f64::from(1.0 - node.confidence);
@@ -233,7 +236,7 @@ impl PrefetchEngine {
             // Entries proven useful are left out: they are popular and would flatter the predictor. Direct
             // predictions of what is there by prediction are scored; else only the far end of a chain would be.
             if absent || (outstanding && node.depth == 1) {
-                self.book(holder, walk, &node);
+                self.book(moment, holder, walk, &node);
             }
             let threshold = self.budget.threshold();
             if node.confidence > threshold && node.depth < self.depth() {
@@ -246,10 +249,10 @@ impl PrefetchEngine {
         wanted_waste
     }
 
-    fn book(&mut self, holder: Holder, walk: &Walk, node: &Node) {
+    fn book(&mut self, moment: Moment, holder: Holder, walk: &Walk, node: &Node) {
         let Node { id, after, confidence, expert, .. } = *node;
         let booking = Booking { id: holder.of(id), after, step: &walk.step(node), expert, confidence };
-        if self.confidence.book(self.budget.requests(), &booking) {
+        if self.confidence.book(moment, &booking) {
             self.analyzer.predicted(id, after);
         }
     }
@@ -257,17 +260,25 @@ impl PrefetchEngine {
     /// Decides on one predicted key: above the threshold, and within the budget, it is fetched; else its failure is
     /// logged. For keys that are neither cached nor in flight.
     pub fn prefetch_keymap(&mut self, now: Millis, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
-        self.decide(now, self.analyzer.id(key), key, confidence, expert)
+        self.decide(now, self.moment(0), self.analyzer.id(key), key, confidence, expert)
     }
 
-    fn decide(&mut self, now: Millis, id: KeyId, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
+    fn decide(
+        &mut self,
+        now: Millis,
+        issued: Moment,
+        id: KeyId,
+        key: &CompositeKey,
+        confidence: f32,
+        expert: Expert,
+    ) -> Verdict {
         if self.ledger.contains(id) {
             return Verdict::Outstanding;
         }
         let reason = if confidence > self.budget.threshold() {
             if self.can_spend() {
-                let seq = self.budget.requests();
-                self.ledger.issue(seq, id, Outstanding { confidence, expert, seq });
+                self.budget.issued(confidence);
+                self.ledger.issue(id, Outstanding { confidence, expert, issued, landed: None });
                 return Verdict::Fetch;
             }
             FailureReason::Budget
@@ -278,9 +289,17 @@ impl PrefetchEngine {
         Verdict::Logged(reason)
     }
 
-    /// Longest chain worth following: one that is longer than the latency asks for only adds guesses.
+    /// Longest chain worth following. As long as orders arrive before the next request, none is: what comes after
+    /// that can be ordered then.
     fn depth(&self) -> u8 {
-        (self.reach.ceil() as u8).min(self.config.max_depth)
+        if self.timing.is_felt() { self.config.max_depth } else { 1 }
+    }
+
+    /// The present, as the one who holds the cache sees it that a stream's keys go to.
+    fn moment(&self, requests_of_stream: u32) -> Moment {
+        let of_all = self.budget.requests();
+        let seq = if self.config.private_caches { u64::from(requests_of_stream) } else { of_all };
+        Moment { seq, of_all }
     }
 
     fn holder(&self, stream: &str) -> Holder {
@@ -309,6 +328,16 @@ impl PrefetchEngine {
         self.failures.push(Failure { key: key.clone(), confidence, threshold, expert, reason, at: now });
     }
 
+    /// An order's answer has arrived, to be told before its fate; of an order for `stream`, which matters with private
+    /// caches only. Without an open order for `key` nothing happens.
+    pub fn on_landed(&mut self, stream: &str, key: &CompositeKey) {
+        let held = self.holder(stream).of(self.analyzer.id(key));
+        let seq = self.moment(self.analyzer.requests(stream)).seq;
+        if let Some(issued) = self.ledger.land(seq, held) {
+            self.timing.landed(issued, self.budget.requests());
+        }
+    }
+
     /// The fate of an order, to be told exactly once. Without an open order for `key` nothing happens.
     pub fn on_fate(&mut self, now: Millis, key: &CompositeKey, fate: Fate) {
         self.on_fate_of("", now, key, fate);
@@ -318,28 +347,28 @@ impl PrefetchEngine {
     pub fn on_fate_of(&mut self, stream: &str, now: Millis, key: &CompositeKey, fate: Fate) {
         let id = self.analyzer.id(key);
         let held = self.holder(stream).of(id);
-        let Some(order) = self.ledger.close(self.budget.requests(), held, fate) else { return };
+        let seq = self.moment(self.analyzer.requests(stream)).seq;
+        let Some(order) = self.ledger.close(seq, held, fate) else { return };
         let reason = match fate {
             Fate::Used | Fate::Refunded => None,
-            Fate::Late => Some(FailureReason::Late),
+            Fate::Late | Fate::Overtaken => Some(FailureReason::Late),
             Fate::Wasted => Some(FailureReason::Unused),
             Fate::Harmful => Some(FailureReason::Harmful),
             Fate::Missing => Some(FailureReason::Missing),
             Fate::Failed => Some(FailureReason::Failed),
         };
-        if fate != Fate::Refunded {
-            self.budget.settle(order.confidence, !matches!(fate, Fate::Used | Fate::Late));
+        if matches!(fate, Fate::Used | Fate::Late | Fate::Refunded) {
+            self.budget.not_wasted();
         }
-        match fate {
-            Fate::Late => self.reach = (self.reach + REACH_STEPS.0).min(self.config.max_depth.into()),
-            Fate::Used => self.reach = (self.reach - REACH_STEPS.1).max(1.0),
-            _ => {}
+        if matches!(fate, Fate::Late | Fate::Overtaken) && order.landed.is_none() {
+            // Told before or after the request that asked for it.
+            self.timing.late(order.issued.of_all, self.budget.requests());
         }
         if fate == Fate::Missing {
             self.missing.put(id, now + MISSING_FOR);
         }
         if let Some(stay) = self.ledger.stay() {
-            self.confidence.set_stay(stay);
+            self.confidence.set_stay(stay, self.timing.delay());
         }
         if let Some(reason) = reason {
             self.log_failure(now, key, order.confidence, order.expert, reason);
@@ -416,6 +445,7 @@ impl PrefetchEngine {
             issued: outcomes.issued,
             used: outcomes.used,
             late: outcomes.late,
+            overtaken: outcomes.overtaken,
             wasted: outcomes.wasted,
             harmful: outcomes.harmful,
             refunded: outcomes.refunded,
@@ -425,6 +455,7 @@ impl PrefetchEngine {
             outstanding_max: self.ledger.capacity(),
             waste_budget: self.budget.rate(),
             budget_left: self.budget_left(),
+            delay_requests: self.timing.delay(),
             threshold: self.budget.threshold(),
             precision: outcomes.used as f64 / settled.max(1) as f64,
             calibration_error_issued: self.ledger.reliability().error(),

@@ -5,7 +5,7 @@ use lru::LruCache;
 
 use super::engine::Fate;
 use crate::analyzer::{Expert, KeyId};
-use crate::confidence::Reliability;
+use crate::confidence::{Moment, Reliability};
 
 /// Bytes that one outstanding prefetch costs: queue node and share of the hash table.
 pub(super) const OUTSTANDING_BYTES: usize = 96;
@@ -15,8 +15,10 @@ pub(super) const OUTSTANDING_BYTES: usize = 96;
 pub(super) struct Outstanding {
     pub(super) confidence: f32,
     pub(super) expert: Expert,
-    /// Number of the request that issued it.
-    pub(super) seq: u64,
+    /// When it was issued.
+    pub(super) issued: Moment,
+    /// Request of the cache's holder after which it arrived.
+    pub(super) landed: Option<u64>,
 }
 
 /// Outcomes so far.
@@ -25,6 +27,7 @@ pub(super) struct Outcomes {
     pub(super) issued: u64,
     pub(super) used: u64,
     pub(super) late: u64,
+    pub(super) overtaken: u64,
     pub(super) wasted: u64,
     pub(super) harmful: u64,
     pub(super) refunded: u64,
@@ -35,7 +38,7 @@ pub(super) struct Outcomes {
 impl Outcomes {
     /// Requests that were made for nothing.
     pub(super) fn spent(&self) -> u64 {
-        self.wasted + self.harmful + self.missing + self.failed
+        self.wasted + self.harmful + self.missing + self.failed + self.overtaken
     }
 }
 
@@ -46,7 +49,7 @@ pub(super) struct Ledger {
     capacity: usize,
     outcomes: Outcomes,
     reliability: Reliability,
-    /// Mean stay of entries that left unused, in requests.
+    /// Mean stay of entries that left unused, in requests since they arrived.
     stay: Option<f64>,
 }
 
@@ -63,6 +66,12 @@ impl Ledger {
 
     pub(super) fn contains(&self, id: KeyId) -> bool {
         self.outstanding.contains(&id)
+    }
+
+    /// Marks an order as arrived; returns the request that it was made with, the first time.
+    pub(super) fn land(&mut self, seq: u64, id: KeyId) -> Option<u64> {
+        let order = self.outstanding.peek_mut(&id)?;
+        order.landed.replace(seq).is_none().then_some(order.issued.of_all)
     }
 
     pub(super) fn outstanding(&self) -> usize {
@@ -87,12 +96,12 @@ impl Ledger {
 
     /// Opens an order. Where there is no place left the oldest one is written off as wasted: a cache that holds so
     /// many unused guesses would never make room for better ones if the ledger waited for them.
-    pub(super) fn issue(&mut self, seq: u64, id: KeyId, order: Outstanding) {
+    pub(super) fn issue(&mut self, id: KeyId, order: Outstanding) {
         self.outcomes.issued += 1;
         while self.outstanding.len() >= self.capacity
             && let Some((&oldest, _)) = self.outstanding.peek_lru()
         {
-            self.close(seq, oldest, Fate::Wasted);
+            self.close(order.issued.seq, oldest, Fate::Wasted);
         }
         self.outstanding.put(id, order);
     }
@@ -103,6 +112,7 @@ impl Ledger {
         let count = match fate {
             Fate::Used => &mut self.outcomes.used,
             Fate::Late => &mut self.outcomes.late,
+            Fate::Overtaken => &mut self.outcomes.overtaken,
             Fate::Wasted => &mut self.outcomes.wasted,
             Fate::Harmful => &mut self.outcomes.harmful,
             Fate::Refunded => &mut self.outcomes.refunded,
@@ -111,13 +121,14 @@ impl Ledger {
         };
         *count += 1;
         match fate {
-            Fate::Used | Fate::Late => {
+            Fate::Used => {
                 self.reliability.predicted(order.confidence);
                 self.reliability.came_true(order.confidence);
             }
+            Fate::Late | Fate::Overtaken => self.reliability.predicted(order.confidence),
             Fate::Wasted | Fate::Harmful => {
                 self.reliability.predicted(order.confidence);
-                let stay = seq.saturating_sub(order.seq) as f64;
+                let stay = seq.saturating_sub(order.landed.unwrap_or(seq)) as f64;
                 // What was refused at once has not stayed at all.
                 if stay > 0.0 {
                     self.stay = Some(self.stay.map_or(stay, |mean| mean + (stay - mean) / 16.0));

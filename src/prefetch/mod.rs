@@ -14,6 +14,7 @@ mod engine;
 mod failures;
 mod ledger;
 mod stats;
+mod timing;
 mod walk;
 
 pub use budget::STARTUP_ALLOWANCE;

@@ -27,6 +27,8 @@ pub struct PrefetchStats {
     pub used: u64,
     /// Asked for before they arrived.
     pub late: u64,
+    /// Asked for before they arrived, and fetched a second time.
+    pub overtaken: u64,
     /// Gone unused.
     pub wasted: u64,
     /// Gone unused, and displaced an entry that was asked for.
@@ -45,6 +47,8 @@ pub struct PrefetchStats {
     pub waste_budget: f64,
     /// Prefetches that may be ordered now even if all outstanding ones go to waste.
     pub budget_left: f64,
+    /// Requests that an order takes to arrive: the longest of late, recovering slowly.
+    pub delay_requests: f32,
     /// Confidence that must be exceeded at present.
     pub threshold: f32,
     /// Share of settled prefetches that were used; 0 before the first.

@@ -22,6 +22,7 @@ pub(super) struct Node {
     pub(super) id: KeyId,
     /// The key before it on the path.
     pub(super) after: KeyId,
+    /// Probability that it is asked for soon, and not before an order made now arrives.
     pub(super) confidence: f32,
     pub(super) expert: Expert,
     pub(super) depth: u8,

@@ -109,4 +109,9 @@ impl Predictor<CompositeKey> for Engine<'_> {
         let stream = self.stream(client);
         self.engine.on_fate_of(stream, now, key, fate);
     }
+
+    fn landed(&mut self, client: u32, key: &CompositeKey) {
+        let stream = self.stream(client);
+        self.engine.on_landed(stream, key);
+    }
 }

@@ -56,6 +56,9 @@ pub(super) trait Predictor<K> {
 
     /// The fate of an order, told once. `client` is the owner of a private cache, and 0 with a shared one.
     fn fate(&mut self, _now: u64, _client: u32, _key: &K, _fate: Fate) {}
+
+    /// An order arrives; its fate is told later.
+    fn landed(&mut self, _client: u32, _key: &K) {}
 }
 
 /// The predictor of a method without one.
@@ -148,7 +151,8 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
             self.tell(index, key, Fate::Used);
         } else if late {
             self.tally.waste();
-            self.tell(index, key, Fate::Late);
+            // The rules fetch a second time.
+            self.tell(index, key, Fate::Overtaken);
         }
         self.settle(index);
         let observed = Observed { at, now: self.now, client: request.client, key, access };
@@ -171,6 +175,9 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
     }
 
     fn land(&mut self, cache: usize, key: &K) {
+        let begun = Instant::now();
+        self.predictor.landed(cache as u32, key);
+        self.spent += nanos(begun);
         if !self.caches.caches[cache].land(key) {
             self.tally.waste();
             self.tell(cache, key, Fate::Wasted);

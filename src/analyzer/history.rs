@@ -1,0 +1,97 @@
+//! The latest requests of all streams, each linked to the one before it in its stream.
+
+use super::KeyId;
+
+/// Requests remembered; 64 KB. Latencies of more requests than that are not learnt for.
+const REQUESTS: usize = 4_096;
+/// Requests of one stream that are looked back at: longer latencies are treated as this long.
+const MAX_LAG: u8 = 32;
+
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    id: Option<KeyId>,
+    /// Number of the request, and of the one before it in its stream.
+    seq: u32,
+    before: Option<u32>,
+}
+
+/// A ring of requests.
+#[derive(Debug, Clone)]
+pub(super) struct History {
+    ring: Box<[Request]>,
+}
+
+/// The latest request of a stream after which an order would have arrived by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub(super) id: KeyId,
+    /// Requests of the stream since then, the present one included; 1 if it was the last one.
+    pub(super) lag: u8,
+}
+
+impl History {
+    pub(super) fn new() -> Self {
+        Self { ring: vec![Request { id: None, seq: 0, before: None }; REQUESTS].into() }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.ring)
+    }
+
+    pub(super) fn push(&mut self, seq: u32, id: KeyId, before: Option<u32>) {
+        self.ring[seq as usize % REQUESTS] = Request { id: Some(id), seq, before };
+    }
+
+    /// The latest request at least `horizon` requests (of anybody) before `now`, and the `least`th or an earlier one
+    /// going back from `last`. O(lag), at most 32 steps.
+    pub(super) fn reached(&self, last: Option<u32>, now: u32, horizon: u32, least: u8) -> Option<Reached> {
+        let mut at = last?;
+        for lag in 1..=MAX_LAG {
+            let request = &self.ring[at as usize % REQUESTS];
+            if request.seq != at {
+                return None;
+            }
+            let id = request.id?;
+            if (lag >= least && now.wrapping_sub(at) >= horizon) || lag == MAX_LAG {
+                return Some(Reached { id, lag });
+            }
+            at = request.before?;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u64) -> KeyId {
+        KeyId::from_bits(n).expect("not zero")
+    }
+
+    #[test]
+    fn a_streams_own_requests_are_counted() {
+        let mut history = History::new();
+        // Stream A makes the odd requests, B the even ones.
+        for seq in 1..=40_u32 {
+            history.push(seq, id(seq.into()), seq.checked_sub(2).filter(|before| *before > 0));
+        }
+        assert_eq!(history.reached(Some(39), 41, 1, 1), Some(Reached { id: id(39), lag: 1 }));
+        assert_eq!(history.reached(Some(39), 41, 2, 1), Some(Reached { id: id(39), lag: 1 }));
+        assert_eq!(history.reached(Some(39), 41, 3, 1), Some(Reached { id: id(37), lag: 2 }));
+        assert_eq!(history.reached(Some(39), 41, 9, 1), Some(Reached { id: id(31), lag: 5 }));
+        assert_eq!(history.reached(Some(39), 41, 100, 1), None, "it has not asked for anything so long ago");
+        assert_eq!(history.reached(None, 41, 1, 1), None);
+        assert_eq!(history.reached(Some(39), 41, 1, 2), Some(Reached { id: id(37), lag: 2 }));
+    }
+
+    #[test]
+    fn what_is_overwritten_is_not_taken_for_older() {
+        let mut history = History::new();
+        history.push(1, id(1), None);
+        history.push(2, id(2), Some(1));
+        history.push(1 + REQUESTS as u32, id(3), None);
+        assert_eq!(history.reached(Some(2), 5_000, 1, 1), Some(Reached { id: id(2), lag: 1 }));
+        assert_eq!(history.reached(Some(1), 5_000, 1, 1), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! How long orders take, counted in requests.
+
+/// Share of the way that the estimate goes back towards a shorter delay with each order that lands; a longer one
+/// counts at once. An order too late is lost, one too early is not.
+const RECOVERY: f32 = 1.0 / 16.0;
+
+/// Which orders would have arrived by now. Orders arrive about in the order of issue, so what landed last says it;
+/// where none was issued for a while, the delay of those before does.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Timing {
+    /// Latest request one of whose orders has arrived.
+    landed: u64,
+    /// Requests between an order and its arrival.
+    delay: f32,
+}
+
+impl Timing {
+    /// An order made with request `issued` arrives after request `seq`.
+    pub(super) fn landed(&mut self, issued: u64, seq: u64) {
+        self.landed = self.landed.max(issued);
+        let delay = seq.saturating_sub(issued) as f32;
+        self.delay = if delay > self.delay { delay } else { self.delay + (delay - self.delay) * RECOVERY };
+    }
+
+    /// Its key was asked for with request `seq`, before it arrived.
+    pub(super) fn late(&mut self, issued: u64, seq: u64) {
+        self.delay = self.delay.max(seq.saturating_sub(issued) as f32);
+    }
+
+    /// The latest request whose orders have arrived before request `seq`.
+    pub(super) fn reached(&self, seq: u64) -> u64 {
+        self.landed.max(seq.saturating_sub(1 + self.delay.round() as u64)).min(seq.saturating_sub(1))
+    }
+
+    /// Whether orders arrive after the next request, more often than not.
+    pub(super) fn is_felt(&self) -> bool {
+        self.delay >= 0.5
+    }
+
+    /// Requests between an order and its arrival.
+    pub(super) fn delay(&self) -> f32 {
+        self.delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_landed_last_says_what_would_have_landed() {
+        let mut timing = Timing::default();
+        assert_eq!(timing.reached(10), 9, "at once, as long as nothing else is known");
+        timing.late(10, 12);
+        assert_eq!(timing.reached(13), 10);
+        timing.landed(10, 18);
+        assert_eq!((timing.reached(19), timing.reached(40)), (10, 31));
+        for seq in 40..400 {
+            timing.landed(seq, seq);
+        }
+        assert_eq!(timing.reached(400), 399);
+        assert!(timing.delay() < 0.1);
+    }
+}
