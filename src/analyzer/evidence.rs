@@ -103,7 +103,7 @@ impl Evidence {
     pub(super) fn popularity(known: Option<Known>, now: u32) -> u8 {
         let Some(known) = known else { return 0 };
         let log2 = |n: u32, max: u32| (32 - n.leading_zeros()).min(max);
-        let age = log2(now.wrapping_sub(known.seen) / 4, 15);
+        let age = log2((now.wrapping_sub(known.seen) & 0xff_ffff) / 4, 15);
         (1 + log2(u32::from(known.count) / 2, 7) * 16 + age) as u8
     }
 
@@ -143,6 +143,8 @@ pub struct Proposals {
     /// The latest context's candidates, best first.
     pub candidates: Vec<Candidate>,
     pub(super) texts: Vec<u8>,
+    /// The template being applied; a buffer.
+    pub(super) template: Vec<u8>,
 }
 
 impl Proposals {

@@ -20,10 +20,12 @@ mod classes;
 mod components;
 mod evidence;
 mod keys;
+mod packing;
 mod pattern;
 mod streams;
 mod table;
 mod template;
+mod texts;
 
 pub use evidence::{Candidate, Evidence, Expert, Grade, Proposals};
 pub use keys::KeyId;

@@ -6,11 +6,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::classes::{Classes, Shape};
 use super::components::Parts;
 use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals};
-use super::keys::{KeyId, TextStore};
+use super::keys::KeyId;
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
 use super::template::{apply, derive};
-use crate::key::CompositeKey;
+use super::texts::TextStore;
+use crate::key::{CompositeKey, MAX_KEY_BYTES};
 
 /// Bounds of an [`Analyzer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -147,6 +148,8 @@ pub struct Analyzer {
     now: u32,
     /// The template just derived; a buffer.
     template: Vec<u8>,
+    /// The text of a stream's last key; a buffer.
+    last: Vec<u8>,
 }
 
 /// Kinds of context, kept apart in one table by different multipliers (odd constants from SplitMix64, Steele
@@ -157,6 +160,8 @@ const KINDS: [u64; Expert::COUNT] =
 const SCORED: usize = 8;
 /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
 const MAX_TEMPLATE: usize = 128;
+/// Bytes that the buffers of texts take at most: they grow by doubling.
+const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
 
 fn context_hash(kind: Expert, what: u64) -> u64 {
     let mut hash = what.wrapping_mul(KINDS[kind as usize]);
@@ -190,9 +195,9 @@ impl Analyzer {
         let memory = config.memory_bytes.max(AnalyzerConfig::MIN_MEMORY);
         let table = PredictionTable::new(memory / 16 * 7);
         let streams = Streams::new(config.max_streams.min(memory / 16 / STREAM_BYTES));
-        let (templates, classes) = (TextStore::new(memory / 32), Classes::new());
+        let (templates, classes) = (TextStore::new(memory / 32, config.seed), Classes::new());
         let others = table.bytes() + streams.capacity() * STREAM_BYTES + templates.bytes() + classes.bytes();
-        let keys = TextStore::new(memory - others - MAX_TEMPLATE * 2);
+        let keys = TextStore::new(memory - others - BUFFERS, config.seed);
         Self {
             seed: config.seed,
             table,
@@ -203,6 +208,7 @@ impl Analyzer {
             accesses: AccessCounts::default(),
             now: 0,
             template: Vec::new(),
+            last: Vec::new(),
         }
     }
 
@@ -212,8 +218,9 @@ impl Analyzer {
     }
 
     /// The canonical text of an id, unless it was not asked for so long that it was dropped.
-    pub fn text(&self, id: KeyId) -> Option<&[u8]> {
-        self.keys.text(id)
+    /// It is in `buffer` if it is not kept as it is.
+    pub fn text<'a>(&'a self, id: KeyId, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        self.keys.text(id, buffer)
     }
 
     /// The id of a stream.
@@ -254,7 +261,7 @@ impl Analyzer {
             // While both would say the same, one of them is enough.
             self.table.learn(line, id, ambiguous || state.cold != state.last, KEY_WINDOW);
         }
-        let Some(last) = state.last.and_then(|last| self.keys.text(last)) else { return 0 };
+        let Some(last) = state.last.and_then(|last| self.keys.text(last, &mut self.last)) else { return 0 };
         let mut template = std::mem::take(&mut self.template);
         let derived = derive(&Parts::new(last), next, shape, &mut template) && template.len() <= MAX_TEMPLATE;
         let mut made = KeyId::NONE;
@@ -276,8 +283,8 @@ impl Analyzer {
         let parts = Parts::new(text);
         let shape = self.classes.shape(&parts);
         let mut then = Context::of(next, shape.hash);
-        let mut template = Vec::new();
-        if let Some(last) = context.last.and_then(|last| self.keys.text(last))
+        let (mut template, mut buffer) = (Vec::new(), Vec::new());
+        if let Some(last) = context.last.and_then(|last| self.keys.text(last, &mut buffer))
             && derive(&Parts::new(last), &parts, &shape, &mut template)
         {
             then.step = shape.hash ^ KeyId::of_bytes(self.seed, &template).bits().rotate_left(20);
@@ -306,7 +313,7 @@ impl Analyzer {
                 let id = match expert {
                     Expert::Order1 | Expert::Cold => next.id,
                     Expert::Template | Expert::Template2 => {
-                        let Some(template) = self.templates.text(next.id) else { continue };
+                        let Some(template) = self.templates.text(next.id, &mut out.template) else { continue };
                         if !apply(template, &parts, &mut out.texts) {
                             continue;
                         }
@@ -368,7 +375,7 @@ impl Analyzer {
             streams: self.streams.len(),
             streams_max: self.streams.capacity(),
             streams_evicted: self.streams.evicted(),
-            memory_bytes: tables + self.streams.len() * STREAM_BYTES + self.template.capacity(),
+            memory_bytes: tables + self.streams.len() * STREAM_BYTES + BUFFERS,
         }
     }
 }

@@ -19,7 +19,7 @@ fn next(analyzer: &Analyzer, context: &Context, last: &str) -> Vec<(String, [Gra
     let mut out = Proposals::default();
     analyzer.predict(context, last.as_bytes(), &mut out);
     let text = |candidate: &Candidate| match out.text(candidate.text()) {
-        [] => analyzer.text(candidate.id).expect("remembered").to_vec(),
+        [] => analyzer.text(candidate.id, &mut Vec::new()).expect("remembered").to_vec(),
         made => made.to_vec(),
     };
     let named = |candidate: &Candidate| (String::from_utf8(text(candidate)).expect("text"), candidate.evidence.grades);
@@ -160,9 +160,9 @@ fn the_text_of_keys_not_asked_for_long_is_dropped() {
     let mut analyzer = Analyzer::new(AnalyzerConfig { memory_bytes: 0, ..AnalyzerConfig::default() });
     feed(&mut analyzer, "s", &["a", "b"]);
     let before = analyzer.id(&key("b"));
-    assert_eq!(analyzer.text(before), Some(&b"b"[..]));
+    assert_eq!(analyzer.text(before, &mut Vec::new()), Some(&b"b"[..]));
     for n in 0..5_000 {
         feed(&mut analyzer, "t", &[&format!("filler/{n}")]);
     }
-    assert_eq!(analyzer.text(before), None);
+    assert_eq!(analyzer.text(before, &mut Vec::new()), None);
 }

@@ -354,7 +354,8 @@ impl PrefetchEngine {
     /// What is expected next of a stream, most likely first.
     pub fn predictions_of_stream(&self, stream: &str) -> Vec<Prediction> {
         let Some(context) = self.analyzer.context(stream) else { return Vec::new() };
-        let last = context.last.and_then(|last| self.analyzer.text(last)).unwrap_or_default();
+        let mut buffer = Vec::new();
+        let last = context.last.and_then(|last| self.analyzer.text(last, &mut buffer)).unwrap_or_default();
         self.predictions(&context, last)
     }
 

@@ -74,6 +74,7 @@ pub(super) struct Walk {
     contexts: Vec<Context>,
     last: Vec<u8>,
     text: String,
+    buffer: Vec<u8>,
 }
 
 impl Walk {
@@ -113,7 +114,7 @@ impl Walk {
     /// The key of a node; `None` if its text was dropped.
     pub(super) fn key(&mut self, analyzer: &Analyzer, node: &Node) -> Option<CompositeKey> {
         let made = self.proposals.text(node.text);
-        let text = if made.is_empty() { analyzer.text(node.id)? } else { made };
+        let text = if made.is_empty() { analyzer.text(node.id, &mut self.buffer)? } else { made };
         CompositeKey::from_known(text, &mut self.text)
     }
 
@@ -128,7 +129,9 @@ impl Walk {
     /// Goes on from a node under the assumption that it comes true; continuations far below `threshold` are left out.
     pub(super) fn go_on(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, node: &Node, threshold: f32) {
         let made = self.proposals.text(node.text);
-        let Some(text) = (if made.is_empty() { analyzer.text(node.id) } else { Some(made) }) else { return };
+        let Some(text) = (if made.is_empty() { analyzer.text(node.id, &mut self.buffer) } else { Some(made) }) else {
+            return;
+        };
         self.last.clear();
         self.last.extend_from_slice(text);
         let Some(before) = self.contexts.get(usize::from(node.context)) else { return };
