@@ -16,7 +16,7 @@ pub struct KeyId(NonZeroU64);
 
 impl KeyId {
     /// What leaves room for a tag and a count in eight bytes; see the Prediction Table.
-    const BITS: u32 = 44;
+    pub(super) const BITS: u32 = 44;
 
     /// The id of a key under `seed`.
     pub fn of(seed: u64, key: &CompositeKey) -> Self {

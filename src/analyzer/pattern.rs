@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::classes::{Classes, Shape};
 use super::components::Parts;
-use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals};
+use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals, Visits};
 use super::keys::KeyId;
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
@@ -156,8 +156,6 @@ pub struct Analyzer {
 /// et al., 2014).
 const KINDS: [u64; Expert::COUNT] =
     [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 0xd6e8_feb8_6659_fd93];
-/// Most candidates of one context that are scored. More than eight gained nothing on the development traces.
-const SCORED: usize = 8;
 /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
 const MAX_TEMPLATE: usize = 128;
 /// Bytes that the buffers of texts take at most: they grow by doubling.
@@ -300,46 +298,50 @@ impl Analyzer {
     /// The known successors of a context, the likeliest few of them, each key once, in an order that depends on
     /// the observations alone; `last` is the text of the context's last key. Texts proposed before stay. O(1).
     pub fn predict(&self, context: &Context, last: &[u8], out: &mut Proposals) {
-        out.candidates.clear();
+        out.begin();
         let parts = Parts::new(last);
-        let mut known = [false; Expert::COUNT];
+        let mut unlisted = [Grade::SILENT; Expert::COUNT];
         for expert in Expert::ALL {
             let Some(successors) = context.line(expert).and_then(|line| self.table.get(line)) else { continue };
-            known[expert as usize] = true;
+            unlisted[expert as usize] = Grade::UNLISTED;
+            let visits = Visits::of(successors.total);
             for next in successors.iter() {
-                let grade = Grade::of(next.count, successors.total, next.latest);
-                let rank = (u32::from(next.count) * 1_024 / (u32::from(successors.total) + 1)) as u16;
-                let start = out.texts.len();
-                let id = match expert {
-                    Expert::Order1 | Expert::Cold => next.id,
+                let (id, text) = match expert {
+                    Expert::Order1 | Expert::Cold => (next.id, (0, 0)),
                     Expert::Template | Expert::Template2 => {
-                        let Some(template) = self.templates.text(next.id, &mut out.template) else { continue };
-                        if !apply(template, &parts, &mut out.texts) {
-                            continue;
-                        }
-                        KeyId::of_bytes(self.seed, &out.texts[start..])
+                        let Some(made) = self.make(next.id, &parts, out) else { continue };
+                        made
                     }
                 };
                 if Some(id) != context.last {
-                    let text = (start as u32, out.texts.len() as u32);
-                    propose(out, Candidate { id, evidence: Evidence::default(), expert, rank, text }, grade);
+                    out.propose(id, expert, visits.rank(next.count), visits.grade(next.count, next.latest), text);
                 }
             }
         }
-        keep_best(&mut out.candidates);
+        out.choose(&unlisted);
         let predicts = context.last.and_then(|last| self.keys.known(last)).map_or(0, |k| Evidence::record(k.predicts));
-        for candidate in &mut out.candidates {
-            let evidence = &mut candidate.evidence;
-            for (grade, known) in evidence.grades.iter_mut().zip(known) {
-                if known && *grade == Grade::SILENT {
-                    *grade = Grade::UNLISTED;
-                }
-            }
-            let key = self.keys.known(candidate.id);
+        for Candidate { id, evidence, .. } in &mut out.candidates {
+            let key = self.keys.known(*id);
             evidence.popularity = Evidence::popularity(key, self.now);
             evidence.predicted = key.map_or(0, |key| Evidence::record(key.predicted));
             evidence.predicts = predicts;
         }
+    }
+
+    /// The key that a template makes of the last one, and where its text is. Both experts mostly name the same templates,
+    /// so each is applied once.
+    fn make(&self, template: KeyId, last: &Parts<'_>, out: &mut Proposals) -> Option<(KeyId, (u32, u32))> {
+        if let Some((_, made)) = out.made.iter().find(|(known, _)| *known == template) {
+            return *made;
+        }
+        let start = out.texts.len();
+        let text = self.templates.probable_text(template, &mut out.template);
+        let made = text.filter(|text| apply(text, last, &mut out.texts)).map(|_| {
+            let text = (start as u32, out.texts.len() as u32);
+            (KeyId::of_bytes(self.seed, &out.texts[start..]), text)
+        });
+        out.made.push((template, made));
+        made
     }
 
     /// A prediction of `id` was made after `context`; it counts as failed until [`Analyzer::came_true`].
@@ -377,39 +379,6 @@ impl Analyzer {
             streams_evicted: self.streams.evicted(),
             memory_bytes: tables + self.streams.len() * STREAM_BYTES + BUFFERS,
         }
-    }
-}
-
-/// Leaves the best few candidates, best first; the smaller id goes first among equals. A selection, as a library sort
-/// would be several kilobytes of wasm.
-fn keep_best(candidates: &mut Vec<Candidate>) {
-    let place = |candidate: &Candidate| (std::cmp::Reverse(candidate.rank), candidate.id);
-    for at in 0..candidates.len().min(SCORED) {
-        let rest = candidates[at..].iter().enumerate().min_by_key(|(_, candidate)| place(candidate));
-        if let Some((best, _)) = rest {
-            candidates.swap(at, at + best);
-        }
-    }
-    candidates.truncate(SCORED);
-}
-
-/// Adds a candidate, or what one more expert says to one that is there.
-fn propose(out: &mut Proposals, mut candidate: Candidate, grade: Grade) {
-    let at = candidate.expert as usize;
-    if let Some(known) = out.candidates.iter_mut().find(|known| known.id == candidate.id) {
-        // Two templates can make the same key; the better word counts.
-        if !known.evidence.grades[at].is_listed() || candidate.rank > known.rank {
-            known.evidence.grades[at] = grade;
-        }
-        if known.text.0 == known.text.1 {
-            known.text = candidate.text;
-        }
-        if candidate.rank > known.rank {
-            (known.rank, known.expert) = (candidate.rank, candidate.expert);
-        }
-    } else if out.candidates.len() < Proposals::MAX {
-        candidate.evidence.grades[at] = grade;
-        out.candidates.push(candidate);
     }
 }
 

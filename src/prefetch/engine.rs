@@ -107,8 +107,8 @@ impl Holder {
 const MISSING_FOR: Millis = 300_000;
 /// Bytes of one such key: queue node and share of the hash table.
 const MISSING_BYTES: usize = 80;
-/// Candidates below the threshold that are scored per access.
-const SHADOWS: usize = 6;
+/// Candidates below the threshold that are followed up per access: two or six replay level within a tenth of a point.
+const SHADOWS: usize = 3;
 
 /// Decides what to fetch ahead. See the [module](super) for the method.
 ///
