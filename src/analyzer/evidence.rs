@@ -264,6 +264,12 @@ impl Proposals {
         }
     }
 
+    /// Whether a new key with a word of this rank would not be chosen.
+    pub(super) fn is_vain(&self, rank: u16) -> bool {
+        let least = u64::from(rank + 1) << KeyId::BITS;
+        self.places.iter().filter(|place| **place >= least).count() >= SCORED
+    }
+
     /// Makes the best few of what was proposed the candidates; `unlisted` is what each expert says of a key that it
     /// does not propose. A selection, as a library sort would be several kilobytes of wasm.
     pub(super) fn choose(&mut self, unlisted: &[Grade; Expert::COUNT]) {

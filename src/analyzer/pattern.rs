@@ -306,15 +306,20 @@ impl Analyzer {
             unlisted[expert as usize] = Grade::UNLISTED;
             let visits = Visits::of(successors.total);
             for next in successors.iter() {
+                let rank = visits.rank(next.count);
                 let (id, text) = match expert {
                     Expert::Order1 | Expert::Cold => (next.id, (0, 0)),
                     Expert::Template | Expert::Template2 => {
+                        // Most of the work, and in vain where enough is known that is likelier.
+                        if out.is_vain(rank) {
+                            continue;
+                        }
                         let Some(made) = self.make(next.id, &parts, out) else { continue };
                         made
                     }
                 };
                 if Some(id) != context.last {
-                    out.propose(id, expert, visits.rank(next.count), visits.grade(next.count, next.latest), text);
+                    out.propose(id, expert, rank, visits.grade(next.count, next.latest), text);
                 }
             }
         }
