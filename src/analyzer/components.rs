@@ -95,13 +95,19 @@ pub(super) fn read(component: &[u8]) -> Option<Reading> {
         return Some(Reading { scale, value, digits: (0, component.len()), padded: true });
     }
     let end = component.iter().rposition(u8::is_ascii_digit)? + 1;
-    let start = component[..end].iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
+    let (mut start, mut value, mut unit) = (end, 0, 1);
+    while start > 0 && component[start - 1].is_ascii_digit() {
+        if end - start == MAX_DIGITS {
+            return None;
+        }
+        start -= 1;
+        value += i64::from(component[start] - b'0') * unit;
+        unit = unit.wrapping_mul(10);
+    }
     // The digits of an escape are no number.
-    let escape = component[start.saturating_sub(2)..start].contains(&b'%');
-    if escape || end - start > MAX_DIGITS {
+    if component[start.saturating_sub(2)..start].contains(&b'%') {
         return None;
     }
-    let value = digits(&component[start..end])?;
     let padded = end - start > 1 && component[start] == b'0';
     Some(Reading { scale: Scale::Number, value, digits: (start, end), padded })
 }

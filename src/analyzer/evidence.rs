@@ -147,19 +147,27 @@ impl Evidence {
     }
 
     pub(super) fn record(record: Record) -> u8 {
-        if record.trials == 0 {
-            return 0;
-        }
-        let support = match record.trials {
+        RECORDS[usize::from(record.pack())]
+    }
+}
+
+/// Evidence of each packed record.
+const RECORDS: [u8; 256] = {
+    let (mut values, mut packed) = ([0; 256], 16);
+    while packed < 256 {
+        let (trials, successes) = (packed >> 4, packed & 15);
+        let support = match trials {
             1 => 0,
             2..=3 => 1,
             4..=7 => 2,
             _ => 3,
         };
-        let share = (u16::from(record.successes) * 8 / (u16::from(record.trials) + 1)).min(7) as u8;
-        1 + support * 8 + share
+        let share = successes * 8 / (trials + 1);
+        values[packed] = (1 + support * 8 + if share < 7 { share } else { 7 }) as u8;
+        packed += 1;
     }
-}
+    values
+};
 
 /// A proposed next key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,10 +105,13 @@ impl Cells {
         self.cells[BASE].logit
     }
 
-    /// What the predictions of one cell were worth, beyond those of all, in sixteenths.
-    pub(super) fn centred(&self, id: u16) -> i8 {
-        let cell = self.cells.get(usize::from(id)).unwrap_or(&self.cells[BASE]);
-        ((cell.fixed - self.cells[BASE].fixed) >> 4).clamp(i8::MIN.into(), i8::MAX.into()) as i8
+    /// What the predictions of each cell were worth, beyond those of all, in sixteenths; 0 for `SILENT`.
+    pub(super) fn centred(&self, ids: &CellIds) -> [i8; INPUTS] {
+        let base = self.cells[BASE].fixed;
+        ids.map(|id| {
+            let fixed = self.cells.get(usize::from(id)).map_or(base, |cell| cell.fixed);
+            ((fixed - base) >> 4).clamp(i8::MIN.into(), i8::MAX.into()) as i8
+        })
     }
 
     /// Books a prediction, as a failure until [`Cells::pay_back`].

@@ -5,7 +5,7 @@
 //! result passes an interpolated map of 17 knots (as PAQ's adaptive probability maps), which takes out what is
 //! left of over- or under-confidence.
 
-use super::cells::{CellIds, Cells, INPUTS, SILENT};
+use super::cells::{CellIds, Cells, INPUTS};
 use super::logit::{MAX, squash};
 use crate::analyzer::{Evidence, Expert};
 
@@ -80,29 +80,25 @@ impl Mixer {
 
     pub(super) fn score(&self, cells: &Cells, evidence: &Evidence) -> Score {
         let ids = Cells::ids(evidence);
-        let mut inputs = [0; INPUTS];
+        let inputs = cells.centred(&ids);
         let (mut set, mut strongest, mut listed) = (0, i8::MIN, 0);
-        for at in 0..INPUTS {
-            if ids[at] == SILENT {
-                continue;
-            }
-            let input = cells.centred(ids[at]);
-            inputs[at] = input;
-            if at < Expert::COUNT && evidence.grades[at].is_listed() {
+        for (at, grade) in evidence.grades.iter().enumerate() {
+            if grade.is_listed() {
                 listed += 1;
-                if input > strongest {
-                    (set, strongest) = (at, input);
+                if inputs[at] > strongest {
+                    (set, strongest) = (at, inputs[at]);
                 }
             }
         }
         let weights = &self.sets[set].weights;
         let sum: f32 = inputs.iter().zip(weights).map(|(&input, weight)| f32::from(input) * weight).sum();
         let logit = (cells.base() + sum / STEP).clamp(-MAX, MAX - 0.001);
-        let lower = (logit + MAX) as u32;
+        let lower = (logit + MAX) as i32;
         let upper = logit + MAX - lower as f32;
         let knot = lower as usize + if listed > 1 { KNOTS } else { 0 };
         let probability = self.knot(knot) * (1.0 - upper) + self.knot(knot + 1) * upper;
-        let learns = Learns { cells: ids, inputs, set: set as u8, knot: knot as u8, upper: (upper * 255.0) as u8 };
+        let learns =
+            Learns { cells: ids, inputs, set: set as u8, knot: knot as u8, upper: (upper * 255.0) as i32 as u8 };
         Score { probability, logit, learns }
     }
 
