@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::components::{Parts, Reading, Scale, read};
 
-/// Positions told apart; 16 KB.
+/// Positions told apart; 12 KB.
 const POSITIONS: usize = 512;
 /// Visits after which a position's statistics are halved.
 const WINDOW: u16 = 1_024;

@@ -169,21 +169,28 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (years + era * 400 + i64::from(month <= 2), month, of_year - (153 * shifted + 2) / 5 + 1)
 }
 
-/// Appends `value` with at least `width` digits.
-fn push_digits(out: &mut Vec<u8>, mut value: i64, width: usize) {
+/// Appends `value`, which is not negative, with at least `width` digits.
+fn push_digits(out: &mut Vec<u8>, value: i64, width: usize) {
     let (mut text, mut at) = ([b'0'; 20], 20);
-    while value > 0 || at == 20 {
+    let mut rest = value.unsigned_abs();
+    while rest > u32::MAX.into() {
         at -= 1;
-        text[at] = b'0' + (value % 10) as u8;
-        value /= 10;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    // Most numbers are short, and short ones are divided in a third of the time.
+    let mut rest = rest as u32;
+    while rest > 0 || at == 20 {
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
     out.extend_from_slice(&text[at.min(20 - width.min(20))..]);
 }
 
-/// Appends `component` moved by `step` on its scale; `pad` keeps the number of digits. Returns `false`, with
+/// Appends `component`, read as `reading`, moved by `step` on its scale; `pad` keeps the number of digits. Returns `false`, with
 /// `out` in an undefined state, where the result would leave the scale.
-pub(super) fn push_moved(out: &mut Vec<u8>, component: &[u8], step: i64, pad: bool) -> bool {
-    let Some(reading) = read(component) else { return false };
+pub(super) fn push_moved(out: &mut Vec<u8>, component: &[u8], reading: &Reading, step: i64, pad: bool) -> bool {
     let Some(value) = reading.value.checked_add(step) else { return false };
     if reading.scale == Scale::Number {
         if !(0..1_000_000_000_000_000_000).contains(&value) {

@@ -51,7 +51,7 @@ const SHARE_ROWS: [u8; 65] = {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visits {
     support: u8,
-    /// Reciprocals of the visits and of one more, rounded up, in 2^-40ths.
+    /// Reciprocals of the visits and of one more, rounded up, in 2^-30ths: exact for as many visits as a window has.
     total: u64,
     more: u64,
 }
@@ -59,19 +59,19 @@ pub(super) struct Visits {
 impl Visits {
     pub(super) fn of(total: u16) -> Self {
         let support = SUPPORTS.iter().position(|&edge| total <= edge).unwrap_or(SUPPORTS.len()) as u8;
-        let reciprocal = |of: u32| ((1 << 40) / u64::from(of)) + 1;
+        let reciprocal = |of: u32| u64::from((1_u32 << 30) / of + 1);
         Self { support, total: reciprocal(u32::from(total).max(1)), more: reciprocal(u32::from(total) + 1) }
     }
 
     pub(super) fn grade(&self, count: u16, latest: bool) -> Grade {
-        let share = ((u64::from(count) * 64 * self.total) >> 40).min(64);
+        let share = ((u64::from(count) * 64 * self.total) >> 30).min(64);
         let row = SHARE_ROWS[share as usize] * (SUPPORTS.len() as u8 + 1) + self.support;
         Grade(2 + row * 2 + u8::from(latest))
     }
 
     /// The share of one more than all visits, in 1,024ths.
     pub(super) fn rank(&self, count: u16) -> u16 {
-        ((u64::from(count) * 1_024 * self.more) >> 40) as u16
+        ((u64::from(count) * 1_024 * self.more) >> 30) as u16
     }
 }
 

@@ -9,7 +9,7 @@ use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals, Visits};
 use super::keys::KeyId;
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
-use super::template::{apply, derive};
+use super::template::{LastRead, apply, derive};
 use super::texts::TextStore;
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
 
@@ -300,6 +300,7 @@ impl Analyzer {
     pub fn predict(&self, context: &Context, last: &[u8], out: &mut Proposals) {
         out.begin();
         let parts = Parts::new(last);
+        let mut read = LastRead::default();
         let mut unlisted = [Grade::SILENT; Expert::COUNT];
         for expert in Expert::ALL {
             let Some(successors) = context.line(expert).and_then(|line| self.table.get(line)) else { continue };
@@ -314,7 +315,7 @@ impl Analyzer {
                         if out.is_vain(rank) {
                             continue;
                         }
-                        let Some(made) = self.make(next.id, &parts, out) else { continue };
+                        let Some(made) = self.make(next.id, &parts, &mut read, out) else { continue };
                         made
                     }
                 };
@@ -335,13 +336,19 @@ impl Analyzer {
 
     /// The key that a template makes of the last one, and where its text is. Both experts mostly name the same templates,
     /// so each is applied once.
-    fn make(&self, template: KeyId, last: &Parts<'_>, out: &mut Proposals) -> Option<(KeyId, (u32, u32))> {
+    fn make(
+        &self,
+        template: KeyId,
+        last: &Parts<'_>,
+        read: &mut LastRead,
+        out: &mut Proposals,
+    ) -> Option<(KeyId, (u32, u32))> {
         if let Some((_, made)) = out.made.iter().find(|(known, _)| *known == template) {
             return *made;
         }
         let start = out.texts.len();
         let text = self.templates.probable_text(template, &mut out.template);
-        let made = text.filter(|text| apply(text, last, &mut out.texts)).map(|_| {
+        let made = text.filter(|text| apply(text, last, read, &mut out.texts)).map(|_| {
             let text = (start as u32, out.texts.len() as u32);
             (KeyId::of_bytes(self.seed, &out.texts[start..]), text)
         });
