@@ -108,10 +108,12 @@ impl Cells {
     /// What the predictions of each cell were worth, beyond those of all, in sixteenths; 0 for `SILENT`.
     pub(super) fn centred(&self, ids: &CellIds) -> [i8; INPUTS] {
         let base = self.cells[BASE].fixed;
-        ids.map(|id| {
+        let mut inputs = [0; INPUTS];
+        for (input, &id) in inputs.iter_mut().zip(ids) {
             let fixed = self.cells.get(usize::from(id)).map_or(base, |cell| cell.fixed);
-            ((fixed - base) >> 4).clamp(i8::MIN.into(), i8::MAX.into()) as i8
-        })
+            *input = ((fixed - base) >> 4).clamp(i8::MIN.into(), i8::MAX.into()) as i8;
+        }
+        inputs
     }
 
     /// Books a prediction, as a failure until [`Cells::pay_back`].
