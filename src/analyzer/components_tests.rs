@@ -2,7 +2,8 @@ use super::*;
 
 fn moved(component: &str, step: i64, pad: bool) -> Option<String> {
     let mut out = Vec::new();
-    push_moved(&mut out, component.as_bytes(), step, pad).then(|| String::from_utf8(out).expect("ASCII"))
+    let reading = read(component.as_bytes())?;
+    push_moved(&mut out, component.as_bytes(), &reading, step, pad).then(|| String::from_utf8(out).expect("ASCII"))
 }
 
 #[test]

@@ -44,6 +44,48 @@ const SHARES: [u16; 10] = [2, 4, 6, 11, 17, 26, 35, 45, 54, 62];
 /// Upper edges of the support.
 const SUPPORTS: [u16; 6] = [1, 2, 3, 5, 9, 15];
 
+/// Rows of [`SHARES`] by share.
+const SHARE_ROWS: [u8; 65] = {
+    let (mut rows, mut share, mut row) = ([0; 65], 0, 0);
+    while share <= 64 {
+        while row < SHARES.len() && share > SHARES[row] as usize {
+            row += 1;
+        }
+        rows[share] = row as u8;
+        share += 1;
+    }
+    rows
+};
+
+/// The visits of a context, made ready to divide by: a division for each of its successors would cost more than all
+/// else that is done with them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visits {
+    support: u8,
+    /// Reciprocals of the visits and of one more, rounded up, in 2^-30ths: exact for as many visits as a window has.
+    total: u64,
+    more: u64,
+}
+
+impl Visits {
+    pub(super) fn of(total: u16) -> Self {
+        let support = SUPPORTS.iter().position(|&edge| total <= edge).unwrap_or(SUPPORTS.len()) as u8;
+        let reciprocal = |of: u32| u64::from((1_u32 << 30) / of + 1);
+        Self { support, total: reciprocal(u32::from(total).max(1)), more: reciprocal(u32::from(total) + 1) }
+    }
+
+    pub(super) fn grade(&self, count: u16, latest: bool) -> Grade {
+        let share = ((u64::from(count) * 64 * self.total) >> 30).min(64);
+        let row = SHARE_ROWS[share as usize] * (SUPPORTS.len() as u8 + 1) + self.support;
+        Grade(2 + row * 2 + u8::from(latest))
+    }
+
+    /// The share of one more than all visits, in 1,024ths.
+    pub(super) fn rank(&self, count: u16) -> u16 {
+        ((u64::from(count) * 1_024 * self.more) >> 30) as u16
+    }
+}
+
 /// How strongly one expert proposes a candidate, in a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Grade(u8);
@@ -58,10 +100,7 @@ impl Grade {
 
     /// The grade of `count` of `total` visits, the last one among them or not.
     pub fn of(count: u16, total: u16, latest: bool) -> Self {
-        let share = u32::from(count) * 64 / u32::from(total.max(1));
-        let share = SHARES.iter().position(|&edge| share <= edge.into()).unwrap_or(SHARES.len());
-        let support = SUPPORTS.iter().position(|&edge| total <= edge).unwrap_or(SUPPORTS.len());
-        Self((2 + (share * (SUPPORTS.len() + 1) + support) * 2 + usize::from(latest)) as u8)
+        Visits::of(total).grade(count, latest)
     }
 
     /// The grade of a number below [`Grade::COUNT`].
@@ -114,24 +153,32 @@ impl Evidence {
     pub(super) fn popularity(known: Option<Known>, now: u32) -> u8 {
         let Some(known) = known else { return 0 };
         let log2 = |n: u32, max: u32| (32 - n.leading_zeros()).min(max);
-        let age = log2(now.wrapping_sub(known.seen) / 4, 15);
+        let age = log2((now.wrapping_sub(known.seen) & 0xff_ffff) / 4, 15);
         (1 + log2(u32::from(known.count) / 2, 7) * 16 + age) as u8
     }
 
     pub(super) fn record(record: Record) -> u8 {
-        if record.trials == 0 {
-            return 0;
-        }
-        let support = match record.trials {
+        RECORDS[usize::from(record.pack())]
+    }
+}
+
+/// Evidence of each packed record.
+const RECORDS: [u8; 256] = {
+    let (mut values, mut packed) = ([0; 256], 16);
+    while packed < 256 {
+        let (trials, successes) = (packed >> 4, packed & 15);
+        let support = match trials {
             1 => 0,
             2..=3 => 1,
             4..=7 => 2,
             _ => 3,
         };
-        let share = (u16::from(record.successes) * 8 / (u16::from(record.trials) + 1)).min(7) as u8;
-        1 + support * 8 + share
+        let share = successes * 8 / (trials + 1);
+        values[packed] = (1 + support * 8 + if share < 7 { share } else { 7 }) as u8;
+        packed += 1;
     }
-}
+    values
+};
 
 /// A proposed next key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,11 +189,20 @@ pub struct Candidate {
     pub evidence: Evidence,
     /// The expert with the best word for it.
     pub expert: Expert,
-    /// How good that word is, to choose whom to score.
-    pub(super) rank: u16,
     /// Where its text is in [`Proposals`], if a template made it.
     pub(super) text: (u32, u32),
 }
+
+/// What experts say of a key, until the best candidates are chosen.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    grades: [Grade; Expert::COUNT],
+    expert: Expert,
+    text: (u32, u32),
+}
+
+/// A template, and the key that it makes with the place of its text.
+type Made = (KeyId, Option<(KeyId, (u32, u32))>);
 
 /// Candidates of one or several contexts, with the texts that templates made. Its buffers are reused.
 #[derive(Debug, Default)]
@@ -154,11 +210,27 @@ pub struct Proposals {
     /// The latest context's candidates, best first.
     pub candidates: Vec<Candidate>,
     pub(super) texts: Vec<u8>,
+    /// The template being applied; a buffer.
+    pub(super) template: Vec<u8>,
+    /// Templates applied for the latest context, and what they made.
+    pub(super) made: Vec<Made>,
+    /// Keys proposed for the latest context, and apart from them, as those are searched, what is said of each.
+    ids: Vec<KeyId>,
+    words: Vec<Word>,
+    /// The best word for each, in 1,024ths, above the key's complement: the largest is the best candidate, the smaller
+    /// id among equals.
+    places: Vec<u64>,
 }
+
+/// Most candidates of one context that are scored. Five or eight replay level.
+const SCORED: usize = 6;
 
 impl Proposals {
     /// Most candidates that one context leads to, before the best are chosen.
-    pub(super) const MAX: usize = Expert::COUNT * super::SUCCESSORS;
+    const MAX: usize = Expert::COUNT * super::SUCCESSORS;
+    /// Bytes that the candidates of one context take at most.
+    pub(crate) const BYTES: usize =
+        Self::MAX * (size_of::<Made>() + size_of::<KeyId>() + size_of::<Word>() + size_of::<u64>());
 
     /// Forgets everything.
     pub fn clear(&mut self) {
@@ -174,6 +246,69 @@ impl Proposals {
     /// The text that a template made for a candidate; empty if none did.
     pub fn text(&self, at: (u32, u32)) -> &[u8] {
         self.texts.get(at.0 as usize..at.1 as usize).unwrap_or_default()
+    }
+
+    /// Starts with a context.
+    pub(super) fn begin(&mut self) {
+        self.candidates.clear();
+        self.made.clear();
+        self.ids.clear();
+        self.words.clear();
+        self.places.clear();
+    }
+
+    /// Adds what an expert says of a key.
+    pub(super) fn propose(&mut self, id: KeyId, expert: Expert, rank: u16, grade: Grade, text: (u32, u32)) {
+        let place = u64::from(rank) << KeyId::BITS | (id.bits() ^ ((1 << KeyId::BITS) - 1));
+        let Some(at) = self.ids.iter().position(|known| *known == id) else {
+            if self.ids.len() < Self::MAX {
+                let mut grades = [Grade::SILENT; Expert::COUNT];
+                grades[expert as usize] = grade;
+                self.ids.push(id);
+                self.words.push(Word { grades, expert, text });
+                self.places.push(place);
+            }
+            return;
+        };
+        let word = &mut self.words[at];
+        // Two templates can make the same key; the better word counts.
+        if !word.grades[expert as usize].is_listed() || place > self.places[at] {
+            word.grades[expert as usize] = grade;
+        }
+        if word.text.0 == word.text.1 {
+            word.text = text;
+        }
+        if place > self.places[at] {
+            (self.places[at], word.expert) = (place, expert);
+        }
+    }
+
+    /// Whether a new key with a word of this rank would not be chosen.
+    pub(super) fn is_vain(&self, rank: u16) -> bool {
+        let least = u64::from(rank + 1) << KeyId::BITS;
+        self.places.iter().filter(|place| **place >= least).count() >= SCORED
+    }
+
+    /// Makes the best few of what was proposed the candidates; `unlisted` is what each expert says of a key that it
+    /// does not propose. A selection, as a library sort would be several kilobytes of wasm.
+    pub(super) fn choose(&mut self, unlisted: &[Grade; Expert::COUNT]) {
+        for _ in 0..self.ids.len().min(SCORED) {
+            let (mut at, mut best) = (0, 0);
+            for (other, &place) in self.places.iter().enumerate() {
+                if place > best {
+                    (at, best) = (other, place);
+                }
+            }
+            self.places[at] = 0;
+            let Word { mut grades, expert, text } = self.words[at];
+            for (grade, unlisted) in grades.iter_mut().zip(unlisted) {
+                if *grade == Grade::SILENT {
+                    *grade = *unlisted;
+                }
+            }
+            let evidence = Evidence { grades, ..Evidence::default() };
+            self.candidates.push(Candidate { id: self.ids[at], evidence, expert, text });
+        }
     }
 }
 

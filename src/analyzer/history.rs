@@ -2,17 +2,19 @@
 
 use super::KeyId;
 
-/// Requests remembered; 64 KB. Latencies of more requests than that are not learnt for.
-const REQUESTS: usize = 4_096;
+/// Most requests remembered. What takes longer to arrive is not learnt for.
+const MAX_REQUESTS: usize = 4_096;
 /// Requests of one stream that are looked back at: longer latencies are treated as this long.
 const MAX_LAG: u8 = 32;
 
+/// A key asked for, by the bits of its id; 0 is none.
 #[derive(Debug, Clone, Copy)]
 struct Request {
-    id: Option<KeyId>,
-    /// Number of the request, and of the one before it in its stream.
+    id: u64,
+    /// Number of the request.
     seq: u32,
-    before: Option<u32>,
+    /// Requests between it and the one before it in its stream, plus one; 0 if it is the first.
+    back: u32,
 }
 
 /// A ring of requests.
@@ -30,8 +32,14 @@ pub(super) struct Reached {
 }
 
 impl History {
-    pub(super) fn new() -> Self {
-        Self { ring: vec![Request { id: None, seq: 0, before: None }; REQUESTS].into() }
+    /// A ring of at most `bytes`.
+    pub(super) fn new(bytes: usize) -> Self {
+        let requests = (bytes / size_of::<Request>()).clamp(1, MAX_REQUESTS);
+        Self { ring: vec![Request { id: 0, seq: 0, back: 0 }; requests].into() }
+    }
+
+    fn at(&self, seq: u32) -> usize {
+        seq as usize % self.ring.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -39,7 +47,8 @@ impl History {
     }
 
     pub(super) fn push(&mut self, seq: u32, id: KeyId, before: Option<u32>) {
-        self.ring[seq as usize % REQUESTS] = Request { id: Some(id), seq, before };
+        let at = self.at(seq);
+        self.ring[at] = Request { id: id.bits(), seq, back: before.map_or(0, |before| seq.wrapping_sub(before)) };
     }
 
     /// The latest request at least `horizon` requests (of anybody) before `now`, and the `least`th or an earlier one
@@ -47,15 +56,18 @@ impl History {
     pub(super) fn reached(&self, last: Option<u32>, now: u32, horizon: u32, least: u8) -> Option<Reached> {
         let mut at = last?;
         for lag in 1..=MAX_LAG {
-            let request = &self.ring[at as usize % REQUESTS];
+            let request = &self.ring[self.at(at)];
             if request.seq != at {
                 return None;
             }
-            let id = request.id?;
+            let id = KeyId::from_bits(request.id)?;
             if (lag >= least && now.wrapping_sub(at) >= horizon) || lag == MAX_LAG {
                 return Some(Reached { id, lag });
             }
-            at = request.before?;
+            if request.back == 0 {
+                return None;
+            }
+            at = at.wrapping_sub(request.back);
         }
         None
     }
@@ -71,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_streams_own_requests_are_counted() {
-        let mut history = History::new();
+        let mut history = History::new(1 << 16);
         // Stream A makes the odd requests, B the even ones.
         for seq in 1..=40_u32 {
             history.push(seq, id(seq.into()), seq.checked_sub(2).filter(|before| *before > 0));
@@ -87,10 +99,10 @@ mod tests {
 
     #[test]
     fn what_is_overwritten_is_not_taken_for_older() {
-        let mut history = History::new();
+        let mut history = History::new(160);
         history.push(1, id(1), None);
         history.push(2, id(2), Some(1));
-        history.push(1 + REQUESTS as u32, id(3), None);
+        history.push(11, id(3), None);
         assert_eq!(history.reached(Some(2), 5_000, 1, 1), Some(Reached { id: id(2), lag: 1 }));
         assert_eq!(history.reached(Some(1), 5_000, 1, 1), None);
     }

@@ -21,10 +21,12 @@ mod components;
 mod evidence;
 mod history;
 mod keys;
+mod packing;
 mod pattern;
 mod streams;
 mod table;
 mod template;
+mod texts;
 
 pub use evidence::{Candidate, Evidence, Expert, Grade, Proposals};
 pub use keys::KeyId;

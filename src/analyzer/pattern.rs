@@ -5,13 +5,14 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::classes::{Classes, Shape};
 use super::components::Parts;
-use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals};
+use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals, Visits};
 use super::history::{History, Reached};
-use super::keys::{KeyId, TextStore};
+use super::keys::KeyId;
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
-use super::template::{apply, derive};
-use crate::key::CompositeKey;
+use super::template::{LastRead, apply, derive};
+use super::texts::TextStore;
+use crate::key::{CompositeKey, MAX_KEY_BYTES};
 
 /// Bounds of an [`Analyzer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -153,6 +154,8 @@ pub struct Analyzer {
     now: u32,
     /// The template just derived; a buffer.
     template: Vec<u8>,
+    /// The text of a stream's last key; a buffer.
+    last: Vec<u8>,
 }
 
 /// Kinds of context, kept apart in one table by different multipliers (odd constants from SplitMix64, Steele
@@ -166,10 +169,10 @@ const KINDS: [u64; Expert::COUNT] =
     0xff51_afd7_ed55_8ccd,
     0xc4ce_b9fe_1a85_ec53,
 ];
-/// Most candidates of one context that are scored. More than eight gained nothing on the development traces.
-const SCORED: usize = 8;
 /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
 const MAX_TEMPLATE: usize = 128;
+/// Bytes that the buffers of texts take at most: they grow by doubling.
+const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
 
 fn context_hash(kind: Expert, what: u64) -> u64 {
     let mut hash = what.wrapping_mul(KINDS[kind as usize]);
@@ -203,11 +206,11 @@ impl Analyzer {
         let memory = config.memory_bytes.max(AnalyzerConfig::MIN_MEMORY);
         let table = PredictionTable::new(memory / 16 * 7);
         let streams = Streams::new(config.max_streams.min(memory / 16 / STREAM_BYTES));
-        let (templates, classes) = (TextStore::new(memory / 32), Classes::new());
-        let history = History::new();
+        let (templates, classes) = (TextStore::new(memory / 32, config.seed), Classes::new());
+        let history = History::new(memory / 64);
         let others =
             table.bytes() + streams.capacity() * STREAM_BYTES + templates.bytes() + classes.bytes() + history.bytes();
-        let keys = TextStore::new(memory - others - MAX_TEMPLATE * 2);
+        let keys = TextStore::new(memory - others - BUFFERS, config.seed);
         Self {
             seed: config.seed,
             table,
@@ -220,6 +223,7 @@ impl Analyzer {
             accesses: AccessCounts::default(),
             now: 0,
             template: Vec::new(),
+            last: Vec::new(),
         }
     }
 
@@ -229,8 +233,9 @@ impl Analyzer {
     }
 
     /// The canonical text of an id, unless it was not asked for so long that it was dropped.
-    pub fn text(&self, id: KeyId) -> Option<&[u8]> {
-        self.keys.text(id)
+    /// It is in `buffer` if it is not kept as it is.
+    pub fn text<'a>(&'a self, id: KeyId, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        self.keys.text(id, buffer)
     }
 
     /// The id of a stream.
@@ -308,7 +313,7 @@ impl Analyzer {
             return;
         }
         let Some(made) = self.derive(from.id, next, shape) else { return };
-        let Some(text) = self.keys.text(from.id) else { return };
+        let Some(text) = self.keys.text(from.id, &mut self.last) else { return };
         let line = context_hash(Expert::FarTemplate, self.classes.shape(&Parts::new(text)).hash);
         self.table.learn(line, made, true, SHAPE_WINDOW);
     }
@@ -316,7 +321,7 @@ impl Analyzer {
     /// The id of the template that leads from `last` to `next`, remembered, or of none; `None` if the text of `last`
     /// is not known any more.
     fn derive(&mut self, last: KeyId, next: &Parts<'_>, shape: &Shape) -> Option<KeyId> {
-        let last = self.keys.text(last)?;
+        let last = self.keys.text(last, &mut self.last)?;
         let mut made = KeyId::NONE;
         if derive(&Parts::new(last), next, shape, &mut self.template) && self.template.len() <= MAX_TEMPLATE {
             made = KeyId::of_bytes(self.seed, &self.template);
@@ -330,8 +335,8 @@ impl Analyzer {
         let parts = Parts::new(text);
         let shape = self.classes.shape(&parts);
         let mut then = Context::of(next, shape.hash);
-        let mut template = Vec::new();
-        if let Some(last) = context.last.and_then(|last| self.keys.text(last))
+        let (mut template, mut buffer) = (Vec::new(), Vec::new());
+        if let Some(last) = context.last.and_then(|last| self.keys.text(last, &mut buffer))
             && derive(&Parts::new(last), &parts, &shape, &mut template)
         {
             then.step = shape.hash ^ KeyId::of_bytes(self.seed, &template).bits().rotate_left(20);
@@ -347,47 +352,63 @@ impl Analyzer {
     /// The known successors of a context, the likeliest few of them, each key once, in an order that depends on
     /// the observations alone; `last` is the text of the context's last key. Texts proposed before stay. O(1).
     pub fn predict(&self, context: &Context, last: &[u8], out: &mut Proposals) {
-        out.candidates.clear();
+        out.begin();
         let parts = Parts::new(last);
-        let mut known = [false; Expert::COUNT];
+        let mut read = LastRead::default();
+        let mut unlisted = [Grade::SILENT; Expert::COUNT];
         for expert in Expert::ALL {
             if expert == Expert::Far && self.horizon <= 1 {
                 continue;
             }
             let Some(successors) = context.line(expert).and_then(|line| self.table.get(line)) else { continue };
-            known[expert as usize] = true;
+            unlisted[expert as usize] = Grade::UNLISTED;
+            let visits = Visits::of(successors.total);
             for next in successors.iter() {
-                let grade = Grade::of(next.count, successors.total, next.latest);
-                let rank = (u32::from(next.count) * 1_024 / (u32::from(successors.total) + 1)) as u16;
-                let start = out.texts.len();
-                let mut id = next.id;
+                let rank = visits.rank(next.count);
+                let (mut id, mut text) = (next.id, (0, 0));
                 if expert.is_template() {
-                    let Some(template) = self.templates.text(next.id) else { continue };
-                    if !apply(template, &parts, &mut out.texts) {
+                    // Most of the work, and in vain where enough is known that is likelier.
+                    if out.is_vain(rank) {
                         continue;
                     }
-                    id = KeyId::of_bytes(self.seed, &out.texts[start..]);
+                    let Some(made) = self.make(next.id, &parts, &mut read, out) else { continue };
+                    (id, text) = made;
                 }
                 if Some(id) != context.last {
-                    let text = (start as u32, out.texts.len() as u32);
-                    propose(out, Candidate { id, evidence: Evidence::default(), expert, rank, text }, grade);
+                    out.propose(id, expert, rank, visits.grade(next.count, next.latest), text);
                 }
             }
         }
-        keep_best(&mut out.candidates);
+        out.choose(&unlisted);
         let predicts = context.last.and_then(|last| self.keys.known(last)).map_or(0, |k| Evidence::record(k.predicts));
-        for candidate in &mut out.candidates {
-            let evidence = &mut candidate.evidence;
-            for (grade, known) in evidence.grades.iter_mut().zip(known) {
-                if known && *grade == Grade::SILENT {
-                    *grade = Grade::UNLISTED;
-                }
-            }
-            let key = self.keys.known(candidate.id);
+        for Candidate { id, evidence, .. } in &mut out.candidates {
+            let key = self.keys.known(*id);
             evidence.popularity = Evidence::popularity(key, self.now);
             evidence.predicted = key.map_or(0, |key| Evidence::record(key.predicted));
             evidence.predicts = predicts;
         }
+    }
+
+    /// The key that a template makes of the last one, and where its text is. Both experts mostly name the same templates,
+    /// so each is applied once.
+    fn make(
+        &self,
+        template: KeyId,
+        last: &Parts<'_>,
+        read: &mut LastRead,
+        out: &mut Proposals,
+    ) -> Option<(KeyId, (u32, u32))> {
+        if let Some((_, made)) = out.made.iter().find(|(known, _)| *known == template) {
+            return *made;
+        }
+        let start = out.texts.len();
+        let text = self.templates.probable_text(template, &mut out.template);
+        let made = text.filter(|text| apply(text, last, read, &mut out.texts)).map(|_| {
+            let text = (start as u32, out.texts.len() as u32);
+            (KeyId::of_bytes(self.seed, &out.texts[start..]), text)
+        });
+        out.made.push((template, made));
+        made
     }
 
     /// A prediction of `id` was made after `context`; it counts as failed until [`Analyzer::came_true`].
@@ -428,41 +449,8 @@ impl Analyzer {
             streams: self.streams.len(),
             streams_max: self.streams.capacity(),
             streams_evicted: self.streams.evicted(),
-            memory_bytes: tables + self.streams.len() * STREAM_BYTES + self.template.capacity(),
+            memory_bytes: tables + self.streams.len() * STREAM_BYTES + BUFFERS,
         }
-    }
-}
-
-/// Leaves the best few candidates, best first; the smaller id goes first among equals. A selection, as a library sort
-/// would be several kilobytes of wasm.
-fn keep_best(candidates: &mut Vec<Candidate>) {
-    let place = |candidate: &Candidate| (std::cmp::Reverse(candidate.rank), candidate.id);
-    for at in 0..candidates.len().min(SCORED) {
-        let rest = candidates[at..].iter().enumerate().min_by_key(|(_, candidate)| place(candidate));
-        if let Some((best, _)) = rest {
-            candidates.swap(at, at + best);
-        }
-    }
-    candidates.truncate(SCORED);
-}
-
-/// Adds a candidate, or what one more expert says to one that is there.
-fn propose(out: &mut Proposals, mut candidate: Candidate, grade: Grade) {
-    let at = candidate.expert as usize;
-    if let Some(known) = out.candidates.iter_mut().find(|known| known.id == candidate.id) {
-        // Two templates can make the same key; the better word counts.
-        if !known.evidence.grades[at].is_listed() || candidate.rank > known.rank {
-            known.evidence.grades[at] = grade;
-        }
-        if known.text.0 == known.text.1 {
-            known.text = candidate.text;
-        }
-        if candidate.rank > known.rank {
-            (known.rank, known.expert) = (candidate.rank, candidate.expert);
-        }
-    } else if out.candidates.len() < Proposals::MAX {
-        candidate.evidence.grades[at] = grade;
-        out.candidates.push(candidate);
     }
 }
 

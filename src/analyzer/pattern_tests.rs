@@ -10,7 +10,7 @@ fn analyzer() -> Analyzer {
 
 fn feed(analyzer: &mut Analyzer, stream: &str, keys: &[&str]) {
     for text in keys {
-        analyzer.observe(stream, &key(text), Access::Miss);
+        analyzer.observe(stream, &key(text), Access::Miss, 1);
     }
 }
 
@@ -19,7 +19,7 @@ fn next(analyzer: &Analyzer, context: &Context, last: &str) -> Vec<(String, [Gra
     let mut out = Proposals::default();
     analyzer.predict(context, last.as_bytes(), &mut out);
     let text = |candidate: &Candidate| match out.text(candidate.text()) {
-        [] => analyzer.text(candidate.id).expect("remembered").to_vec(),
+        [] => analyzer.text(candidate.id, &mut Vec::new()).expect("remembered").to_vec(),
         made => made.to_vec(),
     };
     let named = |candidate: &Candidate| (String::from_utf8(text(candidate)).expect("text"), candidate.evidence.grades);
@@ -79,11 +79,11 @@ fn a_step_goes_on() {
 fn what_is_cached_does_not_hide_what_comes_after_it() {
     let mut analyzer = analyzer();
     for n in 0..6 {
-        analyzer.observe("s", &key("x"), Access::Miss);
-        analyzer.observe("s", &key(&format!("cached{}", n % 3)), Access::Hit);
-        analyzer.observe("s", &key("y"), Access::FirstUse);
+        analyzer.observe("s", &key("x"), Access::Miss, 1);
+        analyzer.observe("s", &key(&format!("cached{}", n % 3)), Access::Hit, 1);
+        analyzer.observe("s", &key("y"), Access::FirstUse, 1);
     }
-    analyzer.observe("s", &key("x"), Access::Miss);
+    analyzer.observe("s", &key("x"), Access::Miss, 1);
     let known = next(&analyzer, &analyzer.context("s").expect("seen"), "x");
     let (_, grades) = known.iter().find(|(name, _)| name == "y").expect("predicted");
     assert!(grades[Expert::Cold as usize].is_listed() && !grades[Expert::Order1 as usize].is_listed());
@@ -136,7 +136,7 @@ fn all_tables_stay_within_the_memory_cap() {
     let long = "x".repeat(900);
     for n in 0..20_000 {
         let stream = format!("stream {}", n / 10);
-        analyzer.observe(&stream, &key(&format!("{long}/{n}")), Access::Hit);
+        analyzer.observe(&stream, &key(&format!("{long}/{n}")), Access::Hit, 1);
     }
     let stats = analyzer.stats();
     assert!(stats.memory_bytes <= AnalyzerConfig::MIN_MEMORY, "{stats:?}");
@@ -160,9 +160,9 @@ fn the_text_of_keys_not_asked_for_long_is_dropped() {
     let mut analyzer = Analyzer::new(AnalyzerConfig { memory_bytes: 0, ..AnalyzerConfig::default() });
     feed(&mut analyzer, "s", &["a", "b"]);
     let before = analyzer.id(&key("b"));
-    assert_eq!(analyzer.text(before), Some(&b"b"[..]));
+    assert_eq!(analyzer.text(before, &mut Vec::new()), Some(&b"b"[..]));
     for n in 0..5_000 {
         feed(&mut analyzer, "t", &[&format!("filler/{n}")]);
     }
-    assert_eq!(analyzer.text(before), None);
+    assert_eq!(analyzer.text(before, &mut Vec::new()), None);
 }

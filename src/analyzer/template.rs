@@ -6,7 +6,7 @@
 //! not anybody ever asked for that.
 
 use super::classes::{Class, Shape};
-use super::components::{Parts, push_moved, read};
+use super::components::{Parts, Reading, push_moved, read};
 use crate::key::MAX_KEY_BYTES;
 
 const COPY: u8 = 1;
@@ -57,18 +57,35 @@ fn derive_step(last: &[u8], next: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Appends the key that `template` makes from `last`. Returns `false`, with nothing appended, where it makes none.
+/// A component of the last key as it was read, so that several templates which move it read it once.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LastRead(Option<(usize, Option<Reading>)>);
+
+impl LastRead {
+    fn of(&mut self, at: usize, component: &[u8]) -> Option<Reading> {
+        match self.0 {
+            Some((known, reading)) if known == at => reading,
+            _ => {
+                let reading = read(component);
+                self.0 = Some((at, reading));
+                reading
+            }
+        }
+    }
+}
+
+/// Appends the key that `template` makes from `last`, of which `read` is kept. Returns `false`, with nothing appended, where it makes none.
 /// O(components).
-pub(super) fn apply(template: &[u8], last: &Parts<'_>, out: &mut Vec<u8>) -> bool {
+pub(super) fn apply(template: &[u8], last: &Parts<'_>, read: &mut LastRead, out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    let made = apply_all(template, last, out).is_some() && out.len() - start <= MAX_KEY_BYTES;
+    let made = apply_all(template, last, read, out).is_some() && out.len() - start <= MAX_KEY_BYTES;
     if !made {
         out.truncate(start);
     }
     made
 }
 
-fn apply_all(mut template: &[u8], last: &Parts<'_>, out: &mut Vec<u8>) -> Option<()> {
+fn apply_all(mut template: &[u8], last: &Parts<'_>, read: &mut LastRead, out: &mut Vec<u8>) -> Option<()> {
     let mut at = 0;
     while let [op, rest @ ..] = template {
         if at > 0 {
@@ -89,7 +106,8 @@ fn apply_all(mut template: &[u8], last: &Parts<'_>, out: &mut Vec<u8>) -> Option
             _ => {
                 let (step, rest) = rest.split_first_chunk::<4>()?;
                 let step = i64::from(i32::from_le_bytes(*step));
-                if !push_moved(out, last.get(at)?, step, *op == MOVE_PADDED) {
+                let component = last.get(at)?;
+                if !push_moved(out, component, &read.of(at, component)?, step, *op == MOVE_PADDED) {
                     return None;
                 }
                 template = rest;

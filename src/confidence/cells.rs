@@ -29,12 +29,14 @@ pub(super) struct Cell {
     trials: f32,
     successes: f32,
     /// Logarithm of the odds of success.
-    pub(super) logit: f32,
+    logit: f32,
+    /// The same in 256ths, so that inputs are made of integers.
+    fixed: i16,
 }
 
 impl Cell {
     fn new(prior: f32) -> Self {
-        let mut cell = Self { trials: PRIOR, successes: PRIOR * prior, logit: 0.0 };
+        let mut cell = Self { trials: PRIOR, successes: PRIOR * prior, logit: 0.0, fixed: 0 };
         cell.update();
         cell
     }
@@ -43,6 +45,7 @@ impl Cell {
         // Pay-backs can meet a halved cell, so successes may exceed trials for a moment.
         let successes = self.successes.clamp(0.0, self.trials);
         self.logit = stretch(successes + 0.02, self.trials - successes + 0.02);
+        self.fixed = (self.logit * 256.0) as i16;
     }
 
     fn book(&mut self) {
@@ -102,9 +105,15 @@ impl Cells {
         self.cells[BASE].logit
     }
 
-    /// What the predictions of one cell were worth, beyond those of all.
-    pub(super) fn centred(&self, id: u16) -> f32 {
-        self.cells.get(usize::from(id)).map_or(0.0, |cell| cell.logit - self.base())
+    /// What the predictions of each cell were worth, beyond those of all, in sixteenths; 0 for `SILENT`.
+    pub(super) fn centred(&self, ids: &CellIds) -> [i8; INPUTS] {
+        let base = self.cells[BASE].fixed;
+        let mut inputs = [0; INPUTS];
+        for (input, &id) in inputs.iter_mut().zip(ids) {
+            let fixed = self.cells.get(usize::from(id)).map_or(base, |cell| cell.fixed);
+            *input = ((fixed - base) >> 4).clamp(i8::MIN.into(), i8::MAX.into()) as i8;
+        }
+        inputs
     }
 
     /// Books a prediction, as a failure until [`Cells::pay_back`].

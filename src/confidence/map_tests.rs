@@ -14,10 +14,15 @@ fn evidence() -> Evidence {
 
 const CHAIN: Step = Step::Chained { path: 0.5, depth: 3 };
 
+/// A request whose orders arrive before the next one.
+fn at(seq: u64) -> Moment {
+    Moment { seq, of_all: seq }
+}
+
 fn book(map: &mut ConfidenceMap, seq: u64, id: KeyId, step: Option<&Step>) -> bool {
     let direct = Step::Direct(map.score(&evidence()));
     let step = step.unwrap_or(&direct);
-    map.book(seq, &Booking { id, after: id, step, expert: Expert::Order1, confidence: 0.5 })
+    map.book(at(seq), &Booking { id, after: id, step, expert: Expert::Order1, confidence: 0.5 })
 }
 
 #[test]
@@ -27,13 +32,13 @@ fn a_prediction_counts_as_failed_until_its_key_is_asked_in_time() {
     assert!(book(&mut map, 0, id(1), None));
     let failed = map.score(&evidence()).probability;
     assert!(failed < before);
-    assert_eq!(map.settle(FIRST_WINDOW, id(1)), Settled { after: Some(id(1)), predicted: true });
+    assert_eq!(map.settle(at(FIRST_WINDOW), id(1)), Settled { after: Some(id(1)), predicted: true });
     assert!(map.score(&evidence()).probability > failed);
-    assert_eq!(map.settle(FIRST_WINDOW, id(1)), Settled::default(), "settled once");
+    assert_eq!(map.settle(at(FIRST_WINDOW), id(1)), Settled::default(), "settled once");
 
     book(&mut map, 1_000, id(1), None);
-    assert_eq!(map.settle(1_001 + FIRST_WINDOW, id(1)), Settled::default(), "too late");
-    assert_eq!(map.settle(1_000, id(2)), Settled::default(), "never predicted");
+    assert_eq!(map.settle(at(1_001 + FIRST_WINDOW), id(1)), Settled::default(), "too late");
+    assert_eq!(map.settle(at(1_000), id(2)), Settled::default(), "never predicted");
 }
 
 #[test]
@@ -46,7 +51,18 @@ fn a_waiting_prediction_is_not_booked_twice_but_a_chained_one_beside_it() {
     assert_eq!(map.stats().predictions, 2);
     assert!(book(&mut map, FIRST_WINDOW + 1, id(1), None));
     assert_eq!(map.stats().predictions, 3);
-    assert_eq!(map.settle(FIRST_WINDOW + 2, id(1)), Settled { after: Some(id(1)), predicted: true });
+    assert_eq!(map.settle(at(FIRST_WINDOW + 2), id(1)), Settled { after: Some(id(1)), predicted: true });
+}
+
+#[test]
+fn what_comes_true_before_an_order_would_have_arrived_has_failed() {
+    let mut map = ConfidenceMap::new(1 << 14);
+    assert!(book(&mut map, 10, id(1), None));
+    assert_eq!(map.settle(Moment { seq: 12, of_all: 9 }, id(1)), Settled::default());
+    assert!(book(&mut map, 13, id(1), None), "settled");
+    let in_time = Settled { after: Some(id(1)), predicted: true };
+    assert_eq!(map.settle(Moment { seq: 16, of_all: 13 }, id(1)), in_time);
+    assert!((map.reliability().bins().map(|bin| bin.observed).sum::<f64>() - 0.5).abs() < 1e-9);
 }
 
 #[test]
@@ -63,9 +79,11 @@ fn tells_the_current_assessment_until_it_ends() {
 fn the_window_follows_the_stay_within_bounds() {
     let mut map = ConfidenceMap::new(1 << 14);
     for (stay, window) in [(100.0, 100), (0.0, WINDOWS.0), (1e12, WINDOWS.1), (f64::NAN, WINDOWS.0)] {
-        map.set_stay(stay);
+        map.set_stay(stay, 0.0);
         assert_eq!(map.stats().window, window);
     }
+    map.set_stay(100.0, 8.0);
+    assert_eq!(map.stats().window, 108, "a stay begins when an order arrives");
 }
 
 #[test]
@@ -77,7 +95,7 @@ fn the_table_is_bounded_and_drops_what_ends_first() {
     }
     let stats = map.stats();
     assert_eq!((stats.entries, stats.memory_bytes), (stats.entries_max, bytes));
-    assert!(stats.memory_bytes < (1 << 14) + 16_384);
+    assert!(stats.memory_bytes < (1 << 14) + 20_480);
     assert!(map.assessment(10_000, id(9_999)).is_some());
     assert!(map.assessment(100, id(0)).is_none());
 }

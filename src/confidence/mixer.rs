@@ -5,7 +5,7 @@
 //! result passes an interpolated map of 17 knots (as PAQ's adaptive probability maps), which takes out what is
 //! left of over- or under-confidence.
 
-use super::cells::{CellIds, Cells, INPUTS, SILENT};
+use super::cells::{CellIds, Cells, INPUTS};
 use super::logit::{MAX, squash};
 use crate::analyzer::{Evidence, Expert};
 
@@ -30,7 +30,8 @@ const STEP: f32 = 16.0;
 pub struct Score {
     /// The calibrated probability.
     pub probability: f32,
-    pub(super) mixed: f32,
+    /// The mixture, before the final map.
+    logit: f32,
     pub(super) learns: Learns,
 }
 
@@ -79,27 +80,26 @@ impl Mixer {
 
     pub(super) fn score(&self, cells: &Cells, evidence: &Evidence) -> Score {
         let ids = Cells::ids(evidence);
-        let mut inputs = [0; INPUTS];
-        let (mut set, mut strongest, mut listed) = (0, f32::MIN, 0);
-        for (at, &id) in ids.iter().enumerate().filter(|(_, id)| **id != SILENT) {
-            let input = cells.centred(id);
-            inputs[at] = (input * STEP) as i8;
-            if evidence.grades.get(at).is_some_and(|grade| grade.is_listed()) {
+        let inputs = cells.centred(&ids);
+        let (mut set, mut strongest, mut listed) = (0, i8::MIN, 0);
+        for (at, grade) in evidence.grades.iter().enumerate() {
+            if grade.is_listed() {
                 listed += 1;
-                if input > strongest {
-                    (set, strongest) = (at, input);
+                if inputs[at] > strongest {
+                    (set, strongest) = (at, inputs[at]);
                 }
             }
         }
         let weights = &self.sets[set].weights;
         let sum: f32 = inputs.iter().zip(weights).map(|(&input, weight)| f32::from(input) * weight).sum();
         let logit = (cells.base() + sum / STEP).clamp(-MAX, MAX - 0.001);
-        let lower = (logit + MAX).floor();
-        let upper = logit + MAX - lower;
+        let lower = (logit + MAX) as i32;
+        let upper = logit + MAX - lower as f32;
         let knot = lower as usize + if listed > 1 { KNOTS } else { 0 };
         let probability = self.knot(knot) * (1.0 - upper) + self.knot(knot + 1) * upper;
-        let learns = Learns { cells: ids, inputs, set: set as u8, knot: knot as u8, upper: (upper * 255.0) as u8 };
-        Score { probability, mixed: squash(logit), learns }
+        let learns =
+            Learns { cells: ids, inputs, set: set as u8, knot: knot as u8, upper: (upper * 255.0) as i32 as u8 };
+        Score { probability, logit, learns }
     }
 
     fn knot(&self, at: usize) -> f32 {
@@ -111,7 +111,7 @@ impl Mixer {
     pub(super) fn book(&mut self, score: &Score) {
         let set = &mut self.sets[usize::from(score.learns.set)];
         set.trials = set.trials.saturating_add(1);
-        self.descend(&score.learns, -score.mixed);
+        self.descend(&score.learns, -squash(score.logit));
         let (lower, upper) = self.knots_of(&score.learns);
         for (at, share) in [lower, upper] {
             let knot = &mut self.knots[at];

@@ -34,10 +34,11 @@ fn the_threshold_rises_with_excess_waste_and_falls_back_to_its_floor() {
 fn more_waste_than_expected_raises_the_threshold_faster() {
     let (mut honest, mut hopeful) = (budget(0.25, 0.1), budget(0.25, 0.1));
     for _ in 0..200 {
-        honest.settle(0.5, true);
-        honest.settle(0.5, false);
-        hopeful.settle(0.5, true);
-        hopeful.settle(0.5, true);
+        for budget in [&mut honest, &mut hopeful] {
+            budget.issued(0.5);
+            budget.issued(0.5);
+        }
+        honest.not_wasted();
         honest.pace(0.3, 0.0);
         hopeful.pace(0.3, 0.0);
     }

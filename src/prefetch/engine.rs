@@ -110,8 +110,8 @@ impl Holder {
 const MISSING_FOR: Millis = 300_000;
 /// Bytes of one such key: queue node and share of the hash table.
 const MISSING_BYTES: usize = 80;
-/// Candidates below the threshold that are scored per access.
-const SHADOWS: usize = 6;
+/// Candidates below the threshold that are followed up per access: two or six replay level within a tenth of a point.
+const SHADOWS: usize = 3;
 
 /// Decides what to fetch ahead. See the [module](super) for the method.
 ///
@@ -383,7 +383,8 @@ impl PrefetchEngine {
     /// What is expected next of a stream, most likely first.
     pub fn predictions_of_stream(&self, stream: &str) -> Vec<Prediction> {
         let Some(context) = self.analyzer.context(stream) else { return Vec::new() };
-        let last = context.last.and_then(|last| self.analyzer.text(last)).unwrap_or_default();
+        let mut buffer = Vec::new();
+        let last = context.last.and_then(|last| self.analyzer.text(last, &mut buffer)).unwrap_or_default();
         self.predictions(&context, last)
     }
 

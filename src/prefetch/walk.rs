@@ -1,6 +1,5 @@
 //! The walk over likely continuations, best first.
 
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::analyzer::{Analyzer, Context, Expert, KeyId, Proposals};
@@ -42,53 +41,52 @@ struct Reached {
     depth: u8,
 }
 
-impl Ord for Node {
-    /// By confidence; the nearer, then the smaller id, breaks ties, so that a walk is reproducible.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let confidence = self.confidence.total_cmp(&other.confidence);
-        confidence.then(other.depth.cmp(&self.depth)).then(other.id.cmp(&self.id))
-    }
-}
+/// A node's place in the frontier: its confidence and nearness, then the complement of its id, so that a walk is
+/// reproducible, and where it is.
+type Place = (u64, u64);
 
-// `BinaryHeap` asks for the whole family; only `cmp` decides.
-impl PartialOrd for Node {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+fn place(node: &Node, at: usize) -> Place {
+    // The bits of floats that are not negative are ordered as the floats.
+    let confidence = u64::from(node.confidence.max(0.0).to_bits());
+    (confidence << 8 | u64::from(!node.depth), !node.id.bits() << 16 | at as u64)
 }
-
-impl PartialEq for Node {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Node {}
 
 /// Best-first search; its buffers are kept from walk to walk.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    frontier: BinaryHeap<Node>,
+    frontier: BinaryHeap<Place>,
+    nodes: Vec<Node>,
     seen: Vec<KeyId>,
     proposals: Proposals,
     scores: Vec<Score>,
     contexts: Vec<Context>,
     last: Vec<u8>,
     text: String,
+    buffer: Vec<u8>,
+    /// Keys made lately, each where the low bits of its id say: the same few are likely again and again, and to make
+    /// one of them costs an allocation.
+    made: Vec<Option<(KeyId, CompositeKey)>>,
 }
 
 impl Walk {
     /// Bytes that the buffers take at most: frontier, keys seen, contexts, and the texts that templates made.
-    pub(super) const BYTES: usize = MAX_FRONTIER * size_of::<Node>()
+    pub(super) const BYTES: usize = MAX_FRONTIER * size_of::<Place>()
+        + MAX_EXPANSIONS * 8 * size_of::<Node>()
+        + Proposals::BYTES
         + MAX_VISITS * size_of::<KeyId>()
         + MAX_EXPANSIONS * (size_of::<Context>() + 2_048)
+        + Self::MADE * (size_of::<Option<(KeyId, CompositeKey)>>() + Self::MAX_MADE + 32)
         + 16_384;
+    /// Keys remembered, and longest one that is.
+    const MADE: usize = 256;
+    const MAX_MADE: usize = 96;
     /// Bytes of texts after which no context is looked up any more.
     const MAX_TEXTS: usize = MAX_EXPANSIONS * 1_024;
 
     /// Starts from where a stream is; `last` is the text of its last key.
     pub(super) fn start(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: &Context, last: &[u8]) {
         self.frontier.clear();
+        self.nodes.clear();
         self.seen.clear();
         self.proposals.clear();
         self.scores.clear();
@@ -102,10 +100,11 @@ impl Walk {
     /// The most likely continuation that was not seen yet, each key once.
     pub(super) fn next(&mut self) -> Option<Node> {
         while self.seen.len() <= MAX_VISITS {
-            let node = self.frontier.pop()?;
+            let (_, place) = self.frontier.pop()?;
+            let node = self.nodes.get(usize::from(place as u16))?;
             if !self.seen.contains(&node.id) {
                 self.seen.push(node.id);
-                return Some(node);
+                return Some(*node);
             }
         }
         None
@@ -113,9 +112,18 @@ impl Walk {
 
     /// The key of a node; `None` if its text was dropped.
     pub(super) fn key(&mut self, analyzer: &Analyzer, node: &Node) -> Option<CompositeKey> {
+        self.made.resize(Self::MADE, None);
+        let at = node.id.bits() as usize % Self::MADE;
+        if let Some((_, key)) = self.made[at].as_ref().filter(|(id, _)| *id == node.id) {
+            return Some(key.clone());
+        }
         let made = self.proposals.text(node.text);
-        let text = if made.is_empty() { analyzer.text(node.id)? } else { made };
-        CompositeKey::from_known(text, &mut self.text)
+        let text = if made.is_empty() { analyzer.text(node.id, &mut self.buffer)? } else { made };
+        let key = CompositeKey::from_known(text, &mut self.text)?;
+        if key.as_str().len() <= Self::MAX_MADE {
+            self.made[at] = Some((node.id, key.clone()));
+        }
+        Some(key)
     }
 
     /// How a node came about.
@@ -129,7 +137,9 @@ impl Walk {
     /// Goes on from a node under the assumption that it comes true; continuations far below `threshold` are left out.
     pub(super) fn go_on(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, node: &Node, threshold: f32) {
         let made = self.proposals.text(node.text);
-        let Some(text) = (if made.is_empty() { analyzer.text(node.id) } else { Some(made) }) else { return };
+        let Some(text) = (if made.is_empty() { analyzer.text(node.id, &mut self.buffer) } else { Some(made) }) else {
+            return;
+        };
         self.last.clear();
         self.last.extend_from_slice(text);
         let Some(before) = self.contexts.get(usize::from(node.context)) else { return };
@@ -161,7 +171,7 @@ impl Walk {
                 if depth == 1 {
                     self.scores.push(score);
                 }
-                self.frontier.push(Node {
+                let node = Node {
                     id: candidate.id,
                     after,
                     confidence,
@@ -171,7 +181,9 @@ impl Walk {
                     score: score_at,
                     context: at,
                     text: candidate.text(),
-                });
+                };
+                self.frontier.push(place(&node, self.nodes.len()));
+                self.nodes.push(node);
             }
         }
     }
