@@ -15,6 +15,7 @@
 //! [`LocalCache`](foremap::cache::LocalCache) of the client. Baselines are in [`baseline`].
 
 mod baseline;
+mod clock;
 mod engine;
 mod flights;
 mod method;

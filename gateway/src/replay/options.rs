@@ -1,5 +1,6 @@
 //! The command line of `replay`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -40,6 +41,9 @@ pub struct Replay {
     /// Write one JSON object per trace and method.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Add to each JSON object the course of the run: `series`, the hits among each N requests.
+    #[arg(long, value_name = "N", requires = "json")]
+    pub(super) series: Option<NonZeroUsize>,
     /// Draw hit ratio against waste, and the reliability of the predictions.
     #[arg(long, value_name = "FILE")]
     pub(super) plot: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Running the command.
 
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use foremap::analyzer::AnalyzerConfig;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub memory: usize,
     /// How long a prefetch takes.
     pub latency: Latency,
+    /// Requests whose hits are counted together in [`Row::series`].
+    pub series: Option<NonZeroUsize>,
 }
 
 impl Replay {
@@ -46,6 +49,7 @@ impl Replay {
             waste_budget: self.waste_budget,
             memory: self.memory,
             latency: latency.unwrap_or(Latency::Requests(self.latency_requests.unwrap_or(0))),
+            series: self.series,
         }
     }
 }
@@ -164,7 +168,8 @@ impl Runner<'_> {
                 self.bar.inc(TICK);
             }
         };
-        let player = Player::new(keys, caches, predictor, self.settings.latency, waste_budget);
+        let tally = Tally::new(keys.len(), waste_budget, self.settings.series);
+        let player = Player::new(keys, caches, predictor, self.settings.latency, tally);
         let tally = player.play(&self.trace.requests, progress);
         self.bar.inc(replayed % TICK);
         tally
