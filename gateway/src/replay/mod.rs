@@ -27,6 +27,6 @@ mod run;
 mod tally;
 
 pub use method::Method;
-pub use options::{CacheSize, Latency, Replay};
+pub use options::{CacheSize, Latency, Replay, Tuning};
 pub use report::Row;
 pub use run::{Settings, replay_trace, run};

@@ -7,6 +7,7 @@ const SETTINGS: Settings = Settings {
     waste_budget: 0.25,
     memory: 8_000_000,
     latency: Latency::Requests(0),
+    tuning: Tuning { threshold: None, max_depth: None, max_orders: None, probation: None },
     series: None,
 };
 
@@ -115,6 +116,24 @@ fn the_engine_is_replayed_the_same_way_twice_and_within_its_bounds() {
 fn without_a_budget_nothing_is_prefetched() {
     let row = rows(BUNDLED, &Settings { waste_budget: 0.0, ..SETTINGS }, &[]).remove(0);
     assert_eq!((row.prefetches_per_request, row.precision, row.max_budget_excess), (0.0, None, 0.0));
+}
+
+#[test]
+fn a_tuned_engine_is_another_one() {
+    // Chains are longer than one request only where prefetches take time.
+    let late = Settings { latency: Latency::Requests(8), ..SETTINGS };
+    let hits = |tuning| rows(BUNDLED, &Settings { tuning, ..late }, &[]).remove(0).prefetches_per_request;
+    let none = SETTINGS.tuning;
+    let tuned = [
+        Tuning { threshold: Some(0.5), ..none },
+        Tuning { max_depth: Some(1), ..none },
+        Tuning { max_orders: Some(1), ..none },
+        Tuning { probation: Some(0.1), ..none },
+    ];
+    let product = hits(none);
+    assert!(tuned.into_iter().all(|tuning| hits(tuning) != product));
+    let as_set = Tuning { threshold: Some(PrefetchConfig::default().threshold), ..none };
+    assert_eq!(hits(as_set), product);
 }
 
 #[test]

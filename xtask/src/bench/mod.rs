@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Folder of traces `*.csv.gz` to measure with, instead of the bundled one
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
+    /// `prediction`: vary what can be set, and tell whether one trace decides on it
+    #[arg(long, requires = "traces", conflicts_with = "check")]
+    leave_one_out: bool,
     /// Fail if a target is not met; `prediction` then measures a short version against bounds of its own
     #[arg(long)]
     check: bool,
@@ -42,6 +45,9 @@ impl Bench {
     fn run(self, workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         match self {
             Self::Prediction if options.check => prediction::check(workspace),
+            Self::Prediction if options.leave_one_out => {
+                prediction::leave_one_out(workspace, options.traces.as_deref())
+            }
             Self::Prediction => prediction::run(workspace, options.traces.as_deref()),
             Self::Size => {
                 let rows = size::run(workspace)?;

@@ -2,7 +2,7 @@
 //!
 //! The bounds are a little worse than what has been reached, so that a loss is noticed. Nothing here depends on the
 //! speed of a machine: the replay tool of the development build is taken, which the tests have built before, and no
-//! time is looked at. To set the bounds anew, copy from the printed table, and leave the margins of [`MARGINS`].
+//! time is looked at. To set the bounds anew, copy the printed figures into [`BOUNDS`].
 
 use anyhow::{Context, Result};
 
@@ -28,27 +28,29 @@ struct Bound {
     issued: f64,
 }
 
+/// `figures` are those measured, in the order of the table; half a point of hits, two of new keys and half a point of
+/// error are left for changes that mean nothing.
 const fn bound(trace: &'static str, arguments: &'static str, figures: [f64; 4]) -> Bound {
     let [hits, new_keys, error, issued] = figures;
-    Bound { trace, arguments, hits, new_keys, error, issued }
+    Bound { trace, arguments, hits: hits - 0.5, new_keys: new_keys - 2.0, error: error + 0.5, issued: issued + 0.5 }
 }
 
 const USUAL: &str = "--cache 5% --waste-budget 0.25";
 
-/// Hits 1 below, new keys 2 below, errors 0.5 above what was measured.
+/// What the short version measured when these were last set.
 const BOUNDS: [Bound; 12] = [
-    bound(BUNDLED, USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound(BUNDLED, "--cache 5% --waste-budget 0.10", [0.0, 0.0, 100.0, 100.0]),
-    bound(BUNDLED, "--private 32 --waste-budget 0.25", [0.0, 0.0, 100.0, 100.0]),
-    bound(BUNDLED, "--cache 5% --latency-requests 8", [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:profiles?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:series?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:walks?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:tiles?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:scan?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:phase?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:noise?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
-    bound("synthetic:tenants?requests=20000", USUAL, [0.0, 0.0, 100.0, 100.0]),
+    bound(BUNDLED, USUAL, [60.4, 0.0, 3.05, 5.08]),
+    bound(BUNDLED, "--cache 5% --waste-budget 0.10", [52.0, 0.0, 3.18, 6.44]),
+    bound(BUNDLED, "--private 32 --waste-budget 0.25", [51.7, 0.1, 2.84, 12.77]),
+    bound(BUNDLED, "--cache 5% --latency-requests 8", [35.5, 0.0, 3.19, 6.05]),
+    bound("synthetic:profiles?requests=20000", USUAL, [78.7, 77.8, 1.45, 2.75]),
+    bound("synthetic:series?requests=20000", USUAL, [94.0, 93.9, 0.88, 1.17]),
+    bound("synthetic:walks?requests=20000", USUAL, [93.0, 93.0, 1.23, 3.11]),
+    bound("synthetic:tiles?requests=20000", USUAL, [79.1, 77.4, 1.60, 3.95]),
+    bound("synthetic:scan?requests=20000", USUAL, [60.3, 71.8, 0.33, 1.17]),
+    bound("synthetic:phase?requests=20000", USUAL, [65.0, 0.0, 1.39, 2.16]),
+    bound("synthetic:noise?requests=20000", USUAL, [4.3, 0.0, 1.34, 1.47]),
+    bound("synthetic:tenants?requests=20000", USUAL, [87.0, 87.6, 1.49, 2.12]),
 ];
 
 /// Measures and prints what the bounds are about.

@@ -25,7 +25,7 @@ use crate::rows::{self, Better, Row};
 /// Relevant accesses that coverage is taken over: few enough to see the aim of 300, enough to tell 90 % from 80 %.
 const WINDOW: usize = 100;
 /// Fewest relevant accesses from which a steady state can be told.
-const FEWEST: usize = 20 * WINDOW;
+const FEWEST: usize = 10 * WINDOW;
 /// Most requests of a recorded trace that are used.
 const MOST: usize = 200_000;
 const PHASE: &str = "synthetic:phase";

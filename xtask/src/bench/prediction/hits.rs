@@ -100,18 +100,27 @@ impl Question {
     }
 }
 
-/// What the engine did on one trace, over all questions.
-pub(super) struct Own {
+/// What was measured on one trace, over all questions.
+pub(super) struct Measured {
     pub(super) trace: String,
-    /// With a cache of 5 % and a waste budget of 0.25.
-    pub(super) first: Outcome,
+    /// The first question: cache of 5 %, waste budget 0.25.
+    pub(super) first: Played,
+    /// Hit ratio of the engine in percent, by question; `None` where the trace was not asked.
+    pub(super) hits: [Option<f64>; QUESTIONS.len()],
     pub(super) max_budget_excess: f64,
 }
 
+impl Measured {
+    /// Of the first question.
+    pub(super) fn best_other(&self) -> Option<&Outcome> {
+        self.first.best_other(QUESTIONS[0].budget)
+    }
+}
+
 /// Asks all questions.
-pub(super) fn measure(replay: &Replay, sources: &[Source], report: &mut Report) -> Result<Vec<Own>> {
-    let mut own: Vec<Own> = Vec::new();
-    for question in &QUESTIONS {
+pub(super) fn measure(replay: &Replay, sources: &[Source], report: &mut Report) -> Result<Vec<Measured>> {
+    let mut measured: Vec<Measured> = Vec::new();
+    for (number, question) in QUESTIONS.iter().enumerate() {
         let asked: Vec<&str> =
             sources.iter().filter(|source| question.asks(source)).map(|source| source.path.as_str()).collect();
         if asked.is_empty() {
@@ -120,14 +129,19 @@ pub(super) fn measure(replay: &Replay, sources: &[Source], report: &mut Report) 
         let all = replay.run(&asked, question.arguments, &PEERS)?;
         print(question, &all, report);
         for played in all {
-            let excess = played.own.max_budget_excess;
-            match own.iter_mut().find(|own| own.trace == played.trace) {
-                Some(own) => own.max_budget_excess = own.max_budget_excess.max(excess),
-                None => own.push(Own { trace: played.trace, first: played.own, max_budget_excess: excess }),
+            let (hits, excess) = (Some(played.own.hits()), played.own.max_budget_excess);
+            if let Some(known) = measured.iter_mut().find(|known| known.trace == played.trace) {
+                known.max_budget_excess = known.max_budget_excess.max(excess);
+                known.hits[number] = hits;
+            } else {
+                // The first question is asked of every trace.
+                let (trace, mut all) = (played.trace.clone(), [None; QUESTIONS.len()]);
+                all[number] = hits;
+                measured.push(Measured { trace, first: played, hits: all, max_budget_excess: excess });
             }
         }
     }
-    Ok(own)
+    Ok(measured)
 }
 
 fn print(question: &Question, all: &[Played], report: &mut Report) {
@@ -144,24 +158,32 @@ fn print(question: &Question, all: &[Played], report: &mut Report) {
             format!("{} x {ratio:.3}", best.method)
         });
         let mut line = vec![played.trace.clone()];
-        line.extend(played.others.iter().map(|other| format!("{:.1}", other.hits())));
+        line.extend(played.others.iter().map(|other| {
+            let hits = format!("{:.1}", other.hits());
+            if other.wasted_per_request > question.budget { format!("({hits})") } else { hits }
+        }));
         line.extend([hits, best, format!("{:.3}", played.own.wasted_per_request)]);
         line.extend([optional(required, 1), optional(aim, 1)]);
         table.add_row(line);
     }
     if all.len() > 1 {
-        let (required, aim) = question.mean_targets(all);
-        let own = mean(all.iter().map(|played| played.own.hits()));
-        let hits = report.add(row(format!("mean hit ratio. {}", question.title), own, required, aim), 1);
-        let best = mean(all.iter().filter_map(|played| Some(played.best_other(question.budget)?.hits())));
-        let waste = mean(all.iter().map(|played| played.own.wasted_per_request));
-        let mut line = vec!["mean".to_owned()];
-        line.extend((0..PEERS.len()).map(|at| format!("{:.1}", mean(all.iter().map(|all| all.others[at].hits())))));
-        line.extend([hits, format!("best of each x {:.3}", own / best), format!("{waste:.3}")]);
-        line.extend([optional(required, 1), optional(aim, 1)]);
-        table.add_row(line);
+        table.add_row(mean_line(question, all, report));
     }
-    Report::print(question.title, &table, "");
+    let notes = "markov1 and ppm2: the variant with most hits within the waste budget; in brackets, none kept to it.";
+    Report::print(question.title, &table, notes);
+}
+
+fn mean_line(question: &Question, all: &[Played], report: &mut Report) -> Vec<String> {
+    let (required, aim) = question.mean_targets(all);
+    let own = mean(all.iter().map(|played| played.own.hits()));
+    let hits = report.add(row(format!("mean hit ratio. {}", question.title), own, required, aim), 1);
+    let best = mean(all.iter().filter_map(|played| Some(played.best_other(question.budget)?.hits())));
+    let waste = mean(all.iter().map(|played| played.own.wasted_per_request));
+    let mut line = vec!["mean".to_owned()];
+    line.extend(PEERS.map(|_| String::new()));
+    line.extend([hits, format!("best of each x {:.3}", own / best), format!("{waste:.3}")]);
+    line.extend([optional(required, 1), optional(aim, 1)]);
+    line
 }
 
 fn row(measure: String, value: f64, required: Option<f64>, aim: Option<f64>) -> Row {

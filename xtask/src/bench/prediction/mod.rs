@@ -11,6 +11,7 @@ mod reference;
 mod replay;
 mod report;
 mod sources;
+mod sweep;
 mod synthetic;
 mod wasm;
 
@@ -24,20 +25,30 @@ use crate::build;
 use crate::rows::Row;
 use crate::workspace::Workspace;
 
-pub(super) use check::run as check;
+pub(super) use self::check::run as check;
 
 /// Requests of each synthetic workload.
 const REQUESTS: usize = 100_000;
+
+/// Sweeps the settings instead.
+pub(super) fn leave_one_out(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
+    let sources = sources::sources(workspace, traces)?;
+    let replay = Replay::new(build::optimised(workspace, "foremap-gateway")?)?;
+    let mut report = Report::default();
+    sweep::measure(&replay, &sources, &mut report)?;
+    Ok(report.rows)
+}
 
 /// Measures everything, printing each table as soon as it is there.
 pub(super) fn run(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
     let sources = sources::sources(workspace, traces)?;
     let replay = Replay::new(build::optimised(workspace, "foremap-gateway")?)?;
     let mut report = Report::default();
-    let own = hits::measure(&replay, &sources, &mut report)?;
-    quality::print(&own, &mut report);
+    let measured = hits::measure(&replay, &sources, &mut report)?;
+    quality::print(&measured, &mut report);
     synthetic::measure(&replay, REQUESTS, &mut report)?;
     drift::measure(&replay, &sources, &mut report)?;
     wasm::measure(workspace, &replay, &mut report)?;
+    quality::summary(&measured);
     Ok(report.rows)
 }

@@ -21,7 +21,8 @@ impl Report {
 
     /// Prints a table under its title.
     pub(super) fn print(title: &str, table: &Table, notes: &str) {
-        println!("\n### {title}\n\n{table}\n\n{notes}");
+        let gap = if notes.is_empty() { "" } else { "\n" };
+        println!("\n### {title}\n\n{table}\n{gap}{notes}");
     }
 }
 
