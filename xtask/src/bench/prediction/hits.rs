@@ -189,3 +189,44 @@ fn mean_line(question: &Question, all: &[Played], report: &mut Report) -> Vec<St
 fn row(measure: String, value: f64, required: Option<f64>, aim: Option<f64>) -> Row {
     Row::information(measure, value, "%", Better::Higher).bounded(required, aim)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hit ratios of the engine, and of a peer with waste.
+    fn played(trace: &str, own: f64, peer: f64, waste: f64) -> Played {
+        let outcome = |method: &str, hits: f64, waste: f64| Outcome {
+            trace: trace.to_owned(),
+            method: method.to_owned(),
+            hit_ratio: hits / 100.0,
+            wasted_per_request: waste,
+            ..Outcome::default()
+        };
+        let others = vec![outcome("lru", 20.0, 0.0), outcome("ppm2", peer, waste)];
+        Played { trace: trace.to_owned(), own: outcome("foremap", own, 0.1), others }
+    }
+
+    #[test]
+    fn a_trace_of_the_reference_is_held_to_it_and_another_one_to_its_peers() {
+        let question = &QUESTIONS[0];
+        assert_eq!(question.targets(&played("cbuild-opens", 92.0, 99.0, 0.1)), (Some(90.9), Some(94.5)));
+        let near = |targets: (Option<f64>, Option<f64>), expected: f64| {
+            assert!(targets.0.is_some_and(|required| (required - expected).abs() < 1e-9), "{targets:?}");
+            assert_eq!(targets.1, None);
+        };
+        near(question.targets(&played("other", 50.0, 60.0, 0.25)), 59.7);
+        // Beyond the budget the peer does not count, and LRU is the best.
+        near(question.targets(&played("other", 50.0, 60.0, 0.26)), 19.7);
+        assert_eq!(QUESTIONS[4].targets(&played("other", 50.0, 60.0, 0.1)), (None, None));
+    }
+
+    #[test]
+    fn the_mean_of_the_reference_counts_only_where_all_of_it_is_there() {
+        let all: Vec<Played> = ALL.iter().map(|reference| played(reference.name, 70.0, 60.0, 0.1)).collect();
+        assert_eq!(QUESTIONS[0].mean_targets(&all), (Some(69.0), Some(72.0)));
+        assert_eq!(QUESTIONS[0].mean_targets(&all[1..]), (Some(60.0), None));
+        let private = [&all[0], &all[2], &all[3], &all[6]].map(Clone::clone);
+        assert_eq!(QUESTIONS[3].mean_targets(&private), (Some(52.5), Some(56.5)));
+    }
+}

@@ -17,9 +17,9 @@ pub(super) const PEERS: [&str; 4] = ["lru", "s3fifo", "markov1", "ppm2"];
 const OWN: &str = "foremap";
 
 /// One object of the tool's JSON.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Outcome {
-    trace: String,
+    pub(super) trace: String,
     pub(super) method: String,
     pub(super) requests: u64,
     pub(super) hit_ratio: f64,
