@@ -3,7 +3,7 @@
 //! [`open`] takes the name of a file or of a synthetic workload.
 //!
 //! [`read`] takes `timestamp_ms,client,key` CSV and the Common or Combined Log Format,
-//! plain or gzip; the first line tells which. The order of lines is the order
+//! plain or gzip; the first line in one of these forms tells which. The order of lines is the order
 //! of requests, also where the source's clock steps back. A line that cannot be
 //! used is counted and the first few are kept for the report; only a file that
 //! cannot be read at all is an error.

@@ -14,6 +14,10 @@ use super::{Line, Trace, access_log, csv};
 const MAX_LINE: usize = 64 << 10;
 /// First bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+/// What some editors put before the first line of a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+/// Bad lines before the first one in a known form, beyond which the file is taken for something else than a trace.
+const MAX_PREAMBLE: usize = 100;
 
 /// Reads a trace, plain or gzip, in any of the known forms.
 ///
@@ -30,15 +34,13 @@ pub fn read(path: &Path) -> Result<Trace> {
 /// The parser of one line.
 type Form = fn(&str) -> Result<Line, String>;
 
-fn form_of(first: &str) -> Result<Form> {
-    if first == csv::HEADER || csv::line(first).is_ok() {
-        Ok(csv::line)
-    } else if access_log::line(first).is_ok() {
-        Ok(access_log::line)
-    } else {
-        bail!("neither `{}` nor Common or Combined Log Format: the first line is `{first:.80}`", csv::HEADER)
-    }
+/// The form that a line is in.
+fn form_of(line: &str) -> Option<Form> {
+    let forms: [Form; 2] = [csv::line, access_log::line];
+    if line == csv::HEADER { Some(csv::line) } else { forms.into_iter().find(|form| form(line).is_ok()) }
 }
+
+const NO_FORM: &str = "neither `timestamp_ms,client,key` nor Common or Combined Log Format";
 
 fn parse(mut reader: impl BufRead) -> Result<Trace> {
     let mut builder = Builder::default();
@@ -48,23 +50,30 @@ fn parse(mut reader: impl BufRead) -> Result<Trace> {
         let whole = next_line(&mut reader, &mut bytes).with_context(|| format!("after line {}", number - 1))?;
         let Some(whole) = whole else { break };
         let text = std::str::from_utf8(&bytes).map(|text| text.trim_end_matches(['\r', '\n']));
+        let text = text.map(|text| if number == 1 { text.trim_start_matches(BYTE_ORDER_MARK) } else { text });
         match (whole, text) {
             (false, _) => builder.bad(number, format!("longer than {MAX_LINE} bytes")),
             (true, Err(_)) => builder.bad(number, "not UTF-8".to_owned()),
             (true, Ok("")) => {}
             (true, Ok(text)) => {
-                let known = match form {
-                    Some(known) => known,
-                    None => *form.insert(form_of(text)?),
-                };
-                match known(text) {
+                form = form.or_else(|| form_of(text));
+                match form.map(|known| known(text)) {
                     _ if text == csv::HEADER => {}
-                    Ok(Line::Request(at_ms, client, key)) => builder.request(at_ms, client, key)?,
-                    Ok(Line::PassedOver) => builder.trace.passed_over += 1,
-                    Err(reason) => builder.bad(number, reason),
+                    None => builder.bad(number, format!("{NO_FORM}: `{text:.80}`")),
+                    Some(Ok(Line::Request(at_ms, client, key))) => builder.request(at_ms, client, key)?,
+                    Some(Ok(Line::PassedOver)) => builder.trace.passed_over += 1,
+                    Some(Err(reason)) => builder.bad(number, reason),
                 }
             }
         }
+        if form.is_none() && builder.trace.bad >= MAX_PREAMBLE {
+            break;
+        }
+    }
+    if form.is_none()
+        && let Some((number, reason)) = builder.trace.bad_lines.first()
+    {
+        bail!("no line is in a known form; line {number}: {reason}");
     }
     if builder.trace.requests.is_empty() {
         bail!("it holds no request ({} bad lines, {} passed over)", builder.trace.bad, builder.trace.passed_over);

@@ -47,6 +47,18 @@ fn bad_lines_are_counted_and_not_fatal() -> Result<()> {
 }
 
 #[test]
+fn lines_before_the_first_good_one_are_bad_and_not_fatal() -> Result<()> {
+    let log = r#"h1 - - [10/Oct/2000:13:55:36 -0700] "GET /a/ HTTP/1.0" 200 23"#;
+    for (text, key) in [(format!("-\n\n{log}\n-\n"), "a/_index"), ("time,who,what\n1,c0,a\n,c0,b\n".to_owned(), "a")] {
+        let trace = read_bytes(text.as_bytes())?;
+        assert_eq!((trace.keys, trace.bad), (vec![key.to_owned()], 2));
+    }
+    let marked = read_bytes("\u{FEFF}timestamp_ms,client,key\n1,c0,a\n".as_bytes())?;
+    assert_eq!((marked.requests.len(), marked.bad), (1, 0));
+    Ok(())
+}
+
+#[test]
 fn an_access_log_is_recognised() -> Result<()> {
     let line = r#"h1 - - [10/Oct/2000:13:55:36 -0700] "GET /a/ HTTP/1.0" 200 23"#;
     let trace = read_bytes(format!("{line}\n{}\n", line.replace("GET", "POST")).as_bytes())?;
@@ -59,6 +71,8 @@ fn a_file_that_is_no_trace_is_a_clear_error() {
     let message = |bytes: &[u8]| format!("{:#}", read_bytes(bytes).expect_err("must not read"));
     assert!(message(b"hello\n").contains("neither"));
     assert!(message(b"").contains("no request"));
+    assert!(message(&[0; 3 * MAX_LINE]).contains("longer than"));
+    assert!(message(format!("{}1,c0,a\n", "-\n".repeat(MAX_PREAMBLE)).as_bytes()).contains("neither"));
     let packed = gzip(&"1,c0,a\n".repeat(1_000));
     assert!(message(&packed[..packed.len() / 2]).contains("after line"));
     assert!(

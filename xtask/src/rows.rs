@@ -52,6 +52,15 @@ impl Row {
         self
     }
 
+    /// Requires and wishes for what there is.
+    pub(crate) fn bounded(self, target: Option<f64>, aim: Option<f64>) -> Self {
+        let row = match target {
+            Some(target) => self.requires(target),
+            None => self,
+        };
+        Self { aim, ..row }
+    }
+
     /// Requires the figure to be better than `target`; as good is not enough.
     pub(crate) fn beats(mut self, target: f64) -> Self {
         self = self.requires(target);
@@ -98,7 +107,7 @@ pub(crate) fn print(rows: &[Row]) {
 }
 
 /// A Markdown table, so that what is printed can be pasted into a document: text left, figures right.
-pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN).set_header(header);
     for column in table.column_iter_mut().skip(1) {

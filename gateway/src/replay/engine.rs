@@ -15,13 +15,15 @@ const NOW: Millis = 0;
 const READ: ReadPoint = ReadPoint { shard: 0, position: 1, age_ms: 0 };
 
 impl Local {
-    pub(super) fn new(entries: usize) -> Self {
+    pub(super) fn new(entries: usize, probation: Option<f32>) -> Self {
+        let product = CacheConfig::default();
         let config = CacheConfig {
             max_bytes: usize::MAX,
             max_entries: entries,
+            probation_share: probation.unwrap_or(product.probation_share),
             // The replay stores "no such keymap" for every key, which saves it the keymaps; it must stay.
             negative_ttl_ms: Millis::MAX,
-            ..CacheConfig::default()
+            ..product
         };
         Self(LocalCache::new(config))
     }

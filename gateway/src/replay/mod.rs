@@ -15,6 +15,7 @@
 //! [`LocalCache`](foremap::cache::LocalCache) of the client. Baselines are in [`baseline`].
 
 mod baseline;
+mod clock;
 mod engine;
 mod flights;
 mod method;
@@ -26,6 +27,6 @@ mod run;
 mod tally;
 
 pub use method::Method;
-pub use options::{CacheSize, Latency, Replay};
+pub use options::{CacheSize, Latency, Replay, Tuning};
 pub use report::Row;
 pub use run::{Settings, replay_trace, run};

@@ -1,5 +1,6 @@
 //! The command line of `replay`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -32,6 +33,8 @@ pub struct Replay {
     /// A prefetch is usable only after N milliseconds of the trace's clock.
     #[arg(long, value_name = "N")]
     pub(super) latency_ms: Option<u64>,
+    #[command(flatten)]
+    pub(super) tuning: Tuning,
     /// Also replay: lru, s3fifo, belady, markov1 and ppm2 (each the variant that did best within the waste budget),
     /// oracle1; and one variant of these, such as ppm2-client-top3-t0.25, oracle1-known or oracle3-known; of synthetic
     /// workloads, oracle (all that their rules determine).
@@ -40,9 +43,29 @@ pub struct Replay {
     /// Write one JSON object per trace and method.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Add to each JSON object the course of the run: `series`, the hits among each N requests.
+    #[arg(long, value_name = "N", requires = "json")]
+    pub(super) series: Option<NonZeroUsize>,
     /// Draw hit ratio against waste, and the reliability of the predictions.
     #[arg(long, value_name = "FILE")]
     pub(super) plot: Option<PathBuf>,
+}
+
+/// What an application may set beyond the budget, and as it is in the product if nothing is said.
+#[derive(Args, Debug, Clone, Copy, PartialEq, Default)]
+pub struct Tuning {
+    /// Lowest confidence that is ever prefetched, instead of the product's; the budget can only ask for more.
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub threshold: Option<f32>,
+    /// Longest chain of assumed requests, instead of the product's.
+    #[arg(long, value_name = "N")]
+    pub max_depth: Option<u8>,
+    /// Most prefetches ordered by one request, instead of the product's.
+    #[arg(long, value_name = "N")]
+    pub max_orders: Option<usize>,
+    /// Share of the cache that belongs to prefetched entries, instead of the product's.
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub probation: Option<f32>,
 }
 
 /// Size of the caches.
@@ -94,6 +117,11 @@ fn cache_size(text: &str) -> Result<CacheSize, String> {
     size.ok_or_else(|| "a size is a share of the keys such as 5%, or a number of entries such as 1000".to_owned())
 }
 
+fn share(text: &str) -> Result<f32, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a share is a number from 0 to 1".to_owned())
+}
+
 fn waste_budget(text: &str) -> Result<f64, String> {
     let budget = text.parse().ok().filter(|budget| (0.0..=16.0).contains(budget));
     budget.ok_or_else(|| "a budget is a number from 0 to 16".to_owned())
@@ -126,6 +154,7 @@ mod tests {
         assert_eq!((memory("8MB"), memory("512 KiB"), memory("7B")), (Ok(8_000_000), Ok(524_288), Ok(7)));
         assert!(["8", "MB", "8mb", "-8MB", "99999999999999GB"].iter().all(|text| memory(text).is_err()));
         assert!(waste_budget("0.25").is_ok() && waste_budget("NaN").is_err() && waste_budget("17").is_err());
+        assert!(share("0.05") == Ok(0.05) && share("1.1").is_err() && share("NaN").is_err());
     }
 
     #[test]

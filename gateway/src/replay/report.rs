@@ -36,12 +36,16 @@ pub struct Row {
     /// Largest excess of waste known over budget x requests, after any request, in prefetches.
     pub max_budget_excess: f64,
     /// Mean time of the predictor for each request: learning, predicting (asking the cache included), and taking
-    /// outcomes; without the cache's own work. `null` for methods without a predictor.
+    /// outcomes; without the cache's own work, and without that of looking at the clock. `null` for methods without a
+    /// predictor.
     pub ns_per_access: Option<f64>,
     /// 99th percentile of that time.
     pub p99_ns: Option<u64>,
     /// Most bytes that the predictor kept; `null` for methods without one.
     pub peak_bytes: Option<usize>,
+    /// Hits among each N requests, in their order; only there if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Vec<u32>>,
 }
 
 /// What the predictor says about itself.
@@ -73,6 +77,7 @@ impl Row {
             ns_per_access: nanos.map(|(mean, _)| mean),
             p99_ns: nanos.map(|(_, p99)| p99),
             peak_bytes: own.peak_bytes,
+            series: tally.series().map(<[u32]>::to_vec),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The rules of the replay: what a cache and a predictor are, and how a trace runs through both.
 
 use std::hash::Hash;
-use std::time::Instant;
 
 use foremap::analyzer::Access;
 use foremap::prefetch::Fate;
 use foremap_trace::Request;
 
+use super::clock::Clock;
 use super::flights::Flights;
 use super::options::Latency;
 use super::tally::Tally;
@@ -96,21 +96,25 @@ pub(super) struct Player<'a, K, C, P> {
     flights: Flights<K>,
     tally: Tally,
     now: u64,
-    /// Time that the predictor took for the present request.
+    clock: Clock,
+    /// Nanoseconds that the predictor took for the present request.
     spent: u64,
     unused: Vec<K>,
 }
 
 impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P> {
-    pub(super) fn new(
-        keys: &'a [K],
-        caches: Caches<C>,
-        predictor: &'a mut P,
-        latency: Latency,
-        waste_budget: f64,
-    ) -> Self {
-        let tally = Tally::new(keys.len(), waste_budget);
-        Self { keys, caches, predictor, flights: Flights::new(latency), tally, now: 0, spent: 0, unused: Vec::new() }
+    pub(super) fn new(keys: &'a [K], caches: Caches<C>, predictor: &'a mut P, latency: Latency, tally: Tally) -> Self {
+        Self {
+            keys,
+            caches,
+            predictor,
+            flights: Flights::new(latency),
+            tally,
+            now: 0,
+            clock: Clock::calibrated(),
+            spent: 0,
+            unused: Vec::new(),
+        }
     }
 
     /// Replays all requests; `progress` is told of each.
@@ -157,10 +161,8 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
         self.settle(index);
         let observed = Observed { at, now: self.now, client: request.client, key, access };
         let (cache, flights) = (&self.caches.caches[index], &self.flights);
-        let begun = Instant::now();
         let mut skip = |key: &K| cache.contains(key) || flights.contains(index, key);
-        self.predictor.observe(&observed, &mut skip, orders);
-        self.spent += nanos(begun);
+        self.spent += self.clock.time(|| self.predictor.observe(&observed, &mut skip, orders));
     }
 
     fn issue(&mut self, at: usize, cache: usize, key: K) {
@@ -197,14 +199,8 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
     }
 
     fn tell(&mut self, cache: usize, key: &K, fate: Fate) {
-        let begun = Instant::now();
-        self.predictor.fate(self.now, cache as u32, key, fate);
-        self.spent += nanos(begun);
+        self.spent += self.clock.time(|| self.predictor.fate(self.now, cache as u32, key, fate));
     }
-}
-
-fn nanos(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

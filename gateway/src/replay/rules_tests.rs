@@ -41,7 +41,8 @@ fn play(
     let mut scripted = Scripted { orders, ..Scripted::default() };
     let requests: Vec<_> = requests.iter().map(|&(at_ms, client, key)| Request { at_ms, client, key }).collect();
     let caches = Caches::new(private, || Lru::new(entries));
-    let tally = Player::new(&KEYS, caches, &mut scripted, latency, 0.25).play(&requests, || {});
+    let tally =
+        Player::new(&KEYS, caches, &mut scripted, latency, Tally::new(KEYS.len(), 0.25, None)).play(&requests, || {});
     (tally, scripted)
 }
 
@@ -160,6 +161,7 @@ fn what_the_cache_refuses_is_waste() {
     let mut scripted = Scripted { orders: HashMap::from([(0, vec![B])]), ..Scripted::default() };
     let requests = [A, B].map(|key| Request { at_ms: 0, client: 0, key });
     let caches = Caches::new(None, || Refusing(Lru::new(4)));
-    let tally = Player::new(&KEYS, caches, &mut scripted, AT_ONCE, 0.25).play(&requests, || {});
+    let tally =
+        Player::new(&KEYS, caches, &mut scripted, AT_ONCE, Tally::new(KEYS.len(), 0.25, None)).play(&requests, || {});
     assert_eq!((counts(&tally), scripted.fates), ((0, 1, 0, 1), vec![(B, Fate::Wasted)]));
 }

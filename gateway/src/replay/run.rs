@@ -1,6 +1,7 @@
 //! Running the command.
 
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use foremap::analyzer::AnalyzerConfig;
@@ -12,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::baseline::{Belady, Lru, Oracle, Ppm, PpmVariant, S3Fifo, Sight, next_uses};
 use super::engine::{Engine, Local};
 use super::method::{Kind, Method};
-use super::options::{CacheSize, Latency, Replay};
+use super::options::{CacheSize, Latency, Replay, Tuning};
 use super::plot::{self, Reliabilities};
 use super::report::{self, Quality, Row};
 use super::rules::{Cache, Caches, Nothing, Player, Predictor};
@@ -35,6 +36,10 @@ pub struct Settings {
     pub memory: usize,
     /// How long a prefetch takes.
     pub latency: Latency,
+    /// Settings of the engine and the cache, where they are not the product's.
+    pub tuning: Tuning,
+    /// Requests whose hits are counted together in [`Row::series`].
+    pub series: Option<NonZeroUsize>,
 }
 
 impl Replay {
@@ -46,6 +51,8 @@ impl Replay {
             waste_budget: self.waste_budget,
             memory: self.memory,
             latency: latency.unwrap_or(Latency::Requests(self.latency_requests.unwrap_or(0))),
+            tuning: self.tuning,
+            series: self.series,
         }
     }
 }
@@ -164,7 +171,8 @@ impl Runner<'_> {
                 self.bar.inc(TICK);
             }
         };
-        let player = Player::new(keys, caches, predictor, self.settings.latency, waste_budget);
+        let tally = Tally::new(keys.len(), waste_budget, self.settings.series);
+        let player = Player::new(keys, caches, predictor, self.settings.latency, tally);
         let tally = player.play(&self.trace.requests, progress);
         self.bar.inc(replayed % TICK);
         tally
@@ -175,14 +183,18 @@ impl Runner<'_> {
         let keys: Result<Vec<_>, _> = self.trace.keys.iter().map(parse).collect();
         let keys = keys.map_err(|error| Failure::new(error.reason()))?;
         let analyzer = AnalyzerConfig { memory_bytes: self.settings.memory, ..AnalyzerConfig::default() };
+        let (tuning, product) = (self.settings.tuning, PrefetchConfig::default());
         let config = PrefetchConfig {
             waste_budget,
+            threshold: tuning.threshold.unwrap_or(product.threshold),
+            max_depth: tuning.max_depth.unwrap_or(product.max_depth),
+            max_orders: tuning.max_orders.unwrap_or(product.max_orders),
             analyzer,
             private_caches: self.settings.cache.is_private(),
-            ..PrefetchConfig::default()
+            ..product
         };
         let mut engine = Engine::new(PrefetchEngine::new(config), &self.trace.clients);
-        let caches = self.caches(|| Local::new(self.entries()));
+        let caches = self.caches(|| Local::new(self.entries(), tuning.probation));
         let tally = self.play(&keys, caches, &mut engine, waste_budget);
         let (engine, peak_bytes) = engine.finish();
         let own = Quality {

@@ -2,8 +2,14 @@ use super::*;
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/traces/npm-install.csv.gz");
 
-const SETTINGS: Settings =
-    Settings { cache: CacheSize::Share(0.05), waste_budget: 0.25, memory: 8_000_000, latency: Latency::Requests(0) };
+const SETTINGS: Settings = Settings {
+    cache: CacheSize::Share(0.05),
+    waste_budget: 0.25,
+    memory: 8_000_000,
+    latency: Latency::Requests(0),
+    tuning: Tuning { threshold: None, max_depth: None, max_orders: None, probation: None },
+    series: None,
+};
 
 fn rows(trace: &str, settings: &Settings, baselines: &[&str]) -> Vec<Row> {
     let trace = foremap_trace::open(trace).expect("a trace");
@@ -110,6 +116,37 @@ fn the_engine_is_replayed_the_same_way_twice_and_within_its_bounds() {
 fn without_a_budget_nothing_is_prefetched() {
     let row = rows(BUNDLED, &Settings { waste_budget: 0.0, ..SETTINGS }, &[]).remove(0);
     assert_eq!((row.prefetches_per_request, row.precision, row.max_budget_excess), (0.0, None, 0.0));
+}
+
+#[test]
+fn a_tuned_engine_is_another_one() {
+    // Chains are longer than one request only where prefetches take time.
+    let late = Settings { latency: Latency::Requests(8), ..SETTINGS };
+    let hits = |tuning| rows(BUNDLED, &Settings { tuning, ..late }, &[]).remove(0).prefetches_per_request;
+    let none = SETTINGS.tuning;
+    let tuned = [
+        Tuning { threshold: Some(0.5), ..none },
+        Tuning { max_depth: Some(1), ..none },
+        Tuning { max_orders: Some(1), ..none },
+        Tuning { probation: Some(0.1), ..none },
+    ];
+    let product = hits(none);
+    assert!(tuned.into_iter().all(|tuning| hits(tuning) != product));
+    let as_set = Tuning { threshold: Some(PrefetchConfig::default().threshold), ..none };
+    assert_eq!(hits(as_set), product);
+}
+
+#[test]
+fn the_series_holds_every_hit_in_its_window() {
+    let of_windows = |window| {
+        let row = rows(BUNDLED, &Settings { series: NonZeroUsize::new(window), ..SETTINGS }, &[]).remove(0);
+        (row.series.expect("asked for"), row.hit_ratio)
+    };
+    let ((single, ratio), (hundreds, _)) = (of_windows(1), of_windows(100));
+    assert_eq!((single.len(), hundreds.len()), (8_348, 84));
+    let summed: Vec<u32> = single.chunks(100).map(|window| window.iter().sum()).collect();
+    assert_eq!(summed, hundreds);
+    assert_eq!(f64::from(summed.iter().sum::<u32>()) / 8_348.0, ratio);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Counting.
 
+use std::num::NonZeroUsize;
+
 use hdrhistogram::Histogram;
 
 use super::rules::Demand;
@@ -22,13 +24,16 @@ pub(super) struct Tally {
     /// Nanoseconds that the predictor took per request, within 0.1 %; `None` without a predictor.
     times: Option<Histogram<u32>>,
     total_nanos: u64,
+    /// Requests in a window of the series, and the hits of each window.
+    window: Option<NonZeroUsize>,
+    series: Vec<u32>,
 }
 
 /// Longest time told apart: a minute.
 const LONGEST_NANOS: u64 = 60_000_000_000;
 
 impl Tally {
-    pub(super) fn new(keys: usize, waste_budget: f64) -> Self {
+    pub(super) fn new(keys: usize, waste_budget: f64, window: Option<NonZeroUsize>) -> Self {
         Self {
             requests: 0,
             hits: 0,
@@ -42,12 +47,22 @@ impl Tally {
             known: vec![false; keys],
             times: Histogram::new_with_bounds(1, LONGEST_NANOS, 3).ok(),
             total_nanos: 0,
+            window,
+            series: Vec::new(),
         }
     }
 
     pub(super) fn demand(&mut self, key: u32, demand: Demand) {
-        self.requests += 1;
         let hit = u64::from(demand != Demand::Miss);
+        if let Some(window) = self.window {
+            if self.requests.is_multiple_of(window.get() as u64) {
+                self.series.push(0);
+            }
+            if let Some(hits) = self.series.last_mut() {
+                *hits += hit as u32;
+            }
+        }
+        self.requests += 1;
         self.hits += hit;
         self.used += u64::from(demand == Demand::FirstUse);
         if let Some(known) = self.known.get_mut(key as usize)
@@ -92,6 +107,11 @@ impl Tally {
     pub(super) fn nanos(&self) -> Option<(f64, u64)> {
         let times = self.times.as_ref()?;
         Some((self.total_nanos as f64 / self.requests.max(1) as f64, times.value_at_quantile(0.99)))
+    }
+
+    /// Hits of each window, the last one perhaps shorter; `None` if nobody asked.
+    pub(super) fn series(&self) -> Option<&[u32]> {
+        self.window.map(|_| self.series.as_slice())
     }
 
     pub(super) fn wasted_per_request(&self) -> f64 {

@@ -1,5 +1,6 @@
 //! Measurements: `cargo xtask bench NAME`.
 
+mod prediction;
 mod size;
 
 use std::path::PathBuf;
@@ -19,7 +20,13 @@ pub(crate) struct Options {
     /// Write the measured rows as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail if a target is not met
+    /// Folder of traces `*.csv.gz` to measure with, instead of the bundled one
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// `prediction`: vary what can be set, and tell whether one trace decides on it
+    #[arg(long, requires = "traces", conflicts_with = "check")]
+    leave_one_out: bool,
+    /// Fail if a target is not met; `prediction` then measures a short version against bounds of its own
     #[arg(long)]
     check: bool,
 }
@@ -27,14 +34,26 @@ pub(crate) struct Options {
 /// What can be measured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Bench {
+    /// Hits, waste, calibration, budget, time, drift and the cost as WebAssembly, beside peers and what is asked
+    Prediction,
     /// Bytes of the core, of each entry, of the worker and of the packed package
     Size,
 }
 
 impl Bench {
-    fn run(self, workspace: &Workspace) -> Result<Vec<Row>> {
+    /// Measures, and prints what it measured.
+    fn run(self, workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         match self {
-            Self::Size => size::run(workspace),
+            Self::Prediction if options.check => prediction::check(workspace),
+            Self::Prediction if options.leave_one_out => {
+                prediction::leave_one_out(workspace, options.traces.as_deref())
+            }
+            Self::Prediction => prediction::run(workspace, options.traces.as_deref()),
+            Self::Size => {
+                let rows = size::run(workspace)?;
+                rows::print(&rows);
+                Ok(rows)
+            }
         }
     }
 }
@@ -47,8 +66,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         return Ok(());
     };
-    let rows = bench.run(workspace)?;
-    rows::print(&rows);
+    let rows = bench.run(workspace, options)?;
     if let Some(path) = &options.json {
         rows::write_json(&rows, path)?;
     }

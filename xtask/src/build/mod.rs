@@ -17,6 +17,9 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::workspace::Workspace;
 
+/// The package of the core.
+const CORE: &str = "foremap";
+
 /// Builds the npm package with all that it takes.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     let start = Instant::now();
@@ -24,7 +27,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     // npm waits for the network and cargo for the processor, so they go well together.
     let module = std::thread::scope(|scope| {
         let packages = scope.spawn(|| npm::install(workspace));
-        let module = wasm::compile(workspace);
+        let module = wasm::compile(workspace, CORE);
         let packages = packages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         packages.and(module)
     })?;
@@ -39,6 +42,20 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
 pub(crate) fn gateway(workspace: &Workspace) -> Result<PathBuf> {
     process::run(process::cargo().current_dir(&workspace.root).args(["build", "--package", "foremap-gateway"]))?;
     Ok(workspace.target.join("debug/foremap-gateway"))
+}
+
+/// Builds a program optimised, as it is published, and returns its path.
+pub(crate) fn optimised(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+    let mut command = process::cargo();
+    process::run(command.current_dir(&workspace.root).args(["build", "--release", "--package", package]))?;
+    Ok(workspace.target.join("release").join(package))
+}
+
+/// Builds a library as WebAssembly exactly as the core is built, for Node.js, and returns its glue.
+pub(crate) fn wasm_for_node(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+    tools::check(workspace)?;
+    npm::install(workspace)?;
+    wasm::for_node(workspace, package)
 }
 
 /// Makes `import "foremap"` in a folder mean the built package, as after an installation.

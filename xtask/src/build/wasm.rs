@@ -19,14 +19,15 @@ const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.
 /// Inlining large functions with one caller saves a few raw bytes, yet gzip finds less to repeat: 1.3 % more in all.
 const OPTIMISE: [&str; 2] = ["-Oz", "--one-caller-inline-max-function-size=20"];
 
-/// Compiles the core and returns the module.
-pub(super) fn compile(workspace: &Workspace) -> Result<PathBuf> {
+/// Compiles a library, such as the core `foremap`, and returns the module.
+pub(super) fn compile(workspace: &Workspace, package: &str) -> Result<PathBuf> {
     let mut command = process::cargo();
     command.current_dir(&workspace.root).args(["rustc", "--profile", "wasm", "--target", WASM_TARGET]);
-    command.args(["--package", "foremap", "--lib", "--crate-type", "cdylib"]);
+    command.args(["--package", package, "--lib", "--crate-type", "cdylib"]);
     command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths().join("\x1f"));
     process::run(&mut command)?;
-    Ok(workspace.target.join(WASM_TARGET).join("wasm/foremap.wasm"))
+    let file = package.replace('-', "_") + ".wasm";
+    Ok(workspace.target.join(WASM_TARGET).join("wasm").join(file))
 }
 
 /// Panic messages name source files: without this, the published module would tell where they lay on this machine.
@@ -50,21 +51,11 @@ pub(super) fn glue(workspace: &Workspace, module: &Path) -> Result<()> {
         return Ok(());
     }
     println!("build: writing the core's glue and optimising it");
-    let scratch = workspace.target.join("xtask/glue");
-    if scratch.exists() {
-        std::fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
-    }
-    Bindgen::new()
-        .input_path(module)
-        .out_name("core")
-        .web(true)?
-        .typescript(true)
-        // Bundlers would copy the module once more if the glue named it.
-        .omit_default_module_path(true)
-        .remove_name_section(true)
-        .remove_producers_section(true)
-        .generate(&scratch)
-        .context("wasm-bindgen could not write the glue")?;
+    let scratch = empty_folder(workspace, "xtask/glue")?;
+    let mut bindgen = Bindgen::new();
+    // Bundlers would copy the module once more if the glue named it.
+    bindgen.web(true)?.typescript(true).omit_default_module_path(true);
+    generate(&mut bindgen, module, "core", &scratch)?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     for file in FILES.iter().filter(|file| !file.ends_with(".wasm")) {
         std::fs::copy(scratch.join(file), out.join(file))
@@ -72,6 +63,33 @@ pub(super) fn glue(workspace: &Workspace, module: &Path) -> Result<()> {
     }
     optimise(workspace, &scratch.join("core_bg.wasm"), &out.join("core_bg.wasm"))?;
     stamp.set()
+}
+
+/// Compiles a library as the core is, for Node.js, and returns the glue.
+pub(super) fn for_node(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+    let module = compile(workspace, package)?;
+    let folder = empty_folder(workspace, &format!("xtask/{package}"))?;
+    generate(Bindgen::new().nodejs(true)?, &module, "glue", &folder)?;
+    let (plain, file) = (folder.join("plain.wasm"), folder.join("glue_bg.wasm"));
+    std::fs::rename(&file, &plain).with_context(|| format!("wasm-bindgen did not write {}", file.display()))?;
+    optimise(workspace, &plain, &file)?;
+    // Not `.js`, which means an ES module if the folder lies inside the checkout, and is no such module.
+    let glue = folder.join("glue.cjs");
+    std::fs::rename(folder.join("glue.js"), &glue).with_context(|| format!("cannot create {}", glue.display()))?;
+    Ok(glue)
+}
+
+fn empty_folder(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let folder = workspace.target.join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(folder)
+}
+
+fn generate(bindgen: &mut Bindgen, module: &Path, name: &str, folder: &Path) -> Result<()> {
+    bindgen.input_path(module).out_name(name).remove_name_section(true).remove_producers_section(true);
+    bindgen.generate(folder).context("wasm-bindgen could not write the glue")
 }
 
 /// `wasm-opt` of the npm package `binaryen`, and of no other source: an old one

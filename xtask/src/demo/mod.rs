@@ -28,7 +28,7 @@ use crate::workspace::Workspace;
 use crate::{build, rows};
 
 /// The trace that is used without `--trace`.
-const BUNDLED_TRACE: &str = "tests/traces/npm-install.csv.gz";
+pub(crate) const BUNDLED_TRACE: &str = "tests/traces/npm-install.csv.gz";
 /// How long prefetches that are under way at the end may take to land before the counters are read.
 const SETTLE: Duration = Duration::from_millis(500);
 

@@ -7,6 +7,7 @@ use foremap_trace::{Request, Trace};
 use super::*;
 use crate::replay::options::Latency;
 use crate::replay::rules::{Cache, Caches, Nothing, Player, Predictor};
+use crate::replay::tally::Tally;
 
 /// A trace of skewed random keys, by a multiplicative generator (Lehmer).
 fn random(seed: u64, requests: usize, keys: u32, clients: u32) -> Trace {
@@ -34,7 +35,8 @@ fn play<C: Cache<u32>, P: Predictor<u32>>(
 ) -> (u64, u64, u64) {
     let keys: Vec<u32> = (0..trace.keys.len() as u32).collect();
     let caches = Caches::new(None, cache);
-    let tally = Player::new(&keys, caches, &mut predictor, Latency::Requests(0), 0.25).play(&trace.requests, || {});
+    let tally = Player::new(&keys, caches, &mut predictor, Latency::Requests(0), Tally::new(keys.len(), 0.25, None))
+        .play(&trace.requests, || {});
     (tally.hits, tally.issued, tally.used)
 }
 

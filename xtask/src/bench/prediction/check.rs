@@ -1,0 +1,91 @@
+//! A short version for every change: the bundled trace and short synthetic workloads, held to bounds.
+//!
+//! The bounds are a little worse than what has been reached, so that a loss is noticed. Nothing here depends on the
+//! speed of a machine: the replay tool of the development build is taken, which the tests have built before, and no
+//! time is looked at. To set the bounds anew, copy the printed figures into [`BOUNDS`].
+
+use anyhow::{Context, Result};
+
+use super::replay::{Outcome, Replay};
+use super::report::Report;
+use super::sources;
+use crate::build;
+use crate::rows::{self, Better, Row};
+use crate::workspace::Workspace;
+
+/// The bundled trace, in a bound.
+const BUNDLED: &str = "bundled";
+/// What the engine may be ahead of its budget at any moment, its allowance for the start.
+const EXCESS: f64 = 20.0;
+
+/// Hit ratio and coverage of new keys at least, calibration errors at most, in percent.
+struct Bound {
+    trace: &'static str,
+    arguments: &'static str,
+    hits: f64,
+    new_keys: f64,
+    error: f64,
+    issued: f64,
+}
+
+/// `figures` are those measured, in the order of the table; a point of hits, two of new keys and half a point of
+/// error are left for changes that mean nothing.
+const fn bound(trace: &'static str, arguments: &'static str, figures: [f64; 4]) -> Bound {
+    let [hits, new_keys, error, issued] = figures;
+    Bound { trace, arguments, hits: hits - 1.0, new_keys: new_keys - 2.0, error: error + 0.5, issued: issued + 0.5 }
+}
+
+const USUAL: &str = "--cache 5% --waste-budget 0.25";
+
+/// What the short version measured when these were last set.
+const BOUNDS: [Bound; 12] = [
+    bound(BUNDLED, USUAL, [60.4, 0.0, 3.05, 5.08]),
+    bound(BUNDLED, "--cache 5% --waste-budget 0.10", [52.0, 0.0, 3.18, 6.44]),
+    bound(BUNDLED, "--private 32 --waste-budget 0.25", [51.7, 0.1, 2.84, 12.77]),
+    bound(BUNDLED, "--cache 5% --latency-requests 8", [35.5, 0.0, 3.19, 6.05]),
+    bound("synthetic:profiles?requests=20000", USUAL, [78.7, 77.8, 1.45, 2.75]),
+    bound("synthetic:series?requests=20000", USUAL, [94.0, 93.9, 0.88, 1.17]),
+    bound("synthetic:walks?requests=20000", USUAL, [93.0, 93.0, 1.23, 3.11]),
+    bound("synthetic:tiles?requests=20000", USUAL, [79.1, 77.4, 1.60, 3.95]),
+    bound("synthetic:scan?requests=20000", USUAL, [60.3, 71.8, 0.33, 1.17]),
+    bound("synthetic:phase?requests=20000", USUAL, [65.0, 0.0, 1.39, 2.16]),
+    bound("synthetic:noise?requests=20000", USUAL, [4.3, 0.0, 1.34, 1.47]),
+    bound("synthetic:tenants?requests=20000", USUAL, [87.0, 87.6, 1.49, 2.12]),
+];
+
+/// Measures and prints what the bounds are about.
+pub(in crate::bench) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
+    let replay = Replay::new(build::gateway(workspace)?)?;
+    let bundled = sources::sources(workspace, None)?.remove(0).path;
+    let mut report = Report::default();
+    let mut table = rows::table(["trace", "hit ratio, %", "new keys, %", "error, %", "issued, %", "waste", "excess"]);
+    for bound in &BOUNDS {
+        let path = if bound.trace == BUNDLED { &bundled } else { bound.trace };
+        let own = replay.run(&[path], bound.arguments, &[])?.pop().context("the replay is missing")?.own;
+        table.add_row(line(bound, &own, &mut report));
+    }
+    let notes = "A figure marked with ! is beyond its bound in xtask/src/bench/prediction/check.rs.";
+    Report::print("Short version: the bundled trace and the synthetic workloads", &table, notes);
+    Ok(report.rows)
+}
+
+fn line(bound: &Bound, own: &Outcome, report: &mut Report) -> [String; 7] {
+    let name = format!("{} {}", bound.trace, bound.arguments);
+    let mut add = |measure: &str, value: f64, unit, better, bound, digits| {
+        report.add(Row::information(format!("{name}: {measure}"), value, unit, better).requires(bound), digits)
+    };
+    let percent = |error: Option<f64>| 100.0 * error.unwrap_or(1.0);
+    let (error, issued) = (percent(own.calibration_error), percent(own.calibration_error_issued));
+    let budget = if bound.arguments.contains("0.10") { 0.10 } else { 0.25 };
+    // Noise is to be left alone.
+    let waste = if bound.trace.contains("noise") { 0.01 } else { budget + EXCESS / own.requests as f64 };
+    [
+        name.clone(),
+        add("hit ratio", own.hits(), "%", Better::Higher, bound.hits, 1),
+        add("first requests for a key that hit", 100.0 * own.novel_coverage, "%", Better::Higher, bound.new_keys, 1),
+        add("calibration error", error, "%", Better::Lower, bound.error, 2),
+        add("calibration error, issued", issued, "%", Better::Lower, bound.issued, 2),
+        add("waste", own.wasted_per_request, "per request", Better::Lower, waste, 3),
+        add("waste over budget", own.max_budget_excess, "prefetches", Better::Lower, EXCESS, 1),
+    ]
+}

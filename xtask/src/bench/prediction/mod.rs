@@ -1,0 +1,54 @@
+//! What prediction is worth: one table for each question, all from the one replay tool.
+//!
+//! With `--traces DIR` the traces `*.csv.gz` of that folder are replayed; figures that are known for a trace of that
+//! name stand beside. Without, it is the bundled trace. The synthetic workloads are measured in both cases.
+
+mod check;
+mod drift;
+mod hits;
+mod quality;
+mod reference;
+mod replay;
+mod report;
+mod sources;
+mod sweep;
+mod synthetic;
+mod wasm;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use self::replay::Replay;
+use self::report::Report;
+use crate::build;
+use crate::rows::Row;
+use crate::workspace::Workspace;
+
+pub(super) use self::check::run as check;
+
+/// Requests of each synthetic workload.
+const REQUESTS: usize = 100_000;
+
+/// Sweeps the settings instead.
+pub(super) fn leave_one_out(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
+    let sources = sources::sources(workspace, traces)?;
+    let replay = Replay::new(build::optimised(workspace, "foremap-gateway")?)?;
+    let mut report = Report::default();
+    sweep::measure(&replay, &sources, &mut report)?;
+    Ok(report.rows)
+}
+
+/// Measures everything, printing each table as soon as it is there.
+pub(super) fn run(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
+    let sources = sources::sources(workspace, traces)?;
+    let replay = Replay::new(build::optimised(workspace, "foremap-gateway")?)?;
+    let mut report = Report::default();
+    let measured = hits::measure(&replay, &sources, &mut report)?;
+    quality::print(&measured, &mut report);
+    synthetic::measure(&replay, REQUESTS, &mut report)?;
+    drift::measure(&replay, &sources, &mut report)?;
+    wasm::measure(workspace, &replay, &mut report)?;
+    quality::summary(&measured);
+    Ok(report.rows)
+}
