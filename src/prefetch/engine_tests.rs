@@ -212,8 +212,9 @@ fn predictions_and_explanations_name_the_next_key() {
     }
     let next = client.engine.predictions_of_stream("s");
     // The next key and the one after it are as certain.
-    assert!(next[..2].iter().any(|prediction| prediction.key == key("a")), "{next:?}");
-    assert_eq!(client.engine.predictions_after(&key("b"))[0].key, key("c"));
+    let is_near = |next: &[Prediction], text| next[..2].iter().any(|prediction| prediction.key == key(text));
+    assert!(is_near(&next, "a"), "{next:?}");
+    assert!(is_near(&client.engine.predictions_after(&key("b")), "c"));
     assert!(next.windows(2).all(|pair| pair[0].confidence >= pair[1].confidence));
     assert!(client.engine.predictions_of_stream("unknown").is_empty());
     assert!(client.engine.predictions_after(&key("unknown")).is_empty());
