@@ -261,6 +261,7 @@ impl LocalCache {
     /// Fill, bounds and counters.
     pub fn stats(&self) -> CacheStats {
         let (probation_entries, probation_bytes) = self.queues.on_probation();
+        let (gone, max_gone) = self.queues.gone();
         CacheStats {
             entries: self.queues.len(),
             max_entries: (self.config.max_entries != usize::MAX).then_some(self.config.max_entries),
@@ -268,6 +269,8 @@ impl LocalCache {
             max_bytes: self.config.max_bytes,
             probation_entries,
             probation_bytes,
+            gone,
+            max_gone,
             indexed_keys: self.index.keys(),
             indexed_tags: self.index.tags(),
             shards: self.coverage.shards(),

@@ -37,6 +37,7 @@ mod fence;
 mod index;
 mod local;
 mod queues;
+mod shares;
 mod types;
 
 pub use fence::Fence;

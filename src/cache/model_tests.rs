@@ -300,6 +300,7 @@ impl World {
         }
         let stats = self.cache.stats();
         prop_assert!(stats.entries <= stats.max_entries.unwrap_or(usize::MAX) && stats.bytes <= stats.max_bytes);
+        prop_assert!(stats.gone <= stats.max_gone);
         prop_assert!(stats.known_changes <= stats.max_known_changes && stats.fences <= stats.max_fences);
         prop_assert!(stats.shards <= usize::from(SHARDS) && stats.evicted_pending <= stats.max_evicted_pending);
         prop_assert_eq!(stats.indexed_keys, stats.entries);

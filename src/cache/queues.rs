@@ -6,20 +6,18 @@ use fxhash::FxBuildHasher;
 use lru::LruCache;
 
 use super::coverage::Covered;
+use super::shares::{Gone, Shares, is_recent_above};
 use super::types::CacheConfig;
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::protocol::Keymap;
 
-/// Below this many entries a probation queue is too small to let a guess live until it is used.
-const SMALL: usize = 60;
-/// Share of the proven entries' room for those that were asked for once: S3-FIFO's tenth.
-const RECENT_SHARE: usize = 10;
 /// Further demands that let an entry pass from the recent to the main queue, and most that are remembered.
 const PASSES: u8 = 2;
 const MAX_USES: u8 = 3;
-/// Share of a small cache's places that unused guesses may take; replayed best at 8 entries.
-const SMALL_GUESS_SHARE: f64 = 0.7;
+/// An entry just left if fewer left its queue since than an eighth of the cache holds, and at least four. A sixteenth
+/// and a quarter replay level, so do two and eight.
+const NEAR: (usize, usize) = (8, 4);
 /// An item above this part of the capacity would empty too much of the cache for one key.
 const LARGEST_ITEM: usize = 8;
 /// Entries that one demand gives back at most of the room that was borrowed from probation: no pause, yet
@@ -47,15 +45,18 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Bookkeeping beside `Entry` itself, rounded up: queue node 40, hash slot 34, place in the prefix index
-    /// 32, headers of two shared allocations 32, one remembered id of an entry that left 56.
-    const OVERHEAD: usize = 200;
+    /// 32, headers of two shared allocations 32, five quarters of a remembered id of an entry that left 80.
+    const OVERHEAD: usize = 220;
     /// A place in the tag index, in B-tree nodes that are half full.
     const PER_TAG: usize = 32;
+
+    /// Least bytes that an entry counts for.
+    const LEAST: usize = size_of::<Self>() + Self::OVERHEAD;
 
     /// Bytes that an entry counts for: key, keymap, `Entry` and the bookkeeping above.
     pub(super) fn cost(key: &CompositeKey, value: Option<&Keymap>) -> usize {
         let value = value.map_or(0, |keymap| keymap.weight() + Self::PER_TAG * keymap.fields.tags.len());
-        size_of::<Self>() + Self::OVERHEAD + key.as_str().len() + value
+        Self::LEAST + key.as_str().len() + value
     }
 
     pub(super) fn tags(&self) -> &[String] {
@@ -103,7 +104,7 @@ impl Queue {
 /// Proven entries in the two queues of S3-FIFO (Yang et al., 2023), and a probation queue of guesses that nobody
 /// has asked for yet.
 ///
-/// * A proven entry begins in the *recent* queue, a tenth of the room. Asked for twice more, it passes to the *main*
+/// * A proven entry begins in the *recent* queue, a fifth of the room. Asked for twice more, it passes to the *main*
 ///   queue, else it leaves, and its id is remembered: back soon, it begins in the main queue. There, the oldest
 ///   leaves unless it was asked for since it was last spared. So a scan passes through the recent queue alone.
 /// * A guess makes room among guesses only; where that is not enough it is refused.
@@ -111,17 +112,22 @@ impl Queue {
 /// * Proven entries may borrow the whole capacity while prefetching is idle, that is when the last guess is
 ///   more demand insertions ago than there are entries. Later guesses get the room back from demands, a
 ///   few entries each.
-/// * A cache of fewer than 60 entries is one LRU queue in which unused guesses have at most 70 % of the places
-///   (a further one replaces the oldest): the most recently demanded 30 % are safe from guesses, the older ones are not.
+/// * While prefetching is in use, the share of probation follows from which of the entries that just left are
+///   missed (`shares.rs`). How long a guess must live to be used, and how soon entries are asked for again, differs
+///   between workloads; in a cache of a few dozen entries any fixed share serves one at the cost of another.
 ///
-/// O(1) per operation, amortised where an entry is spared, but O(entries) for a guess in a small cache.
+/// O(1) per operation, amortised where an entry is spared.
 #[derive(Debug)]
 pub(super) struct Queues {
     recent: Queue,
     main: Queue,
     probation: Queue,
-    /// Entries that left the recent queue, by id, as many as there are proven entries; the oldest is forgotten first.
-    gone: LruCache<u64, (), FxBuildHasher>,
+    shares: Shares,
+    /// Entries that left the recent queue, as many as there are proven entries.
+    gone: Gone,
+    /// Entries that just left the other two.
+    gone_main: Gone,
+    gone_guesses: Gone,
     max_bytes: usize,
     max_entries: usize,
     /// What proven entries may hold while prefetching is in use.
@@ -132,17 +138,19 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(config: &CacheConfig) -> Self {
-        let share = if config.probation_share.is_nan() { 0.0 } else { config.probation_share.clamp(0.0, 1.0) };
-        let part = |whole: usize| whole.min((whole as f64 * (1.0 - f64::from(share))).round() as usize);
+        let shares = Shares::new(config.probation_share);
         Self {
             recent: Queue::new(),
             main: Queue::new(),
             probation: Queue::new(),
-            gone: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
+            shares,
+            gone: Gone::new(),
+            gone_main: Gone::new(),
+            gone_guesses: Gone::new(),
             max_bytes: config.max_bytes,
             max_entries: config.max_entries,
-            proven_bytes: part(config.max_bytes),
-            proven_entries: part(config.max_entries),
+            proven_bytes: shares.proven(config.max_bytes),
+            proven_entries: shares.proven(config.max_entries),
             demands_since_guess: usize::MAX,
         }
     }
@@ -174,28 +182,54 @@ impl Queues {
         let mut out = Vec::new();
         if let Some(mut entry) = self.probation.pop(id) {
             entry.unused_prefetch = false;
-            self.push_proven(id, entry);
+            let known = self.gone.take(id).is_some();
+            self.push_proven(id, entry, known);
             self.give_back(&mut out);
         } else if let Some(entry) = self.find_mut(id) {
             entry.unused_prefetch = false;
             entry.uses = (entry.uses + 1).min(MAX_USES);
-            if self.is_small() {
-                self.main.entries.promote(&id);
-            }
         }
         out
     }
 
-    fn push_proven(&mut self, id: u64, mut entry: Entry) {
+    fn push_proven(&mut self, id: u64, mut entry: Entry, known: bool) {
         entry.uses = 0;
-        let known = self.gone.pop(&id).is_some();
-        let queue = if known || self.is_small() { &mut self.main } else { &mut self.recent };
+        let queue = if known { &mut self.main } else { &mut self.recent };
         queue.push(id, entry);
+    }
+
+    /// An entry that is not there was asked for: had its queue been a little longer, it would be. Returns whether
+    /// it left the recent queue lately.
+    fn learn(&mut self, id: u64) -> bool {
+        let near = self.near() as u64;
+        let recent = self.gone.take(id);
+        let left = [(false, recent), (false, self.gone_main.take(id)), (true, self.gone_guesses.take(id))];
+        if !self.is_idle() {
+            let entries = self.len();
+            for &(guess, _) in left.iter().filter(|(_, after)| after.is_some_and(|after| after < near)) {
+                self.shares.missed(guess, entries);
+            }
+            self.proven_bytes = self.shares.proven(self.max_bytes);
+            self.proven_entries = self.shares.proven(self.max_entries);
+        }
+        recent.is_some()
+    }
+
+    fn near(&self) -> usize {
+        (self.len() / NEAR.0).max(NEAR.1)
+    }
+
+    /// Entries remembered that left, and most of them at any time.
+    pub(super) fn gone(&self) -> (usize, usize) {
+        let most = self.max_entries.min(self.max_bytes / Entry::LEAST);
+        let most = most.max(1) + 2 * (most / NEAR.0).max(NEAR.1);
+        (self.gone.len() + self.gone_main.len() + self.gone_guesses.len(), most)
     }
 
     /// Adds an entry that somebody asked for. Returns what had to leave.
     pub(super) fn put_demanded(&mut self, id: u64, entry: Entry) -> Vec<(u64, Entry)> {
-        self.push_proven(id, entry);
+        let known = self.learn(id);
+        self.push_proven(id, entry, known);
         self.demands_since_guess = self.demands_since_guess.saturating_add(1);
         let mut out = Vec::new();
         self.make_room(&mut out);
@@ -207,16 +241,13 @@ impl Queues {
     pub(super) fn put_guess(&mut self, id: u64, entry: Entry) -> (bool, Vec<(u64, Entry)>) {
         self.demands_since_guess = 0;
         let mut out = Vec::new();
-        if self.is_small() {
-            let admitted = self.put_small_guess(id, entry, &mut out);
-            return (admitted, out);
-        }
         if self.proven_bytes_held() + entry.cost > self.max_bytes || self.proven_len() >= self.max_entries {
             return (false, out);
         }
         self.probation.push(id, entry);
+        self.gone_guesses.take(id);
         while self.is_over() {
-            out.extend(self.probation.pop_oldest());
+            out.extend(self.pop_guess());
         }
         (true, out)
     }
@@ -237,6 +268,12 @@ impl Queues {
         out
     }
 
+    fn pop_guess(&mut self) -> Option<(u64, Entry)> {
+        let left = self.probation.pop_oldest()?;
+        self.gone_guesses.add(left.0, self.near());
+        Some(left)
+    }
+
     /// Takes out the proven entry whose turn it is.
     fn pop_proven(&mut self) -> Option<(u64, Entry)> {
         // Each step takes an entry out of the recent queue for good or one of at most three uses from another.
@@ -254,14 +291,12 @@ impl Queues {
                     self.main.push(id, entry);
                     continue;
                 }
-                self.gone.put(id, ());
-                while self.gone.len() > self.proven_len().max(1) {
-                    self.gone.pop_lru();
-                }
+                self.gone.add(id, self.proven_len());
                 return Some((id, entry));
             }
             let (id, mut entry) = self.main.pop_oldest()?;
-            if entry.uses == 0 || self.is_small() {
+            if entry.uses == 0 {
+                self.gone_main.add(id, self.near());
                 return Some((id, entry));
             }
             entry.uses -= 1;
@@ -270,23 +305,8 @@ impl Queues {
     }
 
     fn is_recent_above_share(&self) -> bool {
-        self.recent.len() * RECENT_SHARE > self.proven_len()
-            || self.recent.bytes > self.proven_bytes_held() / RECENT_SHARE
-    }
-
-    fn put_small_guess(&mut self, id: u64, entry: Entry, out: &mut Vec<(u64, Entry)>) -> bool {
-        let places = (self.max_entries as f64 * SMALL_GUESS_SHARE) as usize;
-        if places == 0 {
-            return false;
-        }
-        let unused = self.main.entries.iter().filter(|(_, entry)| entry.unused_prefetch);
-        if unused.count() >= places {
-            let oldest = self.main.entries.iter().rev().find(|(_, entry)| entry.unused_prefetch).map(|(&id, _)| id);
-            out.extend(oldest.and_then(|id| Some((id, self.main.pop(id)?))));
-        }
-        self.main.push(id, entry);
-        self.make_room(out);
-        true
+        let (entries, bytes) = (self.proven_len(), self.proven_bytes_held());
+        is_recent_above((self.recent.len(), entries), (self.recent.bytes, bytes))
     }
 
     /// Back below the bounds.
@@ -294,7 +314,7 @@ impl Queues {
         while self.is_over() {
             let guesses_first = self.probation.len() > 0
                 && (self.is_idle() || self.is_probation_above_share() || self.proven_len() <= 1);
-            let left = if guesses_first { self.probation.pop_oldest() } else { self.pop_proven() };
+            let left = if guesses_first { self.pop_guess() } else { self.pop_proven() };
             match left {
                 Some(left) => out.push(left),
                 None => break,
@@ -304,7 +324,7 @@ impl Queues {
 
     /// Returns borrowed room, a little at a time.
     fn give_back(&mut self, out: &mut Vec<(u64, Entry)>) {
-        if self.is_small() || self.is_idle() {
+        if self.is_idle() {
             return;
         }
         for _ in 0..GIVE_BACK {
@@ -322,10 +342,6 @@ impl Queues {
 
     fn is_idle(&self) -> bool {
         self.demands_since_guess > self.len()
-    }
-
-    fn is_small(&self) -> bool {
-        self.max_entries < SMALL
     }
 
     fn is_probation_above_share(&self) -> bool {

@@ -43,7 +43,7 @@ fn without_guesses_proven_entries_have_the_whole_capacity_and_a_scan_passes_by()
     assert_eq!(demand(&mut q, 100..102), [40, 41]);
     assert_eq!(demand(&mut q, 1_000..11_000).len(), 10_000);
     assert_eq!(proven(&q, 0..40), 40);
-    assert!(q.gone.len() <= 100);
+    assert!(q.gone().0 <= q.gone().1);
 }
 
 #[test]
@@ -149,20 +149,80 @@ fn bytes_bound_like_entries() {
 }
 
 #[test]
-fn a_small_cache_is_one_lru_that_guesses_cannot_fill() {
+fn in_a_small_cache_guesses_displace_only_guesses_too() {
     let mut q = queues(10, usize::MAX);
     demand(&mut q, 0..10);
-    assert_eq!(guess(&mut q, 100..107), Vec::from_iter(0..7), "guesses replace the oldest ...");
-    assert_eq!(guess(&mut q, 107..10_107), Vec::from_iter(100..10_100), "... and then each other");
-    assert_eq!(proven(&q, 7..10), 3);
-    assert_eq!(q.on_probation(), (0, 0));
+    assert!(guess(&mut q, 100..110).is_empty(), "all proven");
+    demand(&mut q, 10..12);
+    guess(&mut q, 100..10_100);
+    assert_eq!((q.proven_len(), q.on_probation().0), (7, 3));
 }
 
 #[test]
-fn one_place_is_not_for_guesses() {
+fn one_place_is_for_what_was_asked_for() {
     let mut q = queues(1, usize::MAX);
+    assert!(q.put_guess(9, entry(9, 1, true)).0, "free so far");
+    assert_eq!(demand(&mut q, 0..2), [9, 0]);
     assert!(!q.put_guess(9, entry(9, 1, true)).0);
-    assert_eq!(demand(&mut q, 0..2), [0]);
+}
+
+/// Guesses `ahead` keys before each is asked for, never twice the same; returns how many of the last 1,000 were hit.
+fn run_of_guesses(q: &mut Queues, ahead: u64) -> usize {
+    let mut hits = 0;
+    for at in 0..5_000 {
+        guess(q, at + ahead..at + ahead + 1);
+        if q.find(at).is_some() {
+            q.demand(at);
+            hits += usize::from(at >= 4_000);
+        } else {
+            demand(q, at..at + 1);
+        }
+    }
+    hits
+}
+
+#[test]
+fn probation_grows_where_guesses_left_too_early() {
+    let mut q = queues(100, usize::MAX);
+    assert_eq!(q.proven_entries, 70);
+    // Ten more than its share of places: a fixed one would hit nothing.
+    assert!(run_of_guesses(&mut q, 40) > 990);
+    assert!((50..=60).contains(&q.proven_entries), "{}", q.proven_entries);
+}
+
+#[test]
+fn probation_shrinks_where_proven_entries_left_too_early() {
+    let mut q = queues(100, usize::MAX);
+    let mut guessed = 1_000;
+    for round in 0..200 {
+        // A loop somewhat longer than the proven entries' room, and guesses that nobody wants.
+        for id in 0..75 {
+            guess(&mut q, guessed..guessed + 1);
+            guessed += 1;
+            if q.is_proven(id) {
+                q.demand(id);
+            } else {
+                demand(&mut q, id..id + 1);
+            }
+        }
+        assert!(q.len() <= 100, "{round}");
+    }
+    assert!((75..=80).contains(&q.proven_entries), "{}", q.proven_entries);
+    assert!(proven(&q, 0..75) >= 74);
+}
+
+#[test]
+fn what_left_is_remembered_up_to_a_bound() {
+    for entries in [1, 2, 9, 100] {
+        let mut q = queues(entries, usize::MAX);
+        for id in 0..2_000 {
+            demand(&mut q, id % 37..id % 37 + 1);
+            guess(&mut q, 1_000 + id..1_001 + id);
+            let (gone, most) = q.gone();
+            assert!(gone <= most, "{gone} of {most} with {entries} entries");
+        }
+        assert!(q.gone().0 > 0 || entries == 100);
+    }
 }
 
 #[test]

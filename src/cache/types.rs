@@ -15,7 +15,8 @@ pub struct CacheConfig {
     pub max_bytes: usize,
     /// Most entries; 0 turns the cache off, `usize::MAX` leaves only the bound in bytes.
     pub max_entries: usize,
-    /// Share of bytes and of entries that belongs to prefetched entries while prefetching is in use, 0 to 1.
+    /// Share of bytes and of entries that belongs to prefetched entries at first, 0 to 1. While prefetching is in
+    /// use it follows, between 0.1 and 0.9, from whether guesses or proven entries that just left are missed more.
     pub probation_share: f32,
     /// Longest life of a negative entry in milliseconds.
     pub negative_ttl_ms: u64,
@@ -184,6 +185,10 @@ pub struct CacheStats {
     pub shards: usize,
     /// Their bound.
     pub max_shards: usize,
+    /// Entries remembered that left for room, by id; their bytes count into `bytes`.
+    pub gone: usize,
+    /// Their bound.
+    pub max_gone: usize,
     /// Recent changes remembered.
     pub known_changes: usize,
     /// Their bound.

@@ -408,6 +408,7 @@ impl World {
             fill("origins", s.origins.used, s.origins.bound.min(NODES as usize));
             fill("cache entries", s.cache.entries, s.cache.max_entries.unwrap_or(usize::MAX));
             fill("cache bytes", s.cache.bytes, s.cache.max_bytes);
+            fill("gone", s.cache.gone, s.cache.max_gone);
             fill("known changes", s.cache.known_changes, s.cache.max_known_changes);
             fill("fences", s.cache.fences, s.cache.max_fences);
             fill("evicted", s.cache.evicted_pending, s.cache.max_evicted_pending);
