@@ -177,9 +177,7 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
     }
 
     fn land(&mut self, cache: usize, key: &K) {
-        let begun = Instant::now();
-        self.predictor.landed(cache as u32, key);
-        self.spent += nanos(begun);
+        self.spent += self.clock.time(|| self.predictor.landed(cache as u32, key));
         if !self.caches.caches[cache].land(key) {
             self.tally.waste();
             self.tell(cache, key, Fate::Wasted);
