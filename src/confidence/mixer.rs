@@ -5,7 +5,7 @@
 //! result passes an interpolated map of 17 knots (as PAQ's adaptive probability maps), which takes out what is
 //! left of over- or under-confidence.
 
-use super::cells::{CellIds, Cells, INPUTS};
+use super::cells::{Cells, INPUTS};
 use super::logit::{MAX, squash};
 use crate::analyzer::{Evidence, Expert};
 
@@ -38,7 +38,7 @@ pub struct Score {
 /// What has to be kept of a prediction until its outcome is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Learns {
-    pub(super) cells: CellIds,
+    pub(super) evidence: Evidence,
     inputs: [i8; INPUTS],
     set: u8,
     /// Lower knot, plus that of the second map where several experts agree; and the upper one's share in 255ths.
@@ -79,8 +79,7 @@ impl Mixer {
     }
 
     pub(super) fn score(&self, cells: &Cells, evidence: &Evidence) -> Score {
-        let ids = Cells::ids(evidence);
-        let inputs = cells.centred(&ids);
+        let inputs = cells.centred(evidence);
         let (mut set, mut strongest, mut listed) = (0, i8::MIN, 0);
         for (at, grade) in evidence.grades.iter().enumerate() {
             if grade.is_listed() {
@@ -97,8 +96,13 @@ impl Mixer {
         let upper = logit + MAX - lower as f32;
         let knot = lower as usize + if listed > 1 { KNOTS } else { 0 };
         let probability = self.knot(knot) * (1.0 - upper) + self.knot(knot + 1) * upper;
-        let learns =
-            Learns { cells: ids, inputs, set: set as u8, knot: knot as u8, upper: (upper * 255.0) as i32 as u8 };
+        let learns = Learns {
+            evidence: *evidence,
+            inputs,
+            set: set as u8,
+            knot: knot as u8,
+            upper: (upper * 255.0) as i32 as u8,
+        };
         Score { probability, logit, learns }
     }
 
