@@ -218,16 +218,17 @@ impl PrefetchEngine {
             let mut absent = false;
             if !outstanding {
                 let Some(key) = walk.key(&self.analyzer, &node) else { continue };
-                absent = !skip(&key);
+                absent = !skip(key);
                 if absent {
-                    let verdict = self.decide(now, moment, holder.of(node.id), &key, node.confidence, node.expert);
+                    let verdict = self.decide(now, moment, holder.of(node.id), key, node.confidence, node.expert);
                     if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
                         // Also what only the bank refused, or the threshold would not rise while the bank is empty.
                         wanted_waste += f64::from(1.0 - node.confidence);
                     }
                     if verdict == Verdict::Fetch {
                         ordered += 1;
-                        orders.push(Order { key, confidence: node.confidence, depth: node.depth, expert: node.expert });
+                        let Node { confidence, depth, expert, .. } = node;
+                        orders.push(Order { key: key.clone(), confidence, depth, expert });
                     } else {
                         shadows += 1;
                     }
@@ -260,9 +261,14 @@ impl PrefetchEngine {
     /// Decides on one predicted key: above the threshold, and within the budget, it is fetched; else its failure is
     /// logged. For keys that are neither cached nor in flight.
     pub fn prefetch_keymap(&mut self, now: Millis, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
-        self.decide(now, self.moment(0), self.analyzer.id(key), key, confidence, expert)
+        let id = self.analyzer.id(key);
+        if self.ledger.contains(id) {
+            return Verdict::Outstanding;
+        }
+        self.decide(now, self.moment(0), id, key, confidence, expert)
     }
 
+    /// Decides on a key without an open order.
     fn decide(
         &mut self,
         now: Millis,
@@ -272,9 +278,6 @@ impl PrefetchEngine {
         confidence: f32,
         expert: Expert,
     ) -> Verdict {
-        if self.ledger.contains(id) {
-            return Verdict::Outstanding;
-        }
         let reason = if confidence > self.budget.threshold() {
             if self.can_spend() {
                 self.budget.issued(confidence);
@@ -323,6 +326,9 @@ impl PrefetchEngine {
             FailureReason::BelowThreshold => self.not_fetched.below_threshold += 1,
             FailureReason::Budget => self.not_fetched.budget += 1,
             _ => {}
+        }
+        if !self.failures.wants(reason) {
+            return;
         }
         let threshold = self.budget.threshold();
         self.failures.push(Failure { key: key.clone(), confidence, threshold, expert, reason, at: now });
@@ -396,7 +402,7 @@ impl PrefetchEngine {
     fn predictions(&self, context: &Context, last: &[u8]) -> Vec<Prediction> {
         let mut walk = Walk::default();
         walk.start(&self.analyzer, &self.confidence, context, last);
-        std::iter::from_fn(|| walk.next().map(|node| (walk.key(&self.analyzer, &node), node)))
+        std::iter::from_fn(|| walk.next().map(|node| (walk.key(&self.analyzer, &node).cloned(), node)))
             .filter_map(|(key, node)| Some(Prediction { key: key?, confidence: node.confidence, expert: node.expert }))
             .collect()
     }
