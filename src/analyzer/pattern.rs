@@ -264,7 +264,7 @@ impl Analyzer {
             self.learn_far(state.last_seq, id, &parts, &shape);
             let cold = if cold { Some(id) } else { state.context.cold };
             state.context = Context { last: Some(id), cold, shape: shape.hash, step };
-            self.history.push(self.now, id, state.last_seq);
+            self.history.push(self.now, id, shape.hash, state.last_seq);
             state.last_seq = Some(self.now);
         }
         self.keys.touch(id, text, self.now);
@@ -312,9 +312,7 @@ impl Analyzer {
             return;
         }
         let Some(made) = self.derive(from.id, next, shape) else { return };
-        let Some(text) = self.keys.text(from.id, &mut self.last) else { return };
-        let line = context_hash(Expert::FarTemplate, self.classes.shape(&Parts::new(text)).hash);
-        self.table.learn(line, made, true, SHAPE_WINDOW);
+        self.table.learn(context_hash(Expert::FarTemplate, from.shape), made, true, SHAPE_WINDOW);
     }
 
     /// The id of the template that leads from `last` to `next`, remembered, or of none; `None` if the text of `last`
