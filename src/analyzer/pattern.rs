@@ -318,7 +318,7 @@ impl Analyzer {
     /// The id of the template that leads from `last` to `next`, remembered, or of none; `None` if the text of `last`
     /// is not known any more.
     fn derive(&mut self, last: KeyId, next: &Parts<'_>, shape: &Shape) -> Option<KeyId> {
-        let last = self.keys.text(last, &mut self.last)?;
+        let last = self.keys.probable_text(last, &mut self.last)?;
         let mut made = KeyId::NONE;
         if derive(&Parts::new(last), next, shape, &mut self.template) && self.template.len() <= MAX_TEMPLATE {
             made = KeyId::of_bytes(self.seed, &self.template);
