@@ -160,8 +160,7 @@ pub struct Analyzer {
 
 /// Kinds of context, kept apart in one table by different multipliers (odd constants from SplitMix64, Steele
 /// et al., 2014).
-const KINDS: [u64; Expert::COUNT] =
-[
+const KINDS: [u64; Expert::COUNT] = [
     0x9e37_79b9_7f4a_7c15,
     0xbf58_476d_1ce4_e5b9,
     0x94d0_49bb_1331_11eb,
@@ -433,7 +432,11 @@ impl Analyzer {
 
     /// Fill and bounds.
     pub fn stats(&self) -> AnalyzerStats {
-        let tables = self.table.bytes() + self.keys.bytes() + self.templates.bytes() + self.classes.bytes() + self.history.bytes();
+        let tables = self.table.bytes()
+            + self.keys.bytes()
+            + self.templates.bytes()
+            + self.classes.bytes()
+            + self.history.bytes();
         AnalyzerStats {
             accesses: self.accesses,
             lines: self.table.used(),

@@ -70,16 +70,15 @@ pub(super) struct Cells {
 }
 
 impl Cells {
+    /// Bytes that they take.
+    pub(super) const BYTES: usize = CELLS * size_of::<Cell>();
+
     pub(super) fn new() -> Self {
         let mut cells = vec![Cell::new(FIRST_RATE); CELLS];
         for (at, cell) in cells[..POPULARITY].iter_mut().enumerate() {
             *cell = Cell::new(Grade::from_index(at % Grade::COUNT).prior());
         }
         Self { cells: cells.into() }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.cells)
     }
 
     /// The cells that a prediction's evidence leads to.

@@ -142,7 +142,13 @@ pub struct ConfidenceMap {
     reliability: Reliability,
 }
 
+/// The table's bytes decide how much it holds, which has to be the same whatever the size of a pointer.
+const _: () = assert!(size_of::<Option<Entry>>() == 128);
+
 impl ConfidenceMap {
+    /// Bytes beside the table.
+    pub(crate) const FIXED_BYTES: usize = Cells::BYTES + size_of::<Self>();
+
     /// A map whose table takes at most `bytes`, at least one set.
     pub fn new(bytes: usize) -> Self {
         let sets = (bytes / (WAYS * size_of::<Option<Entry>>())).max(1);
@@ -265,7 +271,7 @@ impl ConfidenceMap {
             window: self.window,
             predictions: self.reliability.predictions(),
             calibration_error: self.reliability.error(),
-            memory_bytes: self.cells.bytes() + size_of_val(&*self.entries) + size_of::<Self>(),
+            memory_bytes: Self::FIXED_BYTES + size_of_val(&*self.entries),
         }
     }
 }

@@ -110,6 +110,11 @@ impl Holder {
 const MISSING_FOR: Millis = 300_000;
 /// Bytes of one such key: queue node and share of the hash table.
 const MISSING_BYTES: usize = 80;
+/// Bytes that all parts of a fixed size take at most: a walk's buffers, the Confidence Map's cells, the structs. A
+/// constant, as pointers are of different sizes: what is left for the tables decides what is predicted, and native code
+/// and WebAssembly are to decide alike.
+const FIXED_BYTES: usize = 168 << 10;
+const _: () = assert!(Walk::BYTES + ConfidenceMap::FIXED_BYTES + size_of::<PrefetchEngine>() <= FIXED_BYTES);
 /// Candidates below the threshold that are followed up per access: two or six replay level within a tenth of a point.
 const SHADOWS: usize = 3;
 
@@ -141,12 +146,7 @@ impl PrefetchEngine {
         let memory = config.analyzer.memory_bytes;
         let confidence = ConfidenceMap::new(memory / 16);
         let missing = NonZeroUsize::new(memory / 128 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
-        let others = confidence.stats().memory_bytes
-            + memory / 32
-            + memory / 128
-            + memory / 128
-            + Walk::BYTES
-            + size_of::<Self>();
+        let others = memory / 16 + memory / 32 + memory / 128 + memory / 128 + FIXED_BYTES;
         let analyzer = AnalyzerConfig { memory_bytes: memory.saturating_sub(others), ..config.analyzer };
         let mut suppressed = LruCache::unbounded_with_hasher(FxBuildHasher::default());
         suppressed.resize(missing);
