@@ -1,6 +1,6 @@
 //! Calibration cells: what became of predictions with like evidence.
 
-use super::logit::stretch;
+use super::logit::{below, stretch};
 use crate::analyzer::{Evidence, Expert, Grade};
 
 /// Inputs of the mixture: one for each expert, then popularity, past success of the key, and of its context.
@@ -43,7 +43,7 @@ impl Cell {
 
     fn update(&mut self) {
         // Pay-backs can meet a halved cell, so successes may exceed trials for a moment.
-        let successes = self.successes.clamp(0.0, self.trials);
+        let successes = below(self.successes, self.trials);
         self.logit = stretch(successes + 0.02, self.trials - successes + 0.02);
         self.fixed = (self.logit * 256.0) as i16;
     }

@@ -6,7 +6,7 @@
 //! left of over- or under-confidence.
 
 use super::cells::{CellIds, Cells, INPUTS};
-use super::logit::{MAX, squash};
+use super::logit::{MAX, below, squash};
 use crate::analyzer::{Evidence, Expert};
 
 /// Weight of the strongest expert and of the others before anything is learnt.
@@ -104,7 +104,7 @@ impl Mixer {
 
     fn knot(&self, at: usize) -> f32 {
         let knot = &self.knots[at];
-        knot.successes.clamp(0.0, knot.trials) / knot.trials
+        below(knot.successes, knot.trials) / knot.trials
     }
 
     /// Books a prediction, as a failure until [`Mixer::pay_back`].
@@ -172,7 +172,7 @@ impl Chains {
         let row = DEPTHS.iter().position(|&edge| depth <= edge).unwrap_or(DEPTHS.len());
         let bin = row * PATHS + ((path * PATHS as f32) as usize).min(PATHS - 1);
         let knot = &self.knots[bin];
-        let successes = knot.successes.clamp(0.0, knot.trials);
+        let successes = below(knot.successes, knot.trials);
         ((successes + CHAIN_PRIOR * path.clamp(0.0, 1.0)) / (knot.trials + CHAIN_PRIOR), bin as u8)
     }
 
