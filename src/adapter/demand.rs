@@ -418,7 +418,7 @@ impl Adapter {
 
 /// The longest beginning of `text` of at most `limit` bytes.
 fn within(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
 pub(super) fn answer_from(hit: Hit, served: Served) -> Answer {

@@ -1,5 +1,6 @@
 //! Components of a key: where they are, and the numbers and dates in them.
 
+use super::packing::DIGITS;
 use crate::key::MAX_COMPONENTS;
 
 /// A key's text, split at `/`.
@@ -47,9 +48,8 @@ impl<'a> Parts<'a> {
         self.text.get(start..self.ends[at].into())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
-        let parts = *self;
-        (0..parts.len()).filter_map(move |at| parts.get(at))
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        (0..self.len()).filter_map(|at| self.get(at))
     }
 }
 
@@ -172,18 +172,24 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 /// Appends `value`, which is not negative, with at least `width` digits.
 fn push_digits(out: &mut Vec<u8>, value: i64, width: usize) {
     let (mut text, mut at) = ([b'0'; 20], 20);
+    let mut push = |pair: u32| {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&DIGITS[pair as usize]);
+    };
     let mut rest = value.unsigned_abs();
     while rest > u32::MAX.into() {
-        at -= 1;
-        text[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+        push((rest % 100) as u32);
+        rest /= 100;
     }
     // Most numbers are short, and short ones are divided in a third of the time.
     let mut rest = rest as u32;
-    while rest > 0 || at == 20 {
+    while rest >= 10 {
+        push(rest % 100);
+        rest /= 100;
+    }
+    if rest > 0 || at == 20 {
         at -= 1;
-        text[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+        text[at] = b'0' + rest as u8;
     }
     out.extend_from_slice(&text[at.min(20 - width.min(20))..]);
 }

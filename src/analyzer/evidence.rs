@@ -12,30 +12,41 @@ use super::keys::{Known, Record};
 pub enum Expert {
     /// What followed the stream's last key.
     Order1,
-    /// What followed, among misses and first uses of prefetched keys, the stream's last one of those. Keys that are
-    /// cached for good do not hide what comes after them.
-    Cold,
+    /// What followed the stream's last two keys, where what follows the last one is ambiguous.
+    Order2,
     /// The template that usually follows the shape of the last key.
     Template,
     /// The template that usually follows the last template and the shape it led to.
     Template2,
+    /// The same after the last two of them.
+    Template3,
     /// What the stream asked for once an order made after the present key had arrived; learnt while orders take so
     /// long that the next request comes before them.
     Far,
+    /// The same after the last two keys.
+    Far2,
     /// The template of the same; while orders arrive before the next request, of the request after that.
     FarTemplate,
 }
 
 impl Expert {
     /// Number of experts.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 8;
     /// All of them.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Order1, Self::Cold, Self::Template, Self::Template2, Self::Far, Self::FarTemplate];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Order1,
+        Self::Order2,
+        Self::Template,
+        Self::Template2,
+        Self::Template3,
+        Self::Far,
+        Self::Far2,
+        Self::FarTemplate,
+    ];
 
     /// Whether it learns how keys are made from each other, not which follow.
     pub(super) fn is_template(self) -> bool {
-        matches!(self, Self::Template | Self::Template2 | Self::FarTemplate)
+        matches!(self, Self::Template | Self::Template2 | Self::Template3 | Self::FarTemplate)
     }
 }
 
@@ -197,7 +208,9 @@ pub struct Candidate {
 #[derive(Debug, Clone, Copy)]
 struct Word {
     grades: [Grade; Expert::COUNT],
+    /// The expert with the best word, and its place.
     expert: Expert,
+    place: u64,
     text: (u32, u32),
 }
 
@@ -217,20 +230,22 @@ pub struct Proposals {
     /// Keys proposed for the latest context, and apart from them, as those are searched, what is said of each.
     ids: Vec<KeyId>,
     words: Vec<Word>,
-    /// The best word for each, in 1,024ths, above the key's complement: the largest is the best candidate, the smaller
-    /// id among equals.
-    places: Vec<u64>,
+    /// The best few of them, best first: the share that the best word gives, in 1,024ths, above the key's complement, so
+    /// that the smaller id comes first among equals, above where it is in the lists.
+    best: [u64; SCORED],
 }
 
 /// Most candidates of one context that are scored. Five or eight replay level.
 const SCORED: usize = 6;
+/// Bits of an index into the lists, and below the rank of a place.
+const INDEX: u32 = 6;
+const RANK: u32 = KeyId::BITS + INDEX;
 
 impl Proposals {
     /// Most candidates that one context leads to, before the best are chosen.
     const MAX: usize = Expert::COUNT * super::SUCCESSORS;
     /// Bytes that the candidates of one context take at most.
-    pub(crate) const BYTES: usize =
-        Self::MAX * (size_of::<Made>() + size_of::<KeyId>() + size_of::<Word>() + size_of::<u64>());
+    pub(crate) const BYTES: usize = Self::MAX * (size_of::<Made>() + size_of::<KeyId>() + size_of::<Word>());
 
     /// Forgets everything.
     pub fn clear(&mut self) {
@@ -254,53 +269,59 @@ impl Proposals {
         self.made.clear();
         self.ids.clear();
         self.words.clear();
-        self.places.clear();
+        self.best = [0; SCORED];
     }
 
     /// Adds what an expert says of a key.
     pub(super) fn propose(&mut self, id: KeyId, expert: Expert, rank: u16, grade: Grade, text: (u32, u32)) {
-        let place = u64::from(rank) << KeyId::BITS | (id.bits() ^ ((1 << KeyId::BITS) - 1));
-        let Some(at) = self.ids.iter().position(|known| *known == id) else {
-            if self.ids.len() < Self::MAX {
-                let mut grades = [Grade::SILENT; Expert::COUNT];
-                grades[expert as usize] = grade;
-                self.ids.push(id);
-                self.words.push(Word { grades, expert, text });
-                self.places.push(place);
-            }
+        let at = self.ids.iter().position(|known| *known == id).unwrap_or(self.ids.len());
+        if at == Self::MAX {
             return;
-        };
+        }
+        if at == self.ids.len() {
+            self.ids.push(id);
+            self.words.push(Word { grades: [Grade::SILENT; Expert::COUNT], expert, place: 0, text });
+        }
+        let place = u64::from(rank) << RANK | (id.bits() ^ ((1 << KeyId::BITS) - 1)) << INDEX | at as u64;
         let word = &mut self.words[at];
         // Two templates can make the same key; the better word counts.
-        if !word.grades[expert as usize].is_listed() || place > self.places[at] {
+        if !word.grades[expert as usize].is_listed() || place > word.place {
             word.grades[expert as usize] = grade;
         }
         if word.text.0 == word.text.1 {
             word.text = text;
         }
-        if place > self.places[at] {
-            (self.places[at], word.expert) = (place, expert);
+        if place > word.place {
+            (word.place, word.expert) = (place, expert);
+            self.place(place);
         }
+    }
+
+    /// Puts a place where it belongs among the best; the former one of the same key goes.
+    fn place(&mut self, place: u64) {
+        if place < self.best[SCORED - 1] {
+            return;
+        }
+        let same = |other: u64| (other ^ place) & ((1 << RANK) - 1) == 0;
+        let mut at = self.best.iter().position(|&other| same(other)).unwrap_or(SCORED - 1);
+        while at > 0 && self.best[at - 1] < place {
+            self.best[at] = self.best[at - 1];
+            at -= 1;
+        }
+        self.best[at] = place;
     }
 
     /// Whether a new key with a word of this rank would not be chosen.
     pub(super) fn is_vain(&self, rank: u16) -> bool {
-        let least = u64::from(rank + 1) << KeyId::BITS;
-        self.places.iter().filter(|place| **place >= least).count() >= SCORED
+        self.best[SCORED - 1] >> RANK > rank.into()
     }
 
     /// Makes the best few of what was proposed the candidates; `unlisted` is what each expert says of a key that it
-    /// does not propose. A selection, as a library sort would be several kilobytes of wasm.
+    /// does not propose.
     pub(super) fn choose(&mut self, unlisted: &[Grade; Expert::COUNT]) {
-        for _ in 0..self.ids.len().min(SCORED) {
-            let (mut at, mut best) = (0, 0);
-            for (other, &place) in self.places.iter().enumerate() {
-                if place > best {
-                    (at, best) = (other, place);
-                }
-            }
-            self.places[at] = 0;
-            let Word { mut grades, expert, text } = self.words[at];
+        for &place in self.best.iter().take(self.ids.len()) {
+            let at = (place & ((1 << INDEX) - 1)) as usize;
+            let Word { mut grades, expert, text, .. } = self.words[at];
             for (grade, unlisted) in grades.iter_mut().zip(unlisted) {
                 if *grade == Grade::SILENT {
                     *grade = *unlisted;

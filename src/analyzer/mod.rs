@@ -1,16 +1,21 @@
 //! Access Pattern Analyzer: learns, access by access, which key follows which.
 //!
 //! Contexts are those of a stream, while the counts behind them are pooled over all streams, so that what one client
-//! taught is known to the next. Four experts look at each access:
+//! taught is known to the next. Experts look at each access in three ways:
 //!
-//! * *order 1*: the key after the stream's last key (Markov; for the web: Padmanabhan and Mogul, 1996),
-//! * *cold*: the same in the stream's misses and first uses of prefetched keys, so that what is cached for good does
-//!   not hide what comes after it,
-//! * two *template* experts: not which key follows, but how it is made from the last one (copy, constant, numeric and
-//!   date step), after the last key's shape, and after the last template. They predict keys never seen.
+//! * *order 1* and *order 2*: the key after the stream's last key, or last two (Markov; for the web: Padmanabhan and
+//!   Mogul, 1996); two where one is ambiguous. Order 2 gives 4 points of hit ratio on the bundled trace in private
+//!   caches and 2 in tiny ones.
+//! * *templates*: not which key follows, but how it is made from the last one (copy, constant, numeric and date step),
+//!   after the last key's shape, the last template, the last two, and from the last key but one. They predict keys
+//!   never seen: 40 points on block numbers. On map tiles the two last templates give 13 points, on block numbers the
+//!   last key but one 4.
+//! * *far*: what the stream asked for once an order made after a key had arrived. Learnt while orders take longer
+//!   than until the next request; else what comes next can be ordered when its turn is near. With a delay of eight
+//!   requests chains of likely keys reached 46 % hits on block numbers and 55 on opened files, this 61 and 67.
 //!
-//! Longer contexts, skip-grams and sampled pairs added at most 0.4 points of hit ratio on any development trace;
-//! templates add 40 on the one with block numbers.
+//! What gained less than 0.2 points beside these on any development trace is left out: contexts of misses only,
+//! skip-grams, sampled pairs, longer contexts.
 //!
 //! All counts are in one table of a fixed number of cache lines, all texts in rings of bytes. Everything here is
 //! bounded at construction, costs O(1) per access, and says
@@ -27,8 +32,10 @@ mod streams;
 mod table;
 mod template;
 mod texts;
+mod types;
 
 pub use evidence::{Candidate, Evidence, Expert, Grade, Proposals};
 pub use keys::KeyId;
-pub use pattern::{Access, AccessCounts, Analyzer, AnalyzerConfig, AnalyzerStats, Context, StreamRef};
+pub use pattern::{Analyzer, Context, StreamRef};
 pub use table::SUCCESSORS;
+pub use types::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};

@@ -3,6 +3,16 @@
 /// First of the hundred bytes that stand for two digits; ASCII uses none of them.
 const PAIRS: u8 = 0x80;
 
+/// The numbers below a hundred, two digits each.
+pub(super) const DIGITS: [[u8; 2]; 100] = {
+    let (mut pairs, mut n) = ([[0; 2]; 100], 0);
+    while n < 100 {
+        pairs[n] = [b'0' + n as u8 / 10, b'0' + n as u8 % 10];
+        n += 1;
+    }
+    pairs
+};
+
 /// Writes the short form of an ASCII text into `out`. Returns `false`, with `out` in an undefined state, where
 /// there is none that is shorter. O(bytes).
 pub(super) fn pack(text: &[u8], out: &mut Vec<u8>) -> bool {
@@ -23,7 +33,7 @@ pub(super) fn pack(text: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 fn pair(byte: u8) -> [u8; 2] {
-    [b'0' + (byte - PAIRS) / 10, b'0' + (byte - PAIRS) % 10]
+    DIGITS.get(usize::from(byte - PAIRS)).copied().unwrap_or_default()
 }
 
 /// Writes the text whose short form is `packed` into `out`.
@@ -33,7 +43,7 @@ pub(super) fn unpack(packed: &[u8], out: &mut Vec<u8>) {
         if byte < PAIRS {
             out.push(byte);
         } else {
-            out.extend(pair(byte));
+            out.extend_from_slice(&pair(byte));
         }
     }
 }

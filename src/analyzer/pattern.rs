@@ -1,6 +1,5 @@
 //! [`Analyzer`]: observes accesses, proposes successors.
 
-use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::classes::{Classes, Shape};
@@ -12,82 +11,22 @@ use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
 use super::template::{LastRead, apply, derive};
 use super::texts::TextStore;
+use super::types::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
-
-/// Bounds of an [`Analyzer`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct AnalyzerConfig {
-    /// Hard cap on all that is kept, in bytes; at least [`AnalyzerConfig::MIN_MEMORY`].
-    pub memory_bytes: usize,
-    /// Most streams told apart; fewer where an eighth of the memory does not hold them.
-    pub max_streams: usize,
-    /// Seed of the in-process key ids.
-    pub seed: u64,
-}
-
-impl AnalyzerConfig {
-    /// Default memory cap: 4 MiB.
-    pub const DEFAULT_MEMORY: usize = 4 << 20;
-    /// Smallest memory cap, below which the tables hold too little to predict from: 256 KiB.
-    pub const MIN_MEMORY: usize = 256 << 10;
-}
-
-impl Default for AnalyzerConfig {
-    fn default() -> Self {
-        Self { memory_bytes: Self::DEFAULT_MEMORY, max_streams: 4_096, seed: 0 }
-    }
-}
-
-/// How a demand request was met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// From the cache, and not for the first time.
-    Hit,
-    /// First demand hit of a prefetched entry.
-    FirstUse,
-    /// Asked while its prefetch was in flight.
-    Late,
-    /// Neither cached nor on its way.
-    Miss,
-}
-
-/// Demand requests by how they were met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AccessCounts {
-    /// [`Access::Hit`].
-    pub hits: u64,
-    /// [`Access::FirstUse`].
-    pub first_uses: u64,
-    /// [`Access::Late`].
-    pub late: u64,
-    /// [`Access::Miss`].
-    pub misses: u64,
-}
-
-impl AccessCounts {
-    fn of(&mut self, access: Access) -> &mut u64 {
-        match access {
-            Access::Hit => &mut self.hits,
-            Access::FirstUse => &mut self.first_uses,
-            Access::Late => &mut self.late,
-            Access::Miss => &mut self.misses,
-        }
-    }
-}
 
 /// Where a stream is: what its next request is predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Context {
     /// The last key.
     pub last: Option<KeyId>,
-    /// The last key that was not simply cached.
-    cold: Option<KeyId>,
     /// Hash of the last key's shape; 0 if unknown.
     shape: u64,
     /// Hash of the last template and the shape it led to; 0 at the start.
     step: u64,
+    /// Hash of the last two of them.
+    steps: u64,
+    /// Hash of the last two keys; 0 at the start.
+    pair: u64,
 }
 
 /// Where a stream is after an access.
@@ -99,42 +38,6 @@ pub struct StreamRef {
     pub context: Context,
     /// Requests of the stream so far.
     pub requests: u32,
-}
-
-/// Fill and bounds of an analyzer's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AnalyzerStats {
-    /// Requests observed.
-    pub accesses: AccessCounts,
-    /// Contexts held.
-    pub lines: usize,
-    /// Most contexts.
-    pub lines_max: usize,
-    /// Contexts replaced so far.
-    pub lines_replaced: u64,
-    /// Keys in the dictionary.
-    pub keys: usize,
-    /// Bytes of the dictionary that are in use.
-    pub key_bytes: usize,
-    /// Most bytes of the dictionary.
-    pub key_bytes_max: usize,
-    /// Keys that left the dictionary so far.
-    pub keys_evicted: u64,
-    /// Templates known.
-    pub templates: usize,
-    /// Bytes of templates that are in use.
-    pub template_bytes: usize,
-    /// Most bytes of templates.
-    pub template_bytes_max: usize,
-    /// Streams told apart.
-    pub streams: usize,
-    /// Most streams told apart.
-    pub streams_max: usize,
-    /// Streams forgotten so far.
-    pub streams_evicted: u64,
-    /// Bytes of all of it, fixed tables at their full size.
-    pub memory_bytes: usize,
 }
 
 /// Learns which key follows which. See the [module](super) for the method.
@@ -160,19 +63,29 @@ pub struct Analyzer {
 
 /// Kinds of context, kept apart in one table by different multipliers (odd constants from SplitMix64, Steele
 /// et al., 2014).
-const KINDS: [u64; Expert::COUNT] =
-[
+const KINDS: [u64; Expert::COUNT] = [
     0x9e37_79b9_7f4a_7c15,
     0xbf58_476d_1ce4_e5b9,
     0x94d0_49bb_1331_11eb,
     0xd6e8_feb8_6659_fd93,
     0xff51_afd7_ed55_8ccd,
     0xc4ce_b9fe_1a85_ec53,
+    0xa24b_aed4_963e_e407,
+    0x9fb2_1c65_1e98_df25,
 ];
 /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
 const MAX_TEMPLATE: usize = 128;
 /// Bytes that the buffers of texts take at most: they grow by doubling.
 const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
+
+/// Hash of two steps; 0 where there are no two.
+fn steps(before: u64, last: u64) -> u64 {
+    if before == 0 || last == 0 { 0 } else { before.rotate_left(23) ^ last }
+}
+
+fn pair(before: KeyId, last: KeyId) -> u64 {
+    before.bits().rotate_left(23) ^ last.bits()
+}
 
 fn context_hash(kind: Expert, what: u64) -> u64 {
     let mut hash = what.wrapping_mul(KINDS[kind as usize]);
@@ -186,16 +99,17 @@ impl Context {
     fn line(&self, expert: Expert) -> Option<u64> {
         let what = match expert {
             Expert::Order1 | Expert::Far => self.last.map_or(0, KeyId::bits),
-            Expert::Cold => self.cold.map_or(0, KeyId::bits),
             Expert::Template | Expert::FarTemplate => self.shape,
             Expert::Template2 => self.step,
+            Expert::Template3 => self.steps,
+            Expert::Order2 | Expert::Far2 => self.pair,
         };
         (what != 0).then(|| context_hash(expert, what))
     }
 
     /// The context that consists of one key.
     fn of(id: KeyId, shape: u64) -> Self {
-        Self { last: Some(id), cold: Some(id), shape, step: 0 }
+        Self { last: Some(id), shape, step: 0, steps: 0, pair: 0 }
     }
 }
 
@@ -260,12 +174,12 @@ impl Analyzer {
         if state.context.last != Some(id) {
             let parts = Parts::new(text);
             let shape = self.classes.observe(&parts);
-            let cold = access != Access::Hit;
-            let step = self.learn(&state.context, id, &parts, &shape, cold);
+            let step = self.learn(&state.context, id, &parts, &shape);
             self.learn_far(state.last_seq, id, &parts, &shape);
-            let cold = if cold { Some(id) } else { state.context.cold };
-            state.context = Context { last: Some(id), cold, shape: shape.hash, step };
-            self.history.push(self.now, id, state.last_seq);
+            let pair = state.context.last.map_or(0, |last| pair(last, id));
+            let steps = steps(state.context.step, step);
+            state.context = Context { last: Some(id), shape: shape.hash, step, steps, pair };
+            self.history.push(self.now, id, shape.hash, state.last_seq);
             state.last_seq = Some(self.now);
         }
         self.keys.touch(id, text, self.now);
@@ -274,17 +188,16 @@ impl Analyzer {
     }
 
     /// Returns the hash of the template that explains the step, or of none, with the shape it led to; 0 without a last key.
-    fn learn(&mut self, state: &Context, id: KeyId, next: &Parts<'_>, shape: &Shape, cold: bool) -> u64 {
+    fn learn(&mut self, state: &Context, id: KeyId, next: &Parts<'_>, shape: &Shape) -> u64 {
         let mut ambiguous = true;
         if let Some(line) = state.line(Expert::Order1) {
             ambiguous = self.table.learn(line, id, true, KEY_WINDOW);
         }
-        if let Some(line) = state.line(Expert::Cold).filter(|_| cold) {
-            // While both would say the same, one of them is enough.
-            self.table.learn(line, id, ambiguous || state.cold != state.last, KEY_WINDOW);
+        if let Some(line) = state.line(Expert::Order2) {
+            self.table.learn(line, id, ambiguous, KEY_WINDOW);
         }
         let Some(made) = state.last.and_then(|last| self.derive(last, next, shape)) else { return 0 };
-        for expert in [Expert::Template, Expert::Template2] {
+        for expert in [Expert::Template, Expert::Template2, Expert::Template3] {
             if let Some(line) = state.line(expert) {
                 self.table.learn(line, made, true, SHAPE_WINDOW);
             }
@@ -299,7 +212,10 @@ impl Analyzer {
         let least = if delayed { 1 } else { 2 };
         let Some(from) = self.history.reached(last_seq, self.now, self.horizon, least) else { return };
         if delayed && from.id != id {
-            self.table.learn(context_hash(Expert::Far, from.id.bits()), id, true, KEY_WINDOW);
+            let ambiguous = self.table.learn(context_hash(Expert::Far, from.id.bits()), id, true, KEY_WINDOW);
+            if let Some(before) = from.before {
+                self.table.learn(context_hash(Expert::Far2, pair(before, from.id)), id, ambiguous, KEY_WINDOW);
+            }
         }
         self.learn_far_template(from, id, next, shape);
         if delayed && let Some(from) = self.history.reached(last_seq, self.now, self.horizon, from.lag + 1) {
@@ -313,15 +229,13 @@ impl Analyzer {
             return;
         }
         let Some(made) = self.derive(from.id, next, shape) else { return };
-        let Some(text) = self.keys.text(from.id, &mut self.last) else { return };
-        let line = context_hash(Expert::FarTemplate, self.classes.shape(&Parts::new(text)).hash);
-        self.table.learn(line, made, true, SHAPE_WINDOW);
+        self.table.learn(context_hash(Expert::FarTemplate, from.shape), made, true, SHAPE_WINDOW);
     }
 
     /// The id of the template that leads from `last` to `next`, remembered, or of none; `None` if the text of `last`
     /// is not known any more.
     fn derive(&mut self, last: KeyId, next: &Parts<'_>, shape: &Shape) -> Option<KeyId> {
-        let last = self.keys.text(last, &mut self.last)?;
+        let last = self.keys.probable_text(last, &mut self.last)?;
         let mut made = KeyId::NONE;
         if derive(&Parts::new(last), next, shape, &mut self.template) && self.template.len() <= MAX_TEMPLATE {
             made = KeyId::of_bytes(self.seed, &self.template);
@@ -335,11 +249,13 @@ impl Analyzer {
         let parts = Parts::new(text);
         let shape = self.classes.shape(&parts);
         let mut then = Context::of(next, shape.hash);
+        then.pair = context.last.map_or(0, |last| pair(last, next));
         let (mut template, mut buffer) = (Vec::new(), Vec::new());
         if let Some(last) = context.last.and_then(|last| self.keys.text(last, &mut buffer))
             && derive(&Parts::new(last), &parts, &shape, &mut template)
         {
             then.step = shape.hash ^ KeyId::of_bytes(self.seed, &template).bits().rotate_left(20);
+            then.steps = steps(context.step, then.step);
         }
         then
     }
@@ -357,7 +273,7 @@ impl Analyzer {
         let mut read = LastRead::default();
         let mut unlisted = [Grade::SILENT; Expert::COUNT];
         for expert in Expert::ALL {
-            if expert == Expert::Far && self.horizon <= 1 {
+            if self.horizon <= 1 && matches!(expert, Expert::Far | Expert::Far2) {
                 continue;
             }
             let Some(successors) = context.line(expert).and_then(|line| self.table.get(line)) else { continue };
@@ -411,6 +327,11 @@ impl Analyzer {
         made
     }
 
+    /// Whether it has been learnt what to order in a context for the time after the delay of orders.
+    pub fn knows_far(&self, context: &Context) -> bool {
+        context.line(Expert::Far).is_some_and(|line| self.table.get(line).is_some())
+    }
+
     /// A prediction of `id` was made after `context`; it counts as failed until [`Analyzer::came_true`].
     pub fn predicted(&mut self, id: KeyId, context: KeyId) {
         self.keys.book(id, context);
@@ -433,7 +354,11 @@ impl Analyzer {
 
     /// Fill and bounds.
     pub fn stats(&self) -> AnalyzerStats {
-        let tables = self.table.bytes() + self.keys.bytes() + self.templates.bytes() + self.classes.bytes() + self.history.bytes();
+        let tables = self.table.bytes()
+            + self.keys.bytes()
+            + self.templates.bytes()
+            + self.classes.bytes()
+            + self.history.bytes();
         AnalyzerStats {
             accesses: self.accesses,
             lines: self.table.used(),

@@ -50,8 +50,12 @@ impl Entry {
     /// A place in the tag index, in B-tree nodes that are half full.
     const PER_TAG: usize = 32;
 
+    /// `Entry` itself where pointers have 64 bits. It counts as much where they are shorter: the same entries are to fit
+    /// into as many bytes, or native code and WebAssembly would decide differently.
+    const OWN: usize = 72;
+
     /// Least bytes that an entry counts for.
-    const LEAST: usize = size_of::<Self>() + Self::OVERHEAD;
+    const LEAST: usize = Self::OWN + Self::OVERHEAD;
 
     /// Bytes that an entry counts for: key, keymap, `Entry` and the bookkeeping above.
     pub(super) fn cost(key: &CompositeKey, value: Option<&Keymap>) -> usize {
@@ -63,6 +67,8 @@ impl Entry {
         self.value.as_deref().map_or(&[], |keymap| &keymap.fields.tags)
     }
 }
+
+const _: () = assert!(size_of::<Entry>() <= Entry::OWN);
 
 /// One LRU queue that knows its bytes.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Calibration cells: what became of predictions with like evidence.
 
-use super::logit::stretch;
+use super::logit::{below, stretch};
 use crate::analyzer::{Evidence, Expert, Grade};
 
 /// Inputs of the mixture: one for each expert, then popularity, past success of the key, and of its context.
@@ -19,9 +19,8 @@ const PRIOR: f32 = 2.0;
 /// What any prediction is worth before anything is known.
 const FIRST_RATE: f32 = 0.1;
 
-/// Cells of one prediction; `SILENT` where an input has nothing to say.
-pub(super) type CellIds = [u16; INPUTS];
-pub(super) const SILENT: u16 = u16::MAX;
+/// Cells of one prediction; that of all predictions where an input has nothing to say.
+type CellIds = [u16; INPUTS];
 
 /// Trials and successes, decayed, and what they come to.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +42,7 @@ impl Cell {
 
     fn update(&mut self) {
         // Pay-backs can meet a halved cell, so successes may exceed trials for a moment.
-        let successes = self.successes.clamp(0.0, self.trials);
+        let successes = below(self.successes, self.trials);
         self.logit = stretch(successes + 0.02, self.trials - successes + 0.02);
         self.fixed = (self.logit * 256.0) as i16;
     }
@@ -70,6 +69,9 @@ pub(super) struct Cells {
 }
 
 impl Cells {
+    /// Bytes that they take.
+    pub(super) const BYTES: usize = CELLS * size_of::<Cell>();
+
     pub(super) fn new() -> Self {
         let mut cells = vec![Cell::new(FIRST_RATE); CELLS];
         for (at, cell) in cells[..POPULARITY].iter_mut().enumerate() {
@@ -78,13 +80,9 @@ impl Cells {
         Self { cells: cells.into() }
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.cells)
-    }
-
     /// The cells that a prediction's evidence leads to.
-    pub(super) fn ids(evidence: &Evidence) -> CellIds {
-        let mut ids = [SILENT; INPUTS];
+    fn ids(evidence: &Evidence) -> CellIds {
+        let mut ids = [BASE as u16; INPUTS];
         for (at, grade) in evidence.grades.iter().enumerate() {
             if *grade != Grade::SILENT {
                 ids[at] = (at * Grade::COUNT + grade.index()) as u16;
@@ -105,33 +103,31 @@ impl Cells {
         self.cells[BASE].logit
     }
 
-    /// What the predictions of each cell were worth, beyond those of all, in sixteenths; 0 for `SILENT`.
-    pub(super) fn centred(&self, ids: &CellIds) -> [i8; INPUTS] {
+    /// What the predictions of each cell were worth, beyond those of all, in sixteenths; 0 where an input has nothing to
+    /// say.
+    pub(super) fn centred(&self, evidence: &Evidence) -> [i8; INPUTS] {
         let base = self.cells[BASE].fixed;
-        let mut inputs = [0; INPUTS];
-        for (input, &id) in inputs.iter_mut().zip(ids) {
-            let fixed = self.cells.get(usize::from(id)).map_or(base, |cell| cell.fixed);
-            *input = ((fixed - base) >> 4).clamp(i8::MIN.into(), i8::MAX.into()) as i8;
-        }
-        inputs
+        Self::ids(evidence).map(|id| {
+            let fixed = self.cells[usize::from(id)].fixed;
+            ((fixed - base) >> 4).clamp(i8::MIN.into(), i8::MAX.into()) as i8
+        })
     }
 
     /// Books a prediction, as a failure until [`Cells::pay_back`].
-    pub(super) fn book(&mut self, ids: &CellIds) {
-        self.each(ids, Cell::book);
+    pub(super) fn book(&mut self, evidence: &Evidence) {
+        self.each(evidence, Cell::book);
     }
 
     /// A booked prediction came true.
-    pub(super) fn pay_back(&mut self, ids: &CellIds) {
-        self.each(ids, Cell::pay_back);
+    pub(super) fn pay_back(&mut self, evidence: &Evidence) {
+        self.each(evidence, Cell::pay_back);
     }
 
-    fn each(&mut self, ids: &CellIds, change: fn(&mut Cell)) {
-        for &id in ids.iter().chain(&[BASE as u16]) {
-            if let Some(cell) = self.cells.get_mut(usize::from(id)) {
-                change(cell);
-            }
+    fn each(&mut self, evidence: &Evidence, change: fn(&mut Cell)) {
+        for id in Self::ids(evidence).map(usize::from).into_iter().filter(|&id| id != BASE) {
+            change(&mut self.cells[id]);
         }
+        change(&mut self.cells[BASE]);
     }
 }
 

@@ -17,7 +17,7 @@ fn support_counts_before_anything_is_known() {
 #[test]
 fn cells_learn_what_their_evidence_is_worth() {
     let mut cells = Cells::new();
-    let (sure, vain) = (Cells::ids(&evidence(1, 1)), Cells::ids(&evidence(20, 20)));
+    let (sure, vain) = (evidence(1, 1), evidence(20, 20));
     for n in 0..1_000 {
         cells.book(&sure);
         cells.book(&vain);
@@ -52,10 +52,10 @@ fn every_evidence_has_cells_of_its_own_kind() {
     };
     let ids = Cells::ids(&largest);
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]) && usize::from(ids[INPUTS - 1]) < BASE);
-    assert_eq!(Cells::ids(&Evidence::default())[..Expert::COUNT], [SILENT; Expert::COUNT]);
+    assert_eq!(Cells::ids(&Evidence::default())[..Expert::COUNT], [BASE as u16; Expert::COUNT]);
 }
 
 #[test]
 fn what_has_nothing_to_say_changes_nothing() {
-    assert_eq!(Cells::new().centred(&[SILENT; INPUTS]), [0; INPUTS]);
+    assert_eq!(Cells::new().centred(&Evidence::default())[..Expert::COUNT], [0; Expert::COUNT]);
 }

@@ -4,6 +4,12 @@
 /// Largest odds, as a logarithm, that are told apart: a probability of 0.9997.
 pub(super) const MAX: f32 = 8.0;
 
+/// `x` within [0, `most`]. `f32::clamp` can panic where its bounds are no constants, and its message takes the code that
+/// prints numbers along, 10 kB of wasm.
+pub(super) fn below(x: f32, most: f32) -> f32 {
+    x.max(0.0).min(most)
+}
+
 /// Natural logarithm of a positive, normal number; error below 0.0002.
 fn ln(x: f32) -> f32 {
     let bits = x.to_bits();

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::Reliability;
 use super::cells::Cells;
+use super::knots::{KNOTS, Knots, Place};
+use super::logit::stretch;
 use super::mixer::{Chains, Learns, Mixer, Score};
 use crate::analyzer::{Evidence, Expert, KeyId};
 
@@ -12,6 +14,8 @@ const FIRST_WINDOW: u64 = 128;
 /// Narrowest and widest window: a small cache needs a narrow one, and beyond the widest, success is popularity
 /// rather than prediction.
 const WINDOWS: (u64, u64) = (8, 1_024);
+/// Issued prefetches after which what became of them is halved.
+const WORTH_WINDOW: f32 = 4_096.0;
 /// Slots that a key can be in.
 const WAYS: usize = 4;
 
@@ -22,8 +26,6 @@ pub struct Assessment {
     pub confidence: f32,
     /// What predicted it.
     pub expert: Expert,
-    /// Number of the request with which the assessment ends.
-    pub until: u64,
 }
 
 /// How a prediction came about.
@@ -55,6 +57,21 @@ pub struct Booking<'a> {
     pub confidence: f32,
 }
 
+/// What a prefetch is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Worth {
+    /// Probability that its entry is used.
+    pub probability: f32,
+    place: Place,
+}
+
+impl Worth {
+    /// The same where somebody else states the probability.
+    pub fn stated(self, probability: f32) -> Self {
+        Self { probability, ..self }
+    }
+}
+
 /// When a prediction is made or settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -73,12 +90,12 @@ struct Direct {
     waits: Waits,
 }
 
-/// What any prediction waits with.
+/// What any prediction waits with. Requests are counted modulo 2^32, see [`ahead`].
 #[derive(Debug, Clone, Copy)]
 struct Waits {
     confidence: f32,
-    until: u64,
-    made: u64,
+    until: u32,
+    made: u32,
 }
 
 /// A chained one.
@@ -90,16 +107,30 @@ struct Chained {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    id: KeyId,
-    current: Assessment,
+    confidence: f32,
+    until: u32,
+    expert: Expert,
     direct: Option<Direct>,
     chained: Option<Chained>,
+}
+
+impl Entry {
+    const FREE: Self = Self { confidence: 0.0, until: 0, expert: Expert::Order1, direct: None, chained: None };
+}
+
+/// How far a request is ahead of the present one, whose full number is known: half of 2^32 at most.
+fn ahead(request: u32, now: u64) -> i32 {
+    request.wrapping_sub(now as u32) as i32
 }
 
 impl Waits {
     /// Whether what comes true now was fetched in time, and its entry has not gone yet.
     fn is_in_time(&self, moment: Moment) -> bool {
-        self.made <= moment.of_all && moment.seq <= self.until
+        ahead(self.made, moment.of_all) <= 0 && !self.is_over(moment.seq)
+    }
+
+    fn is_over(&self, seq: u64) -> bool {
+        ahead(self.until, seq) < 0
     }
 }
 
@@ -136,21 +167,32 @@ pub struct ConfidenceMap {
     cells: Cells,
     mixer: Mixer,
     chains: Chains,
-    entries: Box<[Option<Entry>]>,
+    worths: Knots<KNOTS>,
+    /// Apart from the entries, as they are searched: a set of them is half a cache line.
+    ids: Box<[Option<KeyId>]>,
+    entries: Box<[Entry]>,
     filled: usize,
     window: u64,
     reliability: Reliability,
 }
 
+/// The table's bytes decide how much it holds, which has to be the same whatever the size of a pointer.
+const _: () = assert!(size_of::<Entry>() == 80);
+
 impl ConfidenceMap {
+    /// Bytes beside the table.
+    pub(crate) const FIXED_BYTES: usize = Cells::BYTES + size_of::<Self>();
+
     /// A map whose table takes at most `bytes`, at least one set.
     pub fn new(bytes: usize) -> Self {
-        let sets = (bytes / (WAYS * size_of::<Option<Entry>>())).max(1);
+        let sets = (bytes / (WAYS * (size_of::<Option<KeyId>>() + size_of::<Entry>()))).max(1);
         Self {
             cells: Cells::new(),
             mixer: Mixer::new(),
             chains: Chains::new(),
-            entries: vec![None; sets * WAYS].into(),
+            worths: Knots::new(WORTH_WINDOW),
+            ids: vec![None; sets * WAYS].into(),
+            entries: vec![Entry::FREE; sets * WAYS].into(),
             filled: 0,
             window: FIRST_WINDOW,
             reliability: Reliability::default(),
@@ -165,6 +207,23 @@ impl ConfidenceMap {
     /// The calibrated probability of a chain, from the product of its steps' probabilities. O(1).
     pub fn chain(&self, path: f32, depth: u8) -> f32 {
         self.chains.score(path, depth).0
+    }
+
+    /// The probability that a prefetch of such a confidence is used. A prediction has a window to come true, its entry
+    /// in the cache has more or less time than that; what became of earlier prefetches tells. O(1).
+    pub fn worth(&self, confidence: f32) -> Worth {
+        let (probability, place) = self.worths.score(0, stretch(confidence, 1.0 - confidence));
+        Worth { probability, place }
+    }
+
+    /// A prefetch was issued: it counts as wasted until [`ConfidenceMap::used`].
+    pub fn issued(&mut self, worth: &Worth) {
+        self.worths.book(worth.place);
+    }
+
+    /// An issued prefetch was used.
+    pub fn used(&mut self, worth: &Worth) {
+        self.worths.pay_back(worth.place);
     }
 
     /// Sets the window to how long unused prefetched entries stay on average, in requests, after the `delay` until they
@@ -182,7 +241,8 @@ impl ConfidenceMap {
     }
 
     fn find(&self, id: KeyId) -> Option<usize> {
-        self.set(id).find(|&at| self.entries[at].as_ref().is_some_and(|entry| entry.id == id))
+        let set = self.set(id);
+        self.ids[set.clone()].iter().position(|known| *known == Some(id)).map(|way| set.start + way)
     }
 
     /// Books a prediction made at a moment, as a failure until
@@ -190,25 +250,20 @@ impl ConfidenceMap {
     /// outcome is not booked a second time. Returns whether a direct one was booked.
     pub fn book(&mut self, moment: Moment, booking: &Booking<'_>) -> bool {
         let Booking { id, after, confidence, expert, .. } = *booking;
-        let (seq, until) = (moment.seq, moment.seq + self.window);
-        let waits = Waits { confidence, until, made: moment.of_all };
-        let current = Assessment { confidence, expert, until };
-        let at = self.find(id).unwrap_or_else(|| self.make_room(id));
-        let entry = self.entries[at].get_or_insert(Entry { id, current, direct: None, chained: None });
-        if entry.id != id {
-            // What the entry replaced here was waiting for stays booked as failed.
-            *entry = Entry { id, current, direct: None, chained: None };
-        }
-        entry.current = current;
+        let (seq, until) = (moment.seq, (moment.seq + self.window) as u32);
+        let waits = Waits { confidence, until, made: moment.of_all as u32 };
+        let at = self.find(id).unwrap_or_else(|| self.make_room(seq, id));
+        let entry = &mut self.entries[at];
+        (entry.confidence, entry.until, entry.expert) = (confidence, until, expert);
         match booking.step {
-            Step::Direct(score) if entry.direct.is_none_or(|known| known.waits.until < seq) => {
+            Step::Direct(score) if entry.direct.is_none_or(|known| known.waits.is_over(seq)) => {
                 entry.direct = Some(Direct { learns: score.learns, after, waits });
-                self.cells.book(&score.learns.cells);
+                self.cells.book(&score.learns.evidence);
                 self.mixer.book(score);
                 self.reliability.predicted(confidence);
                 true
             }
-            Step::Chained { path, depth } if entry.chained.is_none_or(|known| known.waits.until < seq) => {
+            Step::Chained { path, depth } if entry.chained.is_none_or(|known| known.waits.is_over(seq)) => {
                 let (_, bin) = self.chains.score(*path, *depth);
                 entry.chained = Some(Chained { bin, waits });
                 self.chains.book(bin);
@@ -219,21 +274,24 @@ impl ConfidenceMap {
         }
     }
 
-    fn make_room(&mut self, id: KeyId) -> usize {
+    /// A place for a new key. What the key that leaves was waiting for stays booked as failed.
+    fn make_room(&mut self, seq: u64, id: KeyId) -> usize {
         let set = self.set(id);
         let first = set.start;
-        let at = set.min_by_key(|&at| self.entries[at].as_ref().map_or(0, |entry| entry.current.until + 1));
-        let at = at.unwrap_or(first);
-        self.filled += usize::from(self.entries[at].is_none());
+        let left = |&at: &usize| self.ids[at].map_or(i32::MIN, |_| ahead(self.entries[at].until, seq));
+        let at = set.min_by_key(left).unwrap_or(first);
+        self.filled += usize::from(self.ids[at].is_none());
+        (self.ids[at], self.entries[at]) = (Some(id), Entry::FREE);
         at
     }
 
     /// The key was asked for: pays back what was predicted in time. O(1).
     pub fn settle(&mut self, moment: Moment, id: KeyId) -> Settled {
         let mut settled = Settled::default();
-        let Some(entry) = self.find(id).and_then(|at| self.entries[at].as_mut()) else { return settled };
+        let Some(at) = self.find(id) else { return settled };
+        let entry = &mut self.entries[at];
         if let Some(direct) = entry.direct.take().filter(|direct| direct.waits.is_in_time(moment)) {
-            self.cells.pay_back(&direct.learns.cells);
+            self.cells.pay_back(&direct.learns.evidence);
             self.mixer.pay_back(&direct.learns);
             self.reliability.came_true(direct.waits.confidence);
             settled = Settled { after: Some(direct.after), predicted: true };
@@ -248,8 +306,8 @@ impl ConfidenceMap {
 
     /// What is thought of a key at request `seq`, if it was predicted lately.
     pub fn assessment(&self, seq: u64, id: KeyId) -> Option<Assessment> {
-        let entry = self.entries[self.find(id)?].as_ref()?;
-        (seq <= entry.current.until).then_some(entry.current)
+        let Entry { confidence, expert, until, .. } = self.entries[self.find(id)?];
+        (ahead(until, seq) >= 0).then_some(Assessment { confidence, expert })
     }
 
     /// Stated probabilities against outcomes. Predictions whose window is still open count as failed.
@@ -265,7 +323,7 @@ impl ConfidenceMap {
             window: self.window,
             predictions: self.reliability.predictions(),
             calibration_error: self.reliability.error(),
-            memory_bytes: self.cells.bytes() + size_of_val(&*self.entries) + size_of::<Self>(),
+            memory_bytes: Self::FIXED_BYTES + size_of_val(&*self.ids) + size_of_val(&*self.entries),
         }
     }
 }

@@ -5,8 +5,9 @@
 //! result passes an interpolated map of 17 knots (as PAQ's adaptive probability maps), which takes out what is
 //! left of over- or under-confidence.
 
-use super::cells::{CellIds, Cells, INPUTS};
-use super::logit::{MAX, squash};
+use super::cells::{Cells, INPUTS};
+use super::knots::{KNOTS, Knots, Place};
+use super::logit::{MAX, below, squash};
 use crate::analyzer::{Evidence, Expert};
 
 /// Weight of the strongest expert and of the others before anything is learnt.
@@ -17,11 +18,8 @@ const RATE: f32 = 0.5;
 const MIN_RATE: f32 = 0.001;
 /// Bounds of a weight.
 const WEIGHTS: (f32, f32) = (-0.5, 1.5);
-/// Knots of the final map, one at each whole logit from -8 to 8.
-const KNOTS: usize = 17;
-/// Trials after which a knot is halved, and trials that its prior (to leave the mixture as it is) is worth.
-const KNOT_WINDOW: f32 = 1_024.0;
-const KNOT_PRIOR: f32 = 16.0;
+/// Trials after which a knot of the final map is halved.
+const KNOT_WINDOW: f32 = 256.0;
 /// Inputs are remembered in steps of a sixteenth, between -8 and 8.
 const STEP: f32 = 16.0;
 
@@ -38,12 +36,11 @@ pub struct Score {
 /// What has to be kept of a prediction until its outcome is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Learns {
-    pub(super) cells: CellIds,
+    pub(super) evidence: Evidence,
     inputs: [i8; INPUTS],
     set: u8,
-    /// Lower knot, plus that of the second map where several experts agree; and the upper one's share in 255ths.
-    knot: u8,
-    upper: u8,
+    /// In the first final map, or the second where several experts agree.
+    place: Place,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +59,7 @@ struct Knot {
 #[derive(Debug, Clone)]
 pub(super) struct Mixer {
     sets: [Set; Expert::COUNT],
-    knots: [Knot; 2 * KNOTS],
+    knots: Knots<{ 2 * KNOTS }>,
 }
 
 impl Mixer {
@@ -71,16 +68,11 @@ impl Mixer {
         for (at, set) in sets.iter_mut().enumerate() {
             set.weights[at] = FIRST_WEIGHTS.0;
         }
-        let mut knots = [Knot { trials: KNOT_PRIOR, successes: 0.0 }; 2 * KNOTS];
-        for (at, knot) in knots.iter_mut().enumerate() {
-            knot.successes = KNOT_PRIOR * squash((at % KNOTS) as f32 - MAX);
-        }
-        Self { sets, knots }
+        Self { sets, knots: Knots::new(KNOT_WINDOW) }
     }
 
     pub(super) fn score(&self, cells: &Cells, evidence: &Evidence) -> Score {
-        let ids = Cells::ids(evidence);
-        let inputs = cells.centred(&ids);
+        let inputs = cells.centred(evidence);
         let (mut set, mut strongest, mut listed) = (0, i8::MIN, 0);
         for (at, grade) in evidence.grades.iter().enumerate() {
             if grade.is_listed() {
@@ -93,18 +85,9 @@ impl Mixer {
         let weights = &self.sets[set].weights;
         let sum: f32 = inputs.iter().zip(weights).map(|(&input, weight)| f32::from(input) * weight).sum();
         let logit = (cells.base() + sum / STEP).clamp(-MAX, MAX - 0.001);
-        let lower = (logit + MAX) as i32;
-        let upper = logit + MAX - lower as f32;
-        let knot = lower as usize + if listed > 1 { KNOTS } else { 0 };
-        let probability = self.knot(knot) * (1.0 - upper) + self.knot(knot + 1) * upper;
-        let learns =
-            Learns { cells: ids, inputs, set: set as u8, knot: knot as u8, upper: (upper * 255.0) as i32 as u8 };
+        let (probability, place) = self.knots.score(usize::from(listed > 1), logit);
+        let learns = Learns { evidence: *evidence, inputs, set: set as u8, place };
         Score { probability, logit, learns }
-    }
-
-    fn knot(&self, at: usize) -> f32 {
-        let knot = &self.knots[at];
-        knot.successes.clamp(0.0, knot.trials) / knot.trials
     }
 
     /// Books a prediction, as a failure until [`Mixer::pay_back`].
@@ -112,29 +95,13 @@ impl Mixer {
         let set = &mut self.sets[usize::from(score.learns.set)];
         set.trials = set.trials.saturating_add(1);
         self.descend(&score.learns, -squash(score.logit));
-        let (lower, upper) = self.knots_of(&score.learns);
-        for (at, share) in [lower, upper] {
-            let knot = &mut self.knots[at];
-            knot.trials += share;
-            if knot.trials > KNOT_WINDOW {
-                knot.trials /= 2.0;
-                knot.successes /= 2.0;
-            }
-        }
+        self.knots.book(score.learns.place);
     }
 
     /// A booked prediction came true. The gradients of failure and of success differ by one whole input.
     pub(super) fn pay_back(&mut self, learns: &Learns) {
         self.descend(learns, 1.0);
-        let (lower, upper) = self.knots_of(learns);
-        for (at, share) in [lower, upper] {
-            self.knots[at].successes += share;
-        }
-    }
-
-    fn knots_of(&self, learns: &Learns) -> ((usize, f32), (usize, f32)) {
-        let (knot, upper) = (usize::from(learns.knot), f32::from(learns.upper) / 255.0);
-        ((knot, 1.0 - upper), (knot + 1, upper))
+        self.knots.pay_back(learns.place);
     }
 
     fn descend(&mut self, learns: &Learns, error: f32) {
@@ -172,7 +139,7 @@ impl Chains {
         let row = DEPTHS.iter().position(|&edge| depth <= edge).unwrap_or(DEPTHS.len());
         let bin = row * PATHS + ((path * PATHS as f32) as usize).min(PATHS - 1);
         let knot = &self.knots[bin];
-        let successes = knot.successes.clamp(0.0, knot.trials);
+        let successes = below(knot.successes, knot.trials);
         ((successes + CHAIN_PRIOR * path.clamp(0.0, 1.0)) / (knot.trials + CHAIN_PRIOR), bin as u8)
     }
 

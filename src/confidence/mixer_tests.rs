@@ -17,10 +17,10 @@ fn noise(state: &mut u64) -> f32 {
 
 fn outcome(mixer: &mut Mixer, cells: &mut Cells, evidence: &Evidence, came_true: bool) {
     let score = mixer.score(cells, evidence);
-    cells.book(&score.learns.cells);
+    cells.book(&score.learns.evidence);
     mixer.book(&score);
     if came_true {
-        cells.pay_back(&score.learns.cells);
+        cells.pay_back(&score.learns.evidence);
         mixer.pay_back(&score.learns);
     }
 }

@@ -62,7 +62,7 @@ impl Memory {
         let weight = Self::OVERHEAD
             + size_of::<Entry>()
             + key.as_str().len()
-            + value.as_ref().map_or(0, |v| v.weight() - size_of::<Keymap>());
+            + value.as_ref().map_or(0, |v| v.weight() - Keymap::OWN_BYTES);
         if weight > self.max_bytes || self.max_entries == 0 {
             return;
         }

@@ -49,7 +49,7 @@ impl StorageLayout {
             return (0..self.shards).collect();
         }
         let end = prefix.slashed().match_indices('/').nth(usize::from(self.depth).wrapping_sub(1));
-        let portion = end.map_or("", |(at, _)| &prefix.slashed()[..=at]);
+        let portion = end.map_or("", |(at, _)| prefix.slashed().get(..=at).unwrap_or_default());
         let base = xxh3(Self::SEED, portion.as_bytes()) % u64::from(self.shards);
         let mut shards: Vec<u16> =
             (0..u64::from(self.fan)).map(|slot| ((base + slot) % u64::from(self.shards)) as u16).collect();

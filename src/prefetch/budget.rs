@@ -25,6 +25,8 @@ pub(super) struct Budget {
     requests: u64,
     floor: f32,
     odds: f64,
+    /// The same as a probability: asked for often, and a division.
+    paced: f32,
     caution: Caution,
     /// Decayed sums over issued prefetches: waste that was expected, and waste that came or may still come.
     expected: f64,
@@ -38,6 +40,7 @@ impl Budget {
             requests: 0,
             floor: config.threshold,
             odds: 1.0,
+            paced: 0.5_f32.max(config.threshold),
             caution: Caution::Normal,
             expected: 0.0,
             real: 0.0,
@@ -58,10 +61,9 @@ impl Budget {
 
     /// Confidence that must be exceeded at present.
     pub(super) fn threshold(&self) -> f32 {
-        let paced = ((self.odds / (1.0 + self.odds)) as f32).max(self.floor);
         match self.caution {
-            Caution::Normal => paced,
-            Caution::Cautious => paced.max(CAUTIOUS),
+            Caution::Normal => self.paced,
+            Caution::Cautious => self.paced.max(CAUTIOUS),
             Caution::Off => 1.0,
         }
     }
@@ -102,6 +104,7 @@ impl Budget {
         let floor = f64::from(self.floor.min(0.99));
         let min_odds = (floor / (1.0 - floor)).max(1e-4);
         self.odds = (self.odds * (1.0 + STEP * (wanted * correction - allowed))).min(MAX_ODDS).max(min_odds);
+        self.paced = ((self.odds / (1.0 + self.odds)) as f32).max(self.floor);
     }
 }
 

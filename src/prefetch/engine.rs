@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use fxhash::FxBuildHasher;
 use lru::LruCache;
-use serde::Serialize;
 
 use super::budget::Budget;
 use super::config::{Caution, PrefetchConfig};
@@ -12,91 +11,25 @@ use super::failures::{Failure, FailureLog, FailureReason};
 use super::ledger::{Ledger, OUTSTANDING_BYTES, Outstanding};
 use super::stats::{FailureCounts, PrefetchStats};
 use super::timing::Timing;
+use super::types::{Fate, Order, Prediction, PredictionExplanation, Verdict};
 use super::walk::{Node, Walk};
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
-use crate::confidence::{Booking, ConfidenceMap, Moment, Reliability};
+use crate::confidence::{Booking, ConfidenceMap, Moment, Reliability, Worth};
 use crate::key::CompositeKey;
-
-/// A key to fetch ahead.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Order {
-    /// The key.
-    pub key: CompositeKey,
-    /// Probability that it is asked for soon.
-    pub confidence: f32,
-    /// Requests assumed in between, plus one.
-    pub depth: u8,
-    /// What predicted it.
-    pub expert: Expert,
-}
-
-/// What became of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Fate {
-    /// Its entry was asked for.
-    Used,
-    /// It was asked for while in flight. No waste: that one answer served the demand, only not in advance.
-    Late,
-    /// It was asked for while in flight, and that did not wait for it: both were fetched.
-    Overtaken,
-    /// Its entry left the cache unused.
-    Wasted,
-    /// As [`Fate::Wasted`], and it displaced an entry that was asked for.
-    Harmful,
-    /// Cancelled before it was sent, or never sent: costs nothing.
-    Refunded,
-    /// There is no such keymap; the key is not predicted again for a while.
-    Missing,
-    /// No usable answer came.
-    Failed,
-}
-
-/// What [`PrefetchEngine::prefetch_keymap`] decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Fetch it; it is in the ledger, and its fate is to be reported.
-    Fetch,
-    /// An order for it is open already.
-    Outstanding,
-    /// Not to be fetched; logged.
-    Logged(FailureReason),
-}
-
-/// A key expected next.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Prediction {
-    /// The key.
-    pub key: CompositeKey,
-    /// Probability that it is asked for soon.
-    pub confidence: f32,
-    /// What predicts it.
-    pub expert: Expert,
-}
-
-/// What the engine thinks of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PredictionExplanation {
-    /// Probability that it is asked for soon, when last predicted.
-    pub confidence: f32,
-    /// What predicted it.
-    pub expert: Expert,
-    /// Confidence that must be exceeded at present.
-    pub threshold: f32,
-    /// Whether an order for it is open: in flight, or cached and unused so far.
-    pub outstanding: bool,
-    /// Whether it is known not to exist.
-    pub missing: bool,
-    /// Its latest failure that is in the log.
-    pub last_failure: Option<FailureReason>,
-}
 
 /// Whose cache orders go to: the one of all, or a stream's own.
 #[derive(Debug, Clone, Copy)]
 struct Holder(Option<u64>);
+
+/// From where a walk is looked at.
+struct View {
+    now: Millis,
+    moment: Moment,
+    holder: Holder,
+    /// Longest chain worth following.
+    depth: u8,
+}
 
 impl Holder {
     /// The key in that cache.
@@ -110,8 +43,13 @@ impl Holder {
 const MISSING_FOR: Millis = 300_000;
 /// Bytes of one such key: queue node and share of the hash table.
 const MISSING_BYTES: usize = 80;
+/// Bytes that all parts of a fixed size take at most: a walk's buffers, the Confidence Map's cells, the structs. A
+/// constant, as pointers are of different sizes: what is left for the tables decides what is predicted, and native code
+/// and WebAssembly are to decide alike.
+const FIXED_BYTES: usize = 168 << 10;
+const _: () = assert!(Walk::BYTES + ConfidenceMap::FIXED_BYTES + size_of::<PrefetchEngine>() <= FIXED_BYTES);
 /// Candidates below the threshold that are followed up per access: two or six replay level within a tenth of a point.
-const SHADOWS: usize = 3;
+const SHADOWS: usize = 4;
 
 /// Decides what to fetch ahead. See the [module](super) for the method.
 ///
@@ -134,19 +72,14 @@ pub struct PrefetchEngine {
 impl PrefetchEngine {
     /// An engine that knows nothing yet.
     ///
-    /// Of the memory, a sixteenth goes to the Confidence Map, half as much to the ledger, a 128th each to the failure log
+    /// Of the memory, a 24th goes to the Confidence Map, a 32nd to the ledger, a 128th each to the failure log
     /// and to keys that do not exist, the rest to the analyzer.
     pub fn new(config: PrefetchConfig) -> Self {
         let config = config.checked();
         let memory = config.analyzer.memory_bytes;
-        let confidence = ConfidenceMap::new(memory / 16);
+        let confidence = ConfidenceMap::new(memory / 24);
         let missing = NonZeroUsize::new(memory / 128 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
-        let others = confidence.stats().memory_bytes
-            + memory / 32
-            + memory / 128
-            + memory / 128
-            + Walk::BYTES
-            + size_of::<Self>();
+        let others = memory / 24 + memory / 32 + memory / 128 + memory / 128 + FIXED_BYTES;
         let analyzer = AnalyzerConfig { memory_bytes: memory.saturating_sub(others), ..config.analyzer };
         let mut suppressed = LruCache::unbounded_with_hasher(FxBuildHasher::default());
         suppressed.resize(missing);
@@ -193,7 +126,8 @@ impl PrefetchEngine {
         }
         let mut walk = std::mem::take(&mut self.walk);
         walk.start(&self.analyzer, &self.confidence, &at.context, key.as_str().as_bytes());
-        let wanted_waste = self.look_ahead(now, moment, holder, &mut walk, skip, orders);
+        let view = View { now, moment, holder, depth: self.depth(&at.context) };
+        let wanted_waste = self.look_ahead(&view, &mut walk, skip, orders);
         self.walk = walk;
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
@@ -202,13 +136,12 @@ impl PrefetchEngine {
     /// Follows a walk; returns the expected waste of what is above the threshold.
     fn look_ahead(
         &mut self,
-        now: Millis,
-        moment: Moment,
-        holder: Holder,
+        view: &View,
         walk: &mut Walk,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
         orders: &mut Vec<Order>,
     ) -> f64 {
+        let View { now, moment, holder, depth } = *view;
         let (mut wanted_waste, mut ordered, mut shadows) = (0.0, 0, 0);
         while let Some(node) = walk.next() {
             if self.is_missing(now, node.id) {
@@ -218,16 +151,18 @@ impl PrefetchEngine {
             let mut absent = false;
             if !outstanding {
                 let Some(key) = walk.key(&self.analyzer, &node) else { continue };
-                absent = !skip(&key);
+                absent = !skip(key);
                 if absent {
-                    let verdict = self.decide(now, moment, holder.of(node.id), &key, node.confidence, node.expert);
+                    let worth = self.confidence.worth(node.confidence);
+                    let verdict = self.decide(now, moment, holder.of(node.id), key, &worth, node.expert);
                     if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
                         // Also what only the bank refused, or the threshold would not rise while the bank is empty.
-                        wanted_waste += f64::from(1.0 - node.confidence);
+                        wanted_waste += f64::from(1.0 - worth.probability);
                     }
                     if verdict == Verdict::Fetch {
                         ordered += 1;
-                        orders.push(Order { key, confidence: node.confidence, depth: node.depth, expert: node.expert });
+                        let Node { depth, expert, .. } = node;
+                        orders.push(Order { key: key.clone(), confidence: worth.probability, depth, expert });
                     } else {
                         shadows += 1;
                     }
@@ -239,7 +174,7 @@ impl PrefetchEngine {
                 self.book(moment, holder, walk, &node);
             }
             let threshold = self.budget.threshold();
-            if node.confidence > threshold && node.depth < self.depth() {
+            if node.confidence > threshold && node.depth < depth {
                 walk.go_on(&self.analyzer, &self.confidence, &node, threshold);
             }
             if ordered >= self.config.max_orders || shadows >= SHADOWS {
@@ -260,25 +195,30 @@ impl PrefetchEngine {
     /// Decides on one predicted key: above the threshold, and within the budget, it is fetched; else its failure is
     /// logged. For keys that are neither cached nor in flight.
     pub fn prefetch_keymap(&mut self, now: Millis, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
-        self.decide(now, self.moment(0), self.analyzer.id(key), key, confidence, expert)
+        let id = self.analyzer.id(key);
+        if self.ledger.contains(id) {
+            return Verdict::Outstanding;
+        }
+        let worth = self.confidence.worth(confidence).stated(confidence);
+        self.decide(now, self.moment(0), id, key, &worth, expert)
     }
 
+    /// Decides on a key without an open order.
     fn decide(
         &mut self,
         now: Millis,
         issued: Moment,
         id: KeyId,
         key: &CompositeKey,
-        confidence: f32,
+        worth: &Worth,
         expert: Expert,
     ) -> Verdict {
-        if self.ledger.contains(id) {
-            return Verdict::Outstanding;
-        }
+        let confidence = worth.probability;
         let reason = if confidence > self.budget.threshold() {
             if self.can_spend() {
                 self.budget.issued(confidence);
-                self.ledger.issue(id, Outstanding { confidence, expert, issued, landed: None });
+                self.confidence.issued(worth);
+                self.ledger.issue(id, Outstanding { worth: *worth, expert, issued, landed: None });
                 return Verdict::Fetch;
             }
             FailureReason::Budget
@@ -290,9 +230,9 @@ impl PrefetchEngine {
     }
 
     /// Longest chain worth following. As long as orders arrive before the next request, none is: what comes after
-    /// that can be ordered then.
-    fn depth(&self) -> u8 {
-        if self.timing.is_felt() { self.config.max_depth } else { 1 }
+    /// that can be ordered then. Nor is one where what comes after the delay has been learnt.
+    fn depth(&self, context: &Context) -> u8 {
+        if self.timing.is_felt() && !self.analyzer.knows_far(context) { self.config.max_depth } else { 1 }
     }
 
     /// The present, as the one who holds the cache sees it that a stream's keys go to.
@@ -323,6 +263,9 @@ impl PrefetchEngine {
             FailureReason::BelowThreshold => self.not_fetched.below_threshold += 1,
             FailureReason::Budget => self.not_fetched.budget += 1,
             _ => {}
+        }
+        if !self.failures.wants(reason) {
+            return;
         }
         let threshold = self.budget.threshold();
         self.failures.push(Failure { key: key.clone(), confidence, threshold, expert, reason, at: now });
@@ -359,6 +302,7 @@ impl PrefetchEngine {
         };
         if matches!(fate, Fate::Used | Fate::Late | Fate::Refunded) {
             self.budget.not_wasted();
+            self.confidence.used(&order.worth);
         }
         if matches!(fate, Fate::Late | Fate::Overtaken) && order.landed.is_none() {
             // Told before or after the request that asked for it.
@@ -371,7 +315,7 @@ impl PrefetchEngine {
             self.confidence.set_stay(stay, self.timing.delay());
         }
         if let Some(reason) = reason {
-            self.log_failure(now, key, order.confidence, order.expert, reason);
+            self.log_failure(now, key, order.worth.probability, order.expert, reason);
         }
     }
 
@@ -396,7 +340,7 @@ impl PrefetchEngine {
     fn predictions(&self, context: &Context, last: &[u8]) -> Vec<Prediction> {
         let mut walk = Walk::default();
         walk.start(&self.analyzer, &self.confidence, context, last);
-        std::iter::from_fn(|| walk.next().map(|node| (walk.key(&self.analyzer, &node), node)))
+        std::iter::from_fn(|| walk.next().map(|node| (walk.key(&self.analyzer, &node).cloned(), node)))
             .filter_map(|(key, node)| Some(Prediction { key: key?, confidence: node.confidence, expert: node.expert }))
             .collect()
     }

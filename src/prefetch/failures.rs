@@ -69,14 +69,17 @@ impl FailureLog {
         2 * size_of::<Failure>() + failure.key.as_str().len()
     }
 
-    pub(super) fn push(&mut self, failure: Failure) {
-        if matches!(failure.reason, FailureReason::BelowThreshold | FailureReason::Budget) {
-            self.not_fetched += 1;
-            // The very first one is kept, so that a quiet engine explains itself.
-            if self.not_fetched % SAMPLE != 1 {
-                return;
-            }
+    /// Whether the next failure for this reason is to be pushed.
+    pub(super) fn wants(&mut self, reason: FailureReason) -> bool {
+        if !matches!(reason, FailureReason::BelowThreshold | FailureReason::Budget) {
+            return true;
         }
+        self.not_fetched += 1;
+        // The very first one is kept, so that a quiet engine explains itself.
+        self.not_fetched % SAMPLE == 1
+    }
+
+    pub(super) fn push(&mut self, failure: Failure) {
         self.bytes += Self::cost(&failure);
         self.ring.push_back(failure);
         while self.ring.len() > self.max || self.bytes > self.max_bytes {

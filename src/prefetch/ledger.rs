@@ -3,9 +3,9 @@
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
-use super::engine::Fate;
+use super::types::Fate;
 use crate::analyzer::{Expert, KeyId};
-use crate::confidence::{Moment, Reliability};
+use crate::confidence::{Moment, Reliability, Worth};
 
 /// Bytes that one outstanding prefetch costs: queue node and share of the hash table.
 pub(super) const OUTSTANDING_BYTES: usize = 96;
@@ -13,7 +13,7 @@ pub(super) const OUTSTANDING_BYTES: usize = 96;
 /// An issued prefetch without a fate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outstanding {
-    pub(super) confidence: f32,
+    pub(super) worth: Worth,
     pub(super) expert: Expert,
     /// When it was issued.
     pub(super) issued: Moment,
@@ -122,12 +122,12 @@ impl Ledger {
         *count += 1;
         match fate {
             Fate::Used => {
-                self.reliability.predicted(order.confidence);
-                self.reliability.came_true(order.confidence);
+                self.reliability.predicted(order.worth.probability);
+                self.reliability.came_true(order.worth.probability);
             }
-            Fate::Late | Fate::Overtaken => self.reliability.predicted(order.confidence),
+            Fate::Late | Fate::Overtaken => self.reliability.predicted(order.worth.probability),
             Fate::Wasted | Fate::Harmful => {
-                self.reliability.predicted(order.confidence);
+                self.reliability.predicted(order.worth.probability);
                 let stay = seq.saturating_sub(order.landed.unwrap_or(seq)) as f64;
                 // What was refused at once has not stayed at all.
                 if stay > 0.0 {

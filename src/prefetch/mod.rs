@@ -1,12 +1,16 @@
 //! Prefetch Engine: decides what to fetch ahead, within a waste budget, and keeps the ledger of outcomes.
 //!
-//! After each access it walks the likely continuations best first and
-//! hands every key that is not there yet to [`PrefetchEngine::prefetch_keymap`], which fetches it or logs why
-//! not. While orders come too late it looks further ahead, multiplying probabilities along the path. Two brakes act together. The *threshold* follows the budget by feedback, so that in the long run the
-//! expected waste is what was allowed and the best candidates get it. The *bank* is hard: what was wasted plus all
-//! that is still unused never exceeds budget x requests plus a start-up allowance, at any moment.
+//! After each access it looks at the likely continuations, best first, and hands every key that is not there yet to
+//! [`PrefetchEngine::prefetch_keymap`], which fetches it or logs why not. It measures how many requests an order takes
+//! to arrive: the analyzer then learns what comes after that, and a prediction counts as true only if its order had
+//! arrived. Where nothing is learnt for that distance yet, chains of likely requests are followed instead.
 //!
-//! The engine does no I/O: it returns orders, and the adapter reports each one's [`Fate`] exactly once.
+//! Two brakes act together. The *threshold* follows the budget by feedback, so that in the long run the expected waste
+//! is what was allowed and the best candidates get it. The *bank* is hard: what was wasted plus all that is still
+//! unused never exceeds budget x requests plus a start-up allowance, at any moment.
+//!
+//! The engine does no I/O: it returns orders, and the adapter reports when each arrives and, exactly once, its
+//! [`Fate`].
 
 mod budget;
 mod config;
@@ -15,10 +19,12 @@ mod failures;
 mod ledger;
 mod stats;
 mod timing;
+mod types;
 mod walk;
 
 pub use budget::STARTUP_ALLOWANCE;
 pub use config::{Caution, PrefetchConfig};
-pub use engine::{Fate, Order, Prediction, PredictionExplanation, PrefetchEngine, Verdict};
+pub use engine::PrefetchEngine;
 pub use failures::{Failure, FailureReason};
 pub use stats::{FailureCounts, PrefetchStats};
+pub use types::{Fate, Order, Prediction, PredictionExplanation, Verdict};

@@ -66,6 +66,8 @@ pub(super) struct Walk {
     /// Keys made lately, each where the low bits of its id say: the same few are likely again and again, and to make
     /// one of them costs an allocation.
     made: Vec<Option<(KeyId, CompositeKey)>>,
+    /// The latest key that is too long to be one of those.
+    long: Option<CompositeKey>,
 }
 
 impl Walk {
@@ -111,19 +113,19 @@ impl Walk {
     }
 
     /// The key of a node; `None` if its text was dropped.
-    pub(super) fn key(&mut self, analyzer: &Analyzer, node: &Node) -> Option<CompositeKey> {
+    pub(super) fn key(&mut self, analyzer: &Analyzer, node: &Node) -> Option<&CompositeKey> {
         self.made.resize(Self::MADE, None);
         let at = node.id.bits() as usize % Self::MADE;
-        if let Some((_, key)) = self.made[at].as_ref().filter(|(id, _)| *id == node.id) {
-            return Some(key.clone());
+        if self.made[at].as_ref().is_none_or(|(id, _)| *id != node.id) {
+            let made = self.proposals.text(node.text);
+            let text = if made.is_empty() { analyzer.text(node.id, &mut self.buffer)? } else { made };
+            let key = CompositeKey::from_known(text, &mut self.text)?;
+            if text.len() > Self::MAX_MADE {
+                return Some(self.long.insert(key));
+            }
+            self.made[at] = Some((node.id, key));
         }
-        let made = self.proposals.text(node.text);
-        let text = if made.is_empty() { analyzer.text(node.id, &mut self.buffer)? } else { made };
-        let key = CompositeKey::from_known(text, &mut self.text)?;
-        if key.as_str().len() <= Self::MAX_MADE {
-            self.made[at] = Some((node.id, key.clone()));
-        }
-        Some(key)
+        self.made[at].as_ref().map(|(_, key)| key)
     }
 
     /// How a node came about.

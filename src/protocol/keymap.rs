@@ -79,16 +79,23 @@ impl KeymapFields {
 }
 
 impl Keymap {
-    /// Bytes that this keymap occupies in memory, heap included.
+    /// Bytes of the struct itself, and of the reference to a tag, where pointers have 64 bits.
+    pub(crate) const OWN_BYTES: usize = 128;
+    const TAG_BYTES: usize = 24;
+
+    /// Bytes that this keymap occupies in memory, heap included. Where pointers are shorter it is less, but counts as
+    /// much: what fits into a cache must not depend on it.
     pub fn weight(&self) -> usize {
         let fields = &self.fields;
         let text = fields.locator.len()
             + fields.etag.as_deref().map_or(0, str::len)
             + fields.meta.as_ref().map_or(0, |m| m.0.len());
-        let tags: usize = fields.tags.iter().map(|t| t.len() + size_of::<String>()).sum();
-        size_of::<Self>() + self.key.as_str().len() + text + tags
+        let tags: usize = fields.tags.iter().map(|t| t.len() + Self::TAG_BYTES).sum();
+        Self::OWN_BYTES + self.key.as_str().len() + text + tags
     }
 }
+
+const _: () = assert!(size_of::<Keymap>() <= Keymap::OWN_BYTES && size_of::<String>() <= Keymap::TAG_BYTES);
 
 #[cfg(test)]
 #[path = "keymap_tests.rs"]

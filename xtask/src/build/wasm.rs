@@ -17,7 +17,8 @@ const OUT: &str = "pkg/dist/core";
 const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.d.ts"];
 /// Small first: a byte is paid on every page load, a nanosecond only on a miss.
 /// Inlining large functions with one caller saves a few raw bytes, yet gzip finds less to repeat: 1.3 % more in all.
-const OPTIMISE: [&str; 2] = ["-Oz", "--one-caller-inline-max-function-size=20"];
+/// Repeated until nothing changes, 0.5 % less.
+const OPTIMISE: [&str; 3] = ["-Oz", "--converge", "--one-caller-inline-max-function-size=20"];
 
 /// Compiles a library, such as the core `foremap`, and returns the module.
 pub(super) fn compile(workspace: &Workspace, package: &str) -> Result<PathBuf> {

@@ -39,18 +39,18 @@ const USUAL: &str = "--cache 5% --waste-budget 0.25";
 
 /// What the short version measured when these were last set.
 const BOUNDS: [Bound; 12] = [
-    bound(BUNDLED, USUAL, [60.4, 0.0, 3.05, 5.08]),
-    bound(BUNDLED, "--cache 5% --waste-budget 0.10", [52.0, 0.0, 3.18, 6.44]),
-    bound(BUNDLED, "--private 32 --waste-budget 0.25", [51.7, 0.1, 2.84, 12.77]),
-    bound(BUNDLED, "--cache 5% --latency-requests 8", [35.5, 0.0, 3.19, 6.05]),
-    bound("synthetic:profiles?requests=20000", USUAL, [78.7, 77.8, 1.45, 2.75]),
-    bound("synthetic:series?requests=20000", USUAL, [94.0, 93.9, 0.88, 1.17]),
-    bound("synthetic:walks?requests=20000", USUAL, [93.0, 93.0, 1.23, 3.11]),
-    bound("synthetic:tiles?requests=20000", USUAL, [79.1, 77.4, 1.60, 3.95]),
-    bound("synthetic:scan?requests=20000", USUAL, [60.3, 71.8, 0.33, 1.17]),
-    bound("synthetic:phase?requests=20000", USUAL, [65.0, 0.0, 1.39, 2.16]),
-    bound("synthetic:noise?requests=20000", USUAL, [4.3, 0.0, 1.34, 1.47]),
-    bound("synthetic:tenants?requests=20000", USUAL, [87.0, 87.6, 1.49, 2.12]),
+    bound(BUNDLED, USUAL, [62.5, 0.0, 2.70, 4.52]),
+    bound(BUNDLED, "--cache 5% --waste-budget 0.10", [55.9, 0.1, 2.25, 3.52]),
+    bound(BUNDLED, "--private 32 --waste-budget 0.25", [56.4, 0.1, 2.12, 8.83]),
+    bound(BUNDLED, "--cache 5% --latency-requests 8", [34.4, 0.0, 1.19, 7.95]),
+    bound("synthetic:profiles?requests=20000", USUAL, [78.4, 77.8, 2.44, 2.41]),
+    bound("synthetic:series?requests=20000", USUAL, [93.8, 93.7, 1.85, 2.13]),
+    bound("synthetic:walks?requests=20000", USUAL, [92.3, 92.3, 2.21, 3.65]),
+    bound("synthetic:tiles?requests=20000", USUAL, [88.1, 87.3, 2.05, 3.09]),
+    bound("synthetic:scan?requests=20000", USUAL, [59.0, 71.8, 1.87, 1.41]),
+    bound("synthetic:phase?requests=20000", USUAL, [68.6, 0.0, 0.84, 1.49]),
+    bound("synthetic:noise?requests=20000", USUAL, [4.5, 0.0, 0.02, 19.01]),
+    bound("synthetic:tenants?requests=20000", USUAL, [86.8, 87.4, 1.78, 2.45]),
 ];
 
 /// Measures and prints what the bounds are about.

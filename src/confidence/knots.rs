@@ -1,0 +1,106 @@
+//! Interpolated maps: from a stated probability to what came of it.
+
+use super::logit::{MAX, below, squash};
+
+/// Knots of a map, one at each whole logit from -8 to 8.
+pub(super) const KNOTS: usize = 17;
+/// Trials that a knot's prior (to leave what is stated as it is) is worth.
+const PRIOR: f32 = 16.0;
+
+#[derive(Debug, Clone, Copy)]
+struct Knot {
+    trials: f32,
+    successes: f32,
+}
+
+/// A place between two knots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    lower: u8,
+    /// The upper knot's share, in 255ths.
+    upper: u8,
+}
+
+/// Several maps in a row, each adapting by itself (adaptive probability maps: Mahoney, PAQ).
+#[derive(Debug, Clone)]
+pub(super) struct Knots<const N: usize> {
+    knots: [Knot; N],
+    /// Trials after which a knot is halved.
+    window: f32,
+}
+
+impl<const N: usize> Knots<N> {
+    /// `N` is 17 for each map.
+    pub(super) fn new(window: f32) -> Self {
+        let mut knots = [Knot { trials: PRIOR, successes: 0.0 }; N];
+        for (at, knot) in knots.iter_mut().enumerate() {
+            knot.successes = PRIOR * squash((at % KNOTS) as f32 - MAX);
+        }
+        Self { knots, window }
+    }
+
+    /// What is stated with a logit comes to in a map, and where that is learnt.
+    pub(super) fn score(&self, map: usize, logit: f32) -> (f32, Place) {
+        let logit = logit.clamp(-MAX, MAX - 0.001);
+        let lower = (logit + MAX) as i32;
+        let upper = logit + MAX - lower as f32;
+        let at = map * KNOTS + lower as usize;
+        let probability = self.knot(at) * (1.0 - upper) + self.knot(at + 1) * upper;
+        (probability, Place { lower: at as u8, upper: (upper * 255.0) as i32 as u8 })
+    }
+
+    fn knot(&self, at: usize) -> f32 {
+        let knot = &self.knots[at];
+        // A pay-back can meet a halved knot.
+        below(knot.successes, knot.trials) / knot.trials
+    }
+
+    /// Books a trial, as a failure until [`Knots::pay_back`].
+    pub(super) fn book(&mut self, place: Place) {
+        for (at, share) in place.shares() {
+            let knot = &mut self.knots[at];
+            knot.trials += share;
+            if knot.trials > self.window {
+                knot.trials /= 2.0;
+                knot.successes /= 2.0;
+            }
+        }
+    }
+
+    /// A booked trial succeeded.
+    pub(super) fn pay_back(&mut self, place: Place) {
+        for (at, share) in place.shares() {
+            self.knots[at].successes += share;
+        }
+    }
+}
+
+impl Place {
+    fn shares(self) -> [(usize, f32); 2] {
+        let (at, upper) = (usize::from(self.lower), f32::from(self.upper) / 255.0);
+        [(at, 1.0 - upper), (at + 1, upper)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stated_becomes_what_comes_of_it() {
+        let mut knots = Knots::<{ 2 * KNOTS }>::new(1_024.0);
+        assert!((knots.score(0, 1.0).0 - squash(1.0)).abs() < 1e-3);
+        for n in 0..4_000 {
+            let (_, place) = knots.score(1, 1.3);
+            knots.book(place);
+            if n % 5 == 0 {
+                knots.pay_back(place);
+            }
+        }
+        assert!((knots.score(1, 1.3).0 - 0.2).abs() < 0.02);
+        assert!((knots.score(0, 1.3).0 - squash(1.3)).abs() < 0.02, "the other map is as it was");
+        for logit in [-100.0, 100.0, -8.0, 8.0] {
+            assert!((0.0..=1.0).contains(&knots.score(1, logit).0));
+        }
+    }
+}
