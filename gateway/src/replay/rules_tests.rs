@@ -100,10 +100,10 @@ fn a_latency_in_requests_passes_before_landing() {
     assert_eq!(counts(&in_time.0), (3, 1, 1, 0));
     let early = [(0, 0, A), (0, 0, A), (0, 0, B), (0, 0, B), (0, 0, B)];
     let (tally, scripted) = play(4, None, Latency::Requests(2), &orders, &early);
-    // A late join is a miss and waste, and the prefetch does not land afterwards.
+    // A demand that overtakes is a miss, the prefetch waste, and it does not land afterwards.
     assert_eq!(counts(&tally), (3, 1, 0, 1));
     assert_eq!(scripted.seen[2..4], [Access::Late, Access::Hit]);
-    assert_eq!(scripted.fates, [(B, Fate::Late)]);
+    assert_eq!(scripted.fates, [(B, Fate::Overtaken)]);
 }
 
 #[test]
@@ -122,11 +122,11 @@ fn a_latency_in_milliseconds_follows_a_clock_that_never_steps_back() {
 #[test]
 fn a_key_that_joined_and_departed_again_lands_once() {
     let orders: [(usize, &[u32]); 2] = [(0, &[B]), (3, &[B])];
-    // One entry: B joins late at 1, is evicted by C at 2, ordered again at 3; the first flight would land before 4.
+    // One entry: B is overtaken at 1, is evicted by C at 2, ordered again at 3; the first flight would land before 4.
     let requests = [(0, 0, A), (0, 0, B), (0, 0, C), (0, 0, C), (0, 0, C), (0, 0, C), (0, 0, C), (0, 0, B)];
     let (tally, scripted) = play(1, None, Latency::Requests(3), &orders, &requests);
     assert_eq!(counts(&tally), (5, 2, 1, 1));
-    assert_eq!(scripted.fates, [(B, Fate::Late), (B, Fate::Used)]);
+    assert_eq!(scripted.fates, [(B, Fate::Overtaken), (B, Fate::Used)]);
 }
 
 #[test]
