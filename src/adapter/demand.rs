@@ -246,7 +246,12 @@ impl Adapter {
         if !std::mem::take(&mut fetch.ordered) {
             return Access::Miss;
         }
-        let key = fetch.key.clone();
+        let (key, unsent) = (fetch.key.clone(), fetch.progress == Progress::Queued);
+        if unsent {
+            // It goes out as demand now, as if it had never been ordered.
+            self.engine.on_fate(now, &key, Fate::Refunded);
+            return Access::Miss;
+        }
         self.engine.on_fate(now, &key, Fate::Late);
         Access::Late
     }

@@ -72,7 +72,7 @@ impl History {
                 return None;
             }
             let id = KeyId::from_bits(request.id)?;
-            if (lag >= least && now.wrapping_sub(at) >= horizon) || lag == MAX_LAG {
+            if lag >= least && (now.wrapping_sub(at) >= horizon || lag == MAX_LAG) {
                 let before = (request.back > 0).then(|| self.get(at.wrapping_sub(request.back))).flatten();
                 return Some(Reached { id, shape: request.shape, before, lag });
             }

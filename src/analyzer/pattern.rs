@@ -157,7 +157,7 @@ impl Analyzer {
         xxh3_64_with_seed(stream.as_bytes(), self.seed)
     }
 
-    /// Learns from one demand request. O(1): at most six contexts change.
+    /// Learns from one demand request. O(1): at most nine contexts change.
     ///
     /// An order made with an earlier request would have arrived by now if that is `horizon` requests or more ago (1:
     /// orders arrive before the next request). A key asked twice in a row changes nothing: it is cached, and would

@@ -13,6 +13,14 @@ struct Knot {
     successes: f32,
 }
 
+/// Part of the way to the prior that a knot goes back at once.
+const FORGET: f32 = 1.0 / 64.0;
+
+/// Successes of the prior.
+fn prior(at: usize) -> f32 {
+    PRIOR * squash((at % KNOTS) as f32 - MAX)
+}
+
 /// A place between two knots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -34,7 +42,7 @@ impl<const N: usize> Knots<N> {
     pub(super) fn new(window: f32) -> Self {
         let mut knots = [Knot { trials: PRIOR, successes: 0.0 }; N];
         for (at, knot) in knots.iter_mut().enumerate() {
-            knot.successes = PRIOR * squash((at % KNOTS) as f32 - MAX);
+            knot.successes = prior(at);
         }
         Self { knots, window }
     }
@@ -64,6 +72,22 @@ impl<const N: usize> Knots<N> {
                 knot.trials /= 2.0;
                 knot.successes /= 2.0;
             }
+        }
+    }
+
+    /// A booked trial said nothing.
+    pub(super) fn undo(&mut self, place: Place) {
+        for (at, share) in place.shares() {
+            self.knots[at].trials = (self.knots[at].trials - share).max(PRIOR);
+        }
+    }
+
+    /// Goes back a little towards the prior.
+    pub(super) fn forget(&mut self, place: Place) {
+        for (at, share) in place.shares() {
+            let (knot, part) = (&mut self.knots[at], share * FORGET);
+            knot.successes += (prior(at) - knot.successes) * part;
+            knot.trials += (PRIOR - knot.trials) * part;
         }
     }
 
@@ -99,6 +123,11 @@ mod tests {
         }
         assert!((knots.score(1, 1.3).0 - 0.2).abs() < 0.02);
         assert!((knots.score(0, 1.3).0 - squash(1.3)).abs() < 0.02, "the other map is as it was");
+        for _ in 0..2_000 {
+            let (_, place) = knots.score(1, 1.3);
+            knots.forget(place);
+        }
+        assert!((knots.score(1, 1.3).0 - squash(1.3)).abs() < 0.02, "forgotten");
         for logit in [-100.0, 100.0, -8.0, 8.0] {
             assert!((0.0..=1.0).contains(&knots.score(1, logit).0));
         }

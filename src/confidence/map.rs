@@ -221,6 +221,17 @@ impl ConfidenceMap {
         self.worths.book(worth.place);
     }
 
+    /// An issued prefetch was not sent, or brought no answer, which says nothing of the prediction.
+    pub fn unissued(&mut self, worth: &Worth) {
+        self.worths.undo(worth.place);
+    }
+
+    /// A prediction was thought worth less than its confidence, and not issued for that. What is never issued shows nothing
+    /// better, so a little of what it was thought worth is forgotten: after some hundred of them it is tried again.
+    pub fn passed_over(&mut self, worth: &Worth) {
+        self.worths.forget(worth.place);
+    }
+
     /// An issued prefetch was used.
     pub fn used(&mut self, worth: &Worth) {
         self.worths.pay_back(worth.place);

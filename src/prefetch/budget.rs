@@ -91,6 +91,12 @@ impl Budget {
         self.real = self.real * KEEP + 1.0;
     }
 
+    /// An issued prefetch was never sent.
+    pub(super) fn unissued(&mut self, confidence: f32) {
+        self.expected = (self.expected - f64::from(1.0 - confidence)).max(0.0);
+        self.real = (self.real - 1.0).max(0.0);
+    }
+
     /// An issued prefetch was not wasted.
     pub(super) fn not_wasted(&mut self) {
         self.real = (self.real - 1.0).max(0.0);

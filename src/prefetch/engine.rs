@@ -67,6 +67,8 @@ pub struct PrefetchEngine {
     missing: LruCache<KeyId, Millis, FxBuildHasher>,
     walk: Walk,
     timing: Timing,
+    /// Whether demand for what is in flight is fetched a second time, instead of joining it.
+    overtakes: bool,
 }
 
 impl PrefetchEngine {
@@ -93,6 +95,7 @@ impl PrefetchEngine {
             missing: suppressed,
             walk: Walk::default(),
             timing: Timing::default(),
+            overtakes: false,
             config,
         }
     }
@@ -115,12 +118,15 @@ impl PrefetchEngine {
         }
         self.budget.on_request();
         let seq = self.budget.requests();
+        self.timing.on_request();
         let reached = self.timing.reached(seq);
         let horizon = u32::try_from(seq - reached).unwrap_or(u32::MAX);
         let at = self.analyzer.observe(stream, key, access, horizon);
         let holder = self.holder(stream);
         let moment = self.moment(at.requests);
-        let settled = self.confidence.settle(Moment { of_all: reached, ..moment }, holder.of(at.id));
+        // Where demand joins what is in flight, an order too late has still saved a part of the wait.
+        let useful = if self.overtakes { reached } else { seq - 1 };
+        let settled = self.confidence.settle(Moment { of_all: useful, ..moment }, holder.of(at.id));
         if let Some(after) = settled.after {
             self.analyzer.came_true(at.id, after);
         }
@@ -155,7 +161,11 @@ impl PrefetchEngine {
                 if absent {
                     let worth = self.confidence.worth(node.confidence);
                     let verdict = self.decide(now, moment, holder.of(node.id), key, &worth, node.expert);
-                    if verdict != Verdict::Logged(FailureReason::BelowThreshold) {
+                    if verdict == Verdict::Logged(FailureReason::BelowThreshold) {
+                        if node.confidence > self.budget.threshold() {
+                            self.confidence.passed_over(&worth);
+                        }
+                    } else {
                         // Also what only the bank refused, or the threshold would not rise while the bank is empty.
                         wanted_waste += f64::from(1.0 - worth.probability);
                     }
@@ -218,6 +228,7 @@ impl PrefetchEngine {
             if self.can_spend() {
                 self.budget.issued(confidence);
                 self.confidence.issued(worth);
+                self.timing.issued();
                 self.ledger.issue(id, Outstanding { worth: *worth, expert, issued, landed: None });
                 return Verdict::Fetch;
             }
@@ -300,12 +311,28 @@ impl PrefetchEngine {
             Fate::Missing => Some(FailureReason::Missing),
             Fate::Failed => Some(FailureReason::Failed),
         };
-        if matches!(fate, Fate::Used | Fate::Late | Fate::Refunded) {
-            self.budget.not_wasted();
-            self.confidence.used(&order.worth);
+        match fate {
+            Fate::Used => {
+                self.budget.not_wasted();
+                self.confidence.used(&order.worth);
+            }
+            Fate::Late => {
+                self.budget.not_wasted();
+                self.confidence.used(&order.worth);
+                self.overtakes = false;
+            }
+            Fate::Refunded => {
+                self.budget.unissued(order.worth.probability);
+                self.confidence.unissued(&order.worth);
+            }
+            Fate::Missing | Fate::Failed => self.confidence.unissued(&order.worth),
+            Fate::Overtaken => self.overtakes = true,
+            Fate::Wasted | Fate::Harmful => {}
+        }
+        if order.landed.is_none() {
+            self.timing.closed();
         }
         if matches!(fate, Fate::Late | Fate::Overtaken) && order.landed.is_none() {
-            // Told before or after the request that asked for it.
             self.timing.late(order.issued.of_all, self.budget.requests());
         }
         if fate == Fate::Missing {
@@ -350,7 +377,7 @@ impl PrefetchEngine {
         let id = self.analyzer.id(key);
         let assessment = self.confidence.assessment(self.budget.requests(), id)?;
         Some(PredictionExplanation {
-            confidence: assessment.confidence,
+            confidence: self.confidence.worth(assessment.confidence).probability,
             expert: assessment.expert,
             threshold: self.budget.threshold(),
             outstanding: self.ledger.contains(id),

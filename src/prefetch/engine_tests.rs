@@ -168,6 +168,49 @@ fn the_walk_goes_on_through_what_is_cached() {
 }
 
 #[test]
+fn prefetching_recovers_from_an_outage() {
+    let mut engine = engine();
+    let (mut issued, mut orders) = (0, Vec::new());
+    for n in 0..30_000_usize {
+        let text = word(n % 200);
+        engine.on_access(n as Millis, "s", &key(&text), Access::Miss, &mut |_| false, &mut orders);
+        issued += if n >= 25_000 { orders.len() } else { 0 };
+        let fate = match n {
+            0..2_000 => Fate::Failed,
+            2_000..4_000 => Fate::Wasted,
+            _ => Fate::Used,
+        };
+        for order in orders.drain(..) {
+            engine.on_landed("s", &order.key);
+            engine.on_fate(n as Millis, &order.key, fate);
+        }
+    }
+    assert!(issued > 2_000, "{issued} orders in the last 5,000 requests");
+}
+
+#[test]
+fn orders_that_are_joined_in_flight_are_worth_their_while_and_overtaken_ones_are_not() {
+    let run = |fate| {
+        let mut engine = engine();
+        let (mut open, mut issued) = (Vec::<Order>::new(), 0);
+        for n in 0..12_000_usize {
+            let (text, mut orders) = (word(n % 200), Vec::new());
+            // Every order is still in flight when its key is asked for.
+            if let Some(at) = open.iter().position(|order| order.key == key(&text)) {
+                engine.on_fate(n as Millis, &open.swap_remove(at).key, fate);
+            }
+            engine.on_access(n as Millis, "s", &key(&text), Access::Late, &mut |_| false, &mut orders);
+            issued += if n >= 8_000 { orders.len() } else { 0 };
+            open.extend(orders);
+        }
+        assert!(engine.stats().delay_requests >= 1.0, "{:?}", engine.stats());
+        issued
+    };
+    let (joined, overtaken) = (run(Fate::Late), run(Fate::Overtaken));
+    assert!(joined > 3_000 && overtaken < 1_500, "{joined} {overtaken} of 4,000");
+}
+
+#[test]
 fn uniform_noise_orders_almost_nothing() {
     let mut client = Client::new(engine(), 100);
     let mut state = 0x1234_5678;

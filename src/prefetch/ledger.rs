@@ -8,7 +8,7 @@ use crate::analyzer::{Expert, KeyId};
 use crate::confidence::{Moment, Reliability, Worth};
 
 /// Bytes that one outstanding prefetch costs: queue node and share of the hash table.
-pub(super) const OUTSTANDING_BYTES: usize = 96;
+pub(super) const OUTSTANDING_BYTES: usize = 120;
 
 /// An issued prefetch without a fate.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +101,8 @@ impl Ledger {
         while self.outstanding.len() >= self.capacity
             && let Some((&oldest, _)) = self.outstanding.peek_lru()
         {
-            self.close(order.issued.seq, oldest, Fate::Wasted);
+            // Without a stay: whoever holds its cache may count requests by another clock.
+            self.close(0, oldest, Fate::Wasted);
         }
         self.outstanding.put(id, order);
     }
@@ -121,11 +122,11 @@ impl Ledger {
         };
         *count += 1;
         match fate {
-            Fate::Used => {
+            Fate::Used | Fate::Late => {
                 self.reliability.predicted(order.worth.probability);
                 self.reliability.came_true(order.worth.probability);
             }
-            Fate::Late | Fate::Overtaken => self.reliability.predicted(order.worth.probability),
+            Fate::Overtaken => self.reliability.predicted(order.worth.probability),
             Fate::Wasted | Fate::Harmful => {
                 self.reliability.predicted(order.worth.probability);
                 let stay = seq.saturating_sub(order.landed.unwrap_or(seq)) as f64;

@@ -1,7 +1,7 @@
 //! Prefetch Engine: decides what to fetch ahead, within a waste budget, and keeps the ledger of outcomes.
 //!
-//! After each access it looks at the likely continuations, best first, and hands every key that is not there yet to
-//! [`PrefetchEngine::prefetch_keymap`], which fetches it or logs why not. It measures how many requests an order takes
+//! After each access it looks at the likely continuations, best first, and decides on every key that is not there yet:
+//! fetches it or logs why not, as [`PrefetchEngine::prefetch_keymap`] does for a key from elsewhere. It measures how many requests an order takes
 //! to arrive: the analyzer then learns what comes after that, and a prediction counts as true only if its order had
 //! arrived. Where nothing is learnt for that distance yet, chains of likely requests are followed instead.
 //!

@@ -3,6 +3,9 @@
 /// Share of the way that the estimate goes back towards a shorter delay with each order that lands; a longer one
 /// counts at once. An order too late is lost, one too early is not.
 const RECOVERY: f32 = 1.0 / 16.0;
+/// Requests with nothing in flight after which the estimate fades, as nothing lands then that could correct it: else the
+/// engine might wait for ever for predictions that far ahead. Shorter pauses are usual where few orders go out.
+const MEMORY: u32 = 1_024;
 
 /// Which orders would have arrived by now. Orders arrive about in the order of issue, so what landed last says it;
 /// where none was issued for a while, the delay of those before does.
@@ -12,19 +15,52 @@ pub(super) struct Timing {
     landed: u64,
     /// Requests between an order and its arrival.
     delay: f32,
+    in_flight: usize,
+    /// Requests since something was in flight.
+    idle: u32,
 }
 
 impl Timing {
-    /// An order made with request `issued` arrives after request `seq`.
-    pub(super) fn landed(&mut self, issued: u64, seq: u64) {
-        self.landed = self.landed.max(issued);
-        let delay = seq.saturating_sub(issued) as f32;
-        self.delay = if delay > self.delay { delay } else { self.delay + (delay - self.delay) * RECOVERY };
+    /// One more request.
+    pub(super) fn on_request(&mut self) {
+        self.idle = if self.in_flight == 0 { self.idle.saturating_add(1) } else { 0 };
+        if self.idle > MEMORY {
+            self.recover(0.0, RECOVERY);
+        }
     }
 
-    /// Its key was asked for with request `seq`, before it arrived.
+    /// An order goes out.
+    pub(super) fn issued(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// An order ends without having arrived.
+    pub(super) fn closed(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    fn recover(&mut self, delay: f32, part: f32) {
+        self.delay += (delay - self.delay) * part;
+        if self.delay < 0.01 {
+            self.delay = 0.0;
+        }
+    }
+
+    /// An order made with request `issued` arrives after request `seq`.
+    pub(super) fn landed(&mut self, issued: u64, seq: u64) {
+        self.closed();
+        self.landed = self.landed.max(issued);
+        let delay = seq.saturating_sub(issued) as f32;
+        if delay > self.delay {
+            self.delay = delay;
+        } else {
+            self.recover(delay, RECOVERY);
+        }
+    }
+
+    /// Its key is asked for before it arrived, by the request after request `seq`.
     pub(super) fn late(&mut self, issued: u64, seq: u64) {
-        self.delay = self.delay.max(seq.saturating_sub(issued) as f32);
+        self.delay = self.delay.max((seq + 1).saturating_sub(issued) as f32);
     }
 
     /// The latest request whose orders have arrived before request `seq`.
@@ -51,7 +87,9 @@ mod tests {
     fn what_landed_last_says_what_would_have_landed() {
         let mut timing = Timing::default();
         assert_eq!(timing.reached(10), 9, "at once, as long as nothing else is known");
-        timing.late(10, 12);
+        timing.late(10, 10);
+        assert!(timing.is_felt(), "the very next request came before it arrived");
+        timing.late(10, 11);
         assert_eq!(timing.reached(13), 10);
         timing.landed(10, 18);
         assert_eq!((timing.reached(19), timing.reached(40)), (10, 31));
@@ -59,6 +97,11 @@ mod tests {
             timing.landed(seq, seq);
         }
         assert_eq!(timing.reached(400), 399);
-        assert!(timing.delay() < 0.1);
+        assert_eq!(timing.delay(), 0.0);
+        timing.late(400, 450);
+        for _ in 0..2_000 {
+            timing.on_request();
+        }
+        assert!(!timing.is_felt(), "nothing in flight tells any more");
     }
 }

@@ -11,7 +11,7 @@ use crate::key::CompositeKey;
 pub struct Order {
     /// The key.
     pub key: CompositeKey,
-    /// Probability that it is asked for soon.
+    /// Probability that it is not fetched for nothing.
     pub confidence: f32,
     /// Requests assumed in between, plus one.
     pub depth: u8,
@@ -25,7 +25,7 @@ pub struct Order {
 pub enum Fate {
     /// Its entry was asked for.
     Used,
-    /// It was asked for while in flight. No waste: that one answer served the demand, only not in advance.
+    /// It was asked for while in flight, and served the demand: no waste, and a part of the wait saved.
     Late,
     /// It was asked for while in flight, and that did not wait for it: both were fetched.
     Overtaken,

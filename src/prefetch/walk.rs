@@ -83,7 +83,7 @@ impl Walk {
     const MADE: usize = 256;
     const MAX_MADE: usize = 96;
     /// Bytes of texts after which no context is looked up any more.
-    const MAX_TEXTS: usize = MAX_EXPANSIONS * 1_024;
+    const MAX_TEXTS: usize = 4_096;
 
     /// Starts from where a stream is; `last` is the text of its last key.
     pub(super) fn start(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: &Context, last: &[u8]) {

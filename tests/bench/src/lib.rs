@@ -109,6 +109,9 @@ impl Orders for Live {
         self.engine.on_access(NOW, client, key, access, &mut skip, &mut self.orders);
         self.keys.clear();
         self.keys.extend(self.orders.drain(..).map(|order| order.key));
+        for key in &self.keys {
+            self.engine.on_landed(client, key);
+        }
         if let Some(record) = &mut self.record {
             record.push(self.keys.clone());
         }
