@@ -115,7 +115,7 @@ impl Context {
 
 impl Analyzer {
     /// An empty analyzer within the bounds of `config`: seven sixteenths of the memory for contexts, at most a sixteenth for
-    /// streams, a thirty-second for templates, the rest for the dictionary.
+    /// streams, a 32nd for templates, at most a 64th for the history, the rest for the dictionary.
     pub fn new(config: AnalyzerConfig) -> Self {
         let memory = config.memory_bytes.max(AnalyzerConfig::MIN_MEMORY);
         let table = PredictionTable::new(memory / 16 * 7);

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct AnalyzerConfig {
     /// Hard cap on all that is kept, in bytes; at least [`AnalyzerConfig::MIN_MEMORY`].
     pub memory_bytes: usize,
-    /// Most streams told apart; fewer where an eighth of the memory does not hold them.
+    /// Most streams told apart; fewer where a sixteenth of the memory does not hold them.
     pub max_streams: usize,
     /// Seed of the in-process key ids.
     pub seed: u64,

@@ -14,7 +14,8 @@ const FIRST_WINDOW: u64 = 128;
 /// Narrowest and widest window: a small cache needs a narrow one, and beyond the widest, success is popularity
 /// rather than prediction.
 const WINDOWS: (u64, u64) = (8, 1_024);
-/// Issued prefetches after which what became of them is halved.
+/// Issued prefetches after which what became of them is halved. Many, as a large cache holds hundreds that have no fate
+/// yet, and those count as wasted meanwhile.
 const WORTH_WINDOW: f32 = 4_096.0;
 /// Slots that a key can be in.
 const WAYS: usize = 4;

@@ -13,9 +13,9 @@ use crate::key::CompositeKey;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum FailureReason {
-    /// Not fetched: confidence not above the threshold.
+    /// Not fetched: confidence not above the threshold, which is 1 while prefetching is off.
     BelowThreshold,
-    /// Not fetched: the waste budget is used up, or prefetching is off.
+    /// Not fetched: the waste budget is used up.
     Budget,
     /// Fetched, and gone without being asked for.
     Unused,
