@@ -39,18 +39,18 @@ const USUAL: &str = "--cache 5% --waste-budget 0.25";
 
 /// What the short version measured when these were last set.
 const BOUNDS: [Bound; 12] = [
-    bound(BUNDLED, USUAL, [62.5, 0.0, 2.70, 4.52]),
-    bound(BUNDLED, "--cache 5% --waste-budget 0.10", [55.9, 0.1, 2.25, 3.52]),
-    bound(BUNDLED, "--private 32 --waste-budget 0.25", [56.4, 0.1, 2.12, 8.83]),
-    bound(BUNDLED, "--cache 5% --latency-requests 8", [34.4, 0.0, 1.19, 7.95]),
-    bound("synthetic:profiles?requests=20000", USUAL, [78.4, 77.8, 2.44, 2.41]),
-    bound("synthetic:series?requests=20000", USUAL, [93.8, 93.7, 1.85, 2.13]),
-    bound("synthetic:walks?requests=20000", USUAL, [92.3, 92.3, 2.21, 3.65]),
-    bound("synthetic:tiles?requests=20000", USUAL, [88.1, 87.3, 2.05, 3.09]),
-    bound("synthetic:scan?requests=20000", USUAL, [59.0, 71.8, 1.87, 1.41]),
-    bound("synthetic:phase?requests=20000", USUAL, [68.6, 0.0, 0.84, 1.49]),
+    bound(BUNDLED, USUAL, [62.9, 0.0, 2.80, 3.76]),
+    bound(BUNDLED, "--cache 5% --waste-budget 0.10", [55.8, 0.1, 2.68, 3.38]),
+    bound(BUNDLED, "--private 32 --waste-budget 0.25", [56.3, 0.1, 2.25, 8.69]),
+    bound(BUNDLED, "--cache 5% --latency-requests 8", [33.6, 0.0, 2.00, 2.50]),
+    bound("synthetic:profiles?requests=20000", USUAL, [78.5, 77.8, 2.47, 2.34]),
+    bound("synthetic:series?requests=20000", USUAL, [93.8, 93.7, 1.85, 2.14]),
+    bound("synthetic:walks?requests=20000", USUAL, [92.2, 92.3, 2.17, 3.73]),
+    bound("synthetic:tiles?requests=20000", USUAL, [88.6, 87.8, 2.10, 2.50]),
+    bound("synthetic:scan?requests=20000", USUAL, [59.4, 71.8, 1.64, 1.43]),
+    bound("synthetic:phase?requests=20000", USUAL, [68.5, 0.0, 0.94, 1.53]),
     bound("synthetic:noise?requests=20000", USUAL, [4.5, 0.0, 0.02, 19.01]),
-    bound("synthetic:tenants?requests=20000", USUAL, [86.8, 87.4, 1.78, 2.45]),
+    bound("synthetic:tenants?requests=20000", USUAL, [86.8, 87.4, 1.77, 2.43]),
 ];
 
 /// Measures and prints what the bounds are about.
