@@ -78,6 +78,11 @@ const MAX_TEMPLATE: usize = 128;
 /// Bytes that the buffers of texts take at most: they grow by doubling.
 const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
 
+/// Hash of a template and the shape it led to.
+fn step(shape: &Shape, template: KeyId) -> u64 {
+    shape.hash ^ template.bits().rotate_left(20)
+}
+
 /// Hash of two steps; 0 where there are no two.
 fn steps(before: u64, last: u64) -> u64 {
     if before == 0 || last == 0 { 0 } else { before.rotate_left(23) ^ last }
@@ -105,6 +110,12 @@ impl Context {
             Expert::Order2 | Expert::Far2 => self.pair,
         };
         (what != 0).then(|| context_hash(expert, what))
+    }
+
+    /// The context after one more key of this shape, which was reached by `step`; 0 if that is not known.
+    fn then(&self, id: KeyId, shape: &Shape, step: u64) -> Self {
+        let pair = self.last.map_or(0, |last| pair(last, id));
+        Self { last: Some(id), shape: shape.hash, step, steps: steps(self.step, step), pair }
     }
 
     /// The context that consists of one key.
@@ -176,9 +187,7 @@ impl Analyzer {
             let shape = self.classes.observe(&parts);
             let step = self.learn(&state.context, id, &parts, &shape);
             self.learn_far(state.last_seq, id, &parts, &shape);
-            let pair = state.context.last.map_or(0, |last| pair(last, id));
-            let steps = steps(state.context.step, step);
-            state.context = Context { last: Some(id), shape: shape.hash, step, steps, pair };
+            state.context = state.context.then(id, &shape, step);
             self.history.push(self.now, id, shape.hash, state.last_seq);
             state.last_seq = Some(self.now);
         }
@@ -202,7 +211,7 @@ impl Analyzer {
                 self.table.learn(line, made, true, SHAPE_WINDOW);
             }
         }
-        shape.hash ^ made.bits().rotate_left(20)
+        step(shape, made)
     }
 
     /// Learns what orders made with earlier requests should have been for: those that would have arrived just now. Where
@@ -248,16 +257,14 @@ impl Analyzer {
     pub fn then(&self, context: &Context, next: KeyId, text: &[u8]) -> Context {
         let parts = Parts::new(text);
         let shape = self.classes.shape(&parts);
-        let mut then = Context::of(next, shape.hash);
-        then.pair = context.last.map_or(0, |last| pair(last, next));
+        let mut by = 0;
         let (mut template, mut buffer) = (Vec::new(), Vec::new());
         if let Some(last) = context.last.and_then(|last| self.keys.text(last, &mut buffer))
             && derive(&Parts::new(last), &parts, &shape, &mut template)
         {
-            then.step = shape.hash ^ KeyId::of_bytes(self.seed, &template).bits().rotate_left(20);
-            then.steps = steps(context.step, then.step);
+            by = step(&shape, KeyId::of_bytes(self.seed, &template));
         }
-        then
+        context.then(next, &shape, by)
     }
 
     /// The context that consists of one key alone.
@@ -305,8 +312,8 @@ impl Analyzer {
         }
     }
 
-    /// The key that a template makes of the last one, and where its text is. Both experts mostly name the same templates,
-    /// so each is applied once.
+    /// The key that a template makes of the last one, and where its text is. Experts mostly name the same templates, so
+    /// each is applied once.
     fn make(
         &self,
         template: KeyId,
@@ -342,9 +349,9 @@ impl Analyzer {
         self.keys.pay_back(id, context);
     }
 
-    /// Requests of a stream so far.
-    pub(crate) fn requests(&self, stream: &str) -> u32 {
-        self.streams.get(self.stream_id(stream)).map_or(0, |stream| stream.requests)
+    /// Requests so far of the stream of an id.
+    pub(crate) fn requests(&self, stream: u64) -> u32 {
+        self.streams.get(stream).map_or(0, |stream| stream.requests)
     }
 
     /// The present context of a stream.

@@ -1,6 +1,7 @@
 //! Calibration cells: what became of predictions with like evidence.
 
-use super::logit::{below, stretch};
+use super::count::Count;
+use super::logit::stretch;
 use crate::analyzer::{Evidence, Expert, Grade};
 
 /// Inputs of the mixture: one for each expert, then popularity, past success of the key, and of its context.
@@ -25,8 +26,7 @@ type CellIds = [u16; INPUTS];
 /// Trials and successes, decayed, and what they come to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell {
-    trials: f32,
-    successes: f32,
+    count: Count,
     /// Logarithm of the odds of success.
     logit: f32,
     /// The same in 256ths, so that inputs are made of integers.
@@ -35,29 +35,24 @@ pub(super) struct Cell {
 
 impl Cell {
     fn new(prior: f32) -> Self {
-        let mut cell = Self { trials: PRIOR, successes: PRIOR * prior, logit: 0.0, fixed: 0 };
+        let mut cell = Self { count: Count { trials: PRIOR, successes: PRIOR * prior }, logit: 0.0, fixed: 0 };
         cell.update();
         cell
     }
 
     fn update(&mut self) {
-        // Pay-backs can meet a halved cell, so successes may exceed trials for a moment.
-        let successes = below(self.successes, self.trials);
-        self.logit = stretch(successes + 0.02, self.trials - successes + 0.02);
+        let successes = self.count.succeeded();
+        self.logit = stretch(successes + 0.02, self.count.trials - successes + 0.02);
         self.fixed = (self.logit * 256.0) as i16;
     }
 
     fn book(&mut self) {
-        self.trials += 1.0;
-        if self.trials > WINDOW {
-            self.trials /= 2.0;
-            self.successes /= 2.0;
-        }
+        self.count.book(1.0, WINDOW);
         self.update();
     }
 
     fn pay_back(&mut self) {
-        self.successes += 1.0;
+        self.count.pay_back(1.0);
         self.update();
     }
 }

@@ -1,17 +1,12 @@
 //! Interpolated maps: from a stated probability to what came of it.
 
-use super::logit::{MAX, below, squash};
+use super::count::Count;
+use super::logit::{MAX, squash};
 
 /// Knots of a map, one at each whole logit from -8 to 8.
 pub(super) const KNOTS: usize = 17;
 /// Trials that a knot's prior (to leave what is stated as it is) is worth.
 const PRIOR: f32 = 16.0;
-
-#[derive(Debug, Clone, Copy)]
-struct Knot {
-    trials: f32,
-    successes: f32,
-}
 
 /// Part of the way to the prior that a knot goes back at once.
 const FORGET: f32 = 1.0 / 64.0;
@@ -32,7 +27,7 @@ pub(super) struct Place {
 /// Several maps in a row, each adapting by itself (adaptive probability maps: Mahoney, PAQ).
 #[derive(Debug, Clone)]
 pub(super) struct Knots<const N: usize> {
-    knots: [Knot; N],
+    knots: [Count; N],
     /// Trials after which a knot is halved.
     window: f32,
 }
@@ -40,7 +35,7 @@ pub(super) struct Knots<const N: usize> {
 impl<const N: usize> Knots<N> {
     /// `N` is 17 for each map.
     pub(super) fn new(window: f32) -> Self {
-        let mut knots = [Knot { trials: PRIOR, successes: 0.0 }; N];
+        let mut knots = [Count { trials: PRIOR, successes: 0.0 }; N];
         for (at, knot) in knots.iter_mut().enumerate() {
             knot.successes = prior(at);
         }
@@ -59,19 +54,13 @@ impl<const N: usize> Knots<N> {
 
     fn knot(&self, at: usize) -> f32 {
         let knot = &self.knots[at];
-        // A pay-back can meet a halved knot.
-        below(knot.successes, knot.trials) / knot.trials
+        knot.succeeded() / knot.trials
     }
 
     /// Books a trial, as a failure until [`Knots::pay_back`].
     pub(super) fn book(&mut self, place: Place) {
         for (at, share) in place.shares() {
-            let knot = &mut self.knots[at];
-            knot.trials += share;
-            if knot.trials > self.window {
-                knot.trials /= 2.0;
-                knot.successes /= 2.0;
-            }
+            self.knots[at].book(share, self.window);
         }
     }
 
@@ -94,7 +83,7 @@ impl<const N: usize> Knots<N> {
     /// A booked trial succeeded.
     pub(super) fn pay_back(&mut self, place: Place) {
         for (at, share) in place.shares() {
-            self.knots[at].successes += share;
+            self.knots[at].pay_back(share);
         }
     }
 }

@@ -6,8 +6,9 @@
 //! left of over- or under-confidence.
 
 use super::cells::{Cells, INPUTS};
+use super::count::Count;
 use super::knots::{KNOTS, Knots, Place};
-use super::logit::{MAX, below, squash};
+use super::logit::{MAX, squash};
 use crate::analyzer::{Evidence, Expert};
 
 /// Weight of the strongest expert and of the others before anything is learnt.
@@ -47,12 +48,6 @@ pub(super) struct Learns {
 struct Set {
     weights: [f32; INPUTS],
     trials: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Knot {
-    trials: f32,
-    successes: f32,
 }
 
 /// Weight sets and final map.
@@ -117,7 +112,7 @@ impl Mixer {
 /// Calibration of chains, whose probability is a product along the path and so tends to be off.
 #[derive(Debug, Clone)]
 pub(super) struct Chains {
-    knots: [Knot; (DEPTHS.len() + 1) * PATHS],
+    knots: [Count; (DEPTHS.len() + 1) * PATHS],
 }
 
 /// Upper edges of a path's length.
@@ -131,29 +126,24 @@ const CHAIN_PRIOR: f32 = 4.0;
 
 impl Chains {
     pub(super) fn new() -> Self {
-        Self { knots: [Knot { trials: 0.0, successes: 0.0 }; (DEPTHS.len() + 1) * PATHS] }
+        Self { knots: [Count { trials: 0.0, successes: 0.0 }; (DEPTHS.len() + 1) * PATHS] }
     }
 
     /// The calibrated probability of a path, and its bin.
     pub(super) fn score(&self, path: f32, depth: u8) -> (f32, u8) {
         let row = DEPTHS.iter().position(|&edge| depth <= edge).unwrap_or(DEPTHS.len());
         let bin = row * PATHS + ((path * PATHS as f32) as usize).min(PATHS - 1);
-        let knot = &self.knots[bin];
-        let successes = below(knot.successes, knot.trials);
-        ((successes + CHAIN_PRIOR * path.clamp(0.0, 1.0)) / (knot.trials + CHAIN_PRIOR), bin as u8)
+        let count = &self.knots[bin];
+        let successes = count.succeeded() + CHAIN_PRIOR * path.clamp(0.0, 1.0);
+        (successes / (count.trials + CHAIN_PRIOR), bin as u8)
     }
 
     pub(super) fn book(&mut self, bin: u8) {
-        let knot = &mut self.knots[usize::from(bin)];
-        knot.trials += 1.0;
-        if knot.trials > CHAIN_WINDOW {
-            knot.trials /= 2.0;
-            knot.successes /= 2.0;
-        }
+        self.knots[usize::from(bin)].book(1.0, CHAIN_WINDOW);
     }
 
     pub(super) fn pay_back(&mut self, bin: u8) {
-        self.knots[usize::from(bin)].successes += 1.0;
+        self.knots[usize::from(bin)].pay_back(1.0);
     }
 }
 

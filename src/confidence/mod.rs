@@ -15,6 +15,7 @@
 //! would let successes come in first and make everything look too good.
 
 mod cells;
+mod count;
 mod knots;
 mod logit;
 mod map;

@@ -79,18 +79,18 @@ impl PrefetchEngine {
     pub fn new(config: PrefetchConfig) -> Self {
         let config = config.checked();
         let memory = config.analyzer.memory_bytes;
-        let confidence = ConfidenceMap::new(memory / 24);
-        let missing = NonZeroUsize::new(memory / 128 / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
-        let others = memory / 24 + memory / 32 + memory / 128 + memory / 128 + FIXED_BYTES;
+        let (for_map, for_ledger, for_log, for_missing) = (memory / 24, memory / 32, memory / 128, memory / 128);
+        let missing = NonZeroUsize::new(for_missing / MISSING_BYTES).unwrap_or(NonZeroUsize::MIN);
+        let others = for_map + for_ledger + for_log + for_missing + FIXED_BYTES;
         let analyzer = AnalyzerConfig { memory_bytes: memory.saturating_sub(others), ..config.analyzer };
         let mut suppressed = LruCache::unbounded_with_hasher(FxBuildHasher::default());
         suppressed.resize(missing);
         Self {
             analyzer: Analyzer::new(analyzer),
-            confidence,
+            confidence: ConfidenceMap::new(for_map),
             budget: Budget::new(&config),
-            ledger: Ledger::new(memory / 32 / OUTSTANDING_BYTES),
-            failures: FailureLog::new(config.failure_log, memory / 128),
+            ledger: Ledger::new(for_ledger / OUTSTANDING_BYTES),
+            failures: FailureLog::new(config.failure_log, for_log),
             not_fetched: FailureCounts::default(),
             missing: suppressed,
             walk: Walk::default(),
@@ -118,7 +118,7 @@ impl PrefetchEngine {
         }
         self.budget.on_request();
         let seq = self.budget.requests();
-        self.timing.on_request();
+        self.timing.on_request(self.ledger.in_flight());
         let reached = self.timing.reached(seq);
         let horizon = u32::try_from(seq - reached).unwrap_or(u32::MAX);
         let at = self.analyzer.observe(stream, key, access, horizon);
@@ -148,6 +148,7 @@ impl PrefetchEngine {
         orders: &mut Vec<Order>,
     ) -> f64 {
         let View { now, moment, holder, depth } = *view;
+        let threshold = self.budget.threshold();
         let (mut wanted_waste, mut ordered, mut shadows) = (0.0, 0, 0);
         while let Some(node) = walk.next() {
             if self.is_missing(now, node.id) {
@@ -162,7 +163,7 @@ impl PrefetchEngine {
                     let worth = self.confidence.worth(node.confidence);
                     let verdict = self.decide(now, moment, holder.of(node.id), key, &worth, node.expert);
                     if verdict == Verdict::Logged(FailureReason::BelowThreshold) {
-                        if node.confidence > self.budget.threshold() {
+                        if node.confidence > threshold {
                             self.confidence.passed_over(&worth);
                         }
                     } else {
@@ -183,7 +184,6 @@ impl PrefetchEngine {
             if absent || (outstanding && node.depth == 1) {
                 self.book(moment, holder, walk, &node);
             }
-            let threshold = self.budget.threshold();
             if node.confidence > threshold && node.depth < depth {
                 walk.go_on(&self.analyzer, &self.confidence, &node, threshold);
             }
@@ -228,7 +228,6 @@ impl PrefetchEngine {
             if self.can_spend() {
                 self.budget.issued(confidence);
                 self.confidence.issued(worth);
-                self.timing.issued();
                 self.ledger.issue(id, Outstanding { worth: *worth, expert, issued, landed: None });
                 return Verdict::Fetch;
             }
@@ -255,6 +254,13 @@ impl PrefetchEngine {
 
     fn holder(&self, stream: &str) -> Holder {
         Holder(self.config.private_caches.then(|| self.analyzer.stream_id(stream)))
+    }
+
+    /// A key in the cache of a stream, and the present by the clock of who holds that.
+    fn held(&self, stream: &str, id: KeyId) -> (KeyId, u64) {
+        let holder = self.holder(stream);
+        let requests = holder.0.map_or(0, |stream| self.analyzer.requests(stream));
+        (holder.of(id), self.moment(requests).seq)
     }
 
     fn budget_left(&self) -> f64 {
@@ -285,8 +291,7 @@ impl PrefetchEngine {
     /// An order's answer has arrived, to be told before its fate; of an order for `stream`, which matters with private
     /// caches only. Without an open order for `key` nothing happens.
     pub fn on_landed(&mut self, stream: &str, key: &CompositeKey) {
-        let held = self.holder(stream).of(self.analyzer.id(key));
-        let seq = self.moment(self.analyzer.requests(stream)).seq;
+        let (held, seq) = self.held(stream, self.analyzer.id(key));
         if let Some(issued) = self.ledger.land(seq, held) {
             self.timing.landed(issued, self.budget.requests());
         }
@@ -300,8 +305,7 @@ impl PrefetchEngine {
     /// As [`PrefetchEngine::on_fate`], of an order for `stream`; which one matters with private caches only.
     pub fn on_fate_of(&mut self, stream: &str, now: Millis, key: &CompositeKey, fate: Fate) {
         let id = self.analyzer.id(key);
-        let held = self.holder(stream).of(id);
-        let seq = self.moment(self.analyzer.requests(stream)).seq;
+        let (held, seq) = self.held(stream, id);
         let Some(order) = self.ledger.close(seq, held, fate) else { return };
         let reason = match fate {
             Fate::Used | Fate::Refunded => None,
@@ -328,9 +332,6 @@ impl PrefetchEngine {
             Fate::Missing | Fate::Failed => self.confidence.unissued(&order.worth),
             Fate::Overtaken => self.overtakes = true,
             Fate::Wasted | Fate::Harmful => {}
-        }
-        if order.landed.is_none() {
-            self.timing.closed();
         }
         if matches!(fate, Fate::Late | Fate::Overtaken) && order.landed.is_none() {
             self.timing.late(order.issued.of_all, self.budget.requests());

@@ -211,6 +211,25 @@ fn orders_that_are_joined_in_flight_are_worth_their_while_and_overtaken_ones_are
 }
 
 #[test]
+fn orders_written_off_are_not_in_flight() {
+    let engine = engine();
+    let mut ledger = Ledger::new(2);
+    let worth = engine.confidence.worth(0.5);
+    let issued = engine.moment(0);
+    let ids: Vec<KeyId> = ["a", "b", "c", "d"].map(|text| engine.analyzer.id(&key(text))).into();
+    for &id in &ids {
+        ledger.issue(id, Outstanding { worth, expert: Expert::Order1, issued, landed: None });
+    }
+    assert_eq!((ledger.outstanding(), ledger.in_flight(), ledger.outcomes().wasted), (2, 2, 2));
+    assert!(ledger.land(1, ids[2]).is_some() && ledger.land(1, ids[2]).is_none() && ledger.land(1, ids[0]).is_none());
+    assert_eq!(ledger.in_flight(), 1);
+    for &id in &ids[2..] {
+        ledger.close(2, id, Fate::Used);
+    }
+    assert_eq!(ledger.in_flight(), 0);
+}
+
+#[test]
 fn uniform_noise_orders_almost_nothing() {
     let mut client = Client::new(engine(), 100);
     let mut state = 0x1234_5678;

@@ -47,6 +47,8 @@ pub(super) struct Ledger {
     /// Oldest first.
     outstanding: LruCache<KeyId, Outstanding, FxBuildHasher>,
     capacity: usize,
+    /// Those among them that have not arrived.
+    in_flight: usize,
     outcomes: Outcomes,
     reliability: Reliability,
     /// Mean stay of entries that left unused, in requests since they arrived.
@@ -58,6 +60,7 @@ impl Ledger {
         Self {
             outstanding: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
             capacity: capacity.max(1),
+            in_flight: 0,
             outcomes: Outcomes::default(),
             reliability: Reliability::default(),
             stay: None,
@@ -71,11 +74,17 @@ impl Ledger {
     /// Marks an order as arrived; returns the request that it was made with, the first time.
     pub(super) fn land(&mut self, seq: u64, id: KeyId) -> Option<u64> {
         let order = self.outstanding.peek_mut(&id)?;
-        order.landed.replace(seq).is_none().then_some(order.issued.of_all)
+        let first = order.landed.replace(seq).is_none();
+        self.in_flight -= usize::from(first);
+        first.then_some(order.issued.of_all)
     }
 
     pub(super) fn outstanding(&self) -> usize {
         self.outstanding.len()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -104,12 +113,14 @@ impl Ledger {
             // Without a stay: whoever holds its cache may count requests by another clock.
             self.close(0, oldest, Fate::Wasted);
         }
+        self.in_flight += usize::from(order.landed.is_none());
         self.outstanding.put(id, order);
     }
 
     /// Closes an order; `None` where none was open, which changes nothing.
     pub(super) fn close(&mut self, seq: u64, id: KeyId, fate: Fate) -> Option<Outstanding> {
         let order = self.outstanding.pop(&id)?;
+        self.in_flight -= usize::from(order.landed.is_none());
         let count = match fate {
             Fate::Used => &mut self.outcomes.used,
             Fate::Late => &mut self.outcomes.late,

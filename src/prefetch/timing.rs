@@ -15,28 +15,17 @@ pub(super) struct Timing {
     landed: u64,
     /// Requests between an order and its arrival.
     delay: f32,
-    in_flight: usize,
     /// Requests since something was in flight.
     idle: u32,
 }
 
 impl Timing {
-    /// One more request.
-    pub(super) fn on_request(&mut self) {
-        self.idle = if self.in_flight == 0 { self.idle.saturating_add(1) } else { 0 };
+    /// One more request, while so many orders are in flight.
+    pub(super) fn on_request(&mut self, in_flight: usize) {
+        self.idle = if in_flight == 0 { self.idle.saturating_add(1) } else { 0 };
         if self.idle > MEMORY {
             self.recover(0.0, RECOVERY);
         }
-    }
-
-    /// An order goes out.
-    pub(super) fn issued(&mut self) {
-        self.in_flight += 1;
-    }
-
-    /// An order ends without having arrived.
-    pub(super) fn closed(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     fn recover(&mut self, delay: f32, part: f32) {
@@ -48,7 +37,6 @@ impl Timing {
 
     /// An order made with request `issued` arrives after request `seq`.
     pub(super) fn landed(&mut self, issued: u64, seq: u64) {
-        self.closed();
         self.landed = self.landed.max(issued);
         let delay = seq.saturating_sub(issued) as f32;
         if delay > self.delay {
@@ -100,7 +88,7 @@ mod tests {
         assert_eq!(timing.delay(), 0.0);
         timing.late(400, 450);
         for _ in 0..2_000 {
-            timing.on_request();
+            timing.on_request(0);
         }
         assert!(!timing.is_felt(), "nothing in flight tells any more");
     }

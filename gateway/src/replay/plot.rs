@@ -46,6 +46,13 @@ pub(super) fn draw(path: &Path, pictures: &[Picture]) -> Result<(), String> {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
+/// A chart's title and the room around it.
+fn frame<'a, 'b>(area: &'b Area<'a>, title: &str) -> ChartBuilder<'b, 'b, SVGBackend<'a>> {
+    let mut chart = ChartBuilder::on(area);
+    chart.caption(title, ("sans-serif", 16)).margin(12).margin_right(30).x_label_area_size(36).y_label_area_size(56);
+    chart
+}
+
 fn hits_against_waste<'a>(area: &Area<'a>, picture: &Picture) -> Drawn<'a> {
     let points =
         picture.rows.iter().map(|row| (row.wasted_per_request, row.hit_ratio)).chain(picture.curve.iter().copied());
@@ -54,12 +61,7 @@ fn hits_against_waste<'a>(area: &Area<'a>, picture: &Picture) -> Drawn<'a> {
         (widest, lowest, highest) = (widest.max(waste), lowest.min(hits), highest.max(hits));
     }
     let (low, high) = ((lowest - 0.03).max(0.0), (highest + 0.05).min(1.05));
-    let mut chart = ChartBuilder::on(area)
-        .caption(format!("{}: hits against waste", picture.trace), ("sans-serif", 16))
-        .margin(12)
-        .margin_right(30)
-        .x_label_area_size(36)
-        .y_label_area_size(56)
+    let mut chart = frame(area, &format!("{}: hits against waste", picture.trace))
         .build_cartesian_2d(0.0..widest * 1.25, low..high)?;
     chart
         .configure_mesh()
@@ -86,13 +88,7 @@ fn hits_against_waste<'a>(area: &Area<'a>, picture: &Picture) -> Drawn<'a> {
 }
 
 fn reliability<'a>(area: &Area<'a>, picture: &Picture) -> Drawn<'a> {
-    let mut chart = ChartBuilder::on(area)
-        .caption(format!("{}: reliability", picture.trace), ("sans-serif", 16))
-        .margin(12)
-        .margin_right(30)
-        .x_label_area_size(36)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
+    let mut chart = frame(area, &format!("{}: reliability", picture.trace)).build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
     chart
         .configure_mesh()
         .max_light_lines(0)
