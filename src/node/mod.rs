@@ -15,6 +15,7 @@
 
 mod load;
 mod maps;
+mod member;
 mod memory;
 mod pending;
 mod server;
@@ -22,6 +23,7 @@ mod shard;
 mod stats;
 
 pub use load::LoadReport;
+pub use member::{Member, MemberState};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
 pub use server::{Node, NodeConfig};
 pub use shard::{ChangeSet, LogPage};

@@ -226,30 +226,23 @@ impl Node {
         Forward { node, request, slots }
     }
 
-    /// Hands back `reads`, sent at `sent_at`: one answer each in their order, or the failure of all of them.
+    /// Hands back `reads`, sent at `sent_at`: one answer or failure each, in their order.
     pub fn finish_store(
         &mut self,
         now: Millis,
         pending: &mut Pending,
         reads: Vec<ReadTicket>,
         sent_at: Millis,
-        answers: Result<Vec<StoreAnswer>, StoreFailure>,
+        answers: Vec<Result<StoreAnswer, StoreFailure>>,
     ) {
-        let answers = answers.and_then(|answers| {
-            let detail = || "the store answered another number of keys".to_owned();
-            let failure = || StoreFailure { code: ErrorCode::Internal, detail: detail() };
-            if answers.len() == reads.len() { Ok(answers) } else { Err(failure()) }
-        });
         self.stats.store_reads += reads.len() as u64;
-        match answers {
-            Ok(answers) => {
-                for (read, answer) in reads.into_iter().zip(answers) {
-                    self.store_answer(pending, read, sent_at, answer);
-                }
-            }
-            Err(failure) => {
-                self.stats.store_failures += reads.len() as u64;
-                for read in reads {
+        let short = || StoreFailure { code: ErrorCode::Internal, detail: "the store left out a key".to_owned() };
+        let answers = answers.into_iter().chain(std::iter::repeat_with(|| Err(short())));
+        for (read, answer) in reads.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => self.store_answer(pending, read, sent_at, answer),
+                Err(failure) => {
+                    self.stats.store_failures += 1;
                     self.store_failed(pending, &read, &failure);
                 }
             }

@@ -39,6 +39,10 @@ fn found(key: &CompositeKey, version: u64, position: u64) -> Vec<StoreAnswer> {
     vec![StoreAnswer { value: Some(Keymap { key: key.clone(), version, fields }), position }]
 }
 
+fn ok(answers: Vec<StoreAnswer>) -> Vec<Result<StoreAnswer, StoreFailure>> {
+    answers.into_iter().map(Ok).collect()
+}
+
 fn shard_of(node: &Node, key: &CompositeKey) -> u16 {
     node.map().storage.shard(key)
 }
@@ -57,7 +61,7 @@ fn read(node: &mut Node, now: Millis, request: &BatchRequest, store: Vec<StoreAn
     assert!(pending.take_forwards().is_empty());
     let asked = !reads.is_empty();
     if asked {
-        node.finish_store(now, &mut pending, reads, now, Ok(store));
+        node.finish_store(now, &mut pending, reads, now, ok(store));
     }
     assert!(pending.is_ready());
     (node.finish(now, pending), asked)
@@ -99,7 +103,7 @@ fn a_fill_that_the_log_overtook_does_not_enter_memory() {
     let reads = pending.take_reads();
     // The store answered as of 100; before the answer arrives, the log tells of 110.
     node.apply_log(20, &page(shard, 100, &[(&key, 110)], 110));
-    node.finish_store(30, &mut pending, reads, 10, Ok(found(&key, 90, 100)));
+    node.finish_store(30, &mut pending, reads, 10, ok(found(&key, 90, 100)));
     let answer = node.finish(30, pending);
     assert_eq!(version_of(&answer), Some(90));
     assert_eq!(answer.results[0].at, ReadPoint { shard, position: 100, age_ms: 20 });
@@ -117,7 +121,7 @@ fn a_fill_is_let_in_when_only_other_keys_changed_or_the_read_was_ahead_of_the_lo
     let mut pending = node.begin(10, &request(&key)).expect("within limits");
     let reads = pending.take_reads();
     node.apply_log(20, &page(shard, 100, &[(&other, 110)], 110));
-    node.finish_store(30, &mut pending, reads, 10, Ok(found(&key, 90, 100)));
+    node.finish_store(30, &mut pending, reads, 10, ok(found(&key, 90, 100)));
     assert_eq!(node.stats().fills, 1);
     // Read at 120, and the log only later tells of what the read has seen already.
     read(&mut node, 40, &BatchRequest { consistency: Consistency::Strong, ..request(&key) }, found(&key, 120, 120));
@@ -137,7 +141,7 @@ fn a_fill_older_than_the_recent_changes_is_refused() {
     // Five entries of four: whether `key` was the first, the node no longer knows.
     let entries: Vec<_> = (101..=105).map(|version| (&other, version)).collect();
     node.apply_log(20, &page(shard, 100, &entries, 105));
-    node.finish_store(30, &mut pending, reads, 10, Ok(found(&key, 90, 100)));
+    node.finish_store(30, &mut pending, reads, 10, ok(found(&key, 90, 100)));
     assert_eq!((node.stats().fills, node.stats().fills_refused), (0, 1));
 }
 
@@ -162,7 +166,7 @@ fn a_fill_never_replaces_a_newer_one() {
     let mut slow = node.begin(1, &request(&key)).expect("within limits");
     let reads = slow.take_reads();
     read(&mut node, 2, &request(&key), found(&key, 110, 120));
-    node.finish_store(3, &mut slow, reads, 1, Ok(found(&key, 90, 105)));
+    node.finish_store(3, &mut slow, reads, 1, ok(found(&key, 90, 105)));
     let (answer, asked) = read(&mut node, 4, &request(&key), vec![]);
     assert_eq!((version_of(&answer), asked), (Some(110), false));
 }
@@ -206,10 +210,10 @@ fn what_ages_over_the_bound_while_others_wait_is_read_again() {
     let mut pending = node.begin(1_990, &both).expect("within limits");
     let reads = pending.take_reads();
     assert_eq!(reads.len(), 1);
-    node.finish_store(2_010, &mut pending, reads, 1_990, Ok(found(&second, 91, 100)));
+    node.finish_store(2_010, &mut pending, reads, 1_990, ok(found(&second, 91, 100)));
     let reads = pending.take_reads();
     assert_eq!(reads.iter().map(|r| &r.key).collect::<Vec<_>>(), [&first]);
-    node.finish_store(2_020, &mut pending, reads, 2_010, Ok(found(&first, 90, 100)));
+    node.finish_store(2_020, &mut pending, reads, 2_010, ok(found(&first, 90, 100)));
     let ages: Vec<u32> = node.finish(2_020, pending).results.iter().map(|r| r.at.age_ms).collect();
     assert_eq!(ages, [10, 30]);
 }
@@ -224,7 +228,7 @@ fn any_serves_what_it_has_when_the_store_fails_but_never_behind_a_floor() {
     let mut fail = |request: &BatchRequest| {
         let mut pending = node.begin(9_000, request).expect("within limits");
         let reads = pending.take_reads();
-        node.finish_store(9_000, &mut pending, reads, 9_000, Err(failure()));
+        node.finish_store(9_000, &mut pending, reads, 9_000, vec![Err(failure())]);
         assert!(pending.is_ready());
         node.finish(9_000, pending)
     };
@@ -289,7 +293,7 @@ fn a_forward_that_fails_or_answers_too_old_is_read_from_the_store() {
         near.finish_forward(110, &mut pending, forward, 100, response);
         let reads = pending.take_reads();
         assert_eq!(reads.len(), 1, "answer {at}");
-        near.finish_store(120, &mut pending, reads, 115, Ok(found(&key, 120, 120)));
+        near.finish_store(120, &mut pending, reads, 115, ok(found(&key, 120, 120)));
         let answer = near.finish(120, pending);
         assert_eq!((version_of(&answer), answer.results[0].node), (Some(120), 1));
     }

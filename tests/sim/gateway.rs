@@ -168,20 +168,21 @@ impl World {
         sent_at: Millis,
     ) {
         let answers: Answers = if self.fault(4) {
-            Err(StoreFailure { code: ErrorCode::Unavailable, detail: "injected".into() })
+            let failure = || StoreFailure { code: ErrorCode::Unavailable, detail: "injected".into() };
+            reads.iter().map(|_| Err(failure())).collect()
         } else {
-            Ok(reads.iter().map(|read| self.store.read(&read.key)).collect())
+            reads.iter().map(|read| Ok(self.store.read(&read.key))).collect()
         };
         let at = self.now + self.short_delay();
         self.schedule(at, Event::StoreDone { gateway, incarnation, job, reads, sent_at, answers });
     }
 
     pub(crate) fn store_done(&mut self, place: Place, reads: Vec<ReadTicket>, sent_at: Millis, mut answers: Answers) {
-        if self.mutant == Some(Mutant::FillRace)
-            && let Ok(answers) = &mut answers
-        {
-            for (read, answer) in reads.iter().zip(answers) {
-                answer.position = self.store.position(read.shard);
+        if self.mutant == Some(Mutant::FillRace) {
+            for (read, answer) in reads.iter().zip(&mut answers) {
+                if let Ok(answer) = answer {
+                    answer.position = self.store.position(read.shard);
+                }
             }
         }
         let (gateway, incarnation, id) = place;

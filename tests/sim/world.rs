@@ -142,7 +142,7 @@ pub(crate) enum Event {
     Truncate,
 }
 
-pub(crate) type Answers = Result<Vec<StoreAnswer>, StoreFailure>;
+pub(crate) type Answers = Vec<Result<StoreAnswer, StoreFailure>>;
 
 /// What a history exercised.
 #[derive(Debug, Default, Clone)]

@@ -6,4 +6,4 @@ mod tailer;
 
 pub use clock::Clock;
 pub use process::{NodeHandle, Process};
-pub use tailer::Tailer;
+pub use tailer::Tailers;

@@ -7,7 +7,7 @@ use foremap::Millis;
 use foremap::key::CompositeKey;
 use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
 use foremap::partition::{MapError, NodeId, PartitionMap};
-use foremap::protocol::{BatchRequest, BatchResponse, Problem};
+use foremap::protocol::{BatchRequest, BatchResponse, Cursor, Problem};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
@@ -67,6 +67,18 @@ impl Process {
         self.applied.subscribe()
     }
 
+    /// How far every node has applied the log of `shards`; `None` where one has not begun.
+    pub(super) fn applied_positions(&self, shards: &[u16]) -> Option<Vec<Cursor>> {
+        let now = self.clock.now();
+        let applied: Vec<_> = self.nodes.values().map(|node| node.lock().positions(now)).collect();
+        let cursor = |&shard: &u16| {
+            let points = applied.iter().map(|points| points[usize::from(shard)]);
+            let known = points.map(|point| (point.age_ms != u32::MAX).then_some(point.position));
+            Some(Cursor { shard, position: known.min()?? })
+        };
+        shards.iter().map(cursor).collect()
+    }
+
     pub(super) fn announce(&self) {
         self.applied.send_modify(|count| *count += 1);
     }
@@ -92,9 +104,9 @@ impl Process {
         }
         let sent_at = self.clock.now();
         let keys: Vec<CompositeKey> = reads.iter().map(|read| read.key.clone()).collect();
-        let answers = self.store.read(keys).await;
         let failure = |error: StoreError| StoreFailure { code: error.code(), detail: error.to_string() };
-        Some((reads, sent_at, answers.map_err(failure)))
+        let answers = self.store.read(keys).await.into_iter().map(|answer| answer.map_err(failure)).collect();
+        Some((reads, sent_at, answers))
     }
 
     /// Nodes of one process reach each other through memory, by the same steps as over a network.
@@ -131,5 +143,5 @@ impl Process {
     }
 }
 
-type Fetched = (Vec<ReadTicket>, Millis, Result<Vec<StoreAnswer>, StoreFailure>);
+type Fetched = (Vec<ReadTicket>, Millis, Vec<Result<StoreAnswer, StoreFailure>>);
 type Forwarded = (Forward, Millis, Option<BatchResponse>);

@@ -1,9 +1,11 @@
-//! [`Tailer`]: follows the change log for all nodes of the process.
+//! [`Tailers`]: follow the change log for all nodes of the process, one task for each group of shards.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use foremap::protocol::Cursor;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::Process;
 use crate::store::StoreError;
@@ -15,32 +17,75 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Log entries of one shard in one poll; a longer tail follows at once.
 const PAGE: usize = 1_024;
 
-/// Follows the change log of every shard, once for all nodes of the process.
-pub struct Tailer {
+/// Follows the change log of every shard, once for all nodes of the process. Shards that fail together are followed
+/// together, so that a machine that is silent holds up its own shards alone.
+pub struct Tailers {
     process: Arc<Process>,
-    cursors: Vec<u64>,
+    groups: watch::Receiver<Arc<Vec<Vec<u16>>>>,
+    begun: Vec<Tailer>,
+}
+
+impl Tailers {
+    /// Takes the cursors of every group that answers, then polls it once: from then on memory can be filled.
+    ///
+    /// # Errors
+    /// The store's, where no group answers at all.
+    pub async fn start(process: Arc<Process>) -> Result<Self, StoreError> {
+        let mut groups = process.store.groups();
+        let now = groups.borrow_and_update().clone();
+        let mut tailers: Vec<Tailer> = now.iter().map(|shards| Tailer::new(process.clone(), shards.clone())).collect();
+        let begun = futures_util::future::join_all(tailers.iter_mut().map(Tailer::poll)).await;
+        if begun.iter().all(Result::is_err)
+            && let Some(Err(error)) = begun.into_iter().next()
+        {
+            return Err(error);
+        }
+        Ok(Self { process, groups, begun: tailers })
+    }
+
+    /// Polls until `stop` changes. Begins anew where shards have moved between groups.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let Self { process, mut groups, begun: mut tailers } = self;
+        loop {
+            let mut tasks: JoinSet<()> = tailers.drain(..).map(Tailer::run).collect();
+            tokio::select! {
+                _ = stop.changed() => return tasks.shutdown().await,
+                changed = groups.changed() => {
+                    if changed.is_err() {
+                        // Nothing will move any more.
+                        drop(stop.changed().await);
+                        return tasks.shutdown().await;
+                    }
+                }
+            }
+            tasks.shutdown().await;
+            let now = groups.borrow_and_update().clone();
+            tailers = now.iter().map(|shards| Tailer::new(process.clone(), shards.clone())).collect();
+        }
+    }
+}
+
+/// Follows the shards of one group.
+struct Tailer {
+    process: Arc<Process>,
+    shards: Vec<u16>,
+    /// Where the log was read up to; `None` until it was asked.
+    cursors: Option<Vec<Cursor>>,
 }
 
 impl Tailer {
-    /// Takes the log's cursors, then does the first poll: from then on memory can be filled.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn start(process: Arc<Process>) -> Result<Self, StoreError> {
-        let cursors = process.store.positions().await?;
-        let mut tailer = Self { process, cursors };
-        tailer.poll().await?;
-        Ok(tailer)
+    /// Goes on from what the nodes have applied already.
+    fn new(process: Arc<Process>, shards: Vec<u16>) -> Self {
+        let cursors = process.applied_positions(&shards);
+        Self { process, shards, cursors }
     }
 
-    /// Polls until `stop` changes.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    async fn run(mut self) {
         let mut written = self.process.store.written();
         let mut failing = false;
         loop {
             tokio::select! {
-                _ = stop.changed() => return,
-                _ = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(INTERVAL) => {}
                 Ok(()) = written.changed() => {}
             }
             // Nothing but time tells readers of a store that fails: ages grow, and bounded reads go to the store.
@@ -48,7 +93,7 @@ impl Tailer {
                 Ok(()) => failing = false,
                 Err(error) => {
                     if !failing {
-                        tracing::warn!(%error, "the change log cannot be polled");
+                        tracing::warn!(%error, shards = self.shards.len(), "the change log cannot be polled");
                     }
                     failing = true;
                 }
@@ -58,17 +103,21 @@ impl Tailer {
     }
 
     async fn poll(&mut self) -> Result<(), StoreError> {
+        if self.cursors.is_none() {
+            let positions = self.process.store.positions(self.shards.clone()).await?;
+            let cursor = |(&shard, position)| Cursor { shard, position };
+            self.cursors = Some(self.shards.iter().zip(positions).map(cursor).collect());
+        }
+        let Some(cursors) = &mut self.cursors else { return Ok(()) };
         loop {
             let sent_at = self.process.clock.now();
-            let pages = self.process.store.poll(self.cursors.clone(), PAGE).await?;
+            let pages = self.process.store.poll(cursors.clone(), PAGE).await?;
             for node in self.process.nodes() {
                 let mut node = node.lock();
                 pages.iter().for_each(|page| node.apply_log(sent_at, page));
             }
-            for page in &pages {
-                if let Some(cursor) = self.cursors.get_mut(usize::from(page.shard)) {
-                    *cursor = page.position;
-                }
+            for (cursor, page) in cursors.iter_mut().zip(&pages) {
+                cursor.position = page.position;
             }
             self.process.announce();
             if pages.iter().all(|page| page.complete) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foremap::partition::{DEFAULT_PARTITIONS, MapNode, PartitionMap};
 
 use super::Failure;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Term};
 
 /// Placement seed of a new namespace. It need not be secret or different: it only has to stay.
 const SEED: u64 = 0x0066_6f72_656d_6170;
@@ -26,7 +26,8 @@ pub async fn ensure_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<Pa
         map.validate().map_err(|error| Failure::new(format!("the partition map: {error}")))?;
         let map = Arc::new(map);
         // Another process may have been first: look again.
-        if store.put_map(stored.map(|map| map.epoch), map.clone()).await.map_err(failure)? {
+        // The process has the store for itself, so it needs nobody's leave.
+        if store.put_map(stored.map(|map| map.epoch), map.clone(), Term::MAX).await.map_err(failure)? {
             return Ok(map);
         }
     }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::map::ensure_map;
 use super::{Failure, shutdown};
-use crate::host::{Process, Tailer};
+use crate::host::{Process, Tailers};
 use crate::http::{HttpOptions, Server, router};
 use crate::store::{RedbOptions, RedbStore, Store};
 
@@ -67,10 +67,10 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
         .map_err(|error| Failure::new(format!("the partition map: {error}")))?;
     let process = Arc::new(process);
     let (stop, stopped) = watch::channel(false);
-    let tailer = Tailer::start(process.clone()).await;
-    let tailer = tailer.map_err(|error| Failure::new(format!("the change log: {error}")))?;
+    let tailers = Tailers::start(process.clone()).await;
+    let tailers = tailers.map_err(|error| Failure::new(format!("the change log: {error}")))?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(tailer.run(stopped.clone()));
+    tasks.spawn(tailers.run(stopped.clone()));
     for (node, (listener, _)) in process.nodes().zip(listeners) {
         let server = Server::new(process.clone(), node.clone(), options.http.clone(), stopped.clone());
         let mut stopped = stopped.clone();

@@ -11,5 +11,6 @@ mod types;
 pub use self::list::{Page, list};
 pub use self::redb::{Clock, OpenError, RedbOptions, RedbStore};
 pub use self::types::{
-    Answer, Expect, ListPart, Read, Store, StoreError, VersionRecord, Write, WriteId, WriteOutcome, Written,
+    Answer, Answers, Blob, Expect, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
+    WriteOutcome, Written,
 };

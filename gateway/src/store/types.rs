@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, StoreAnswer};
-use foremap::partition::{Epoch, PartitionMap, StorageLayout};
-use foremap::protocol::{ErrorCode, Keymap, KeymapFields};
+use std::time::Duration;
+
+use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
+use foremap::protocol::{Cursor, ErrorCode, Keymap, KeymapFields};
 use tokio::sync::watch;
 
 /// What every operation returns: boxed, so that a store is chosen at run time.
@@ -22,6 +24,8 @@ pub enum StoreError {
     Unknown(String),
     /// Stored data cannot be read back.
     Corrupt(String),
+    /// It asks for more than the store takes, however often it is retried.
+    TooLarge(String),
 }
 
 impl StoreError {
@@ -31,7 +35,17 @@ impl StoreError {
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Unknown(_) => ErrorCode::Unknown,
             Self::Corrupt(_) => ErrorCode::Internal,
+            Self::TooLarge(_) => ErrorCode::BodyTooLarge,
         }
+    }
+
+    /// Refuses what is over [`Blob::MAX_BYTES`].
+    pub(super) fn check_blob(content: Option<&[u8]>) -> Result<(), Self> {
+        let bytes = content.map_or(0, <[u8]>::len);
+        if bytes <= Blob::MAX_BYTES {
+            return Ok(());
+        }
+        Err(Self::TooLarge(format!("{bytes} bytes, the limit is {}", Blob::MAX_BYTES)))
     }
 }
 
@@ -41,6 +55,7 @@ impl fmt::Display for StoreError {
             Self::Unavailable(why) => write!(f, "the store cannot answer: {why}"),
             Self::Unknown(why) => write!(f, "the outcome of the write is not known: {why}"),
             Self::Corrupt(why) => write!(f, "the store holds damaged data: {why}"),
+            Self::TooLarge(why) => write!(f, "the store does not take this: {why}"),
         }
     }
 }
@@ -148,6 +163,37 @@ pub struct ListPart {
     pub more: bool,
 }
 
+/// Something about the whole namespace that the coordinator keeps in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Blob {
+    /// The map that nodes are warming up for: the binary form of a [`PartitionMap`].
+    Proposal,
+    /// The merged model of the analyzers.
+    Model,
+}
+
+impl Blob {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Proposal, Self::Model];
+    /// Largest content in bytes: a model's bound, and far over that of a map.
+    pub const MAX_BYTES: usize = 4 << 20;
+
+    /// Its name in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proposal => "proposal",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Number of a coordinator's time in office, raised whenever the office changes hands. It fences: what a coordinator
+/// of an earlier term still sends is refused.
+pub type Term = u64;
+
+/// The answers for several keys, in order: each fails alone.
+pub type Answers<'a, T> = Pin<Box<dyn Future<Output = Vec<Result<T, StoreError>>> + Send + 'a>>;
+
 /// A durable store of one namespace.
 ///
 /// Implementations pass the conformance suite in `tests/gateway/store_suite.rs`. Every read is a consistent view of
@@ -156,8 +202,15 @@ pub trait Store: Send + Sync + 'static {
     /// The slicing of the namespace, fixed at creation.
     fn layout(&self) -> StorageLayout;
 
+    /// Whether other processes may use the store at the same time.
+    fn is_shared(&self) -> bool;
+
+    /// All shards, in groups that fail and recover together: those of one machine. Each group is tailed by itself, so
+    /// that one that is silent does not hold up the others. Changes when shards move.
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>>;
+
     /// The current keymap of each key, in order.
-    fn read(&self, keys: Vec<CompositeKey>) -> Answer<'_, Vec<StoreAnswer>>;
+    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer>;
 
     /// Performs `write` durably. The version is `max(microseconds since 1970, last of the shard + 1)`.
     fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>>;
@@ -180,18 +233,38 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<'_, ListPart>;
 
-    /// One page of each shard's change log from `cursors`, which has one position per shard;
-    /// at most `limit` entries a page.
-    fn poll(&self, cursors: Vec<u64>, limit: usize) -> Answer<'_, Vec<LogPage>>;
+    /// One page of the change log of each shard that `cursors` name, in their order; at most `limit` entries a page.
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>>;
 
-    /// Log position of every shard.
-    fn positions(&self) -> Answer<'_, Vec<u64>>;
+    /// Log positions of `shards`, in their order.
+    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>>;
 
     /// The stored partition map.
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>>;
 
-    /// Stores `map` if the stored one has the epoch `expect`; says whether it did.
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>) -> Answer<'_, bool>;
+    /// Stores `map` if the stored one has the epoch `expect` and no later term than `term` was given out; says whether
+    /// it did. The first map, where `expect` is `None`, needs no term.
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool>;
+
+    /// Registers `member` for `ttl`, in place of what was registered under its id. `false` where another process
+    /// holds the id: its registration has another incarnation and another origin, and has not expired.
+    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool>;
+
+    /// Takes the registration of `id` back, if it is of `incarnation`.
+    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()>;
+
+    /// Registered members whose time has not expired, by ascending id.
+    fn members(&self) -> Answer<'_, Vec<Member>>;
+
+    /// Takes the coordinator's office for `ttl`, or keeps it, and returns its term; `None` while another incarnation
+    /// holds it. A `ttl` of zero resigns.
+    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>>;
+
+    /// The content of `blob`.
+    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>>;
+
+    /// Stores the content of `blob`, or removes it, if no later term than `term` was given out; says whether it did.
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool>;
 
     /// Changes whenever writes of this process became visible: a hint to poll now.
     fn written(&self) -> watch::Receiver<u64>;

@@ -7,7 +7,7 @@ use foremap::key::CompositeKey;
 use foremap::node::{NodeConfig, NodeStats};
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::protocol::{BatchItem, BatchRequest, BatchResponse, Class, Cursor, KeymapFields, Outcome};
-use foremap_gateway::host::{Process, Tailer};
+use foremap_gateway::host::{Process, Tailers};
 use foremap_gateway::store::{Expect, RedbOptions, RedbStore, Store, Write, WriteOutcome};
 use tokio::sync::watch;
 
@@ -25,7 +25,7 @@ async fn fixture() -> Fixture {
     let configs: Vec<_> = (1..=3).map(|id| NodeConfig::new(id, 5)).collect();
     let process = Arc::new(Process::new(Arc::new(store), &map, &configs).expect("a valid map"));
     let (stop, stopped) = watch::channel(false);
-    let tailer = Tailer::start(process.clone()).await.expect("a store that works");
+    let tailer = Tailers::start(process.clone()).await.expect("a store that works");
     tokio::spawn(tailer.run(stopped));
     Fixture { process, stop, _dir: dir }
 }

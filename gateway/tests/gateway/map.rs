@@ -23,7 +23,7 @@ async fn the_epoch_rises_only_when_the_nodes_change() {
     busy.exceptions = [(5, 1), (6, 3)].into();
     let hot = |text: &str, nodes| HotKey { key: CompositeKey::parse(text).expect("valid"), nodes };
     busy.hot = vec![hot("a/1", vec![3, 2]), hot("a/2", vec![3])];
-    assert_eq!(store.put_map(Some(first.epoch), busy.into()).await, Ok(true));
+    assert_eq!(store.put_map(Some(first.epoch), busy.into(), 0).await, Ok(true));
     let fewer = ensure_map(&store, nodes(2)).await.expect("a map");
     assert_eq!((fewer.epoch.number, fewer.nodes.len()), (3, 2));
     assert_eq!((fewer.exceptions.clone(), fewer.hot.clone()), ([(5, 1)].into(), vec![hot("a/1", vec![2])]));

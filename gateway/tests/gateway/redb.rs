@@ -72,7 +72,7 @@ async fn a_reopened_file_has_everything_and_keeps_its_layout() {
     drop(store);
     let store = RedbStore::open(&path, &RedbOptions::default()).expect("opened again");
     assert_eq!(store.layout(), layout);
-    let answer = store.read(vec![key("a/b")]).await.expect("works").remove(0);
+    let answer = store.read(vec![key("a/b")]).await.remove(0).expect("works");
     assert_eq!((answer.value.map(|keymap| keymap.version), answer.position), (Some(first), first));
     assert!(version(&store, "a/b").await.expect("written") > first);
 }

@@ -1,11 +1,13 @@
 //! What every store must do. Run it with a function that opens an empty store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::{Member, MemberState, StoreAnswer};
 use foremap::partition::{MapNode, PartitionMap};
-use foremap::protocol::KeymapFields;
-use foremap_gateway::store::{Expect, Read, Store, StoreError, Write, WriteId, WriteOutcome, Written, list};
+use foremap::protocol::{Cursor, KeymapFields};
+use foremap_gateway::store::{Blob, Expect, Read, Store, StoreError, Write, WriteId, WriteOutcome, Written, list};
 
 /// Retention of the store under test.
 pub(crate) const VERSIONS: usize = 5;
@@ -27,6 +29,9 @@ pub(crate) async fn conformance(open: impl Fn() -> Shared) {
     the_log_is_trimmed_and_says_so(open()).await;
     one_of_many_racing_writers_wins(open()).await;
     the_map_changes_by_compare_and_set(open()).await;
+    members_are_listed_until_they_expire(open()).await;
+    one_coordinator_at_a_time_and_terms_rise(open()).await;
+    a_deposed_coordinator_changes_nothing(open()).await;
     a_closed_store_refuses_writes(open()).await;
 }
 
@@ -54,21 +59,29 @@ async fn written(store: &Shared, write: Write) -> Written {
     }
 }
 
+async fn read(store: &Shared, keys: &[&str]) -> Vec<StoreAnswer> {
+    let answers = store.read(keys.iter().map(|text| key(text)).collect()).await;
+    answers.into_iter().map(|answer| answer.expect("a store that works")).collect()
+}
+
+fn all_shards(store: &Shared) -> Vec<u16> {
+    (0..store.layout().shards).collect()
+}
+
 async fn locator(store: &Shared, text: &str) -> Option<String> {
-    let answer = store.read(vec![key(text)]).await.expect("a store that works").remove(0);
-    answer.value.map(|keymap| keymap.fields.locator)
+    read(store, &[text]).await.remove(0).value.map(|keymap| keymap.fields.locator)
 }
 
 async fn reads_see_acknowledged_writes(store: Shared) {
     let layout = store.layout();
-    let absent = store.read(vec![key("a/b")]).await.expect("a store that works");
+    let absent = read(&store, &["a/b"]).await;
     assert_eq!((absent[0].value.as_ref(), absent[0].position), (None, 0));
     let Read { value, shard, position } = store.write(put("a/b", "one")).await.expect("a store that works");
     let WriteOutcome::Written(Written { version, created: true }) = value else { panic!("{value:?}") };
     assert_eq!((shard, position), (layout.shard(&key("a/b")), version));
     let second = written(&store, put("a/b", "two")).await;
     assert!(second.version > version && !second.created);
-    let answers = store.read(vec![key("a/b"), key("a/c"), key("a/b")]).await.expect("a store that works");
+    let answers = read(&store, &["a/b", "a/c", "a/b"]).await;
     let keymap = answers[0].value.as_ref().expect("found");
     assert_eq!((keymap.version, keymap.fields.locator.as_str(), &keymap.key), (second.version, "two", &key("a/b")));
     assert_eq!((answers[0].position, answers.len()), (second.version, 3));
@@ -215,8 +228,13 @@ async fn lists_hold_still_under_writes(store: Shared) {
 
 async fn the_log_tells_every_write(store: Shared) {
     let shard = store.layout().shard(&key("a/b"));
-    let mut cursors = store.positions().await.expect("a store that works");
-    assert_eq!(cursors.len(), usize::from(store.layout().shards));
+    let shards = all_shards(&store);
+    let positions = store.positions(shards.clone()).await.expect("a store that works");
+    let cursor = |(&shard, &position)| Cursor { shard, position };
+    let mut cursors: Vec<Cursor> = shards.iter().zip(&positions).map(cursor).collect();
+    let groups = store.groups().borrow().concat();
+    assert_eq!(groups.len(), shards.len(), "every shard in one group");
+    assert!(shards.iter().all(|shard| groups.contains(shard)));
     let mut expected = Vec::new();
     for n in 0..6 {
         expected.push((written(&store, put("a/b", &n.to_string())).await.version, false));
@@ -228,9 +246,9 @@ async fn the_log_tells_every_write(store: Shared) {
     loop {
         let pages = store.poll(cursors.clone(), 3).await.expect("a store that works");
         assert_eq!(pages.len(), cursors.len());
-        for page in &pages {
-            assert_eq!((page.after, page.reset), (cursors[usize::from(page.shard)], false));
-            cursors[usize::from(page.shard)] = page.position;
+        for (cursor, page) in cursors.iter_mut().zip(&pages) {
+            assert_eq!((page.shard, page.after, page.reset), (cursor.shard, cursor.position, false));
+            cursor.position = page.position;
         }
         let page = &pages[usize::from(shard)];
         assert!(page.changes.len() <= 3 && page.changes.iter().all(|c| c.key == key("a/b") && c.shard == shard));
@@ -241,20 +259,23 @@ async fn the_log_tells_every_write(store: Shared) {
         }
     }
     assert_eq!(told, expected);
-    assert_eq!(cursors, store.positions().await.expect("a store that works"));
+    let reached: Vec<u64> = cursors.iter().map(|cursor| cursor.position).collect();
+    assert_eq!(reached, store.positions(shards).await.expect("a store that works"));
+    // A part of the shards, in any order.
+    let part = vec![Cursor { shard, position: 0 }, Cursor { shard: u16::from(shard == 0), position: 0 }];
+    let pages = store.poll(part, 100).await.expect("a store that works");
+    assert_eq!((pages[0].changes.len(), pages[1].changes.len()), (expected.len(), 0));
 }
 
 async fn the_log_is_trimmed_and_says_so(store: Shared) {
-    let shard = usize::from(store.layout().shard(&key("a/b")));
+    let shard = store.layout().shard(&key("a/b"));
     let mut all = Vec::new();
     for n in 0..LOG_ENTRIES + 5 {
         all.push(written(&store, put("a/b", &n.to_string())).await.version);
     }
     let from = |position: u64| {
-        let mut cursors = vec![0; usize::from(store.layout().shards)];
-        cursors[shard] = position;
         let store = store.clone();
-        async move { store.poll(cursors, 1_000).await.expect("a store that works").swap_remove(shard) }
+        async move { store.poll(vec![Cursor { shard, position }], 1_000).await.expect("a store that works").remove(0) }
     };
     for lost in [0, all[0], all[3]] {
         let page = from(lost).await;
@@ -278,7 +299,7 @@ async fn one_of_many_racing_writers_wins(store: Shared) {
 async fn increments(store: Shared, times: usize) {
     let mut done = 0;
     while done < times {
-        let current = store.read(vec![key("n/0")]).await.expect("a store that works").remove(0).value.expect("found");
+        let current = read(&store, &["n/0"]).await.remove(0).value.expect("found");
         let next = current.fields.locator.parse::<u64>().expect("a number") + 1;
         let write = Write { expect: Expect::Version(current.version), ..put("n/0", &next.to_string()) };
         let outcome = store.write(write).await.expect("a store that works").value;
@@ -293,12 +314,93 @@ async fn the_map_changes_by_compare_and_set(store: Shared) {
     next.epoch.number = 2;
     let next = Arc::new(next);
     assert_eq!(store.map().await.expect("a store that works"), None);
-    assert_eq!(store.put_map(Some(first.epoch), first.clone()).await, Ok(false));
-    assert_eq!(store.put_map(None, first.clone()).await, Ok(true));
-    assert_eq!(store.put_map(None, next.clone()).await, Ok(false));
+    assert_eq!(store.put_map(Some(first.epoch), first.clone(), 0).await, Ok(false));
+    assert_eq!(store.put_map(None, first.clone(), 0).await, Ok(true));
+    assert_eq!(store.put_map(None, next.clone(), 0).await, Ok(false));
     assert_eq!(store.map().await.expect("a store that works"), Some(first.clone()));
-    assert_eq!(store.put_map(Some(first.epoch), next.clone()).await, Ok(true));
+    assert_eq!(store.put_map(Some(first.epoch), next.clone(), 0).await, Ok(true));
     assert_eq!(store.map().await.expect("a store that works"), Some(next));
+}
+
+fn member(id: u32, incarnation: u64, origin: &str) -> Member {
+    Member { id, incarnation, origin: origin.into(), weight: 1, state: MemberState::Serving, warm_for: 0 }
+}
+
+/// Long enough that nothing expires by itself on a loaded machine.
+const LONG: Duration = Duration::from_secs(60);
+/// Over soon, but not before the next step of a test on a loaded machine.
+const SHORT: Duration = Duration::from_millis(900);
+
+async fn members_are_listed_until_they_expire(store: Shared) {
+    let announce = |member: Member, ttl| {
+        let store = store.clone();
+        async move { store.announce(member, ttl).await.expect("a store that works") }
+    };
+    let members = || async { store.members().await.expect("a store that works") };
+    assert_eq!(members().await, []);
+    let (first, second) = (member(2, 1, "http://a"), member(1, 1, "http://b"));
+    assert!(announce(first.clone(), LONG).await && announce(second.clone(), LONG).await);
+    assert_eq!(members().await, [second.clone(), first.clone()]);
+    let warm = Member { warm_for: 9, state: MemberState::Leaving, ..second };
+    assert!(announce(warm.clone(), LONG).await);
+    assert_eq!(members().await, [warm.clone(), first.clone()]);
+    // Another process is refused; the same one after a restart is not.
+    assert!(!announce(member(2, 2, "http://c"), LONG).await);
+    let back = member(2, 3, "http://a");
+    assert!(announce(back.clone(), LONG).await);
+    assert_eq!(members().await, [warm.clone(), back.clone()]);
+    // Only its own registration is taken back.
+    store.retract(2, 1).await.expect("a store that works");
+    assert_eq!(members().await.len(), 2);
+    store.retract(2, 3).await.expect("a store that works");
+    assert_eq!(members().await, [warm.clone()]);
+    assert!(announce(member(3, 1, "http://d"), SHORT).await);
+    assert_eq!(members().await.len(), 2);
+    tokio::time::sleep(SHORT + Duration::from_millis(100)).await;
+    assert_eq!(members().await, [warm]);
+    assert!(announce(member(3, 2, "http://e"), LONG).await, "an expired id is free");
+}
+
+async fn one_coordinator_at_a_time_and_terms_rise(store: Shared) {
+    let lead = |incarnation, ttl| {
+        let store = store.clone();
+        async move { store.lead(incarnation, ttl).await.expect("a store that works") }
+    };
+    let first = lead(1, LONG).await.expect("free");
+    assert!(first > 0);
+    assert_eq!(lead(2, LONG).await, None);
+    assert_eq!(lead(1, LONG).await, Some(first), "kept");
+    assert_eq!(lead(2, Duration::ZERO).await, None, "not theirs to give up");
+    assert_eq!(lead(1, Duration::ZERO).await, None, "given up");
+    let second = lead(2, SHORT).await.expect("free again");
+    assert!(second > first);
+    tokio::time::sleep(SHORT + Duration::from_millis(100)).await;
+    assert!(lead(1, LONG).await.expect("expired") > second);
+}
+
+async fn a_deposed_coordinator_changes_nothing(store: Shared) {
+    let map = PartitionMap::new(1, 64, store.layout(), vec![MapNode { id: 1, origin: "http://a".into(), weight: 1 }]);
+    let next = |number| {
+        let mut next = map.clone();
+        next.epoch.number = number;
+        Arc::new(next)
+    };
+    assert_eq!(store.put_map(None, next(1), 0).await, Ok(true));
+    let old = store.lead(1, LONG).await.expect("a store that works").expect("free");
+    assert_eq!(store.put_map(Some(map.epoch), next(2), old).await, Ok(true));
+    assert_eq!(store.put_blob(Blob::Proposal, Some(vec![1, 2]), old).await, Ok(true));
+    assert_eq!(store.blob(Blob::Proposal).await, Ok(Some(vec![1, 2])));
+    assert_eq!(store.blob(Blob::Model).await, Ok(None));
+    store.lead(1, Duration::ZERO).await.expect("a store that works");
+    let new = store.lead(2, LONG).await.expect("a store that works").expect("free");
+    assert_eq!(store.put_map(Some(next(2).epoch), next(3), old).await, Ok(false));
+    assert_eq!(store.put_blob(Blob::Proposal, None, old).await, Ok(false));
+    assert_eq!(store.blob(Blob::Proposal).await, Ok(Some(vec![1, 2])));
+    assert_eq!(store.put_map(Some(next(2).epoch), next(3), new).await, Ok(true));
+    assert_eq!(store.put_blob(Blob::Proposal, None, new).await, Ok(true));
+    assert_eq!(store.blob(Blob::Proposal).await, Ok(None));
+    let large = vec![7; Blob::MAX_BYTES + 1];
+    assert!(matches!(store.put_blob(Blob::Model, Some(large), new).await, Err(StoreError::TooLarge(_))));
 }
 
 async fn a_closed_store_refuses_writes(store: Shared) {

@@ -5,6 +5,7 @@
 //! are snapshots and never wait for it.
 
 mod apply;
+mod meta;
 mod open;
 mod read;
 mod record;

@@ -11,8 +11,9 @@ use foremap::partition::StorageLayout;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::Retention;
+use super::meta::{MetaChange, MetaOutcome};
 use super::record::{decode_format, encode_format};
-use super::tables::{CURRENT, LOG, META, META_FORMAT, SHARDS, VERSIONS};
+use super::tables::{CURRENT, LOG, MEMBERS, META, META_FORMAT, SHARDS, VERSIONS};
 use super::writer::{Job, MAX_QUEUE, Writer};
 use crate::store::StoreError;
 
@@ -94,6 +95,9 @@ pub struct RedbStore {
     pub(super) layout: StorageLayout,
     queue: mpsc::Sender<Job>,
     pub(super) visible: watch::Receiver<u64>,
+    /// All shards in one group: they are in one file.
+    pub(super) groups: watch::Receiver<Arc<Vec<Vec<u16>>>>,
+    pub(super) clock: Clock,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -113,7 +117,8 @@ impl RedbStore {
         let writer = Writer { db: db.clone(), retention, clock: options.clock.clone(), visible: sender };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(jobs));
         let writer = Mutex::new(Some(thread.map_err(OpenError::Io)?));
-        Ok(Self { db, layout, queue, visible, writer })
+        let groups = watch::channel(Arc::new(vec![(0..layout.shards).collect()])).1;
+        Ok(Self { db, layout, queue, visible, groups, clock: options.clock.clone(), writer })
     }
 
     fn open_file(path: &Path, options: &RedbOptions) -> Result<(Database, StorageLayout), OpenError> {
@@ -144,6 +149,7 @@ impl RedbStore {
         txn.open_table(VERSIONS).map_err(open_error)?;
         txn.open_table(LOG).map_err(open_error)?;
         txn.open_table(SHARDS).map_err(open_error)?;
+        txn.open_table(MEMBERS).map_err(open_error)?;
         txn.commit().map_err(open_error)?;
         Ok(layout)
     }
@@ -163,6 +169,10 @@ impl RedbStore {
         self.queue.send(job(reply)).await.map_err(|_| closed())?;
         // Without a reply the writer died at an unknown point.
         result.await.map_err(|_| StoreError::Unknown("the store closed before it answered".into()))?
+    }
+
+    pub(super) async fn change(&self, change: MetaChange) -> Result<MetaOutcome, StoreError> {
+        self.submit(|reply| Job::Meta { change, reply }).await
     }
 
     pub(super) async fn shut(&self) -> Result<(), StoreError> {

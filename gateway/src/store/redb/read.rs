@@ -2,20 +2,24 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redb::{Database, ReadTransaction, ReadableDatabase as _};
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, StoreAnswer};
-use foremap::partition::{Epoch, PartitionMap, StorageLayout};
-use foremap::protocol::Change;
+use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
+use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;
 
 use super::apply::failed;
+use super::meta::{self, MetaChange};
 use super::open::RedbStore;
 use super::record::{decode_keymap, decode_version};
 use super::tables::{CURRENT, LOG, META, META_MAP, SHARDS, ShardLog, VERSIONS};
 use super::writer::{Job, MAX_QUEUE};
-use crate::store::{Answer, ListPart, Read, Store, StoreError, VersionRecord, Write, WriteOutcome};
+use crate::store::{
+    Answer, Answers, Blob, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome,
+};
 
 impl RedbStore {
     /// Runs `read` on a snapshot, on a thread that may block on the disk.
@@ -132,9 +136,24 @@ impl Store for RedbStore {
         self.layout
     }
 
-    fn read(&self, keys: Vec<CompositeKey>) -> Answer<'_, Vec<StoreAnswer>> {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
+        self.groups.clone()
+    }
+
+    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
         let layout = self.layout;
-        self.snapshot(move |txn| read_keys(txn, layout, &keys))
+        let count = keys.len();
+        let answers = self.snapshot(move |txn| read_keys(txn, layout, &keys));
+        Box::pin(async move {
+            match answers.await {
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error); count],
+            }
+        })
     }
 
     fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
@@ -181,28 +200,57 @@ impl Store for RedbStore {
         self.snapshot(move |txn| list_part(txn, shard, &prefix, after.as_ref(), limit))
     }
 
-    fn poll(&self, cursors: Vec<u64>, limit: usize) -> Answer<'_, Vec<LogPage>> {
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
         self.snapshot(move |txn| {
-            cursors.iter().zip(0..).map(|(&after, shard)| log_page(txn, shard, after, limit)).collect()
+            cursors.iter().map(|cursor| log_page(txn, cursor.shard, cursor.position, limit)).collect()
         })
     }
 
-    fn positions(&self) -> Answer<'_, Vec<u64>> {
-        let shards = self.layout.shards;
-        self.snapshot(move |txn| (0..shards).map(|shard| Ok(shard_log(txn, shard)?.last)).collect())
+    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>> {
+        self.snapshot(move |txn| shards.iter().map(|&shard| Ok(shard_log(txn, shard)?.last)).collect())
     }
 
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
         self.snapshot(|txn| {
             let meta = txn.open_table(META).map_err(failed)?;
             let Some(bytes) = meta.get(META_MAP).map_err(failed)? else { return Ok(None) };
-            let map = PartitionMap::decode(bytes.value());
-            map.map(|map| Some(Arc::new(map))).map_err(|error| StoreError::Corrupt(format!("map: {error}")))
+            meta::decode_map(bytes.value()).map(|map| Some(Arc::new(map)))
         })
     }
 
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>) -> Answer<'_, bool> {
-        Box::pin(self.submit(move |reply| Job::PutMap { expect, map, reply }))
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
+        Box::pin(async move { Ok(self.change(MetaChange::PutMap { expect, map, term }).await?.done()) })
+    }
+
+    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+        Box::pin(async move { Ok(self.change(MetaChange::Announce { member, ttl }).await?.done()) })
+    }
+
+    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(MetaChange::Retract { id, incarnation }).await.map(|_| ()) })
+    }
+
+    fn members(&self) -> Answer<'_, Vec<Member>> {
+        let clock = self.clock.clone();
+        self.snapshot(move |txn| meta::members(txn, clock()))
+    }
+
+    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        Box::pin(async move { Ok(self.change(MetaChange::Lead { incarnation, ttl }).await?.term()) })
+    }
+
+    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+        self.snapshot(move |txn| {
+            let meta = txn.open_table(META).map_err(failed)?;
+            Ok(meta.get(blob.name()).map_err(failed)?.map(|bytes| bytes.value().to_vec()))
+        })
+    }
+
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+        Box::pin(async move {
+            StoreError::check_blob(content.as_deref())?;
+            Ok(self.change(MetaChange::PutBlob { blob, content, term }).await?.done())
+        })
     }
 
     fn written(&self) -> watch::Receiver<u64> {

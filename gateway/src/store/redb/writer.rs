@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use ::redb::Database;
 use foremap::key::CompositeKey;
-use foremap::partition::{Epoch, PartitionMap};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::{Retention, Tables, failed};
+use super::meta::{self, MetaChange, MetaOutcome};
 use super::open::Clock;
-use super::tables::{META, META_MAP};
 use crate::store::{Read, StoreError, Write, WriteOutcome};
 
 /// Most writes in one commit: bounds how long the first of them waits for the last.
@@ -21,7 +20,7 @@ pub(super) const MAX_QUEUE: usize = 4_096;
 pub(super) enum Job {
     Write { shard: u16, write: Write, reply: Reply<Read<WriteOutcome>> },
     RemoveVersion { shard: u16, key: CompositeKey, version: u64, reply: Reply<Read<WriteOutcome>> },
-    PutMap { expect: Option<Epoch>, map: Arc<PartitionMap>, reply: Reply<bool> },
+    Meta { change: MetaChange, reply: Reply<MetaOutcome> },
     Close { reply: Reply<()> },
 }
 
@@ -30,7 +29,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// What to tell whom after the commit.
 enum Due {
     Write(Reply<Read<WriteOutcome>>, Result<Read<WriteOutcome>, StoreError>),
-    Map(Reply<bool>, Result<bool, StoreError>),
+    Meta(Reply<MetaOutcome>, Result<MetaOutcome, StoreError>),
 }
 
 impl Due {
@@ -38,7 +37,7 @@ impl Due {
         // A caller that went away does not need its answer.
         match self {
             Self::Write(reply, outcome) => drop(reply.send(committed.clone().and(outcome))),
-            Self::Map(reply, outcome) => drop(reply.send(committed.clone().and(outcome))),
+            Self::Meta(reply, outcome) => drop(reply.send(committed.clone().and(outcome))),
         }
     }
 }
@@ -98,7 +97,7 @@ impl Writer {
         let error = || StoreError::Unavailable("no transaction".into());
         match job {
             Job::Write { reply, .. } | Job::RemoveVersion { reply, .. } => Some(Due::Write(reply, Err(error()))),
-            Job::PutMap { reply, .. } => Some(Due::Map(reply, Err(error()))),
+            Job::Meta { reply, .. } => Some(Due::Meta(reply, Err(error()))),
             Job::Close { .. } => None,
         }
     }
@@ -124,9 +123,9 @@ impl Writer {
                     let outcome = tables.remove_version(shard, key.as_str(), version);
                     due.push(Due::Write(reply, outcome));
                 }
-                Job::PutMap { expect, map, reply } => {
-                    let outcome = put_map(&txn, expect, &map);
-                    due.push(Due::Map(reply, outcome));
+                Job::Meta { change, reply } => {
+                    let outcome = meta::apply(&txn, &change, (self.clock)());
+                    due.push(Due::Meta(reply, outcome));
                 }
                 Job::Close { .. } => {}
             }
@@ -144,20 +143,4 @@ impl Writer {
         };
         Ok((due, committed))
     }
-}
-
-fn put_map(txn: &::redb::WriteTransaction, expect: Option<Epoch>, map: &PartitionMap) -> Result<bool, StoreError> {
-    use ::redb::ReadableTable as _;
-    let mut meta = txn.open_table(META).map_err(failed)?;
-    let stored = match meta.get(META_MAP).map_err(failed)? {
-        Some(bytes) => Some(
-            PartitionMap::decode(bytes.value()).map_err(|error| StoreError::Corrupt(format!("map: {error}")))?.epoch,
-        ),
-        None => None,
-    };
-    if stored != expect {
-        return Ok(false);
-    }
-    meta.insert(META_MAP, map.encode().as_slice()).map_err(failed)?;
-    Ok(true)
 }
