@@ -16,6 +16,7 @@
 //! | [`key`] | composite keys and prefixes in canonical text |
 //! | [`partition`] | the virtual partition map: placement, delta, wire form |
 //! | [`protocol`], [`codec`] | what travels over HTTP |
+//! | [`breaker`] | keeps callers away from peers that do not answer |
 //! | [`analyzer`] | the Access Pattern Analyzer: streams and the Prediction Table |
 //! | [`confidence`] | the Confidence Map: calibrated probabilities |
 //! | [`prefetch`] | the Prefetch Engine: threshold, waste budget, ledger, failure log |
@@ -33,6 +34,7 @@ pub mod adapter;
 pub mod analyzer;
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;
+pub mod breaker;
 pub mod cache;
 pub mod codec;
 pub mod confidence;

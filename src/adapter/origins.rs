@@ -8,15 +8,12 @@
 use std::sync::Arc;
 
 use crate::Millis;
+use crate::breaker::{Breaker, BreakerConfig};
 
 /// How long a used connection is presumed open: keep-alive limits of common servers start at 60 s.
 const WARM_MS: Millis = 60_000;
-/// Failures in a row that open the breaker.
-const BREAKER_FAILURES: u32 = 3;
-/// First time the breaker stays open; doubles with each further failure.
-const BREAKER_MS: Millis = 1_000;
-/// Longest time the breaker stays open.
-const BREAKER_MAX_MS: Millis = 30_000;
+/// An origin is reached over an ocean, where a lost answer or two mean little.
+const BREAKER: BreakerConfig = BreakerConfig { failures: 3, first_ms: 1_000, most_ms: 30_000 };
 /// Most origins remembered. The map may name thousands; the rest is reached by forwarding.
 const MAX_ORIGINS: usize = 64;
 
@@ -26,8 +23,7 @@ struct Origin {
     last_used: Option<Millis>,
     /// Smoothed answer time in milliseconds; weight 1/8 for a new sample, as TCP smooths its round trip (RFC 6298).
     latency_ms: f32,
-    failures: u32,
-    open_until: Millis,
+    breaker: Breaker,
 }
 
 /// The origins that may be used and what is known of them.
@@ -55,7 +51,7 @@ impl Origins {
         if self.known.len() == MAX_ORIGINS {
             return None;
         }
-        self.known.push(Origin { url: url.into(), last_used: None, latency_ms: 0.0, failures: 0, open_until: 0 });
+        self.known.push(Origin { url: url.into(), last_used: None, latency_ms: 0.0, breaker: Breaker::new(BREAKER) });
         Some(self.known.len() - 1)
     }
 
@@ -77,7 +73,7 @@ impl Origins {
 
     /// Where to send a key whose owner answers at `owner`; `avoid` is the origin that has just failed.
     pub(super) fn choose(&mut self, now: Millis, owner: Option<&str>, avoid: Option<&str>) -> Arc<str> {
-        let usable = |o: &Origin| o.open_until <= now && avoid != Some(&*o.url);
+        let usable = |o: &Origin| !o.breaker.is_open(now) && avoid != Some(&*o.url);
         if let Some(owner) = owner
             && let Some(origin) = self.known.iter().find(|o| &*o.url == owner)
             && is_warm(origin, now)
@@ -88,7 +84,7 @@ impl Origins {
         // The warmest usable one; where every breaker is open, the one that closes first.
         let best = self.known.iter().min_by_key(|o| {
             let idle = o.last_used.map_or(Millis::MAX, |at| now.saturating_sub(at));
-            (!usable(o), o.open_until.saturating_sub(now), !is_warm(o, now), idle)
+            (!usable(o), o.breaker.open_until().saturating_sub(now), !is_warm(o, now), idle)
         });
         best.map(|o| o.url.clone()).unwrap_or_default()
     }
@@ -109,7 +105,7 @@ impl Origins {
             }
             let at = self.remember(url)?;
             let origin = &self.known[at];
-            if !is_warm(origin, now) && origin.open_until <= now {
+            if !is_warm(origin, now) && !origin.breaker.is_open(now) {
                 return Some(origin.url.clone());
             }
         }
@@ -122,19 +118,14 @@ impl Origins {
             origin.last_used = Some(now);
             origin.latency_ms =
                 if first { took as f32 } else { origin.latency_ms + (took as f32 - origin.latency_ms) / 8.0 };
-            origin.failures = 0;
-            origin.open_until = 0;
+            origin.breaker.succeeded();
         }
     }
 
     pub(super) fn failed(&mut self, now: Millis, url: &str) {
         if let Some(origin) = self.known.iter_mut().find(|o| &*o.url == url) {
-            origin.failures += 1;
+            origin.breaker.failed(now);
             origin.last_used = None;
-            if origin.failures >= BREAKER_FAILURES {
-                let doublings = (origin.failures - BREAKER_FAILURES).min(5);
-                origin.open_until = now + (BREAKER_MS << doublings).min(BREAKER_MAX_MS);
-            }
         }
     }
 
@@ -152,7 +143,7 @@ impl Origins {
     }
 
     pub(super) fn open(&self, now: Millis) -> usize {
-        self.known.iter().filter(|o| o.open_until > now).count()
+        self.known.iter().filter(|o| o.breaker.is_open(now)).count()
     }
 
     pub(super) const BOUND: usize = MAX_ORIGINS;
@@ -209,6 +200,6 @@ mod tests {
         }
         assert_eq!(&*origins.choose(100, Some("http://a"), None), "http://b");
         assert_eq!(origins.open(100), 1);
-        assert_eq!(origins.open(100 + BREAKER_MS), 0);
+        assert_eq!(origins.open(100 + BREAKER.first_ms), 0);
     }
 }

@@ -13,6 +13,7 @@
 //! current than it is: memory is only as fresh as the last log page, and a store
 //! read enters memory only where no log entry can have overtaken it.
 
+mod fence;
 mod load;
 mod maps;
 mod member;
@@ -22,6 +23,7 @@ mod server;
 mod shard;
 mod stats;
 
+pub use fence::Fence;
 pub use load::LoadReport;
 pub use member::{Member, MemberState};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};

@@ -353,7 +353,7 @@ async fn members_are_listed_until_they_expire(store: Shared) {
     store.retract(2, 1).await.expect("a store that works");
     assert_eq!(members().await.len(), 2);
     store.retract(2, 3).await.expect("a store that works");
-    assert_eq!(members().await, [warm.clone()]);
+    assert_eq!(members().await, std::slice::from_ref(&warm));
     assert!(announce(member(3, 1, "http://d"), SHORT).await);
     assert_eq!(members().await.len(), 2);
     tokio::time::sleep(SHORT + Duration::from_millis(100)).await;
