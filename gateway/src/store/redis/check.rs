@@ -80,8 +80,8 @@ pub(super) async fn masters(connector: &Connector, view: &View, options: &RedisO
     let lax: Vec<bool> = join_all(checks).await.into_iter().collect::<Result<_, _>>()?;
     if lax.into_iter().any(|lax| lax) {
         tracing::warn!(
-            "appendfsync is not `always`: an acknowledged write is in the memory of a master and all its replicas, but \
-             is lost if all of them lose power within the same second"
+            "appendfsync is not `always`: a master that crashes, and is back before a replica took its place, may have \
+             lost the writes of its last two seconds, acknowledged ones included"
         );
     }
     Ok(())
@@ -127,3 +127,7 @@ async fn check(connector: &Connector, master: &MasterView, options: &RedisOption
     }
     Ok(setting("appendfsync") != "always")
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -169,3 +169,7 @@ fn pipeline(jobs: &[Job], replicas: u32) -> Pipeline {
     pipeline.cmd("WAIT").arg(replicas).arg(WAIT_MS);
     pipeline
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;
