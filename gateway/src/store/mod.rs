@@ -9,7 +9,7 @@ mod redb;
 mod types;
 
 pub use self::list::{Page, list};
-pub use self::redb::{Clock, OpenError, RedbOptions, RedbStore};
+pub use self::redb::{Clock, OpenError, RedbOptions, RedbStore, record};
 pub use self::types::{
     Answer, Answers, Blob, Expect, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
     WriteOutcome, Written,

@@ -8,7 +8,7 @@ mod apply;
 mod meta;
 mod open;
 mod read;
-mod record;
+pub mod record;
 mod tables;
 mod writer;
 

@@ -1,4 +1,4 @@
-//! Version records and the format record, as bytes.
+//! Version records and the format record, as bytes. Each form is unique: whatever decodes, encodes to the same bytes.
 
 use foremap::codec::{DecodeError, Reader, Writer};
 use foremap::partition::StorageLayout;
@@ -10,7 +10,7 @@ const CREATED: u8 = 1;
 const DELETED: u8 = 2;
 
 /// The bytes of a version record; its version is part of the key.
-pub(super) fn encode_version(record: &VersionRecord) -> Vec<u8> {
+pub fn encode_version(record: &VersionRecord) -> Vec<u8> {
     let mut w = Writer::default();
     let deleted = if record.keymap.is_none() { DELETED } else { 0 };
     w.u8(deleted | if record.created { CREATED } else { 0 });
@@ -39,7 +39,11 @@ pub(super) fn version_head(bytes: &[u8]) -> Result<VersionHead<'_>, StoreError> 
     read().map_err(|error| StoreError::Corrupt(format!("version record: {error}")))
 }
 
-pub(super) fn decode_version(version: u64, bytes: &[u8]) -> Result<VersionRecord, StoreError> {
+/// Reads what [`encode_version`] wrote of the version `version`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`]; never panics, whatever the bytes.
+pub fn decode_version(version: u64, bytes: &[u8]) -> Result<VersionRecord, StoreError> {
     let mut head = version_head(bytes)?;
     let corrupt = |error: DecodeError| StoreError::Corrupt(format!("version record: {error}"));
     let keymap = match head.deleted {
@@ -56,7 +60,8 @@ pub(super) fn decode_keymap(bytes: &[u8]) -> Result<Keymap, StoreError> {
 const FORMAT_MAGIC: [u8; 4] = *b"FMST";
 const FORMAT_VERSION: u8 = 1;
 
-pub(super) fn encode_format(layout: StorageLayout) -> Vec<u8> {
+/// The bytes of the format record, which names the layout of a store.
+pub fn encode_format(layout: StorageLayout) -> Vec<u8> {
     let mut w = Writer::with_header(FORMAT_MAGIC, FORMAT_VERSION);
     w.varint(layout.shards.into());
     w.u8(layout.depth);
@@ -64,7 +69,11 @@ pub(super) fn encode_format(layout: StorageLayout) -> Vec<u8> {
     w.finish()
 }
 
-pub(super) fn decode_format(bytes: &[u8]) -> Result<StorageLayout, DecodeError> {
+/// Reads what [`encode_format`] wrote.
+///
+/// # Errors
+/// [`DecodeError`]; never panics, whatever the bytes.
+pub fn decode_format(bytes: &[u8]) -> Result<StorageLayout, DecodeError> {
     let mut r = Reader::with_header(bytes, FORMAT_MAGIC, FORMAT_VERSION)?;
     let shards = r.at_most(u16::MAX.into(), "shards")? as u16;
     let layout = StorageLayout { shards, depth: r.u8()?, fan: r.at_most(u16::MAX.into(), "fan")? as u16 };
