@@ -50,7 +50,13 @@ pub fn decode_version(version: u64, bytes: &[u8]) -> Result<VersionRecord, Store
         true => None,
         false => Some(decode_keymap(head.rest.bytes().map_err(corrupt)?)?),
     };
-    Ok(VersionRecord { version, keymap, created: head.created, id: WriteId::new(head.id) })
+    head.rest.finish().map_err(corrupt)?;
+    let id = WriteId::new(head.id);
+    // A write id cut or changed would let a retry write twice.
+    if id.is_none() && !head.id.is_empty() {
+        return Err(corrupt(DecodeError::BadValue("write id")));
+    }
+    Ok(VersionRecord { version, keymap, created: head.created, id })
 }
 
 pub(super) fn decode_keymap(bytes: &[u8]) -> Result<Keymap, StoreError> {
@@ -80,3 +86,7 @@ pub fn decode_format(bytes: &[u8]) -> Result<StorageLayout, DecodeError> {
     r.finish()?;
     if layout.is_valid() { Ok(layout) } else { Err(DecodeError::BadValue("layout")) }
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;
