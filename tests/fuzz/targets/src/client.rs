@@ -96,7 +96,6 @@ impl Host {
                 Action::Wake { scope, at } => _ = self.wakes.insert(scope, at),
             }
         }
-        self.assert_bounds();
     }
 
     fn answer(&mut self, request: RequestId, answer: Answer) {
@@ -177,6 +176,7 @@ pub fn adapter(data: &[u8]) -> bool {
     let mut input = Input::new(data);
     while !input.is_empty() {
         step(&mut host, &mut input);
+        host.assert_bounds();
     }
     let answered = host.answered > 0;
     assert_recovers(&mut host);
@@ -325,6 +325,7 @@ fn assert_recovers(host: &mut Host) {
         serve_well(host);
     }
     assert!(host.asked.is_empty() && host.calls.is_empty(), "nothing waits for ever");
+    host.assert_bounds();
     let request = host.get(0, key(0), Consistency::Bounded, true);
     for _ in 0..20 {
         host.pass(10);
