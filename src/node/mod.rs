@@ -13,6 +13,7 @@
 //! current than it is: memory is only as fresh as the last log page, and a store
 //! read enters memory only where no log entry can have overtaken it.
 
+mod coordinator;
 mod fence;
 mod load;
 mod maps;
@@ -23,6 +24,7 @@ mod server;
 mod shard;
 mod stats;
 
+pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step, may_gain, may_lose};
 pub use fence::Fence;
 pub use load::LoadReport;
 pub use member::{Member, MemberState};
