@@ -207,7 +207,7 @@ fn who_may_gain_or_lose_errs_towards_yes() {
         PartitionMap { exceptions: [(3, 1), (4, 2)].into(), ..map_of(&[1, 2, 3]) },
     ];
     let owners = |map: &PartitionMap| -> Vec<NodeId> {
-        let mut placement = Placement::new(Arc::new(map.clone()));
+        let placement = Placement::new(Arc::new(map.clone()));
         (0..map.partitions).map(|partition| placement.owner(partition)).collect()
     };
     let (mut yes, mut no) = (0, 0);
