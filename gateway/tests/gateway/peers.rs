@@ -228,7 +228,7 @@ async fn a_node_that_leaves_says_so_and_answers_until_it_is_gone() {
     agree(&[&one, &two], &[1, 2]).await;
     let client = Client::new();
     let ready = client.get(&two.url("/readyz")).await;
-    assert_eq!((ready.status, ready.json()["fresh"].as_u64()), (StatusCode::OK, Some(1)));
+    assert_eq!((ready.status, ready.json()["fresh"].as_u64()), (StatusCode::OK, Some(2)));
     let (ready, get, end) = (two.url("/readyz"), two.url("/v1/keymap?key=a/b"), two.process.clone());
     let stopping = tokio::spawn(two.stop());
     until("it is leaving", || end.is_leaving()).await;
@@ -239,4 +239,26 @@ async fn a_node_that_leaves_says_so_and_answers_until_it_is_gone() {
     stopping.await.expect("stopped");
     assert_eq!(one.nodes(), [1]);
     assert!(client.try_send(Method::GET, &get, &[], "").await.is_none(), "gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_is_ready_while_part_of_the_store_is() {
+    let store = Shared::new();
+    let (one, client) = (Gate::start(&store, 1).await, Client::new());
+    let url = one.url("/readyz");
+    store.silence(1);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while client.get(&url).await.json()["fresh"] != 1 {
+        assert!(tokio::time::Instant::now() < deadline, "it does not notice");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ready = client.get(&url).await;
+    assert_eq!((ready.status, ready.json()["groups"].as_u64()), (StatusCode::OK, Some(2)));
+    store.silence(0);
+    while client.get(&url).await.status == StatusCode::OK {
+        assert!(tokio::time::Instant::now() < deadline, "it does not notice");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(client.get(&url).await.code(), "UNAVAILABLE");
+    assert_eq!(client.get(&one.url("/healthz")).await.status, StatusCode::OK);
 }

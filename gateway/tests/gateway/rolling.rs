@@ -58,5 +58,13 @@ async fn every_process_is_started_anew_and_one_is_killed_and_no_call_fails() {
     load.goes_on(30).await;
     eprintln!("1 was dropped {:?} after its death", agree(&client, &processes, &[2, 3]).await);
     load.goes_on(30).await;
+    // Several nodes of one process are as many members; an id that is taken is none.
+    processes.push(Process::dev_over(&store, 5, 2));
+    agree(&client, &processes, &[2, 3, 5, 6]).await;
+    crate::binary::fails_in_one_line(
+        &["serve", "--listen", "127.0.0.1:0", "--store", &store, "--node", "6"],
+        "another live process is node 6",
+    );
+    load.goes_on(30).await;
     eprintln!("{} calls, none failed", load.end().await);
 }
