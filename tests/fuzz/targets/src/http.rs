@@ -54,7 +54,7 @@ impl Gateway {
         let map = Arc::new(PartitionMap::new(3, 1_024, store.layout(), (1..=3).map(node).collect()));
         let configs: Vec<_> =
             (1..=3).map(|id| NodeConfig { memory_entries: 1_000, ..NodeConfig::new(id, 5) }).collect();
-        let process = Arc::new(Process::new(Arc::new(store), &map, &configs).expect("a valid map"));
+        let process = Arc::new(Process::new(Arc::new(store), &map, &configs, None).expect("a valid map"));
         let (stop, stopped) = watch::channel(false);
         runtime.block_on(async {
             let tailers = Tailers::start(process.clone()).await.expect("a store that works");
