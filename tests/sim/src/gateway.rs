@@ -7,7 +7,9 @@ use foremap::Millis;
 use foremap::adapter::{FailureKind, FlightId};
 use foremap::node::{Forward, LogPage, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
 use foremap::partition::PartitionMap;
-use foremap::protocol::{BatchRequest, BatchResponse, Consistency, Cursor, ErrorCode, Problem};
+use foremap::protocol::{
+    BatchRequest, BatchResponse, Consistency, Cursor, ErrorCode, ItemResult, Outcome as NodeOutcome, Problem,
+};
 
 use super::cluster::{self, Command};
 use super::mutant::Mutant;
@@ -26,6 +28,8 @@ pub(crate) struct Job {
     pending: Pending,
     /// Reads and hops under way.
     outstanding: usize,
+    /// What its answers must reach.
+    floors: Vec<Cursor>,
     reply: Reply,
 }
 
@@ -96,6 +100,7 @@ impl World {
         if self.mutant == Some(Mutant::WeakStrong) {
             request.consistency = Consistency::Bounded;
         }
+        let floors = request.floors.clone();
         if self.mutant == Some(Mutant::FloorsIgnored) {
             request.floors.clear();
         }
@@ -106,7 +111,7 @@ impl World {
         match self.gateways[gateway].node.begin(now, &request) {
             Ok(pending) => {
                 let job = self.fresh_id();
-                self.gateways[gateway].jobs.insert(job, Job { pending, outstanding: 0, reply });
+                self.gateways[gateway].jobs.insert(job, Job { pending, outstanding: 0, floors, reply });
                 self.go_on(gateway, job);
             }
             Err(problem) => self.violate("request", format!("a node refused {request:?}: {problem:?}")),
@@ -166,6 +171,15 @@ impl World {
         let Gateway { node, jobs, offset, .. } = &mut self.gateways[gateway];
         let Some(job) = jobs.remove(&id) else { return };
         let mut response = node.finish(self.now + *offset, job.pending);
+        // Adapters check it themselves, but other callers rely on the node.
+        let below = |result: &&ItemResult| {
+            let floor = job.floors.iter().filter(|floor| floor.shard == result.at.shard).map(|floor| floor.position);
+            !matches!(result.outcome, NodeOutcome::Error { .. }) && floor.max() > Some(result.at.position)
+        };
+        if let Some(result) = response.results.iter().find(below) {
+            let (result, floors) = (result.clone(), job.floors);
+            return self.violate("floor", format!("node {} answers {floors:?} with {result:?}", gateway + 1));
+        }
         match job.reply {
             Reply::Client { client, flight } => {
                 if let Some(mutant) = self.mutant {

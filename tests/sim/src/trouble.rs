@@ -20,7 +20,6 @@ impl World {
         }
         let at = self.now + self.rng.range(self.profile.trouble_ms / 4, self.profile.trouble_ms);
         self.schedule(at, Event::Trouble);
-        self.cluster.sync_disks();
         let group = self.rng.below(self.cluster.groups());
         let leader = (group, self.cluster.leader(group));
         let server = (group, self.rng.below(self.cluster.servers()));
@@ -186,6 +185,9 @@ impl World {
     pub(crate) fn cron(&mut self) {
         if self.now < LAST_READS {
             self.schedule(self.now + CRON_MS, Event::Cron);
+        }
+        if self.rng.chance(20) {
+            self.cluster.sync_disks();
         }
         for group in 0..self.cluster.groups() {
             let leader = self.cluster.leader(group);
