@@ -11,4 +11,5 @@ mod map;
 mod redb;
 mod replay;
 mod routes;
+mod simulated;
 mod store_suite;
