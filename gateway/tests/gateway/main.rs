@@ -18,4 +18,5 @@ mod rolling;
 mod routes;
 mod sdk;
 mod shared;
+mod simulated;
 mod store_suite;

@@ -11,7 +11,9 @@ use foremap::prefetch::{Caution, PrefetchConfig};
 use foremap::protocol::{BatchRequest, Consistency, Cursor, ErrorCode, KeymapFields};
 
 use super::check::{Read, Seen};
+use super::cluster::{self, Expect};
 use super::mutant::Mutant;
+use super::net::Place;
 use super::rng::Rng;
 use super::world::{Event, LAST_READS, Outcome, Reply, World, WriteRequest, origin};
 
@@ -33,7 +35,12 @@ pub(crate) struct Writing {
     pub(crate) request: Arc<WriteRequest>,
     pub(crate) session: usize,
     pub(crate) scope: Scope,
-    pub(crate) committed: Option<u64>,
+    /// What the last attempt was told.
+    pub(crate) told: Option<cluster::Outcome>,
+    /// Times that it was sent.
+    pub(crate) sent: usize,
+    /// Its place in the history.
+    pub(crate) recorded: usize,
 }
 
 pub(crate) struct Client {
@@ -231,7 +238,8 @@ impl World {
     ) {
         let key = self.keys[self.sessions[session].at].clone();
         let seen = self.sessions[session].seen.of(&key);
-        let read = Read { key: key.clone(), consistency, max_staleness_ms, began: self.step, seen };
+        let (began, invoked) = (self.step, self.time());
+        let read = Read { key: key.clone(), consistency, max_staleness_ms, began, invoked, seen };
         let stream = format!("s{session}");
         let (now, host) = (self.now, &mut self.clients[client]);
         let local = host.local(now);
@@ -261,7 +269,8 @@ impl World {
         let (now, seen) = (self.now, self.sessions[session].seen.of(&key));
         let local = self.clients[client].local(now);
         let (consistency, max_staleness_ms) = (Consistency::Bounded, 1_000);
-        let read = Read { key, consistency, max_staleness_ms, began: self.step, seen };
+        let (began, invoked) = (self.step, self.time());
+        let read = Read { key, consistency, max_staleness_ms, began, invoked, seen };
         if let Some(answer) = self.clients[client].adapter.peek(local, &read.key, max_staleness_ms) {
             self.judge(&read, session, &answer);
         }
@@ -275,11 +284,17 @@ impl World {
         let locator = format!("v{id}{}", "-".repeat(padding));
         let tags = vec![format!("tag{}", self.rng.below(3))];
         let fields = (!self.rng.chance(20)).then(|| KeymapFields { locator, tags, ..KeymapFields::default() });
+        let expect = match self.rng.below(8) {
+            0 => Expect::Version(self.sessions[session].seen.of(&key)),
+            1 => Expect::Present,
+            _ => Expect::Any,
+        };
+        let recorded = self.record_write(&key, session as u64, fields.as_ref());
         let host = &mut self.clients[client];
         let now = host.local(self.now);
         let call = host.adapter.call(now, scope, 5_000, Some(key.clone()));
-        let request = Arc::new(WriteRequest { id, key, fields });
-        host.writes.insert(call, Writing { request, session, scope, committed: None });
+        let request = Arc::new(WriteRequest { id, key, fields, expect });
+        host.writes.insert(call, Writing { request, session, scope, told: None, sent: 0, recorded });
     }
 
     fn invalidate(&mut self, client: usize) {
@@ -342,13 +357,13 @@ impl World {
             }
             (Outcome::Response { status, retry_after, .. }, Some(call)) => {
                 if let Some(writing) = host.writes.get_mut(&call) {
-                    writing.committed = None;
+                    writing.told = None;
                 }
                 host.adapter.on_call_done(now, flight, status, retry_after);
             }
-            (Outcome::Written(version), call) => {
+            (Outcome::Written(outcome), call) => {
                 if let Some(writing) = call.and_then(|call| host.writes.get_mut(&call)) {
-                    writing.committed = Some(version);
+                    writing.told = Some(outcome);
                 }
                 host.adapter.on_call_done(now, flight, 200, None);
             }
@@ -380,7 +395,7 @@ impl World {
                     Ok(request) => {
                         self.note(|| format!("client {client}.{scope} sends {flight} to {origin}: {request:?}"));
                         let reply = Reply::Client { client, flight };
-                        self.transmit(client, flight, timeout_ms, Event::Arrive { gateway, reply, request });
+                        self.transmit(client, gateway, flight, timeout_ms, Event::Arrive { gateway, reply, request });
                     }
                     Err(error) => self.violate("request", format!("client {client} sent nonsense: {error}")),
                 }
@@ -388,10 +403,16 @@ impl World {
             Action::Attempt { scope, call, flight, origin, timeout_ms } => {
                 self.clients[client].open.insert(flight, (scope, Some(call)));
                 let gateway = gateway_of(&origin);
-                if let Some(writing) = self.clients[client].writes.get(&call) {
-                    let write = writing.request.clone();
-                    self.transmit(client, flight, timeout_ms, Event::Write { client, flight, gateway, write });
+                let twice = self.fault(3);
+                let Some(writing) = self.clients[client].writes.get_mut(&call) else { return };
+                writing.sent += 1 + usize::from(twice);
+                let write = writing.request.clone();
+                if twice {
+                    // Something on the way repeats it, at leisure.
+                    let (at, write) = (self.now + 3 * self.delay(), write.clone());
+                    self.schedule(at, Event::Write { client, flight, gateway, write });
                 }
+                self.transmit(client, gateway, flight, timeout_ms, Event::Write { client, flight, gateway, write });
             }
             Action::CallEnd { call, end } => self.call_ended(client, call, end),
             Action::Abort { flight } => {
@@ -409,12 +430,13 @@ impl World {
     }
 
     /// The way to a gateway. Whatever happens to the request, its time-out ends it.
-    fn transmit(&mut self, client: usize, flight: FlightId, timeout_ms: u32, event: Event) {
+    fn transmit(&mut self, client: usize, gateway: usize, flight: FlightId, timeout_ms: u32, event: Event) {
         let timeout = Outcome::Failure(FailureKind::Timeout);
         let at = self.now + Millis::from(timeout_ms);
         self.schedule(at, Event::Deliver { client, flight, outcome: timeout });
         let delay = self.delay();
-        if self.fault(3) {
+        let cut = self.net.cut(self.now, Place::Client(client), Place::Gateway(gateway));
+        if cut.is_some() || self.fault(3) {
             return;
         }
         if self.fault(3) {
@@ -423,7 +445,7 @@ impl World {
         }
         if self.fault(2) {
             let code = self.rng.pick(&[ErrorCode::Unavailable, ErrorCode::TooManyRequests]);
-            return self.refuse(client, flight, code);
+            return self.refuse(gateway, client, flight, code);
         }
         self.schedule(self.now + delay, event);
     }

@@ -3,9 +3,48 @@
 use foremap::adapter::AdapterStats;
 use foremap::node::NodeStats;
 
-use super::world::Tally;
+use foremap_check::Summary;
+use std::collections::BTreeMap;
+
+/// Counts by name.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Tally(pub(crate) BTreeMap<&'static str, u64>);
 
 impl Tally {
+    pub(crate) fn add(&mut self, what: &'static str, count: u64) {
+        *self.0.entry(what).or_default() += count;
+    }
+
+    /// Adds what another history exercised.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, &count)| self.add(what, count));
+    }
+
+    /// What no history exercised.
+    pub fn idle(&self) -> Vec<&'static str> {
+        self.0.iter().filter(|(_, count)| **count == 0).map(|(what, _)| *what).collect()
+    }
+
+    pub(crate) fn count_history(&mut self, s: &Summary) {
+        for (what, count) in [
+            ("checked: writes acknowledged", s.acknowledged),
+            ("checked: conflicts", s.conflicts),
+            ("checked: writes unknown", s.unknown),
+            ("checked: strong reads", s.strong),
+            ("checked: bounded reads", s.bounded),
+            ("checked: over the bound", s.over_bound),
+            ("checked: reads of any age", s.any),
+            ("checked: absences", s.absences),
+            ("checked: ends of keys", s.finals),
+        ] {
+            self.add(what, count as u64);
+        }
+        // Each is counted where it happens; named here so that a test notices what never does.
+        for what in ["promotions", "crashes", "pauses", "cuts", "clock jumps", "fence refused", "pipelines failed"] {
+            self.add(what, 0);
+        }
+    }
+
     pub(crate) fn count_client(&mut self, s: &AdapterStats) {
         let p = &s.prefetch;
         for (what, count) in [

@@ -13,6 +13,8 @@ pub(crate) struct Profile {
     pub(crate) bypass: u64,
     /// Factor of all faults.
     pub(crate) faults: u64,
+    /// Longest time between two troubles with machines, in milliseconds.
+    pub(crate) trouble_ms: u64,
     /// Share of slow messages, in percent.
     pub(crate) slow: u64,
     pub(crate) staleness_ms: &'static [u32],
@@ -27,6 +29,7 @@ impl Profile {
             writes: rng.pick(&[3, 12, 30]),
             bypass: rng.pick(&[1, 5, 40]),
             faults: rng.pick(&[0, 1, 1, 2]),
+            trouble_ms: rng.pick(&[700, 2_000, 6_000]),
             slow: rng.pick(&[0, 5, 5, 25]),
             staleness_ms: rng.pick(&[&[0, 60, 200, 500, 1_000, 2_000], &[500, 2_000, 5_000], &[2_000]]),
             timeouts_ms: rng.pick(&[&[60, 500, 2_000, 10_000], &[2_000, 10_000]]),

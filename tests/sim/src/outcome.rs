@@ -4,7 +4,8 @@ use foremap::adapter::{Answer, CallEnd, CallId, RequestId};
 use foremap::protocol::{Consistency, ErrorCode};
 
 use super::check::{Read, check};
-use super::client::{TIMER_SLACK, Waiting};
+use super::client::{TIMER_SLACK, Waiting, Writing};
+use super::cluster::Outcome;
 use super::mutant::Mutant;
 use super::world::World;
 
@@ -52,7 +53,8 @@ impl World {
         if read.consistency == Consistency::Bounded && answer.age_ms > read.max_staleness_ms.into() {
             self.tally.add("over the bound, through the store", 1);
         }
-        match check(&self.store, self.now, read, answer) {
+        self.record_read(read, session, answer);
+        match check(&self.truth, self.now, read, answer) {
             Ok(version) => {
                 let session = &mut self.sessions[session];
                 session.seen.raise(&read.key, version);
@@ -67,10 +69,12 @@ impl World {
         let Some(writing) = self.clients[client].writes.remove(&call) else {
             return self.violate("once", format!("client {client} ended call {call}, which nobody waits for"));
         };
-        let (CallEnd::Response, Some(version)) = (end, writing.committed) else { return };
+        let told = writing.told.filter(|_| end == CallEnd::Response);
+        self.write_told(&writing, told);
+        let Some(Outcome::Written { version, .. }) = told else { return };
         self.tally.add("writes acknowledged", 1);
         let key = &writing.request.key;
-        let shard = self.store.shard(key);
+        let shard = self.truth.shard(key);
         if self.mutant != Some(Mutant::WriteUntold) {
             self.clients[client].adapter.wrote(key, version, shard, version);
         }
@@ -81,5 +85,19 @@ impl World {
             *floor = version.max(*floor);
         }
         self.note(|| format!("client {client} is told of its write of {} at {version}", writing.request.key));
+    }
+
+    /// What the writer may conclude.
+    fn write_told(&mut self, writing: &Writing, told: Option<Outcome>) {
+        let outcome = match told {
+            Some(Outcome::Written { version, .. }) => foremap_check::Outcome::Acknowledged { version },
+            // A write id names a write that happened. One that was refused may still happen, if it was sent twice and
+            // the other is on its way.
+            Some(Outcome::Conflict { current }) if writing.sent == 1 => foremap_check::Outcome::Conflict { current },
+            Some(Outcome::Missing) if writing.sent == 1 => foremap_check::Outcome::Conflict { current: 0 },
+            None if writing.sent == 0 => foremap_check::Outcome::Failed,
+            _ => return,
+        };
+        self.record_outcome(writing.recorded, outcome);
     }
 }

@@ -7,24 +7,35 @@ use std::sync::Arc;
 use foremap::Millis;
 use foremap::adapter::{FailureKind, FlightId, Scope};
 use foremap::key::CompositeKey;
-use foremap::node::{Forward, LogPage, ReadTicket, StoreAnswer, StoreFailure};
+use foremap::node::{Fence, ReadTicket};
 use foremap::partition::{MapNode, PartitionMap, Portion, StorageLayout};
 use foremap::protocol::{BatchRequest, BatchResponse, KeymapFields};
 use foremap::shifter::{Move, shift};
+use foremap_check::History;
 
 use super::check::Violation;
 use super::client::{Client, Session};
-use super::gateway::Gateway;
+use super::cluster::{self, Cluster, Command, Expect, Message, Retention, Server};
+use super::gateway::{Gateway, Hop};
 use super::mutant::Mutant;
+use super::net::{Net, Place};
+use super::pipes::{End, Pipe};
 use super::profile::Profile;
 use super::rng::Rng;
-use super::store::Store;
+use super::tally::Tally;
+use super::truth::Truth;
 
 /// When callers stop, and faults with them.
 pub(crate) const ACTIVE_UNTIL: Millis = 9_000;
 /// When every key is read once more: all attempts of before are over.
 pub(crate) const LAST_READS: Millis = ACTIVE_UNTIL + 12_000;
-const SHARDS: u16 = 4;
+/// Versions kept of a key: more than a history writes, as a write id is known for as long as its version.
+pub(crate) const VERSIONS: usize = 1_000;
+const SHARDS: u16 = 6;
+/// More than a history has.
+const MAX_STEPS: u64 = 1_000_000;
+/// True time when a history begins, in microseconds: clocks are set back by less.
+const EPOCH_US: u64 = 100_000_000;
 const NODES: u32 = 3;
 const PLAIN_CLIENTS: usize = 2;
 const ISOLATES: usize = 2;
@@ -36,7 +47,7 @@ const TAIL: usize = 200;
 /// Who gets the answer of a node.
 pub(crate) enum Reply {
     Client { client: usize, flight: FlightId },
-    Peer { gateway: usize, incarnation: u32, job: u64, forward: Forward, sent_at: Millis },
+    Peer(Hop),
 }
 
 /// What a client gets back.
@@ -46,8 +57,8 @@ pub(crate) enum Outcome {
         retry_after: Option<Millis>,
         body: Vec<u8>,
     },
-    /// A write was committed with this version.
-    Written(u64),
+    /// What became of a write.
+    Written(cluster::Outcome),
     Failure(FailureKind),
 }
 
@@ -55,116 +66,70 @@ pub(crate) struct WriteRequest {
     pub(crate) id: u64,
     pub(crate) key: CompositeKey,
     pub(crate) fields: Option<KeymapFields>,
+    pub(crate) expect: Expect,
 }
 
 pub(crate) enum Event {
-    Activity {
-        session: usize,
-    },
-    LastReads {
-        session: usize,
-    },
-    Wake {
-        client: usize,
-        scope: Scope,
-        at: Millis,
-    },
-    CloseScope {
-        client: usize,
-        scope: Scope,
-    },
-    Deliver {
-        client: usize,
-        flight: FlightId,
-        outcome: Outcome,
-    },
-    Arrive {
-        gateway: usize,
-        reply: Reply,
-        request: BatchRequest,
-    },
-    StoreView {
-        gateway: usize,
-        incarnation: u32,
-        job: u64,
-        reads: Vec<ReadTicket>,
-        sent_at: Millis,
-    },
-    StoreDone {
-        gateway: usize,
-        incarnation: u32,
-        job: u64,
-        reads: Vec<ReadTicket>,
-        sent_at: Millis,
-        answers: Answers,
-    },
-    PeerDone {
-        gateway: usize,
-        incarnation: u32,
-        job: u64,
-        forward: Forward,
-        sent_at: Millis,
-        response: Option<BatchResponse>,
-    },
-    Write {
-        client: usize,
-        flight: FlightId,
-        gateway: usize,
-        write: Arc<WriteRequest>,
-    },
-    PollSend {
-        gateway: usize,
-    },
-    PollView {
-        gateway: usize,
-        incarnation: u32,
-        cursors: Vec<u64>,
-        sent_at: Millis,
-        page: usize,
-    },
-    PollDone {
-        gateway: usize,
-        incarnation: u32,
-        pages: Vec<LogPage>,
-        sent_at: Millis,
-    },
+    Activity { session: usize },
+    LastReads { session: usize },
+    Wake { client: usize, scope: Scope, at: Millis },
+    CloseScope { client: usize, scope: Scope },
+    Deliver { client: usize, flight: FlightId, outcome: Outcome },
+    Arrive { gateway: usize, reply: Reply, request: BatchRequest },
+    PeerDone { back: Hop, response: Option<BatchResponse> },
+    Write { client: usize, flight: FlightId, gateway: usize, write: Arc<WriteRequest> },
+    PollSend { gateway: usize, group: usize },
+    Reach { pipe: u64 },
+    ReachFence { pipe: u64 },
+    WaitOver { server: Server, pipe: u64 },
+    PipeDone { pipe: u64, gateway: usize, end: End },
+    ReadAgain { gateway: usize, group: usize, job: u64, tickets: Vec<ReadTicket>, attempt: u32 },
+    Relink { gateway: usize, group: usize },
+    Carry { message: Message },
     Publish,
-    MapArrives {
-        gateway: usize,
-        map: Arc<PartitionMap>,
-    },
-    Restart {
-        gateway: usize,
-    },
-    Up {
-        gateway: usize,
-    },
+    MapArrives { gateway: usize, map: Arc<PartitionMap> },
+    Restart { gateway: usize },
+    Up { gateway: usize },
     Truncate,
+    Trouble,
+    Cron,
+    Heal,
+    Promote { group: usize },
+    Notice { server: Server },
+    ServerUp { server: Server },
 }
 
-pub(crate) type Answers = Vec<Result<StoreAnswer, StoreFailure>>;
-
-/// What a history exercised.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Tally(pub(crate) BTreeMap<&'static str, u64>);
-
-impl Tally {
-    pub(crate) fn add(&mut self, what: &'static str, count: u64) {
-        *self.0.entry(what).or_default() += count;
-    }
-
-    pub(crate) fn merge(&mut self, other: &Self) {
-        other.0.iter().for_each(|(what, &count)| self.add(what, count));
+impl Event {
+    /// The gateway that it happens at, which must not stand still.
+    fn gateway(&self) -> Option<usize> {
+        match self {
+            Self::Arrive { gateway, .. }
+            | Self::Write { gateway, .. }
+            | Self::PollSend { gateway, .. }
+            | Self::PipeDone { gateway, .. }
+            | Self::ReadAgain { gateway, .. }
+            | Self::Relink { gateway, .. }
+            | Self::MapArrives { gateway, .. } => Some(*gateway),
+            Self::PeerDone { back, .. } => Some(back.gateway()),
+            _ => None,
+        }
     }
 }
 
 pub(crate) struct World {
     pub(crate) now: Millis,
     pub(crate) step: u64,
+    /// Steps since `now` began.
+    pub(crate) tick: u64,
     pub(crate) rng: Rng,
     pub(crate) profile: Profile,
     pub(crate) mutant: Option<Mutant>,
-    pub(crate) store: Store,
+    pub(crate) cluster: Cluster,
+    pub(crate) fence: Fence,
+    pub(crate) truth: Truth,
+    pub(crate) history: History,
+    pub(crate) net: Net,
+    pub(crate) pipes: BTreeMap<u64, Pipe>,
     pub(crate) keys: Vec<CompositeKey>,
     pub(crate) map: Arc<PartitionMap>,
     pub(crate) gateways: Vec<Gateway>,
@@ -179,8 +144,14 @@ pub(crate) struct World {
     log: Option<Vec<String>>,
 }
 
-/// One history. A violation comes with the end of its log.
-pub(crate) fn run(seed: u64, mutant: Option<Mutant>) -> Result<Tally, String> {
+/// One history: everything follows from `seed`. Says what it exercised.
+///
+/// # Errors
+/// The first promise that was broken, with the end of the history's log.
+///
+/// # Panics
+/// If the same seed does not break the same promise again.
+pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Tally, String> {
     let mut world = World::new(seed, mutant, false);
     let Err(violation) = world.run() else { return Ok(world.tally) };
     let mut again = World::new(seed, mutant, true);
@@ -199,16 +170,25 @@ impl World {
         let map = Arc::new(PartitionMap::new(7, 64, layout, nodes(&[1, 1, 1])));
         let names = ["profile", "avatar", "rights", "inbox", "theme"];
         let key = |n: usize| CompositeKey::parse(&format!("user/{}/{}", n / 5, names[n % 5])).expect("a valid key");
-        let gateways = (0..NODES).map(|n| Gateway::new(n + 1, &map, &mut rng)).collect();
+        let (masters, replicas) = (rng.range(2, 3) as usize, rng.range(1, 2) as usize);
+        let retention = Retention { versions: VERSIONS, log_entries: rng.pick(&[8, 30, 1_000]) };
+        let cluster = Cluster::new(layout, retention, masters, replicas);
+        let gateways = (0..NODES).map(|n| Gateway::new(n + 1, &map, masters, &mut rng)).collect();
         let clients = (0..PLAIN_CLIENTS + ISOLATES).map(|n| Client::new(n >= PLAIN_CLIENTS, &mut rng)).collect();
         let session = |n| Session::new((n < PLAIN_CLIENTS).then_some(n));
         Self {
             now: 1_000,
             step: 0,
+            tick: 0,
             rng,
             profile,
             mutant,
-            store: Store::new(layout),
+            fence: Fence::new(cluster.replicas()),
+            cluster,
+            truth: Truth::new(layout),
+            history: History::default(),
+            net: Net::default(),
+            pipes: BTreeMap::new(),
             keys: (0..25).map(key).collect(),
             map,
             gateways,
@@ -252,7 +232,8 @@ impl World {
 
     /// Inside a data centre.
     pub(crate) fn short_delay(&mut self) -> Millis {
-        self.profile.short_delay(&mut self.rng)
+        // A store behind a network that is never well answers nobody.
+        if self.is_active() { self.profile.short_delay(&mut self.rng) } else { self.rng.range(0, 12) }
     }
 
     /// A key to do something to.
@@ -271,18 +252,37 @@ impl World {
         }
     }
 
-    fn run(&mut self) -> Result<(), Violation> {
+    /// True time, as servers with a good clock have it.
+    pub(crate) fn now_us(&self) -> u64 {
+        EPOCH_US + self.now * 1_000
+    }
+
+    /// What is there before anybody asks.
+    fn found(&mut self) {
         for key in 0..self.keys.len() {
-            if key % 5 != 4 {
-                let id = self.fresh_id();
-                let fields = KeymapFields { locator: format!("v{id}"), ..KeymapFields::default() };
-                let key = self.keys[key].clone();
-                self.store.write(self.now, 0, id, &key, Some(fields));
+            if key % 5 == 4 {
+                continue;
+            }
+            let (id, key) = (self.fresh_id(), self.keys[key].clone());
+            let fields = Some(KeymapFields { locator: format!("v{id}"), ..KeymapFields::default() });
+            let at = self.record_write(&key, u64::MAX, fields.as_ref());
+            let group = self.cluster.group_of_key(&key);
+            let write = cluster::Write { key, fields, expect: Expect::Any, id: None };
+            let written = self.cluster.perform(group, self.now_us(), &Command::Write(write));
+            if let Ok((cluster::Reply::Written(cluster::Outcome::Written { version, .. }, _), true)) = written {
+                self.record_outcome(at, foremap_check::Outcome::Acknowledged { version });
             }
         }
+        self.pump();
+    }
+
+    fn begin(&mut self) {
+        self.found();
         for gateway in 0..self.gateways.len() {
-            self.gateways[gateway].start(&self.store);
-            self.schedule(self.now, Event::PollSend { gateway });
+            for group in 0..self.cluster.groups() {
+                self.relink(gateway, group);
+                self.schedule(self.now, Event::PollSend { gateway, group });
+            }
         }
         for session in 0..self.sessions.len() {
             let at = self.now + self.rng.range(1, 100);
@@ -292,7 +292,16 @@ impl World {
         let at = self.now + self.rng.range(500, 3_000);
         self.schedule(at, Event::Publish);
         self.schedule(at + 700, Event::Truncate);
+        let at = self.now + self.rng.range(0, self.profile.trouble_ms);
+        self.schedule(at, Event::Trouble);
+        self.schedule(self.now, Event::Cron);
+        self.schedule(ACTIVE_UNTIL, Event::Heal);
+    }
+
+    fn run(&mut self) -> Result<(), Violation> {
+        self.begin();
         while let Some(Reverse((at, sequence))) = self.queue.pop() {
+            self.tick = if self.now == at { self.tick + 1 } else { 0 };
             self.now = at;
             self.step += 1;
             if let Some(event) = self.events.remove(&sequence) {
@@ -301,15 +310,22 @@ impl World {
             if self.step.is_multiple_of(64) {
                 self.check_bounds();
             }
+            if self.step > MAX_STEPS {
+                self.violate("ends", format!("{MAX_STEPS} steps, and it is only {}", self.now));
+            }
             if let Some(violation) = self.violation.take() {
                 return Err(violation);
             }
         }
         self.check_quiet();
+        self.check_history();
         self.violation.take().map_or(Ok(()), Err)
     }
 
     fn happen(&mut self, event: Event) {
+        if let Some(until) = event.gateway().and_then(|gateway| self.net.paused(self.now, Place::Gateway(gateway))) {
+            return self.schedule(until, event);
+        }
         match event {
             Event::Activity { session } => self.activity(session),
             Event::LastReads { session } => self.last_reads(session),
@@ -317,28 +333,30 @@ impl World {
             Event::CloseScope { client, scope } => self.close_scope(client, scope),
             Event::Deliver { client, flight, outcome } => self.deliver(client, flight, outcome),
             Event::Arrive { gateway, reply, request } => self.arrive(gateway, reply, request),
-            Event::StoreView { gateway, incarnation, job, reads, sent_at } => {
-                self.store_view(gateway, incarnation, job, reads, sent_at);
-            }
-            Event::StoreDone { gateway, incarnation, job, reads, sent_at, answers } => {
-                self.store_done((gateway, incarnation, job), reads, sent_at, answers);
-            }
-            Event::PeerDone { gateway, incarnation, job, forward, sent_at, response } => {
-                self.peer_done((gateway, incarnation, job), forward, sent_at, response);
-            }
+            Event::PeerDone { back, response } => self.peer_done(back, response),
             Event::Write { client, flight, gateway, write } => self.write(client, flight, gateway, &write),
-            Event::PollSend { gateway } => self.poll_send(gateway),
-            Event::PollView { gateway, incarnation, cursors, sent_at, page } => {
-                self.poll_view(gateway, incarnation, &cursors, sent_at, page);
+            Event::PollSend { gateway, group } => self.poll_send(gateway, group),
+            Event::Reach { pipe } => self.reach(pipe),
+            Event::ReachFence { pipe } => self.reach_fence(pipe),
+            Event::WaitOver { server, pipe } => self.wait_over(server, pipe),
+            Event::PipeDone { pipe, end, .. } => self.pipe_done(pipe, end),
+            Event::ReadAgain { gateway, group, job, tickets, attempt } => {
+                self.read_store(gateway, group, job, tickets, attempt);
             }
-            Event::PollDone { gateway, incarnation, pages, sent_at } => {
-                self.poll_done(gateway, incarnation, &pages, sent_at);
-            }
+            Event::Relink { gateway, group } => self.relink(gateway, group),
+            Event::Carry { message } => self.carry(message),
             Event::Publish => self.publish(),
             Event::MapArrives { gateway, map } => self.map_arrives(gateway, map),
             Event::Restart { gateway } => self.restart(gateway),
             Event::Up { gateway } => self.gateways[gateway].up = true,
             Event::Truncate => self.truncate(),
+            Event::Trouble => self.trouble(),
+            Event::Cron => self.cron(),
+            Event::Heal => self.heal(),
+            Event::Promote { group } if self.is_active() => self.promote(group),
+            Event::Promote { .. } => {}
+            Event::Notice { server } => self.notice(server),
+            Event::ServerUp { server } => self.server_up(server),
         }
     }
 
@@ -381,7 +399,8 @@ impl World {
 
     fn truncate(&mut self) {
         let (shard, keep) = (self.rng.below(SHARDS.into()) as u16, self.rng.below(12));
-        self.store.truncate(shard, keep);
+        self.cluster.trim(shard, keep);
+        self.pump();
         if self.is_active() {
             let at = self.now + self.rng.range(300, 2_000);
             self.schedule(at, Event::Truncate);

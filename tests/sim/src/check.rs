@@ -8,7 +8,9 @@ use foremap::adapter::Answer;
 use foremap::key::CompositeKey;
 use foremap::protocol::Consistency;
 
-use super::store::{Commit, Store};
+use foremap_check::Time;
+
+use super::truth::{Commit, Truth};
 
 /// A promise that was broken.
 #[derive(Debug, Clone)]
@@ -46,14 +48,16 @@ pub(crate) struct Read {
     pub(crate) max_staleness_ms: u32,
     /// Step that it began in.
     pub(crate) began: u64,
+    /// The same, as the history has it.
+    pub(crate) invoked: Time,
     /// What its session had seen by then.
     pub(crate) seen: u64,
 }
 
 /// Checks `answer`, delivered at `now`. Returns the version that the session has seen with it: for an absence, the
 /// oldest one that explains it.
-pub(crate) fn check(store: &Store, now: Millis, read: &Read, answer: &Answer) -> Result<u64, Violation> {
-    let commits = store.commits(&read.key);
+pub(crate) fn check(truth: &Truth, now: Millis, read: &Read, answer: &Answer) -> Result<u64, Violation> {
+    let commits = truth.commits(&read.key);
     let (oldest, newest) = explain(commits, read, answer)?;
     let last = |included: &dyn Fn(&Commit) -> bool| {
         commits.iter().rfind(|commit| included(commit)).map_or(0, |commit| commit.version)
@@ -80,7 +84,7 @@ pub(crate) fn check(store: &Store, now: Millis, read: &Read, answer: &Answer) ->
             return Err(Violation { rule, detail });
         }
     }
-    if answer.at.shard != store.shard(&read.key) {
+    if answer.at.shard != truth.shard(&read.key) {
         return Err(Violation { rule: "shard", detail: format!("{read:?} got {answer:?}") });
     }
     Ok(oldest)
@@ -95,9 +99,12 @@ fn explain(commits: &[Commit], read: &Read, answer: &Answer) -> Result<(u64, u64
         return Ok((if read.seen == 0 { 0 } else { oldest }, absent().next_back().unwrap_or(0)));
     };
     let written = commits.iter().find(|commit| commit.version == keymap.version);
-    let same = written.is_some_and(|commit| commit.fields.as_ref() == Some(&keymap.fields));
+    let same = written.is_some_and(|commit| commit.fields.as_deref() == Some(&keymap.fields));
     if keymap.key != read.key || !same {
-        return Err(Violation { rule: "invented", detail: format!("{read:?} got {keymap:?}, which nobody wrote") });
+        return Err(Violation {
+            rule: "invented",
+            detail: format!("{read:?} got {keymap:?}, which is not certain to stay"),
+        });
     }
     Ok((keymap.version, keymap.version))
 }
