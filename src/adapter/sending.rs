@@ -112,7 +112,7 @@ impl Adapter {
         key: Option<&crate::key::CompositeKey>,
         avoid: Option<&str>,
     ) -> Arc<str> {
-        let owner = key.zip(self.placement.as_mut()).and_then(|(key, placement)| {
+        let owner = key.zip(self.placement.as_ref()).and_then(|(key, placement)| {
             let node = placement.locate(key).node;
             placement.map().node(node).map(|n| n.origin.clone())
         });

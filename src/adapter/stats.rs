@@ -199,7 +199,7 @@ impl Adapter {
 
     /// Where `key` belongs, what is cached of it and why it was or was not fetched ahead.
     pub fn explain(&mut self, now: Millis, key: &CompositeKey) -> KeyExplanation {
-        let location = self.placement.as_mut().map(|placement| placement.locate(key));
+        let location = self.placement.as_ref().map(|placement| placement.locate(key));
         let map = self.map().cloned();
         let node = location.zip(map.as_ref()).and_then(|(location, map)| map.node(location.node));
         let shard = map.as_ref().map(|map| map.storage.shard(key));

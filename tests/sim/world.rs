@@ -398,6 +398,7 @@ impl World {
             fills.push(("ring", s.ring_entries, s.ring_entries_max));
             fills.push(("maps", s.map_history, s.map_history_max));
             fills.push(("load", s.load_partitions, s.load_partitions_max));
+            fills.push(("hot keys", s.hot_keys, s.hot_keys_max));
         }
         for client in &self.clients {
             let s = client.adapter.stats(client.local(self.now));

@@ -1,7 +1,7 @@
 //! [`Process`]: the nodes of one process over one store.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use foremap::Millis;
 use foremap::key::CompositeKey;
@@ -17,7 +17,7 @@ use crate::store::{Store, StoreError};
 /// One node of this process.
 pub struct NodeHandle {
     id: NodeId,
-    node: Mutex<Node>,
+    node: Node,
 }
 
 impl NodeHandle {
@@ -26,10 +26,9 @@ impl NodeHandle {
         self.id
     }
 
-    /// The node, for as long as the guard lives: never across an `await`.
-    pub fn lock(&self) -> MutexGuard<'_, Node> {
-        // A panic inside the node leaves counters at worst; the log repairs what it holds.
-        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.node
     }
 }
 
@@ -50,7 +49,7 @@ impl Process {
     /// [`MapError`] where the map contradicts itself.
     pub fn new(store: Arc<dyn Store>, map: &Arc<PartitionMap>, configs: &[NodeConfig]) -> Result<Self, MapError> {
         let handle = |config: &NodeConfig| {
-            let node = Mutex::new(Node::new(*config, map.clone())?);
+            let node = Node::new(*config, map.clone())?;
             Ok((config.id, Arc::new(NodeHandle { id: config.id, node })))
         };
         let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
@@ -70,7 +69,7 @@ impl Process {
     /// How far every node has applied the log of `shards`; `None` where one has not begun.
     pub(super) fn applied_positions(&self, shards: &[u16]) -> Option<Vec<Cursor>> {
         let now = self.clock.now();
-        let applied: Vec<_> = self.nodes.values().map(|node| node.lock().positions(now)).collect();
+        let applied: Vec<_> = self.nodes.values().map(|node| node.node().positions(now)).collect();
         let cursor = |&shard: &u16| {
             let points = applied.iter().map(|points| points[usize::from(shard)]);
             let known = points.map(|point| (point.age_ms != u32::MAX).then_some(point.position));
@@ -88,14 +87,14 @@ impl Process {
     /// # Errors
     /// A [`Problem`] for a request over its limits.
     pub async fn batch(&self, node: &NodeHandle, request: &BatchRequest) -> Result<BatchResponse, Problem> {
-        let mut pending = node.lock().begin(self.clock.now(), request)?;
+        let mut pending = node.node().begin(self.clock.now(), request)?;
         while !pending.is_ready() {
             let (reads, forwards) = (pending.take_reads(), pending.take_forwards());
             let forwards = join_all(forwards.into_iter().map(|forward| self.forward(forward)));
             let (reads, forwards) = tokio::join!(self.read(reads), forwards);
             self.hand_back(node, &mut pending, reads, forwards);
         }
-        Ok(node.lock().finish(self.clock.now(), pending))
+        Ok(node.node().finish(self.clock.now(), pending))
     }
 
     async fn read(&self, reads: Vec<ReadTicket>) -> Option<Fetched> {
@@ -121,18 +120,18 @@ impl Process {
     }
 
     async fn answer_forward(&self, peer: &NodeHandle, request: &BatchRequest) -> Option<BatchResponse> {
-        let mut pending = peer.lock().begin(self.clock.now(), request).ok()?;
+        let mut pending = peer.node().begin(self.clock.now(), request).ok()?;
         // A forwarded request is never forwarded again, so only reads can be left.
         while !pending.is_ready() {
             pending.take_forwards();
             let reads = self.read(pending.take_reads()).await;
             self.hand_back(peer, &mut pending, reads, Vec::new());
         }
-        Some(peer.lock().finish(self.clock.now(), pending))
+        Some(peer.node().finish(self.clock.now(), pending))
     }
 
     fn hand_back(&self, node: &NodeHandle, pending: &mut Pending, reads: Option<Fetched>, forwards: Vec<Forwarded>) {
-        let mut node = node.lock();
+        let node = node.node();
         let now = self.clock.now();
         if let Some((reads, sent_at, answers)) = reads {
             node.finish_store(now, pending, reads, sent_at, answers);

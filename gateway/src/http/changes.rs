@@ -78,7 +78,7 @@ fn cursors(server: &Server, params: &Params, prefix: &KeyPrefix, since: &[Cursor
         let problem = Problem::new(ErrorCode::BadRequest, format!("`shards` are 0 to {}", layout.shards - 1));
         return Err(problem.with_limit(layout.shards.into()).into());
     }
-    let now = server.node.lock().positions(server.process.clock.now());
+    let now = server.node.node().positions(server.process.clock.now());
     let start = |&shard: &u16| {
         let known = since.iter().find(|c| c.shard == shard).map(|c| c.position);
         let position = known.unwrap_or_else(|| now.get(usize::from(shard)).map_or(0, |p| p.position));
@@ -128,7 +128,7 @@ impl Feed {
             }
             self.applied.borrow_and_update();
             let server = &self.guard.0;
-            let set = server.node.lock().changes(server.process.clock.now(), &self.cursors);
+            let set = server.node.node().changes(server.process.clock.now(), &self.cursors);
             let due = Instant::now() >= self.heartbeat;
             if let Some(event) = self.event(set, due) {
                 self.heartbeat = Instant::now() + HEARTBEAT;
@@ -159,7 +159,7 @@ impl Feed {
             let moved = |shard| self.cursors.iter().zip(&before).any(|(now, then)| now.shard == shard && now != then);
             positions.retain(|at| moved(at.shard));
         }
-        let epoch = self.guard.0.node.lock().map().epoch;
+        let epoch = self.guard.0.node.node().map().epoch;
         let body = BatchResponse { epoch, positions, changes, resets, ..BatchResponse::default() };
         let data = serde_json::to_string(&body).unwrap_or_default();
         Some(Event::default().event("changes").id(write_cursors(&self.cursors)).data(data))

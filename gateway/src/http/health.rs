@@ -19,7 +19,7 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
-    let positions = server.node.lock().positions(server.process.clock.now());
+    let positions = server.node.node().positions(server.process.clock.now());
     let age = positions.iter().map(|at| at.age_ms).max().unwrap_or(u32::MAX);
     if age > MAX_LOG_AGE_MS {
         let detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");

@@ -36,7 +36,7 @@ pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, u
         Some(_) => return Err(Refusal::bad_request("`consistency` is `strong`, `bounded` or `any`")),
     };
     let staleness = params.number("max_staleness_ms")?.unwrap_or(DEFAULT_STALENESS_MS.into());
-    let map = Some(server.node.lock().map_knowledge());
+    let map = Some(server.node.node().map_knowledge());
     let batch = BatchRequest {
         items: vec![BatchItem { key: key.clone(), if_version: None, class: Class::Demand }],
         consistency,

@@ -21,7 +21,7 @@ pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, u
         u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`since` is the hash of a map, in hexadecimal"))
     });
     let since = since.transpose()?;
-    let known = server.node.lock().map_knowledge();
+    let known = server.node.node().map_knowledge();
     let tag = format!("\"{:016x}\"", known.hash);
     let mut about = server.headers();
     set(&mut about, header::ETAG, &tag);
@@ -34,13 +34,13 @@ pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, u
         true => {
             // Only the hash matters for a delta; the lowest epoch is never ahead.
             let since = since.map(|hash| MapKnowledge { epoch: Epoch::default(), hash });
-            match server.node.lock().map_update(since) {
+            match server.node.node().map_update(since) {
                 Some(MapUpdate::Full(bytes) | MapUpdate::Delta(bytes)) => (CONTENT_TYPE, bytes),
                 None => return Ok((StatusCode::NOT_MODIFIED, about).into_response()),
             }
         }
         false => {
-            let map = server.node.lock().map().clone();
+            let map = server.node.node().map();
             ("application/json", serde_json::to_vec(&*map).unwrap_or_default())
         }
     };
@@ -52,8 +52,8 @@ pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap
     let key = Params::of(&uri)?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     let (map, place) = {
-        let mut node = server.node.lock();
-        (node.map().clone(), node.locate(&key))
+        let node = server.node.node();
+        (node.map(), node.locate(&key))
     };
     let body = json!({
         "key": key.as_str(),

@@ -78,7 +78,7 @@ impl fmt::Debug for NodeCollector {
 
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let stats = self.node.lock().stats();
+        let stats = self.node.node().stats();
         for (name, help, value) in counters(&stats) {
             let counter = ConstCounter::new(value);
             let kind = EncodeMetric::metric_type(&counter);
@@ -102,7 +102,7 @@ impl Collector for NodeCollector {
 
 type Row = (&'static str, &'static str, u64);
 
-fn counters(s: &NodeStats) -> [Row; 19] {
+fn counters(s: &NodeStats) -> [Row; 21] {
     [
         ("keys", "Keys asked for", s.keys),
         ("prefetch_keys", "Keys asked for as a prefetch", s.prefetch_keys),
@@ -116,17 +116,19 @@ fn counters(s: &NodeStats) -> [Row; 19] {
         ("received_forwards", "Keys received from another gateway", s.received_forwards),
         ("fills", "Store reads that entered memory", s.fills),
         ("fills_refused", "Store reads that the log may have overtaken", s.fills_refused),
+        ("warmed", "Fills for keys that the node was about to own", s.warmed),
         ("log_entries", "Change log entries applied", s.log_entries),
         ("log_gaps", "Gaps in change logs, the first page of each shard included", s.log_gaps),
         ("invalidated", "Memory entries dropped by the log", s.invalidated),
         ("evictions", "Memory entries dropped for want of room", s.evictions),
+        ("hot_uncounted", "Keys that the hot set left out, as another thread was counting", s.hot_uncounted),
         ("resets", "Cursors that recent changes did not reach back to", s.resets),
         ("maps_full", "Partition maps handed out whole", s.maps_full),
         ("maps_delta", "Partition maps handed out as a delta", s.maps_delta),
     ]
 }
 
-fn gauges(s: &NodeStats) -> [Row; 10] {
+fn gauges(s: &NodeStats) -> [Row; 12] {
     [
         ("memory_entries", "Keymaps and absences in memory", s.memory_entries),
         ("memory_entries_max", "Bound of memory_entries", s.memory_entries_max),
@@ -138,5 +140,7 @@ fn gauges(s: &NodeStats) -> [Row; 10] {
         ("map_history_max", "Bound of map_history", s.map_history_max),
         ("load_partitions", "Partitions with load counters", s.load_partitions),
         ("load_partitions_max", "Bound of load_partitions", s.load_partitions_max),
+        ("hot_keys", "Keys in the hot set", s.hot_keys),
+        ("hot_keys_max", "Bound of hot_keys", s.hot_keys_max),
     ]
 }

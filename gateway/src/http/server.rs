@@ -72,7 +72,7 @@ impl Server {
     /// Epoch and node, as every answer names them.
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let epoch = self.node.lock().map().epoch;
+        let epoch = self.node.node().map().epoch;
         set(&mut headers, EPOCH, &epoch.to_string());
         set(&mut headers, NODE, &self.node.id().to_string());
         headers
@@ -82,7 +82,7 @@ impl Server {
     pub(super) fn headers_at(&self, key: &CompositeKey, at: ReadPoint, node: u32) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let (epoch, location) = {
-            let mut node = self.node.lock();
+            let node = self.node.node();
             (node.map().epoch, node.locate(key))
         };
         set(&mut headers, EPOCH, &epoch.to_string());

@@ -61,7 +61,7 @@ impl Fixture {
         let behind = || {
             let now = self.process.clock.now();
             self.process.nodes().any(|node| {
-                let positions = node.lock().positions(now);
+                let positions = node.node().positions(now);
                 floors.iter().any(|floor| positions[usize::from(floor.shard)].position < floor.position)
             })
         };
@@ -73,7 +73,7 @@ impl Fixture {
     }
 
     fn stats(&self) -> Vec<NodeStats> {
-        self.process.nodes().map(|node| node.lock().stats()).collect()
+        self.process.nodes().map(|node| node.node().stats()).collect()
     }
 }
 
