@@ -9,6 +9,7 @@ mod host;
 mod kill;
 mod map;
 mod redb;
+mod redis;
 mod replay;
 mod routes;
 mod store_suite;

@@ -46,7 +46,8 @@ impl Stage {
     /// What it needs beyond Rust, Node.js and the npm packages.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
-            Self::Native | Self::Js | Self::Worker | Self::Packaging => &[],
+            Self::Native => &[Need::Redis],
+            Self::Js | Self::Worker | Self::Packaging => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
         }

@@ -1,4 +1,4 @@
-//! Version records and the format record, as bytes.
+//! Version records and the format record, as bytes: what the stores have in common.
 
 use foremap::codec::{DecodeError, Reader, Writer};
 use foremap::partition::StorageLayout;
@@ -6,30 +6,37 @@ use foremap::protocol::Keymap;
 
 use crate::store::{StoreError, VersionRecord, WriteId};
 
+// The Redis functions know them too (redis/functions.lua).
 const CREATED: u8 = 1;
 const DELETED: u8 = 2;
 
-/// The bytes of a version record; its version is part of the key.
-pub(super) fn encode_version(record: &VersionRecord) -> Vec<u8> {
-    let mut w = Writer::default();
+/// The bytes of a version record; where its version is, the store knows.
+pub(in crate::store) fn encode_version(record: &VersionRecord) -> Vec<u8> {
     let deleted = if record.keymap.is_none() { DELETED } else { 0 };
-    w.u8(deleted | if record.created { CREATED } else { 0 });
-    w.str(record.id.as_ref().map_or("", WriteId::as_str));
-    if let Some(keymap) = &record.keymap {
+    let mut bytes = vec![deleted | if record.created { CREATED } else { 0 }];
+    bytes.extend(encode_body(record.id.as_ref(), record.keymap.as_ref()));
+    bytes
+}
+
+/// What follows the flags of a version record.
+pub(in crate::store) fn encode_body(id: Option<&WriteId>, keymap: Option<&Keymap>) -> Vec<u8> {
+    let mut w = Writer::default();
+    w.str(id.map_or("", WriteId::as_str));
+    if let Some(keymap) = keymap {
         w.bytes(&keymap.encode());
     }
     w.finish()
 }
 
 /// Flags and write id, without decoding the keymap.
-pub(super) struct VersionHead<'a> {
-    pub(super) created: bool,
-    pub(super) deleted: bool,
-    pub(super) id: &'a str,
+pub(in crate::store) struct VersionHead<'a> {
+    pub(in crate::store) created: bool,
+    pub(in crate::store) deleted: bool,
+    pub(in crate::store) id: &'a str,
     rest: Reader<'a>,
 }
 
-pub(super) fn version_head(bytes: &[u8]) -> Result<VersionHead<'_>, StoreError> {
+pub(in crate::store) fn version_head(bytes: &[u8]) -> Result<VersionHead<'_>, StoreError> {
     let read = || -> Result<_, DecodeError> {
         let mut r = Reader::new(bytes);
         let flags = r.at_most((CREATED | DELETED).into(), "flags")? as u8;
@@ -39,7 +46,7 @@ pub(super) fn version_head(bytes: &[u8]) -> Result<VersionHead<'_>, StoreError> 
     read().map_err(|error| StoreError::Corrupt(format!("version record: {error}")))
 }
 
-pub(super) fn decode_version(version: u64, bytes: &[u8]) -> Result<VersionRecord, StoreError> {
+pub(in crate::store) fn decode_version(version: u64, bytes: &[u8]) -> Result<VersionRecord, StoreError> {
     let mut head = version_head(bytes)?;
     let corrupt = |error: DecodeError| StoreError::Corrupt(format!("version record: {error}"));
     let keymap = match head.deleted {
@@ -49,14 +56,14 @@ pub(super) fn decode_version(version: u64, bytes: &[u8]) -> Result<VersionRecord
     Ok(VersionRecord { version, keymap, created: head.created, id: WriteId::new(head.id) })
 }
 
-pub(super) fn decode_keymap(bytes: &[u8]) -> Result<Keymap, StoreError> {
+pub(in crate::store) fn decode_keymap(bytes: &[u8]) -> Result<Keymap, StoreError> {
     Keymap::decode(bytes).map_err(|error| StoreError::Corrupt(format!("keymap: {error}")))
 }
 
 const FORMAT_MAGIC: [u8; 4] = *b"FMST";
 const FORMAT_VERSION: u8 = 1;
 
-pub(super) fn encode_format(layout: StorageLayout) -> Vec<u8> {
+pub(in crate::store) fn encode_format(layout: StorageLayout) -> Vec<u8> {
     let mut w = Writer::with_header(FORMAT_MAGIC, FORMAT_VERSION);
     w.varint(layout.shards.into());
     w.u8(layout.depth);
@@ -64,7 +71,7 @@ pub(super) fn encode_format(layout: StorageLayout) -> Vec<u8> {
     w.finish()
 }
 
-pub(super) fn decode_format(bytes: &[u8]) -> Result<StorageLayout, DecodeError> {
+pub(in crate::store) fn decode_format(bytes: &[u8]) -> Result<StorageLayout, DecodeError> {
     let mut r = Reader::with_header(bytes, FORMAT_MAGIC, FORMAT_VERSION)?;
     let shards = r.at_most(u16::MAX.into(), "shards")? as u16;
     let layout = StorageLayout { shards, depth: r.u8()?, fan: r.at_most(u16::MAX.into(), "fan")? as u16 };
