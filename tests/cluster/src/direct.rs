@@ -77,8 +77,8 @@ impl Direct {
             pause(&mut self.rng, Duration::from_millis(50)).await;
         }
         let returned = self.load.recorder.now();
-        let (session, kind) = (self.session, Kind::Direct);
-        self.load.recorder.call(Call { kind, what, session, invoked, returned, succeeded: keys.is_empty() });
+        let kind = Kind::Direct;
+        self.load.recorder.call(Call { kind, what, invoked, returned, succeeded: keys.is_empty() });
     }
 
     /// Asks once; returns the keys without an answer.
@@ -96,7 +96,9 @@ impl Direct {
             What::Any => Consistency::Any,
             _ => Consistency::Bounded,
         };
-        let floors = self.floors.iter().map(|(&shard, &position)| Cursor { shard, position }).collect();
+        // They bind this batch; its own answers, of several nodes at several positions, do not bind each other.
+        let sent_floors = self.floors.clone();
+        let floors = sent_floors.iter().map(|(&shard, &position)| Cursor { shard, position }).collect();
         let item = |key: &CompositeKey| BatchItem { key: key.clone(), if_version: None, class: Class::Demand };
         let items = keys.iter().map(item).collect();
         let batch = BatchRequest { items, consistency, max_staleness_ms: bound, floors, ..BatchRequest::default() };
@@ -116,7 +118,8 @@ impl Direct {
             Ok(response) if response.results.len() == keys.len() => {
                 let mut open = Vec::new();
                 for (key, result) in keys.into_iter().zip(response.results) {
-                    let taken = Taken { what, strong, bound, invoked, sent, returned };
+                    let floor = sent_floors.get(&result.at.shard).copied().unwrap_or(0);
+                    let taken = Taken { what, strong, bound, floor, invoked, sent, returned };
                     open.extend(self.take(key, result, &taken));
                 }
                 open
@@ -145,9 +148,10 @@ impl Direct {
             return Some(key);
         }
         let floor = self.floors.entry(result.at.shard).or_default();
-        if result.at.position < *floor {
-            let (has, needs) = (result.at.position, *floor);
-            self.load.recorder.nonsense(format!("{} was read at {has}, below the floor {needs}", key.as_str()));
+        if result.at.position < taken.floor {
+            let (has, needs, session) = (result.at.position, taken.floor, self.session);
+            let what = format!("{} was read by session {session} at {has}, below its floor {needs}", key.as_str());
+            self.load.recorder.nonsense(what);
         }
         *floor = result.at.position.max(*floor);
         if let Some(found) = &found {
@@ -194,7 +198,7 @@ impl Direct {
         }
         let returned = self.load.recorder.now();
         let (session, kind, succeeded) = (self.session, Kind::Direct, outcome.is_some());
-        self.load.recorder.call(Call { kind, what: What::Write, session, invoked, returned, succeeded });
+        self.load.recorder.call(Call { kind, what: What::Write, invoked, returned, succeeded });
         let done = Write {
             key: write.key.as_str().into(),
             session,
@@ -213,6 +217,8 @@ struct Taken {
     /// This attempt asked the store.
     strong: bool,
     bound: u32,
+    /// The session's position in the shard when this attempt was sent.
+    floor: u64,
     invoked: Time,
     sent: Time,
     returned: Time,

@@ -6,9 +6,6 @@ use crate::recorder::{Call, Kind, What};
 
 /// A call that takes longer than this has met an outage.
 const SLOW: Time = 1_000_000;
-/// How long after a gateway's death reads are looked at.
-const AFTERMATH: Time = 5_000_000;
-
 /// Time in which some call of this sort was under way that failed or took longer than a second.
 pub(crate) fn unavailable(calls: &[Call], what: What) -> Time {
     let slow = |call: &&Call| call.what == what && (!call.succeeded || call.returned - call.invoked > SLOW);
@@ -23,13 +20,10 @@ pub(crate) fn unavailable(calls: &[Call], what: What) -> Time {
 }
 
 /// The longest that any bounded read of a client of the package had to wait after a gateway died at `death`: reads that
-/// were under way then, and those of the following seconds, answered by a gateway or failed. `None` without such reads.
-pub(crate) fn recovery(calls: &[Call], death: Time) -> Option<Time> {
+/// were under way then, and those begun before `until`, answered by a gateway or failed. `None` without such reads.
+pub(crate) fn recovery(calls: &[Call], death: Time, until: Time) -> Option<Time> {
     let concerned = |call: &&Call| {
-        call.kind == Kind::Sdk
-            && call.what == What::Bounded
-            && call.returned >= death
-            && call.invoked <= death + AFTERMATH
+        call.kind == Kind::Sdk && call.what == What::Bounded && call.returned >= death && call.invoked < until
     };
     calls.iter().filter(concerned).map(|call| call.returned - call.invoked.max(death)).max()
 }
@@ -45,7 +39,7 @@ mod tests {
     use super::*;
 
     fn call(what: What, invoked: Time, returned: Time, succeeded: bool) -> Call {
-        Call { kind: Kind::Sdk, what, session: 1, invoked, returned, succeeded }
+        Call { kind: Kind::Sdk, what, invoked, returned, succeeded }
     }
 
     #[test]
@@ -70,8 +64,8 @@ mod tests {
             call(What::Strong, 100, 9_000, true),
             call(What::Bounded, 6_000_000, 16_000_000, true),
         ];
-        assert_eq!(recovery(&calls, 100), Some(300));
-        assert_eq!(recovery(&calls[..1], 100), None);
+        assert_eq!(recovery(&calls, 100, 5_000_000), Some(300));
+        assert_eq!(recovery(&calls[..1], 100, 5_000_000), None);
         assert_eq!(median(vec![3, 1, 2]), Some(2));
     }
 }

@@ -34,7 +34,6 @@ pub(crate) enum What {
 pub(crate) struct Call {
     pub(crate) kind: Kind,
     pub(crate) what: What,
-    pub(crate) session: u64,
     pub(crate) invoked: Time,
     pub(crate) returned: Time,
     pub(crate) succeeded: bool,

@@ -77,9 +77,9 @@ struct Round<'a> {
     feeds: Vec<(SharedLog, String)>,
     stop_feeds: watch::Sender<bool>,
     report: RoundReport,
-    /// When a gateway was killed or paused, alone.
-    killed: Vec<Time>,
-    paused: Vec<Time>,
+    /// When a gateway was killed or paused, alone, and until when nothing else was done.
+    killed: Vec<(Time, Time)>,
+    paused: Vec<(Time, Time)>,
 }
 
 /// Runs the round of `plan`.
@@ -171,11 +171,6 @@ impl Round<'_> {
 
     fn step(&mut self, step: &Step) -> Result<()> {
         let began = self.load.recorder.now();
-        match step.faults[..] {
-            [Fault::GatewayKilled { .. }] => self.killed.push(began),
-            [Fault::GatewayPaused { .. }] => self.paused.push(began),
-            _ => {}
-        }
         let mut struck = Vec::new();
         for &fault in &step.faults {
             struck.push(Struck::by(fault, self.fleet)?);
@@ -191,7 +186,16 @@ impl Round<'_> {
         if step.faults.iter().any(|fault| !fault.is_of_gateway()) {
             self.fleet.redis.wait_until_whole()?;
         }
-        self.runtime.block_on(ends::wait_until_whole(&self.http, &self.load))
+        self.runtime.block_on(ends::wait_until_whole(&self.http, &self.load))?;
+        let ended = self.load.recorder.now();
+        match step.faults[..] {
+            [Fault::GatewayKilled { .. }] => self.killed.push((began, ended)),
+            [Fault::GatewayPaused { .. }] => self.paused.push((began, ended)),
+            _ => {}
+        }
+        // Reads begun until then should not meet the next fault.
+        std::thread::sleep(QUIET);
+        Ok(())
     }
 
     fn judge(mut self) -> Result<Result<RoundReport, Broken>> {
@@ -222,7 +226,7 @@ impl Round<'_> {
         self.report.operations = record.history.reads.len() + record.history.writes.len();
         self.report.unavailable =
             [What::Bounded, What::Strong, What::Write].map(|what| outage::unavailable(&record.calls, what));
-        let recovery = |&at: &Time| outage::recovery(&record.calls, at);
+        let recovery = |&(from, until): &(Time, Time)| outage::recovery(&record.calls, from, until);
         self.report.killed = self.killed.iter().filter_map(recovery).collect();
         self.report.paused = self.paused.iter().filter_map(recovery).collect();
         self.report.seconds[2] = start.elapsed().as_secs_f64();

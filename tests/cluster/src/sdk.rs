@@ -75,7 +75,7 @@ impl Caller {
         let asked = Asked { key: key.clone(), stream, consistency, max_staleness_ms, bypass_cache };
         let Some(got) = self.sdk.get(asked, TIMEOUT_MS).await else { return };
         let returned = got.at.max(invoked);
-        let call = |succeeded| Call { kind: Kind::Sdk, what, session: self.session, invoked, returned, succeeded };
+        let call = |succeeded| Call { kind: Kind::Sdk, what, invoked, returned, succeeded };
         match got.answer {
             Ok(answer) => {
                 // What the client's own memory answers says nothing about gateways.
@@ -129,14 +129,7 @@ impl Caller {
             let invoked = recorder.now();
             let Some(put) = self.sdk.write(write.clone(), attempts, TIMEOUT_MS).await else { break };
             let (returned, succeeded) = (recorder.now(), put.failed.is_none());
-            recorder.call(Call {
-                kind: Kind::Sdk,
-                what: What::Write,
-                session: self.session,
-                invoked,
-                returned,
-                succeeded,
-            });
+            recorder.call(Call { kind: Kind::Sdk, what: What::Write, invoked, returned, succeeded });
             if let Some(failure) = put.failed {
                 recorder.lock().failures.push(format!("{} ms: {failure}", returned / 1_000));
                 pause(rng, Duration::from_millis(100)).await;
