@@ -17,6 +17,7 @@
 //! deterministic. Locks are held for single steps and one inside the other in one order only: a storage shard's log,
 //! then a slice of memory. A batch that memory answers takes the lock of no shard unless it asks for changes.
 
+mod coordinator;
 mod fence;
 mod hot;
 mod load;
@@ -33,6 +34,7 @@ mod warm;
 #[path = "threads_tests.rs"]
 mod threads_tests;
 
+pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step, may_gain, may_lose};
 pub use fence::Fence;
 pub use load::LoadReport;
 pub use member::{Member, MemberState};

@@ -3,6 +3,7 @@
 mod batch;
 mod changes;
 mod health;
+mod hot;
 mod keymap;
 mod list;
 mod map;

@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
 use super::server::{AGE, EPOCH, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
-use super::{batch, changes, health, keymap, list, map};
+use super::{batch, changes, health, hot, keymap, list, map};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
@@ -30,6 +30,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/map", get(map::map))
         .route("/v1/locate", get(map::locate))
         .route("/v1/changes", get(changes::changes))
+        .route("/v1/hot", get(hot::hot))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -49,26 +50,32 @@ async fn wrong_method(request: Request) -> Refusal {
     Refusal::new(ErrorCode::MethodNotAllowed, detail)
 }
 
-/// Injected latency and request metrics.
+/// Injected latency, request metrics, and the end of connections to a node that leaves.
 async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let route = label(request.uri().path());
     let begun = Instant::now();
     let latency = server.options.origin_latency;
-    if !latency.is_zero() && route.starts_with("/v1/") {
-        tokio::time::sleep(latency).await;
-        let response = next.run(request).await;
-        tokio::time::sleep(latency).await;
-        server.metrics.record(route, response.status().as_u16(), begun.elapsed());
-        return response;
+    let latency = if route.starts_with("/v1/") { latency } else { Duration::ZERO };
+    let mut response = match latency.is_zero() {
+        true => next.run(request).await,
+        false => {
+            tokio::time::sleep(latency).await;
+            let response = next.run(request).await;
+            tokio::time::sleep(latency).await;
+            response
+        }
+    };
+    if server.process.is_leaving() {
+        // Its caller goes elsewhere before the connection is cut.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let response = next.run(request).await;
     server.metrics.record(route, response.status().as_u16(), begun.elapsed());
     response
 }
 
 /// A bounded set of labels, whatever is asked for.
 fn label(path: &str) -> &'static str {
-    const ROUTES: [&str; 10] = [
+    const ROUTES: [&str; 11] = [
         "/v1/batch",
         "/v1/keymap",
         "/v1/versions",
@@ -76,6 +83,7 @@ fn label(path: &str) -> &'static str {
         "/v1/map",
         "/v1/locate",
         "/v1/changes",
+        "/v1/hot",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -1,7 +1,7 @@
 //! [`Server`]: what every handler needs.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -40,6 +40,8 @@ pub struct Server {
     pub(super) metrics: Metrics,
     /// Change feeds being served.
     pub(super) feeds: Arc<AtomicUsize>,
+    /// Requests that wait for a newer map.
+    pub(super) map_waits: Arc<AtomicUsize>,
     /// Becomes true when the process ends: change feeds would otherwise hold it up.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -53,8 +55,9 @@ impl Server {
         stop: watch::Receiver<bool>,
     ) -> Arc<Self> {
         let feeds = Arc::new(AtomicUsize::new(0));
-        let metrics = Metrics::new(node.clone(), process.store.clone(), feeds.clone());
-        Arc::new(Self { process, node, options, metrics, feeds, stop })
+        let map_waits = Arc::new(AtomicUsize::new(0));
+        let metrics = Metrics::new(node.clone(), process.clone(), feeds.clone(), map_waits.clone());
+        Arc::new(Self { process, node, options, metrics, feeds, map_waits, stop })
     }
 
     /// What the request's token allows.
@@ -91,6 +94,24 @@ impl Server {
         set(&mut headers, POSITION, &format!("{}:{}", at.shard, at.position));
         set(&mut headers, AGE, &at.age_ms.to_string());
         headers
+    }
+}
+
+/// One of a bounded number of places, for as long as it lives.
+pub(super) struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    /// `None` where `most` are taken.
+    pub(super) fn enter(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let slot = Self(count.clone());
+        // Dropped where it is one too many.
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
