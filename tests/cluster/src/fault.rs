@@ -10,6 +10,9 @@ use crate::fleet::Fleet;
 /// How long Redis may take to promote a replica: much, because machines that run tests are busy.
 const FAILOVER: Duration = Duration::from_secs(30);
 
+/// How long a master that will be lost writes alone.
+const TAIL: Duration = Duration::from_millis(600);
+
 /// One blow. Masters are named by their place among the shards of the cluster, by first slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -19,6 +22,9 @@ pub(crate) enum Fault {
     MasterRestarted { shard: usize },
     /// SIGSTOP of a master until its replica is promoted; it wakes up deposed.
     MasterDeposed { shard: usize },
+    /// SIGKILL of the replicas, then of the master, which alone has the last writes; the replicas come back, and one of them
+    /// is promoted without those writes. Nobody may have been told of them.
+    TailLost { shard: usize },
     /// SIGKILL of a replica: without it no write of its master counts.
     ReplicaKilled { shard: usize },
     /// SIGKILL of a gateway.
@@ -42,6 +48,7 @@ impl fmt::Display for Fault {
             Self::MasterKilled { shard } => write!(f, "master {shard} killed"),
             Self::MasterRestarted { shard } => write!(f, "master {shard} restarted"),
             Self::MasterDeposed { shard } => write!(f, "master {shard} deposed"),
+            Self::TailLost { shard } => write!(f, "master {shard} lost with its tail"),
             Self::ReplicaKilled { shard } => write!(f, "replica {shard} killed"),
             Self::GatewayKilled { gateway } => write!(f, "gateway {} killed", gateway + 1),
             Self::GatewayPaused { gateway } => write!(f, "gateway {} paused", gateway + 1),
@@ -82,6 +89,15 @@ impl Struck {
                 fleet.redis.pause(master)?;
                 (Undo::ResumeServer(master), Some(master))
             }
+            Fault::TailLost { shard } => {
+                let master = master_of(fleet, shard)?;
+                let replicas = fleet.redis.shards()?.swap_remove(shard).replicas;
+                replicas.iter().try_for_each(|&replica| fleet.redis.kill(replica))?;
+                std::thread::sleep(TAIL);
+                fleet.redis.kill(master)?;
+                replicas.iter().try_for_each(|&replica| fleet.redis.restart(replica))?;
+                (Undo::StartServer(master), Some(master))
+            }
             Fault::ReplicaKilled { shard } => {
                 let replicas = &fleet.redis.shards()?[shard].replicas;
                 let replica = *replicas.first().context("a master without replicas")?;
@@ -111,7 +127,10 @@ impl Struck {
 
     /// Waits until it has had its effect on others.
     pub(crate) fn take_effect(&self, fleet: &Fleet) -> Result<()> {
-        let (Fault::MasterKilled { shard } | Fault::MasterDeposed { shard }) = self.fault else { return Ok(()) };
+        let (Fault::MasterKilled { shard } | Fault::MasterDeposed { shard } | Fault::TailLost { shard }) = self.fault
+        else {
+            return Ok(());
+        };
         let deadline = Instant::now() + FAILOVER;
         while Some(master_of(fleet, shard)?) == self.master {
             if Instant::now() > deadline {

@@ -47,6 +47,7 @@ impl Plan {
                 3 => vec![Fault::GatewayPaused { gateway: rng.usize(..GATEWAYS) }],
                 4 => vec![Fault::MasterRestarted { shard: rng.usize(..MASTERS) }],
                 5 => vec![Fault::ReplicaKilled { shard: rng.usize(..MASTERS) }],
+                6 => vec![Fault::TailLost { shard: rng.usize(..MASTERS) }],
                 _ => vec![of_store(&mut rng), of_gateway(&mut rng)],
             };
             steps.push(step(&mut rng, second));
@@ -62,10 +63,11 @@ impl Plan {
 
 fn of_store(rng: &mut Rng) -> Fault {
     let shard = rng.usize(..MASTERS);
-    match rng.u8(..4) {
+    match rng.u8(..5) {
         0 => Fault::MasterKilled { shard },
         1 => Fault::MasterRestarted { shard },
         2 => Fault::MasterDeposed { shard },
+        3 => Fault::TailLost { shard },
         _ => Fault::ReplicaKilled { shard },
     }
 }
@@ -103,7 +105,7 @@ mod tests {
         let faults: Vec<Fault> =
             plans.iter().flat_map(|plan| plan.steps.iter().flat_map(|s| s.faults.clone())).collect();
         let kinds: std::collections::HashSet<_> = faults.iter().map(std::mem::discriminant).collect();
-        assert_eq!(kinds.len(), 7);
+        assert_eq!(kinds.len(), 8);
         assert!(plans.iter().any(|plan| plan.steps.iter().any(|step| step.faults.len() == 2)));
         let alone = |plan: &&Plan| matches!(plan.steps[0].faults[..], [Fault::GatewayKilled { .. }]);
         assert_eq!(plans.iter().filter(alone).count(), 8);

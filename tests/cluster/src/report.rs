@@ -38,11 +38,10 @@ impl Row {
 }
 
 /// Standard output.
-#[derive(Default)]
 pub(crate) struct Printer;
 
 impl Printer {
-    pub(crate) fn line(&mut self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         // A reader that went away is no reason to stop.
         drop(writeln!(out, "{text}"));

@@ -24,7 +24,7 @@ pub fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("no runtime")?;
     let clock = Clock::start();
-    let mut out = Printer::default();
+    let out = Printer;
     let mut fleet: Option<(usize, Fleet)> = None;
     let mut reports = Vec::new();
     let mut starting = 0.0;
