@@ -22,11 +22,18 @@ pub(crate) struct Options {
     /// Run these stages only (may be given several times)
     #[arg(long, value_name = "STAGE", value_enum)]
     only: Vec<Stage>,
+    /// Run the stage `cluster` only
+    #[arg(long, conflicts_with = "only")]
+    cluster: bool,
+    /// As thorough as can be, which takes long: 100 rounds of `cluster`
+    #[arg(long)]
+    full: bool,
 }
 
 /// Runs the stages.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let chosen = |stage: &Stage| options.only.is_empty() || options.only.contains(stage);
+    let only = if options.cluster { &[Stage::Cluster] } else { &options.only[..] };
+    let chosen = |stage: &Stage| only.is_empty() || only.contains(stage);
     let stages: Vec<Stage> = Stage::value_variants().iter().copied().filter(chosen).collect();
     needs::meet(workspace, &stages, options.install)?;
     if stages.iter().any(|stage| stage.uses_package()) {
@@ -38,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for stage in stages {
         println!("\n==> test {}: {}", stage.name(), stage.about());
         let start = Instant::now();
-        let result = stage.run(workspace);
+        let result = stage.run(workspace, options.full);
         if let Err(error) = &result {
             eprintln!("test {}: {error:#}", stage.name());
         }

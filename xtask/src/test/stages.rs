@@ -17,6 +17,8 @@ use crate::workspace::Workspace;
 pub(super) enum Stage {
     /// Rust on this machine
     Native,
+    /// Gateway processes over a Redis Cluster, killed and paused under load
+    Cluster,
     /// The core as WebAssembly in Node.js and in headless Chromium
     Wasm,
     /// TypeScript: types and unit tests
@@ -46,7 +48,7 @@ impl Stage {
     /// What it needs beyond Rust, Node.js and the npm packages.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
-            Self::Native => &[Need::Redis],
+            Self::Native | Self::Cluster => &[Need::Redis],
             Self::Js | Self::Worker | Self::Packaging => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
@@ -55,13 +57,14 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Wasm)
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm)
     }
 
-    /// Runs it.
-    pub(super) fn run(self, workspace: &Workspace) -> Result<()> {
+    /// Runs it; `full` with the thoroughness that takes hours.
+    pub(super) fn run(self, workspace: &Workspace, full: bool) -> Result<()> {
         match self {
             Self::Native => process::run(process::cargo().current_dir(&workspace.root).args(["test", "--workspace"])),
+            Self::Cluster => cluster(workspace, full),
             Self::Wasm => wasm(workspace),
             Self::Js => {
                 script(workspace, "types")?;
@@ -73,6 +76,15 @@ impl Stage {
             Self::Readme => readme::run(workspace),
         }
     }
+}
+
+/// Rounds of faults; each is a seed, and says so.
+fn cluster(workspace: &Workspace, full: bool) -> Result<()> {
+    let gateway = build::gateway(workspace)?;
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
+    command.args(["--rounds", if full { "100" } else { "10" }, "--gateway"]).arg(gateway);
+    process::run(&mut command)
 }
 
 /// Runs a script of `package.json`, telling it where browser and gateway are.
