@@ -99,7 +99,8 @@ pub struct AdapterStats {
     pub calling: Fill,
     /// Keys under way that nobody waits for.
     pub prefetching: Fill,
-    /// Keys under way: at most one for each request that waits and each prefetch.
+    /// Keys under way: one for each request that waits and each prefetch, and those that everybody has given up on
+    /// while their batch goes on for others, which are at most 255 in each.
     pub fetching: usize,
     /// HTTP exchanges under way: at most one for each key and call under way, and 16 for changes, which is the time
     /// of an attempt over the shortest pause.

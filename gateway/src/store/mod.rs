@@ -6,7 +6,7 @@
 
 mod list;
 mod open_error;
-mod record;
+pub mod record;
 mod redb;
 mod redis;
 mod types;

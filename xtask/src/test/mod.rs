@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use self::stages::Stage;
 use crate::build;
+use crate::fuzz;
 use crate::rows;
 use crate::workspace::Workspace;
 
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     /// Run the stage `cluster` only
     #[arg(long, conflicts_with = "only")]
     cluster: bool,
-    /// As thorough as can be, which takes long: 100 rounds of `cluster`
+    /// The long versions: stages that have one run it, and fuzzing takes part
     #[arg(long)]
     full: bool,
 }
@@ -33,9 +34,13 @@ pub(crate) struct Options {
 /// Runs the stages.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let only = if options.cluster { &[Stage::Cluster] } else { &options.only[..] };
-    let chosen = |stage: &Stage| only.is_empty() || only.contains(stage);
+    let by_default = |stage: &Stage| only.is_empty() && (options.full || !stage.is_long());
+    let chosen = |stage: &Stage| only.contains(stage) || by_default(stage);
     let stages: Vec<Stage> = Stage::value_variants().iter().copied().filter(chosen).collect();
     needs::meet(workspace, &stages, options.install)?;
+    if stages.contains(&Stage::Fuzz) {
+        fuzz::meet(workspace, options.install)?;
+    }
     if stages.iter().any(|stage| stage.uses_package()) {
         build::all(workspace)?;
         build::gateway(workspace)?;

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::needs::{self, Need};
 use crate::build;
+use crate::fuzz;
 use crate::process;
 use crate::readme;
 use crate::workspace::Workspace;
@@ -31,6 +32,8 @@ pub(super) enum Stage {
     Packaging,
     /// The README's examples
     Readme,
+    /// Every fuzz target: 30 s each with --full, 3 s if only named
+    Fuzz,
 }
 
 impl Stage {
@@ -49,7 +52,8 @@ impl Stage {
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
             Self::Native | Self::Cluster => &[Need::Redis],
-            Self::Js | Self::Worker | Self::Packaging => &[],
+            // What fuzzing needs, it sees to itself.
+            Self::Js | Self::Worker | Self::Packaging | Self::Fuzz => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
         }
@@ -57,10 +61,15 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Cluster | Self::Wasm)
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Fuzz)
     }
 
-    /// Runs it; `full` with the thoroughness that takes hours.
+    /// Whether it only takes part in the long version of the tests.
+    pub(super) fn is_long(self) -> bool {
+        matches!(self, Self::Fuzz)
+    }
+
+    /// Runs it; where it has a long version, that one if `full`.
     pub(super) fn run(self, workspace: &Workspace, full: bool) -> Result<()> {
         match self {
             Self::Native => process::run(process::cargo().current_dir(&workspace.root).args(["test", "--workspace"])),
@@ -74,6 +83,7 @@ impl Stage {
             Self::Browser => script(workspace, "test:browser"),
             Self::Packaging => script(workspace, "test:packaging"),
             Self::Readme => readme::run(workspace),
+            Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
 }
