@@ -26,7 +26,7 @@ pub struct Shard {
     pub master: usize,
     /// Ranges of slots, both ends included.
     pub slots: Vec<(u16, u16)>,
-    /// The servers that are its replicas.
+    /// The servers that are its replicas, ascending.
     pub replicas: Vec<usize>,
 }
 
@@ -191,7 +191,11 @@ impl RedisCluster {
                 None => shards.push(Shard { master, slots: vec![slots], replicas: nodes.collect() }),
             }
         }
-        shards.iter_mut().for_each(|shard| shard.slots.sort_unstable());
+        // Each server tells them in an order of its own.
+        for shard in &mut shards {
+            shard.slots.sort_unstable();
+            shard.replicas.sort_unstable();
+        }
         shards.sort_unstable_by_key(|shard| shard.slots.first().copied());
         Ok(shards)
     }

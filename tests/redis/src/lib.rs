@@ -11,3 +11,4 @@ mod watch;
 
 pub use cluster::{RedisCluster, Shard};
 pub use options::ClusterOptions;
+pub use watch::Watch;

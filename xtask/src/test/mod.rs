@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Run these stages only (may be given several times)
     #[arg(long, value_name = "STAGE", value_enum)]
     only: Vec<Stage>,
+    /// Run the stage `cluster` only
+    #[arg(long, conflicts_with = "only")]
+    cluster: bool,
     /// The long versions: stages that have one run it, and fuzzing takes part
     #[arg(long)]
     full: bool,
@@ -30,8 +33,9 @@ pub(crate) struct Options {
 
 /// Runs the stages.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let by_default = |stage: &Stage| options.only.is_empty() && (options.full || !stage.is_long());
-    let chosen = |stage: &Stage| options.only.contains(stage) || by_default(stage);
+    let only = if options.cluster { &[Stage::Cluster] } else { &options.only[..] };
+    let by_default = |stage: &Stage| only.is_empty() && (options.full || !stage.is_long());
+    let chosen = |stage: &Stage| only.contains(stage) || by_default(stage);
     let stages: Vec<Stage> = Stage::value_variants().iter().copied().filter(chosen).collect();
     needs::meet(workspace, &stages, options.install)?;
     if stages.contains(&Stage::Fuzz) {

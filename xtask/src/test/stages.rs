@@ -18,6 +18,8 @@ use crate::workspace::Workspace;
 pub(super) enum Stage {
     /// Rust on this machine
     Native,
+    /// Gateway processes over a Redis Cluster, killed and paused under load
+    Cluster,
     /// The core as WebAssembly in Node.js and in headless Chromium
     Wasm,
     /// TypeScript: types and unit tests
@@ -49,7 +51,7 @@ impl Stage {
     /// What it needs beyond Rust, Node.js and the npm packages.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
-            Self::Native => &[Need::Redis],
+            Self::Native | Self::Cluster => &[Need::Redis],
             // What fuzzing needs, it sees to itself.
             Self::Js | Self::Worker | Self::Packaging | Self::Fuzz => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
@@ -59,7 +61,7 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Wasm | Self::Fuzz)
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Fuzz)
     }
 
     /// Whether it only takes part in the long version of the tests.
@@ -71,6 +73,7 @@ impl Stage {
     pub(super) fn run(self, workspace: &Workspace, full: bool) -> Result<()> {
         match self {
             Self::Native => process::run(process::cargo().current_dir(&workspace.root).args(["test", "--workspace"])),
+            Self::Cluster => cluster(workspace, full),
             Self::Wasm => wasm(workspace),
             Self::Js => {
                 script(workspace, "types")?;
@@ -83,6 +86,15 @@ impl Stage {
             Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
+}
+
+/// Rounds of faults; each is a seed, and says so.
+fn cluster(workspace: &Workspace, full: bool) -> Result<()> {
+    let gateway = build::gateway(workspace)?;
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
+    command.args(["--rounds", if full { "100" } else { "10" }, "--gateway"]).arg(gateway);
+    process::run(&mut command)
 }
 
 /// Runs a script of `package.json`, telling it where browser and gateway are.
