@@ -34,4 +34,4 @@ mod world;
 
 pub use mutant::Mutant;
 pub use tally::Tally;
-pub use world::run;
+pub use world::{Judge, run};

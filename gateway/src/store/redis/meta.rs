@@ -1,6 +1,6 @@
 //! What concerns the whole namespace: the map, the registry, the coordinator's office and its blobs.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, Value};
@@ -41,11 +41,24 @@ impl RedisStore {
     }
 
     pub(super) async fn stored_map(&self) -> Result<Option<Arc<PartitionMap>>, StoreError> {
-        let mut command = ::redis::cmd("HGET");
-        command.arg(self.meta(MAP)).arg("bytes");
-        let Some(bytes) = bytes(self.look_one(command).await?, "the map")? else { return Ok(None) };
+        let field = |name: &str| {
+            let mut command = ::redis::cmd("HGET");
+            command.arg(self.meta(MAP)).arg(name);
+            command
+        };
+        // Every gateway looks once a second, and a map has tens of kilobytes: usually its epoch tells enough.
+        let known = self.map.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known {
+            let epoch = bytes(self.look_one(field("epoch")).await?, "the epoch of the map")?;
+            if epoch.is_some_and(|epoch| epoch == epoch_text(known.epoch).as_bytes()) {
+                return Ok(Some(known));
+            }
+        }
+        let Some(bytes) = bytes(self.look_one(field("bytes")).await?, "the map")? else { return Ok(None) };
         let map = PartitionMap::decode(&bytes).map_err(|error| StoreError::Corrupt(format!("map: {error}")))?;
-        Ok(Some(Arc::new(map)))
+        let map = Arc::new(map);
+        *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Some(map.clone());
+        Ok(Some(map))
     }
 
     pub(super) async fn store_map(

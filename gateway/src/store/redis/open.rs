@@ -1,11 +1,11 @@
 //! Opening and closing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ::redis::{Cmd, Value};
 use foremap::node::Fence;
-use foremap::partition::StorageLayout;
+use foremap::partition::{PartitionMap, StorageLayout};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -27,6 +27,8 @@ pub struct RedisStore {
     pub(super) layout: StorageLayout,
     pub(super) options: RedisOptions,
     pub(super) visible: watch::Sender<u64>,
+    /// The map as it was last read.
+    pub(super) map: Mutex<Option<Arc<PartitionMap>>>,
     /// Writes under way.
     writing: watch::Sender<usize>,
     closed: AtomicBool,
@@ -66,6 +68,7 @@ impl RedisStore {
             layout,
             options: options.clone(),
             visible: watch::Sender::new(0),
+            map: Mutex::new(None),
             writing: watch::Sender::new(0),
             closed: AtomicBool::new(false),
             follower,
