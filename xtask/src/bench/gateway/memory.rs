@@ -17,19 +17,25 @@ const SHAPES: [(usize, usize); 3] = [(40, 128), (40, 640), (200, 128)];
 pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report) -> Result<()> {
     let mut gateway = bench.over(cluster, 1)?;
     gateway.wait_alone()?;
+    // Connections, buffers and tables grow once, and not with the keys.
+    for mode in ["write", "read"] {
+        let warm =
+            format!("fill --gateway {} --keys {KEYS} --prefix warm --prefixes 64 --mode {mode}", gateway.address);
+        bench.load(&format!("{warm} --connections 48"), &[])?;
+    }
     let mut table = rows::table(["a key", "bytes in Redis", "bytes in a gateway's memory"]);
     let mut redis = Vec::new();
     let mut own = Vec::new();
     for (at, (key, value)) in SHAPES.into_iter().enumerate() {
         let keys = format!(
-            "--gateway {} --keys {KEYS} --connections 48 --prefix m{at}x --prefixes 64 --key-bytes {key} --value-bytes {value}",
+            "--gateway {} --keys {KEYS} --prefix m{at}x --prefixes 64 --key-bytes {key} --value-bytes {value}",
             gateway.address
         );
         let used = used_memory(cluster)?;
-        bench.load(&format!("fill {keys}"), &[])?;
+        bench.load(&format!("fill {keys} --connections 48"), &[])?;
         let stored = (used_memory(cluster)? - used) / KEYS as f64;
         let used = resident_bytes(gateway.pid)?;
-        bench.load(&format!("fill {keys} --mode read"), &[])?;
+        bench.load(&format!("fill {keys} --connections 2 --mode read"), &[])?;
         let held = (resident_bytes(gateway.pid)? - used) / KEYS as f64;
         let name = format!("key of {key} bytes, locator of {value}");
         let cells = [
@@ -41,7 +47,7 @@ pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report
         own.push(held);
         if at == 0 {
             let used = used_memory(cluster)?;
-            bench.load(&format!("fill {keys}"), &[])?;
+            bench.load(&format!("fill {keys} --connections 48"), &[])?;
             let version = (used_memory(cluster)? - used) / KEYS as f64;
             let row = costs("Redis memory of one more version of such a key, its log entry included", version, "bytes");
             let shown = report.add(row);
@@ -52,8 +58,8 @@ pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report
         }
     }
     let line = |bytes: &[f64]| {
-        let per_value = (bytes[1] - bytes[0]) / (SHAPES[1].1 - SHAPES[0].1) as f64;
-        let per_key = (bytes[2] - bytes[0]) / (SHAPES[2].0 - SHAPES[0].0) as f64;
+        let per_value = ((bytes[1] - bytes[0]) / (SHAPES[1].1 - SHAPES[0].1) as f64).max(0.0);
+        let per_key = ((bytes[2] - bytes[0]) / (SHAPES[2].0 - SHAPES[0].0) as f64).max(0.0);
         let fixed = bytes[0] - per_key * SHAPES[0].0 as f64 - per_value * SHAPES[0].1 as f64;
         [fixed.max(0.0), per_key, per_value]
     };
