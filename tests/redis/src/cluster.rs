@@ -191,7 +191,11 @@ impl RedisCluster {
                 None => shards.push(Shard { master, slots: vec![slots], replicas: nodes.collect() }),
             }
         }
-        shards.iter_mut().for_each(|shard| shard.slots.sort_unstable());
+        shards.iter_mut().for_each(|shard| {
+            shard.slots.sort_unstable();
+            // Each server names them in an order of its own.
+            shard.replicas.sort_unstable();
+        });
         shards.sort_unstable_by_key(|shard| shard.slots.first().copied());
         Ok(shards)
     }
