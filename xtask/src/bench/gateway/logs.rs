@@ -7,6 +7,7 @@ use foremap_redis_cluster::RedisCluster;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::ROUNDS;
 use super::coefficients::{Report, costs, reaches};
 use super::machine::{cpu_of, cpu_seconds};
 use super::programs::{Bench, Gateway};
@@ -68,7 +69,7 @@ pub(super) fn follow(bench: &Bench, cluster: &RedisCluster, report: &mut Report)
     let cost = costs("gateway CPU for each log entry it follows, beside a writer", steady, "us");
     table.add_row(["beside a writer".to_owned(), report.add(rate), report.learn("tail_us", cost)]);
 
-    let further = (written.server_us() - report.known("master_write_us")?).max(0.0) / 2.0;
+    let further = further(bench, &writer, &[reader.pid, another.pid], &masters)?;
     let further = costs("CPU of the masters for each log entry and further gateway that follows", further, "us");
     let further = report.learn("master_tail_us", further);
     drop(another);
@@ -87,16 +88,37 @@ pub(super) fn follow(bench: &Bench, cluster: &RedisCluster, report: &mut Report)
     Ok(())
 }
 
+/// What the masters spend on an entry for each of `followers`: with them, less without them while they are stopped.
+fn further(bench: &Bench, writer: &Gateway, followers: &[u32], masters: &[u32]) -> Result<f64> {
+    let arguments = format!("put --gateway {} --connections 32 --seconds 1.5 --prefixes 256", writer.address);
+    let each = |sign| -> Result<f64> {
+        followers.iter().try_for_each(|&pid| signal(pid, sign))?;
+        let written = bench.load(&arguments, masters);
+        // Whatever happened: one that is stopped would not end.
+        followers.iter().try_for_each(|&pid| signal(pid, Signal::SIGCONT))?;
+        Ok(written?.server_us())
+    };
+    let mut sum = 0.0;
+    for _ in 0..ROUNDS {
+        sum += each(Signal::SIGCONT)? - each(Signal::SIGSTOP)?;
+    }
+    Ok((sum / ROUNDS as f64 / followers.len() as f64).max(0.0))
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(i32::try_from(pid).context("process id out of range")?);
+    kill(pid, signal).with_context(|| format!("cannot send {signal}"))
+}
+
 /// Entries a second, and microseconds of processor time for each.
 fn backlog(bench: &Bench, writer: &Gateway, reader: &mut Gateway) -> Result<(f64, f64)> {
-    let pid = Pid::from_raw(i32::try_from(reader.pid).context("process id out of range")?);
     let before = reader.metric(LOG_ENTRIES)?;
-    kill(pid, Signal::SIGSTOP)?;
+    signal(reader.pid, Signal::SIGSTOP)?;
     let arguments =
         format!("fill --gateway {} --keys {BACKLOG} --connections 48 --prefix log --prefixes 256", writer.address);
     let filled = bench.load(&arguments, &[]);
     let own = cpu_seconds(reader.pid)?;
-    kill(pid, Signal::SIGCONT)?;
+    signal(reader.pid, Signal::SIGCONT)?;
     filled?;
     let begun = Instant::now();
     while reader.metric(LOG_ENTRIES)? - before < BACKLOG as f64 {

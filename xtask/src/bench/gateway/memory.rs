@@ -10,33 +10,34 @@ use crate::rows;
 
 /// Keys of each kind.
 const KEYS: usize = 20_000;
+/// Read before a gateway's memory is looked at for the first time.
+const FIRST: usize = 5_000;
 
 /// Bytes of keys and of locators; the second differs from the first in one, the third in the other.
 const SHAPES: [(usize, usize); 3] = [(40, 128), (40, 640), (200, 128)];
 
 pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report) -> Result<()> {
-    let mut gateway = bench.over(cluster, 1)?;
-    gateway.wait_alone()?;
-    // Connections, buffers and tables grow once, and not with the keys.
-    for mode in ["write", "read"] {
-        let warm =
-            format!("fill --gateway {} --keys {KEYS} --prefix warm --prefixes 64 --mode {mode}", gateway.address);
-        bench.load(&format!("{warm} --connections 48"), &[])?;
-    }
     let mut table = rows::table(["a key", "bytes in Redis", "bytes in a gateway's memory"]);
     let mut redis = Vec::new();
     let mut own = Vec::new();
     for (at, (key, value)) in SHAPES.into_iter().enumerate() {
+        // A process of its own each time: an allocator gives little back.
+        let mut gateway = bench.over(cluster, 1)?;
+        gateway.wait_alone()?;
         let keys = format!(
-            "--gateway {} --keys {KEYS} --prefix m{at}x --prefixes 64 --key-bytes {key} --value-bytes {value}",
+            "--gateway {} --prefix m{at}x --prefixes 64 --key-bytes {key} --value-bytes {value}",
             gateway.address
         );
+        let write = format!("fill {keys} --keys {KEYS} --connections 48");
+        let read = |keys_read: usize| {
+            bench.load(&format!("fill {keys} --keys {keys_read} --connections 2 --mode read"), &[])?;
+            resident_bytes(gateway.pid)
+        };
         let used = used_memory(cluster)?;
-        bench.load(&format!("fill {keys} --connections 48"), &[])?;
+        bench.load(&write, &[])?;
         let stored = (used_memory(cluster)? - used) / KEYS as f64;
-        let used = resident_bytes(gateway.pid)?;
-        bench.load(&format!("fill {keys} --connections 2 --mode read"), &[])?;
-        let held = (resident_bytes(gateway.pid)? - used) / KEYS as f64;
+        // By the first of them, buffers and tables have grown that do not grow with the keys.
+        let held = (-read(FIRST)? + read(KEYS)?) / (KEYS - FIRST) as f64;
         let name = format!("key of {key} bytes, locator of {value}");
         let cells = [
             report.add(costs(format!("{name}: Redis memory"), stored, "bytes")),
@@ -47,7 +48,7 @@ pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report
         own.push(held);
         if at == 0 {
             let used = used_memory(cluster)?;
-            bench.load(&format!("fill {keys} --connections 48"), &[])?;
+            bench.load(&write, &[])?;
             let version = (used_memory(cluster)? - used) / KEYS as f64;
             let row = costs("Redis memory of one more version of such a key, its log entry included", version, "bytes");
             let shown = report.add(row);
