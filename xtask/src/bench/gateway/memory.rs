@@ -21,23 +21,26 @@ pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report
     let mut redis = Vec::new();
     let mut own = Vec::new();
     for (at, (key, value)) in SHAPES.into_iter().enumerate() {
-        // A process of its own each time: an allocator gives little back.
-        let mut gateway = bench.over(cluster, 1)?;
-        gateway.wait_alone()?;
-        let keys = format!(
-            "--gateway {} --prefix m{at}x --prefixes 64 --key-bytes {key} --value-bytes {value}",
-            gateway.address
-        );
-        let write = format!("fill {keys} --keys {KEYS} --connections 48");
-        let read = |keys_read: usize| {
-            bench.load(&format!("fill {keys} --keys {keys_read} --connections 2 --mode read"), &[])?;
-            resident_bytes(gateway.pid)
-        };
+        let shape = format!("--prefix m{at}x --prefixes 64 --key-bytes {key} --value-bytes {value}");
+        let writer = bench.over(cluster, 1)?;
+        let write = format!("fill --gateway {} {shape} --keys {KEYS} --connections 48", writer.address);
         let used = used_memory(cluster)?;
         bench.load(&write, &[])?;
-        let stored = (used_memory(cluster)? - used) / KEYS as f64;
+        let stored = used_memory(cluster)?;
+        bench.load(&write, &[])?;
+        let (stored, version) = ((stored - used) / KEYS as f64, (used_memory(cluster)? - stored) / KEYS as f64);
+        drop(writer);
+        // Another process, which has no freed memory that entries could go to.
+        let mut reader = bench.over(cluster, 1)?;
+        reader.wait_alone()?;
+        let resident = |keys: usize| {
+            let read = format!("fill --gateway {} {shape} --keys {keys} --connections 2 --mode read", reader.address);
+            bench.load(&read, &[])?;
+            resident_bytes(reader.pid)
+        };
         // By the first of them, buffers and tables have grown that do not grow with the keys.
-        let held = (-read(FIRST)? + read(KEYS)?) / (KEYS - FIRST) as f64;
+        let first = resident(FIRST)?;
+        let held = (resident(KEYS)? - first) / (KEYS - FIRST) as f64;
         let name = format!("key of {key} bytes, locator of {value}");
         let cells = [
             report.add(costs(format!("{name}: Redis memory"), stored, "bytes")),
@@ -47,9 +50,6 @@ pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report
         redis.push(stored);
         own.push(held);
         if at == 0 {
-            let used = used_memory(cluster)?;
-            bench.load(&write, &[])?;
-            let version = (used_memory(cluster)? - used) / KEYS as f64;
             let row = costs("Redis memory of one more version of such a key, its log entry included", version, "bytes");
             let shown = report.add(row);
             table.add_row(["one more version of it".to_owned(), shown, String::new()]);
