@@ -71,8 +71,8 @@ impl Wall {
                 format!("each of the {SHARDS} storage shards has a master of its own, and a shard is not divided")
             }
             Self::Polling => {
-                "the polls of all gateways alone take all that a master may use: more masters or gateways \
-                              do not help"
+                "what all gateways together read of the change logs takes most of what the masters may use: \
+                              more gateways do not help"
                     .to_owned()
             }
             Self::Nodes => format!("a partition map names at most {} nodes", count(MOST_NODES)),

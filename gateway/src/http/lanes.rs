@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
 use super::entry::Entry;
@@ -23,7 +23,7 @@ const WAITING: usize = 128;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// As many threads as there are processors, each with the connections that were given to it in turn. They end when the
-/// last reference is dropped.
+/// last reference is dropped. A runtime that has one thread only serves all connections itself.
 pub struct Lanes {
     lanes: Vec<mpsc::Sender<Connection>>,
     next: AtomicUsize,
@@ -35,13 +35,26 @@ struct Connection {
     watcher: Watcher,
 }
 
+impl Connection {
+    /// Serves it on the runtime of this thread.
+    fn serve(self) {
+        let Ok(stream) = tokio::net::TcpStream::from_std(self.stream) else { return };
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), self.entry);
+        // It fails where the caller goes away or speaks something else: nobody is left to tell.
+        tokio::spawn(async move { drop(self.watcher.watch(connection).await) });
+    }
+}
+
 impl Lanes {
-    /// Starts them.
+    /// Starts them, from inside a runtime.
     ///
     /// # Errors
     /// The system's, where it gives no thread or no event queue.
     pub fn start() -> std::io::Result<Arc<Self>> {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = match Handle::current().metrics().num_workers() {
+            1 => 0,
+            _ => std::thread::available_parallelism().map_or(1, usize::from),
+        };
         let lanes = (0..count).map(lane).collect::<std::io::Result<_>>()?;
         Ok(Arc::new(Self { lanes, next: AtomicUsize::new(0) }))
     }
@@ -61,10 +74,13 @@ impl Lanes {
                 accepted = accept(&listener) => accepted,
             };
             let Some(stream) = accepted else { continue };
-            let lane = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
             let connection = Connection { stream, entry: entry.clone(), watcher: connections.watcher() };
-            // A lane ends with this process only.
-            let _ = self.lanes[lane].send(connection).await;
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            match turn.checked_rem(self.lanes.len()) {
+                None => connection.serve(),
+                // A lane ends with the last reference only.
+                Some(lane) => drop(self.lanes[lane].send(connection).await),
+            }
         }
         drop(listener);
         connections.shutdown().await;
@@ -95,11 +111,8 @@ fn lane(at: usize) -> std::io::Result<mpsc::Sender<Connection>> {
 
 fn run(runtime: &Runtime, mut connections: mpsc::Receiver<Connection>) {
     runtime.block_on(async {
-        while let Some(Connection { stream, entry, watcher }) = connections.recv().await {
-            let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { continue };
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), entry);
-            // It fails where the caller goes away or speaks something else: nobody is left to tell.
-            tokio::spawn(async { drop(watcher.watch(connection).await) });
+        while let Some(connection) = connections.recv().await {
+            connection.serve();
         }
     });
 }

@@ -10,6 +10,7 @@ mod gateway;
 mod get;
 mod keys;
 mod laps;
+mod memory;
 mod pipeline;
 
 use anyhow::Result;
@@ -19,7 +20,12 @@ use crate::feeds::Feeds;
 use crate::fill::Fill;
 use crate::gateway::{Batch, Put};
 use crate::get::Get;
+use crate::memory::Memory;
 use crate::pipeline::Pipeline;
+
+/// As in the gateway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "foremap-load", about = "Load on a gateway, or on Redis beside it", disable_version_flag = true)]
@@ -38,6 +44,8 @@ enum Load {
     Put(Put),
     /// Each key of a set, once: written, or read in batches
     Fill(Fill),
+    /// What an entry takes in the memory of a node
+    Memory(Memory),
     /// GETs pipelined through a Redis Cluster client
     Pipeline(Pipeline),
     /// Change feeds that are only listened to
@@ -50,6 +58,7 @@ fn main() -> Result<()> {
         Load::Batch(batch) => serde_json::to_string(&batch.run()?)?,
         Load::Put(put) => serde_json::to_string(&put.run()?)?,
         Load::Fill(fill) => serde_json::to_string(&fill.run()?)?,
+        Load::Memory(memory) => serde_json::to_string(&memory.run()?)?,
         Load::Pipeline(pipeline) => serde_json::to_string(&pipeline.run()?)?,
         Load::Feeds(feeds) => serde_json::to_string(&feeds.run()?)?,
     };

@@ -23,15 +23,6 @@ pub(super) fn cpu_of(pids: &[u32]) -> Result<f64> {
     pids.iter().map(|&pid| cpu_seconds(pid)).sum()
 }
 
-/// Bytes of memory that a process occupies.
-pub(super) fn resident_bytes(pid: u32) -> Result<f64> {
-    let path = format!("/proc/{pid}/status");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib * 1_024.0)
-}
-
 /// This machine.
 pub(super) fn words() -> Result<String> {
     let cores = std::thread::available_parallelism()?;

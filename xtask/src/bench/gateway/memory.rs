@@ -4,43 +4,29 @@ use anyhow::{Context as _, Result};
 use foremap_redis_cluster::RedisCluster;
 
 use super::coefficients::{Report, costs};
-use super::machine::resident_bytes;
 use super::programs::Bench;
 use crate::rows;
 
 /// Keys of each kind.
 const KEYS: usize = 20_000;
-/// Read before a gateway's memory is looked at for the first time.
-const FIRST: usize = 5_000;
 
 /// Bytes of keys and of locators; the second differs from the first in one, the third in the other.
 const SHAPES: [(usize, usize); 3] = [(40, 128), (40, 640), (200, 128)];
 
 pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report) -> Result<()> {
+    let gateway = bench.over(cluster, 1)?;
     let mut table = rows::table(["a key", "bytes in Redis", "bytes in a gateway's memory"]);
     let mut redis = Vec::new();
     let mut own = Vec::new();
     for (at, (key, value)) in SHAPES.into_iter().enumerate() {
         let shape = format!("--prefix m{at}x --prefixes 64 --key-bytes {key} --value-bytes {value}");
-        let writer = bench.over(cluster, 1)?;
-        let write = format!("fill --gateway {} {shape} --keys {KEYS} --connections 48", writer.address);
+        let write = format!("fill --gateway {} {shape} --keys {KEYS} --connections 48", gateway.address);
         let used = used_memory(cluster)?;
         bench.load(&write, &[])?;
         let stored = used_memory(cluster)?;
         bench.load(&write, &[])?;
         let (stored, version) = ((stored - used) / KEYS as f64, (used_memory(cluster)? - stored) / KEYS as f64);
-        drop(writer);
-        // Another process, which has no freed memory that entries could go to.
-        let mut reader = bench.over(cluster, 1)?;
-        reader.wait_alone()?;
-        let resident = |keys: usize| {
-            let read = format!("fill --gateway {} {shape} --keys {keys} --connections 2 --mode read", reader.address);
-            bench.load(&read, &[])?;
-            resident_bytes(reader.pid)
-        };
-        // By the first of them, buffers and tables have grown that do not grow with the keys.
-        let first = resident(FIRST)?;
-        let held = (resident(KEYS)? - first) / (KEYS - FIRST) as f64;
+        let held = bench.held(&format!("memory {shape}"))?;
         let name = format!("key of {key} bytes, locator of {value}");
         let cells = [
             report.add(costs(format!("{name}: Redis memory"), stored, "bytes")),
@@ -73,7 +59,8 @@ pub(super) fn measure(bench: &Bench, cluster: &RedisCluster, report: &mut Report
     report.learn("entry_value_factor", costs("gateway memory for each byte of a locator", own_value, "bytes"));
     let notes = format!(
         "{KEYS} keys of each kind below 64 first components, one version each. Redis: `used_memory` of the masters, \
-         index and change log included. Gateway: resident memory. A straight line through the three gives \
+         index and change log included. Gateway: resident memory of a node \
+         that is filled with 200,000. A straight line through the three gives \
          {fixed:.0} + {key:.2} x key + {value:.2} x locator in Redis, and \
          {own_fixed:.0} + {own_key:.2} x key + {own_value:.2} x locator in a gateway."
     );

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use foremap_redis_cluster::RedisCluster;
 use serde::Deserialize;
 
@@ -70,6 +70,18 @@ impl Bench {
     pub(super) fn load(&self, arguments: &str, servers: &[u32]) -> Result<Measured> {
         let mut command = Command::new(&self.load);
         measured(command.args(arguments.split_whitespace()), servers)
+    }
+
+    /// Bytes that an entry takes in the memory of a node.
+    pub(super) fn held(&self, arguments: &str) -> Result<f64> {
+        #[derive(Deserialize)]
+        struct Held {
+            bytes: f64,
+        }
+        let mut command = Command::new(&self.load);
+        let output = process::run_quietly(command.args(arguments.split_whitespace()))?;
+        let held: Held = serde_json::from_str(output.trim()).with_context(|| output.clone())?;
+        Ok(held.bytes)
     }
 
     /// Starts the load program in the background.
@@ -140,16 +152,6 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Waits until no other node is in the map, so that it keeps every key in its own memory.
-    pub(super) fn wait_alone(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        while self.metric("foremap_map_nodes")? > 1.0 {
-            ensure!(begun.elapsed() < PATIENCE, "other nodes are still in the map after {} s", PATIENCE.as_secs());
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        Ok(())
-    }
-
     /// One of the counters or gauges that it shows.
     pub(super) fn metric(&mut self, name: &str) -> Result<f64> {
         self.server.check()?;
