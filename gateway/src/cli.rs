@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use foremap::key::KeyPrefix;
 
 use crate::auth::{TokenKey, Verb};
+use crate::capacity::Capacity;
 use crate::http::HttpOptions;
 use crate::replay::Replay;
 use crate::run::{Failure, Options, StoreOptions};
@@ -34,6 +35,8 @@ pub enum Command {
     Serve(Serve),
     /// Sign a token and print it.
     Token(Token),
+    /// Tell how many machines a workload takes, and where this design ends.
+    Capacity(Capacity),
     /// Replay access traces through the prediction core and through baselines, without network.
     Replay(Replay),
 }

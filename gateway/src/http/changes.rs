@@ -27,7 +27,7 @@ use super::server::{Server, Slot};
 use crate::auth::{Scope, Verb};
 
 /// Most change feeds of one node.
-pub(super) const MAX_FEEDS: usize = 1_024;
+pub(crate) const MAX_FEEDS: usize = 1_024;
 /// Longest time without an event: a feed that says nothing covers nothing.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 

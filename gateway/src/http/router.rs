@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use foremap::protocol::ErrorCode;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -50,21 +50,26 @@ async fn wrong_method(request: Request) -> Refusal {
     Refusal::new(ErrorCode::MethodNotAllowed, detail)
 }
 
-/// Injected latency, request metrics, and the end of connections to a node that leaves.
 async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let route = label(request.uri().path());
+    observe(&server, route, next.run(request)).await
+}
+
+/// Injected latency, request metrics, and the end of connections to a node that leaves.
+pub(super) async fn observe<R: IntoResponse>(
+    server: &Server,
+    route: &'static str,
+    answer: impl Future<Output = R>,
+) -> Response {
     let begun = Instant::now();
-    let latency = server.options.origin_latency;
-    let latency = if route.starts_with("/v1/") { latency } else { Duration::ZERO };
-    let mut response = match latency.is_zero() {
-        true => next.run(request).await,
-        false => {
-            tokio::time::sleep(latency).await;
-            let response = next.run(request).await;
-            tokio::time::sleep(latency).await;
-            response
-        }
-    };
+    let latency = if route.starts_with("/v1/") { server.options.origin_latency } else { Duration::ZERO };
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let mut response = answer.await.into_response();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     if server.process.is_leaving() {
         // Its caller goes elsewhere before the connection is cut.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -74,27 +74,30 @@ impl Server {
 
     /// Epoch and node, as every answer names them.
     pub(super) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let epoch = self.node.node().map().epoch;
-        set(&mut headers, EPOCH, &epoch.to_string());
-        set(&mut headers, NODE, &self.node.id().to_string());
+        self.about(self.node.id())
+    }
+
+    fn about(&self, node: u32) -> HeaderMap {
+        // Room for what handlers and the connection add, so that the map never grows.
+        let mut headers = HeaderMap::with_capacity(16);
+        set(&mut headers, EPOCH, &self.node.node().map_knowledge().epoch.to_string());
+        number(&mut headers, NODE, node.into());
         headers
     }
 
     /// The same, and what an answer about `key` is current as of.
     pub(super) fn headers_at(&self, key: &CompositeKey, at: ReadPoint, node: u32) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let (epoch, location) = {
-            let node = self.node.node();
-            (node.map().epoch, node.locate(key))
-        };
-        set(&mut headers, EPOCH, &epoch.to_string());
-        set(&mut headers, NODE, &node.to_string());
-        set(&mut headers, PARTITION, &location.partition.to_string());
+        let mut headers = self.about(node);
+        number(&mut headers, PARTITION, self.node.node().locate(key).partition.into());
         set(&mut headers, POSITION, &format!("{}:{}", at.shard, at.position));
-        set(&mut headers, AGE, &at.age_ms.to_string());
+        number(&mut headers, AGE, at.age_ms.into());
         headers
     }
+}
+
+/// Sets a header whose value is a number.
+fn number(headers: &mut HeaderMap, name: HeaderName, value: u64) {
+    headers.insert(name, HeaderValue::from(value));
 }
 
 /// One of a bounded number of places, for as long as it lives.

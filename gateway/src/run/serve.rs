@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use foremap::node::{Member, MemberState, NodeConfig};
 use foremap::partition::{MapNode, NodeId, PartitionMap};
 use tokio::net::TcpListener;
@@ -17,7 +16,7 @@ use tokio::task::JoinSet;
 use super::map::{ensure_map, first_map};
 use super::{Failure, shutdown};
 use crate::host::{Membership, Process, Refused, Tailers};
-use crate::http::{HttpOptions, Server, router};
+use crate::http::{HttpOptions, Lanes, Server};
 use crate::store::{RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
 
 /// Longest wait for requests in flight at shutdown.
@@ -166,19 +165,13 @@ async fn begin(
     let (stop, stopped) = watch::channel(false);
     let tailers = Tailers::start(process.clone()).await;
     let tailers = tailers.map_err(|error| Failure::new(format!("the change log: {error}")))?;
+    let lanes = Lanes::start().map_err(|error| Failure::new(format!("no threads: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tailers.run(stopped.clone()));
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {
         let server = Server::new(process.clone(), node.clone(), options.http.clone(), stopped.clone());
-        let mut stopped = stopped.clone();
-        let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
-        tasks.spawn(async move {
-            let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            if let Err(error) = axum::serve(listener, router(server)).with_graceful_shutdown(stop).await {
-                tracing::error!(%error, "a listener failed");
-            }
-        });
+        tasks.spawn(lanes.clone().serve(listener, server, stopped.clone()));
     }
     Ok(Running { addresses, process, stop, tasks })
 }
