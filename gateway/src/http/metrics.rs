@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::changes::MAX_FEEDS;
 use super::map::MAX_MAP_WAITS;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process};
+use crate::store::MasterStatus;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -95,6 +96,7 @@ impl Collector for NodeCollector {
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
         forwards(&mut encoder, &peers)?;
+        masters(&mut encoder, &self.process.store.masters())?;
         let (waiting, waiting_max) = self.process.store.waiting();
         let queues = [
             ("feeds", "Change feeds being served", self.feeds.load(Ordering::Relaxed) as u64),
@@ -176,6 +178,31 @@ fn forwards(encoder: &mut DescriptorEncoder<'_>, peers: &PeerStats) -> Result<()
     let mut family = encoder.encode_descriptor("forwards", help, None, MetricType::Counter)?;
     for (outcome, count) in PeerOutcome::ALL.into_iter().zip(peers.outcomes) {
         ConstCounter::new(count).encode(family.encode_family(&[("outcome", outcome.name())])?)?;
+    }
+    Ok(())
+}
+
+/// By the address of the master: as many as the store's cluster has.
+fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Result<(), fmt::Error> {
+    type Figure = (&'static str, &'static str, MetricType, fn(&MasterStatus) -> u64);
+    const FIGURES: [Figure; 6] = [
+        ("store_master_pipelines", "Pipelines sent to a store master", MetricType::Counter, |m| m.attempts),
+        ("store_master_failures", "Of these, those whose answers did not count", MetricType::Counter, |m| m.failures),
+        ("store_master_open", "Whether a master is not asked for a while", MetricType::Gauge, |m| m.open.into()),
+        ("store_master_queue", "Requests waiting for a master", MetricType::Gauge, |m| m.waiting.0 as u64),
+        ("store_master_queue_max", "Bound of store_master_queue", MetricType::Gauge, |m| m.waiting.1 as u64),
+        ("store_master_replicas", "Replicas that must acknowledge", MetricType::Gauge, |m| m.replicas.into()),
+    ];
+    for (name, help, kind, figure) in FIGURES.into_iter().filter(|_| !masters.is_empty()) {
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for master in masters {
+            let labels = [("master", master.address.as_str())];
+            let encoder = family.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(figure(master)).encode(encoder)?,
+                _ => ConstGauge::new(i64::try_from(figure(master)).unwrap_or(i64::MAX)).encode(encoder)?,
+            }
+        }
     }
     Ok(())
 }

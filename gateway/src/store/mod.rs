@@ -14,8 +14,8 @@ mod types;
 pub use self::list::{Page, list};
 pub use self::open_error::OpenError;
 pub use self::redb::{Clock, RedbOptions, RedbStore};
-pub use self::redis::{MasterStatus, RedisOptions, RedisStore};
+pub use self::redis::{RedisOptions, RedisStore};
 pub use self::types::{
-    Answer, Answers, Blob, Expect, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
-    WriteOutcome, Written,
+    Answer, Answers, Blob, Expect, ListPart, MasterStatus, Read, Store, StoreError, Term, VersionRecord, Write,
+    WriteId, WriteOutcome, Written,
 };

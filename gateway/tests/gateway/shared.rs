@@ -14,8 +14,8 @@ use foremap_gateway::host::{MembershipStats, Process};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Failure, Options, Running, StoreOptions, start_over};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, Read, RedbOptions, RedbStore, Store, StoreError, Term, VersionRecord, Write,
-    WriteOutcome,
+    Answer, Answers, Blob, ListPart, MasterStatus, Read, RedbOptions, RedbStore, Store, StoreError, Term,
+    VersionRecord, Write, WriteOutcome,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -153,6 +153,18 @@ impl Store for Shared {
 
     fn waiting(&self) -> (usize, usize) {
         self.store.waiting()
+    }
+
+    fn masters(&self) -> Vec<MasterStatus> {
+        let half = |(at, is_silent): (usize, &AtomicBool)| MasterStatus {
+            address: format!("half-{at}:1"),
+            open: is_silent.load(Ordering::Relaxed),
+            attempts: 5,
+            failures: 2,
+            waiting: (1, 8),
+            replicas: 3,
+        };
+        self.is_silent.iter().enumerate().map(half).collect()
     }
 
     /// The others go on using it.

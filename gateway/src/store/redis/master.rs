@@ -14,6 +14,7 @@ use super::connect::Connector;
 use super::lane::{Lane, MAX_QUEUE};
 use super::options::Address;
 use super::reply::Fault;
+use crate::store::MasterStatus;
 
 /// Two failures in a row: one may be a connection that was closed while idle. Then one request in 100 ms tries, later
 /// one in a second, so that a master or replica that is back is used within a second.
@@ -32,23 +33,6 @@ pub(super) enum Kind {
 
 /// Connections of each lane. A second one halves the wait for the fence of those who come just after it.
 const CONNECTIONS: [usize; 3] = [1, 2, 2];
-
-/// How a master is doing, for metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MasterStatus {
-    /// `host:port`.
-    pub address: String,
-    /// Whether requests to it are refused at once, because it did not answer or its replicas did not acknowledge.
-    pub open: bool,
-    /// Pipelines begun, so far.
-    pub attempts: u64,
-    /// Of these, those that failed: without an answer, or with one that does not count.
-    pub failures: u64,
-    /// Requests that wait in its lanes, and the most that may.
-    pub waiting: (usize, usize),
-    /// Replicas that must acknowledge.
-    pub replicas: u32,
-}
 
 /// What the lanes of a master share.
 pub(super) struct Health {

@@ -19,6 +19,5 @@ mod reply;
 mod routes;
 mod topology;
 
-pub use master::MasterStatus;
 pub use open::RedisStore;
 pub use options::RedisOptions;

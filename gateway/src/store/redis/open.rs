@@ -14,7 +14,7 @@ use super::cluster::{Cluster, Item};
 use super::connect::Connector;
 use super::keys::{FORMAT, Keyspace, Place, SLOTS};
 use super::lane::Outcome;
-use super::master::{Kind, MasterStatus};
+use super::master::Kind;
 use super::options::{Address, RedisOptions};
 use super::reply::{Fault, bytes};
 use super::routes::Maker;
@@ -93,11 +93,6 @@ impl RedisStore {
             return Err(OpenError::Unfit(format!("a cluster has room for {SLOTS} shards, not {}", layout.shards)));
         }
         Ok(layout)
-    }
-
-    /// How each master is doing, by address.
-    pub fn masters(&self) -> Vec<MasterStatus> {
-        self.cluster.routes().masters().iter().map(|master| master.status()).collect()
     }
 
     fn begin(&self) -> Result<Writing<'_>, StoreError> {

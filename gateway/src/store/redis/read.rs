@@ -19,7 +19,8 @@ use super::master::Kind;
 use super::open::RedisStore;
 use super::reply::{Fault, Replies, bytes, head, items, number, odd, record, records};
 use crate::store::{
-    Answer, Answers, Blob, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome, Written,
+    Answer, Answers, Blob, ListPart, MasterStatus, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome,
+    Written,
 };
 
 /// Most log entries that one poll asks for, over all its shards: some megabytes, which arrive well before a response is
@@ -324,6 +325,10 @@ impl Store for RedisStore {
         let routes = self.cluster.routes();
         let each = routes.masters().iter().map(|master| master.writes_waiting());
         each.fold((0, 0), |(waiting, most), (more, bound)| (waiting + more, most + bound))
+    }
+
+    fn masters(&self) -> Vec<MasterStatus> {
+        self.cluster.routes().masters().iter().map(|master| master.status()).collect()
     }
 
     fn close(&self) -> Answer<'_, ()> {
