@@ -22,6 +22,8 @@ use crate::auth::{TokenKey, Verb};
 /// Longest wait for a peer's answer, connecting included. A hop inside a data centre takes a few milliseconds; the
 /// store answers as well, so there is no point in waiting for long.
 const TIME_OUT: Duration = Duration::from_millis(300);
+/// Longest wait for a peer's hot keys: one that hangs must not cost the keys of the others.
+const HOT_TIME_OUT: Duration = Duration::from_millis(500);
 /// Most forwards under way to one peer; the others go to the store.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// Connections kept open to one peer.
@@ -161,7 +163,8 @@ impl Peers {
     /// The hot keys of node `of`, at most `limit`, asked for outside the breaker: it is about to be relied on less.
     pub(super) async fn hot_keys(&self, of: &MapNode, limit: usize) -> Result<Vec<CompositeKey>, &'static str> {
         let url = format!("{}/v1/hot?limit={limit}", reachable(&of.origin).ok_or("unreachable")?);
-        let answer = self.send(Method::GET, &url, Body::empty(), MAX_ANSWER_BYTES).await;
+        let answer = self.send(Method::GET, &url, Body::empty(), MAX_ANSWER_BYTES);
+        let answer = tokio::time::timeout(HOT_TIME_OUT, answer).await.unwrap_or(Err(PeerOutcome::TimedOut));
         let bytes = answer.map_err(PeerOutcome::name)?;
         let hot: HotKeys = serde_json::from_slice(&bytes).map_err(|_| "malformed")?;
         Ok(hot.keys)

@@ -38,6 +38,14 @@ impl Process {
         Self::start(command, 1, nodes)
     }
 
+    /// The same over a shared store, as nodes from `first` on.
+    pub(crate) fn dev_over(store: &str, first: usize, nodes: usize) -> Self {
+        let mut command = command();
+        command.args(["dev", "--port", "0", "--nodes", &nodes.to_string(), "--store", store]);
+        command.args(["--node", &first.to_string()]);
+        Self::start(command, first, nodes)
+    }
+
     /// `serve` as node `id` at `address`, over a shared store; returns when it is ready.
     pub(crate) fn serve(store: &str, id: usize, address: &str) -> Self {
         let mut command = command();
@@ -90,7 +98,7 @@ fn fails(args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).expect("text"))
 }
 
-fn fails_in_one_line(args: &[&str], about: &str) {
+pub(crate) fn fails_in_one_line(args: &[&str], about: &str) {
     let (code, said) = fails(args);
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");

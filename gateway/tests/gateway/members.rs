@@ -213,22 +213,28 @@ async fn one_that_does_not_warm_up_is_not_waited_for_for_long() {
     let store = Shared::new();
     let one = Gate::start(&store, 1).await;
     until("it is in office", || one.membership().term > 0).await;
-    // A member that answers nothing and reports nothing.
+    // A member that takes connections, answers nothing and reports nothing.
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent = Member {
         id: 2,
         incarnation: 7,
-        origin: "http://127.0.0.1:9".into(),
+        origin: format!("http://{}", hangs.local_addr().expect("an address")),
         weight: 1,
         state: MemberState::Serving,
         warm_for: 0,
     };
-    assert_eq!(store.announce(silent, Duration::from_secs(30)).await, Ok(true));
+    assert_eq!(store.announce(silent, Duration::from_secs(60)).await, Ok(true));
     eprintln!("the map names a silent member after {:?}", agree(&[&one], &[1, 2]).await);
-    // And what it owns is answered all the same.
-    let mut sdk = Sdk::new(vec![one.origin()], 1);
-    for n in 0..20 {
+    // What it owns is answered all the same.
+    let mut sdk = Sdk::quiet(vec![one.origin()], 1);
+    for n in 0..100 {
         sdk.put(&key(n), "x").await.expect("written");
         assert_eq!(sdk.get(&key(n)).await, Ok(Some("x".to_owned())));
     }
-    assert!(one.process.peers().outcomes.iter().sum::<u64>() > 0, "it was tried");
+    assert!(one.process.peers().breaker_opens > 0, "it was tried");
+    // Nor does it keep the hot keys of others from one who joins.
+    let three = Gate::start(&store, 3).await;
+    agree(&[&one, &three], &[1, 2, 3]).await;
+    let warm = three.membership();
+    assert!(warm.warm_keys > 0 && warm.warm_failures == 1, "{warm:?}");
 }

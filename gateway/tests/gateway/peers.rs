@@ -62,13 +62,7 @@ async fn an_owner_in_another_process_answers_and_when_it_does_not_the_store_does
 
     // It goes on: it is asked again.
     drop(stopped);
-    let before = count(&one, PeerOutcome::Answered);
-    let mut again = false;
-    while !again {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        batch(&client, &one, &keys[..3], "").await;
-        again = count(&one, PeerOutcome::Answered) > before;
-    }
+    until_answered(&client, &one, &keys[..3], count(&one, PeerOutcome::Answered)).await;
 
     // It dies: the connection is refused. It comes back under its address.
     let port = two.kill().await;
@@ -88,6 +82,24 @@ async fn an_owner_in_another_process_answers_and_when_it_does_not_the_store_does
     for line in ["foremap_forwards_total{node=\"1\",outcome=\"timed_out\"}", "foremap_epoch{", "foremap_in_office{"] {
         assert!(text.contains(line), "{line} in {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_hangs_holds_up_a_bounded_number_of_requests() {
+    let store = Shared::new();
+    let (one, two) = (Gate::start(&store, 1).await, Gate::start(&store, 2).await);
+    agree(&[&one, &two], &[1, 2]).await;
+    let (client, keys) = (Client::new(), keys_of(&one, 2, 1));
+    let _stopped = two.freeze();
+    let all = futures_util::future::join_all((0..200).map(|_| batch(&client, &one, &keys, ""))).await;
+    assert_eq!(all.len(), 200);
+    let peers = one.process.peers();
+    let of = |outcome: PeerOutcome| peers.outcomes[outcome as usize];
+    let not_sent = of(PeerOutcome::Busy) + of(PeerOutcome::Open);
+    assert_eq!(of(PeerOutcome::TimedOut) + not_sent, 200, "{peers:?}");
+    // All at once, and then one at a time that tries.
+    assert!(of(PeerOutcome::TimedOut) < peers.in_flight_max + 20, "{peers:?}");
+    assert_eq!((peers.in_flight, peers.in_flight_max), (0, 64));
 }
 
 async fn until_answered(client: &Client, gate: &Gate, keys: &[CompositeKey], before: u64) {
@@ -216,7 +228,7 @@ async fn a_node_that_leaves_says_so_and_answers_until_it_is_gone() {
     agree(&[&one, &two], &[1, 2]).await;
     let client = Client::new();
     let ready = client.get(&two.url("/readyz")).await;
-    assert_eq!((ready.status, ready.json()["fresh"].as_u64()), (StatusCode::OK, Some(1)));
+    assert_eq!((ready.status, ready.json()["fresh"].as_u64()), (StatusCode::OK, Some(2)));
     let (ready, get, end) = (two.url("/readyz"), two.url("/v1/keymap?key=a/b"), two.process.clone());
     let stopping = tokio::spawn(two.stop());
     until("it is leaving", || end.is_leaving()).await;
@@ -227,4 +239,26 @@ async fn a_node_that_leaves_says_so_and_answers_until_it_is_gone() {
     stopping.await.expect("stopped");
     assert_eq!(one.nodes(), [1]);
     assert!(client.try_send(Method::GET, &get, &[], "").await.is_none(), "gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_is_ready_while_part_of_the_store_is() {
+    let store = Shared::new();
+    let (one, client) = (Gate::start(&store, 1).await, Client::new());
+    let url = one.url("/readyz");
+    store.silence(1);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while client.get(&url).await.json()["fresh"] != 1 {
+        assert!(tokio::time::Instant::now() < deadline, "it does not notice");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ready = client.get(&url).await;
+    assert_eq!((ready.status, ready.json()["groups"].as_u64()), (StatusCode::OK, Some(2)));
+    store.silence(0);
+    while client.get(&url).await.status == StatusCode::OK {
+        assert!(tokio::time::Instant::now() < deadline, "it does not notice");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(client.get(&url).await.code(), "UNAVAILABLE");
+    assert_eq!(client.get(&one.url("/healthz")).await.status, StatusCode::OK);
 }

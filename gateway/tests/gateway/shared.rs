@@ -26,6 +26,10 @@ use tokio::sync::watch;
 pub(crate) struct Shared {
     store: RedbStore,
     is_meta_down: AtomicBool,
+    /// Two halves, as if they were of two masters.
+    groups: watch::Sender<Arc<Vec<Vec<u16>>>>,
+    /// Which of them does not tell its logs.
+    is_silent: [AtomicBool; 2],
     _dir: TempDir,
 }
 
@@ -33,7 +37,15 @@ impl Shared {
     pub(crate) fn new() -> Arc<Self> {
         let dir = tempfile::tempdir().expect("a directory");
         let store = RedbStore::open(&dir.path().join("s"), &RedbOptions::default()).expect("opened");
-        Arc::new(Self { store, is_meta_down: AtomicBool::new(false), _dir: dir })
+        let half = store.layout().shards / 2;
+        let groups = watch::Sender::new(Arc::new(vec![(0..half).collect(), (half..store.layout().shards).collect()]));
+        let (is_meta_down, is_silent) = (AtomicBool::new(false), [AtomicBool::new(false), AtomicBool::new(false)]);
+        Arc::new(Self { store, is_meta_down, groups, is_silent, _dir: dir })
+    }
+
+    /// From now on the log of one half of the shards is not told.
+    pub(crate) fn silence(&self, half: usize) {
+        self.is_silent[half].store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_meta_down(&self, is_down: bool) {
@@ -58,7 +70,7 @@ impl Store for Shared {
     }
 
     fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
-        self.store.groups()
+        self.groups.subscribe()
     }
 
     fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
@@ -92,6 +104,10 @@ impl Store for Shared {
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
+        let half = |cursor: &Cursor| usize::from(cursor.shard >= self.store.layout().shards / 2);
+        if cursors.iter().any(|cursor| self.is_silent[half(cursor)].load(Ordering::Relaxed)) {
+            return Box::pin(async { Err(StoreError::Unavailable("its master is dead".into())) });
+        }
         self.store.poll(cursors, limit)
     }
 

@@ -43,20 +43,25 @@ local function last_of(state)
   return tonumber(redis.call('HGET', state, 'last') or 0)
 end
 
--- keys: values, index, log, state
+-- The newest record of a key is a string of its own, older ones are in a list, newest first: most keys have one version,
+-- and a list of one would take some 90 bytes more.
+-- keys: newest, older, index, log, state
 -- args: key, expected version ('' for any, 'present'), write id, '1' to delete, body, versions kept, log entries kept
 local function write(keys, args)
-  local values, index, log, state = keys[1], keys[2], keys[3], keys[4]
+  local newest, older, index, log, state = keys[1], keys[2], keys[3], keys[4], keys[5]
   local key, expect, id, deletes, body = args[1], args[2], args[3], args[4] == '1', args[5]
+  local kept = tonumber(args[6])
   local last = last_of(state)
-  if id ~= '' then
-    for _, record in ipairs(redis.call('LRANGE', values, 0, -1)) do
+  local head = redis.call('GET', newest)
+  if head and id ~= '' then
+    local records = redis.call('LRANGE', older, 0, -1)
+    table.insert(records, head)
+    for _, record in ipairs(records) do
       if id_of(record) == id then
         return {WRITTEN, version_of(record), has(record, CREATED) and 1 or 0, last}
       end
     end
   end
-  local head = redis.call('LINDEX', values, 0)
   local current = 0
   if head and not has(head, DELETED) then
     current = version_of(head)
@@ -80,8 +85,13 @@ local function write(keys, args)
   local flags = (created and CREATED or 0) + (deletes and DELETED or 0)
   -- First of all, as it is the only one that refuses something of the right type: a position that is not above all.
   redis.call('XADD', log, text(version) .. '-0', deletes and 'd' or 'k', key)
-  redis.call('LPUSH', values, struct.pack('>I8', version) .. string.char(flags) .. body)
-  redis.call('LTRIM', values, 0, tonumber(args[6]) - 1)
+  redis.call('SET', newest, struct.pack('>I8', version) .. string.char(flags) .. body)
+  if kept < 2 then
+    redis.call('DEL', older)
+  elseif head then
+    redis.call('LPUSH', older, head)
+    redis.call('LTRIM', older, 0, kept - 2)
+  end
   if deletes then
     redis.call('ZREM', index, key)
   elseif created then
@@ -97,25 +107,25 @@ local function write(keys, args)
   return {WRITTEN, version, created and 1 or 0, version}
 end
 
--- keys: values, state; args: version
+-- keys: newest, older, state; args: version
 local function remove(keys, args)
-  local last = last_of(keys[2])
+  local last = last_of(keys[3])
   local version = tonumber(args[1])
-  for at, record in ipairs(redis.call('LRANGE', keys[1], 0, -1)) do
-    local found = version_of(record)
-    if found == version then
-      -- Neither the live one nor the newest marker: without its marker, a deletion could not be told.
-      if at == 1 then
-        return {CONFLICT, found, 0, last}
-      end
-      redis.call('LREM', keys[1], 1, record)
-      return {WRITTEN, found, 0, last}
+  local head = redis.call('GET', keys[1])
+  -- Neither the live one nor the newest marker: without its marker, a deletion could not be told.
+  if head and version_of(head) == version then
+    return {CONFLICT, version, 0, last}
+  end
+  for _, record in ipairs(redis.call('LRANGE', keys[2], 0, -1)) do
+    if version_of(record) == version then
+      redis.call('LREM', keys[2], 1, record)
+      return {WRITTEN, version, 0, last}
     end
   end
   return {MISSING, 0, 0, last}
 end
 
--- keys: index; args: prefix of the names of values, the prefix itself as a key or '', lower bound, upper bound, limit
+-- keys: index; args: prefix of the names of newest records, the prefix itself as a key or '', lower bound, upper bound, limit
 local function list(keys, args)
   local limit = tonumber(args[5])
   local names = {}
@@ -128,7 +138,7 @@ local function list(keys, args)
   end
   local part = {#names > limit and 1 or 0}
   for at = 1, math.min(#names, limit) do
-    part[at + 1] = redis.call('LINDEX', args[1] .. names[at], 0)
+    part[at + 1] = redis.call('GET', args[1] .. names[at])
   end
   return part
 end

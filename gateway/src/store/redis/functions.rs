@@ -30,7 +30,8 @@ pub(super) fn call(function: &str, keys: &[String]) -> Cmd {
 pub(super) fn write(keys: &Keyspace, shard: u16, write: &Write, options: &RedisOptions) -> Cmd {
     let text = write.key.as_str();
     let place = Place::Shard(shard);
-    let names = [keys.values(shard, text), keys.key(place, INDEX), keys.key(place, LOG), keys.key(place, STATE)];
+    let shared = [INDEX, LOG, STATE].map(|name| keys.key(place, name));
+    let names = [&[keys.newest(shard, text), keys.older(shard, text)], &shared[..]].concat();
     let expect = match write.expect {
         Expect::Any => String::new(),
         Expect::Present => "present".into(),
@@ -47,7 +48,8 @@ pub(super) fn write(keys: &Keyspace, shard: u16, write: &Write, options: &RedisO
 
 /// Removes a version of `key`.
 pub(super) fn remove(keys: &Keyspace, shard: u16, key: &CompositeKey, version: u64) -> Cmd {
-    let mut command = call("remove", &[keys.values(shard, key.as_str()), keys.key(Place::Shard(shard), STATE)]);
+    let (newest, older) = (keys.newest(shard, key.as_str()), keys.older(shard, key.as_str()));
+    let mut command = call("remove", &[newest, older, keys.key(Place::Shard(shard), STATE)]);
     command.arg(version);
     command
 }
@@ -63,7 +65,7 @@ pub(super) fn list(keys: &Keyspace, shard: u16, prefix: &KeyPrefix, after: Optio
     // Canonical keys contain no byte below 0x20, and `0` follows `/`.
     let to = prefix.slashed().strip_suffix('/').map_or("+".into(), |text| format!("({text}0"));
     let mut command = ::redis::cmd("FCALL_RO");
-    command.arg("foremap_1_list").arg(1).arg(keys.key(Place::Shard(shard), INDEX)).arg(keys.values_prefix(shard));
+    command.arg("foremap_1_list").arg(1).arg(keys.key(Place::Shard(shard), INDEX)).arg(keys.newest_prefix(shard));
     command.arg(if own { prefix.as_str() } else { "" }).arg(from).arg(to).arg(limit);
     command
 }

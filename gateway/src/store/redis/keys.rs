@@ -85,14 +85,19 @@ impl Keyspace {
         format!("{}{name}", self.named(place).prefix)
     }
 
-    /// What the names of the lists of versions begin with; the text of the composite key follows.
-    pub(super) fn values_prefix(&self, shard: u16) -> String {
+    /// What the names of newest records begin with; the text of the composite key follows.
+    pub(super) fn newest_prefix(&self, shard: u16) -> String {
         self.key(Place::Shard(shard), "/")
     }
 
-    /// LIST of the version records of a key, newest first: the current one, or the marker of its deletion.
-    pub(super) fn values(&self, shard: u16, key: &str) -> String {
+    /// STRING: the newest version record of a key, be it the current one or the marker of its deletion.
+    pub(super) fn newest(&self, shard: u16, key: &str) -> String {
         format!("{}/{key}", self.named(Place::Shard(shard)).prefix)
+    }
+
+    /// LIST: the other version records of a key, newest first.
+    pub(super) fn older(&self, shard: u16, key: &str) -> String {
+        format!("{}older/{key}", self.named(Place::Shard(shard)).prefix)
     }
 }
 

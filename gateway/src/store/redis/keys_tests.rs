@@ -22,6 +22,7 @@ fn every_shard_lies_in_its_part_of_the_slots() {
 fn names_are_frozen() {
     // Stored data depends on them.
     let keys = Keyspace::new("fm", 256);
-    let first = [keys.values(0, "a/b"), keys.key(Place::Shard(255), LOG), keys.key(Place::Meta, MAP)];
-    assert_eq!(first, ["fm{460}/a/b", "fm{430}log", "fm{meta}map"]);
+    let first =
+        [keys.newest(0, "a/b"), keys.older(0, "a/b"), keys.key(Place::Shard(255), LOG), keys.key(Place::Meta, MAP)];
+    assert_eq!(first, ["fm{460}/a/b", "fm{460}older/a/b", "fm{430}log", "fm{meta}map"]);
 }

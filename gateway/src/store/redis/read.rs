@@ -22,6 +22,10 @@ use crate::store::{
     Answer, Answers, Blob, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome, Written,
 };
 
+/// Most log entries that one poll asks for, over all its shards: some megabytes, which arrive well before a response is
+/// given up. Whoever has much to catch up with gets there in more steps.
+const MAX_POLLED: usize = 16_384;
+
 /// Kinds of outcome, as `functions.lua` has them.
 const WRITTEN: u64 = 0;
 const CONFLICT: u64 = 1;
@@ -34,9 +38,15 @@ fn last(keys: &Keyspace, shard: u16) -> Cmd {
     command
 }
 
-fn range(keys: &Keyspace, shard: u16, key: &CompositeKey) -> Cmd {
+fn newest(keys: &Keyspace, shard: u16, key: &CompositeKey) -> Cmd {
+    let mut command = ::redis::cmd("GET");
+    command.arg(keys.newest(shard, key.as_str()));
+    command
+}
+
+fn older(keys: &Keyspace, shard: u16, key: &CompositeKey) -> Cmd {
     let mut command = ::redis::cmd("LRANGE");
-    command.arg(keys.values(shard, key.as_str())).arg(0).arg(-1);
+    command.arg(keys.older(shard, key.as_str())).arg(0).arg(-1);
     command
 }
 
@@ -67,6 +77,17 @@ pub(super) fn answer(value: Value, last: u64, key: &CompositeKey) -> Result<Stor
         return Err(odd("the key of a keymap"));
     }
     Ok(StoreAnswer { value, position: last.max(version) })
+}
+
+/// All versions, from the newest and, asked afterwards, the older ones: among those is what was newest until a write
+/// that came between.
+pub(super) fn versions(newest: Value, older: Value) -> Result<Vec<VersionRecord>, StoreError> {
+    let Some(newest) = bytes(newest, "a version record")? else { return Ok(Vec::new()) };
+    let newest = record(&newest)?;
+    let mut versions = records(older)?;
+    versions.retain(|older| older.version < newest.version);
+    versions.insert(0, newest);
+    Ok(versions)
 }
 
 /// One page of a log, from XRANGE and, asked afterwards, the shard's state: what was trimmed meanwhile shows there.
@@ -125,11 +146,7 @@ impl RedisStore {
             by_shard.entry(self.layout.shard(key)).or_default().push(at);
         }
         let commands = |(&shard, places): (&u16, &Vec<usize>)| {
-            let head = |&at: &usize| {
-                let mut command = ::redis::cmd("LINDEX");
-                command.arg(names.values(shard, keys[at].as_str())).arg(0);
-                command
-            };
+            let head = |&at: &usize| newest(names, shard, &keys[at]);
             let commands: Vec<Cmd> = std::iter::once(last(names, shard)).chain(places.iter().map(head)).collect();
             Item::new(Place::Shard(shard), commands)
         };
@@ -152,10 +169,10 @@ impl RedisStore {
 
     async fn read_versions(&self, key: &CompositeKey) -> Result<Read<Vec<VersionRecord>>, StoreError> {
         let (names, shard) = (&self.cluster.keys, self.layout.shard(key));
-        let commands = [last(names, shard), range(names, shard, key)];
+        let commands = [last(names, shard), newest(names, shard, key), older(names, shard, key)];
         let mut replies = Replies::new(self.look(Place::Shard(shard), commands).await?);
         let last = number(&replies.next(), "a position")?;
-        let value = records(replies.next())?;
+        let value = versions(replies.next(), replies.next())?;
         // As for `answer`.
         let position = value.first().map_or(last, |newest| last.max(newest.version));
         Ok(Read { value, shard, position })
@@ -181,6 +198,7 @@ impl RedisStore {
 
     async fn read_log(&self, cursors: Vec<Cursor>, limit: usize) -> Result<Vec<LogPage>, StoreError> {
         let names = &self.cluster.keys;
+        let limit = limit.min((MAX_POLLED / cursors.len().max(1)).max(1));
         let item = |cursor: &Cursor| {
             let place = Place::Shard(cursor.shard);
             let (mut entries, mut state) = (::redis::cmd("XRANGE"), ::redis::cmd("HMGET"));

@@ -139,7 +139,7 @@ pub(super) fn head(value: Value) -> Result<(u64, Option<Keymap>), StoreError> {
     }
 }
 
-/// All kept records of a key.
+/// The records of a list.
 pub(super) fn records(value: Value) -> Result<Vec<VersionRecord>, StoreError> {
     let one = |value| record(&bytes(value, "a version record")?.ok_or_else(|| odd("a version record"))?);
     items(value, "the versions of a key")?.into_iter().map(one).collect()

@@ -7,7 +7,7 @@ use super::*;
 use crate::store::record::encode_body;
 use crate::store::redis::meta::registered;
 use crate::store::redis::options::Address;
-use crate::store::redis::read::{answer, log_page, outcome};
+use crate::store::redis::read::{answer, log_page, outcome, versions};
 use crate::store::redis::topology::View;
 
 fn key(text: &str) -> CompositeKey {
@@ -58,6 +58,16 @@ fn the_position_of_an_answer_is_never_below_its_version() {
     assert_eq!((marker.value, marker.position), (None, 78));
     assert_eq!(answer(Value::Nil, 70, &key("a/b")).expect("none").position, 70);
     assert!(matches!(answer(value(), 70, &key("a/c")), Err(StoreError::Corrupt(_))), "another key's value");
+}
+
+#[test]
+fn a_write_between_two_looks_does_not_show_twice() {
+    let stored = |version| Value::BulkString(stored(version, 0, Some(&keymap("a/b"))));
+    let older = || Value::Array(vec![stored(77), stored(70)]);
+    let told = |versions: Vec<VersionRecord>| versions.iter().map(|v| v.version).collect::<Vec<_>>();
+    assert_eq!(told(versions(stored(80), older()).expect("versions")), [80, 77, 70]);
+    assert_eq!(told(versions(stored(77), older()).expect("versions")), [77, 70]);
+    assert!(versions(Value::Nil, older()).expect("none").is_empty());
 }
 
 #[test]
@@ -143,6 +153,7 @@ proptest! {
         let first = || values.first().cloned().unwrap_or(Value::Nil);
         drop(answer(first(), 1, &key("a/b")));
         drop(records(first()));
+        drop(versions(Value::BulkString(bytes.clone()), first()));
         drop(outcome(first(), 1));
         drop(log_page(values.clone(), Cursor { shard: 0, position: 1 }, limit));
         drop(View::read(values.clone(), &Address { host: "h".into(), port: 1 }));
