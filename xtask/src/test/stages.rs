@@ -32,6 +32,8 @@ pub(super) enum Stage {
     Packaging,
     /// The README's examples
     Readme,
+    /// The simulation at length: 100,000 histories, of which the native stage has 1,000
+    Simulation,
     /// Every fuzz target: 30 s each with --full, 3 s if only named
     Fuzz,
 }
@@ -53,7 +55,7 @@ impl Stage {
         match self {
             Self::Native | Self::Cluster => &[Need::Redis],
             // What fuzzing needs, it sees to itself.
-            Self::Js | Self::Worker | Self::Packaging | Self::Fuzz => &[],
+            Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Fuzz => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
         }
@@ -61,12 +63,12 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Fuzz)
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Fuzz)
     }
 
     /// Whether it only takes part in the long version of the tests.
     pub(super) fn is_long(self) -> bool {
-        matches!(self, Self::Fuzz)
+        matches!(self, Self::Simulation | Self::Fuzz)
     }
 
     /// Runs it; where it has a long version, that one if `full`.
@@ -83,6 +85,7 @@ impl Stage {
             Self::Browser => script(workspace, "test:browser"),
             Self::Packaging => script(workspace, "test:packaging"),
             Self::Readme => readme::run(workspace),
+            Self::Simulation => simulation(workspace),
             Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
@@ -94,6 +97,14 @@ fn cluster(workspace: &Workspace, full: bool) -> Result<()> {
     let mut command = process::cargo();
     command.current_dir(&workspace.root).args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
     command.args(["--rounds", if full { "100" } else { "10" }, "--gateway"]).arg(gateway);
+    process::run(&mut command)
+}
+
+/// Optimised: so many histories take ten minutes on two cores.
+fn simulation(workspace: &Workspace) -> Result<()> {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).env("FOREMAP_SIM_HISTORIES", "100000");
+    command.args(["test", "--release", "--package", "foremap-sim", "--test", "histories", "keep", "--", "--nocapture"]);
     process::run(&mut command)
 }
 
