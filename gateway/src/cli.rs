@@ -60,6 +60,10 @@ pub struct Common {
     /// Most keymaps in the memory of a node.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     memory_entries: usize,
+    /// Wait so long for a store of which a part does not answer, or is missing: a failover and the return of who failed
+    /// take some ten seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    patience: u64,
     /// Check tokens signed with the secret in FILE. Without it only loopback is served.
     #[arg(long, value_name = "FILE")]
     token_key: Option<PathBuf>,
@@ -172,6 +176,7 @@ impl Common {
             node: self.node,
             store: self.store.options(!self.no_store_check, self.replicas)?,
             memory_entries: self.memory_entries,
+            patience: Duration::from_secs(self.patience),
             http: HttpOptions {
                 cors_origins: self.cors_origin,
                 token_key,

@@ -49,5 +49,5 @@ pub async fn first_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<Par
 }
 
 fn failed(error: StoreError) -> Failure {
-    Failure::new(format!("the partition map: {error}"))
+    Failure::of_store("the partition map", &error)
 }

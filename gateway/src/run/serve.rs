@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foremap::node::{Member, MemberState, NodeConfig};
 use foremap::partition::{MapNode, NodeId, PartitionMap};
@@ -17,8 +17,10 @@ use super::map::{ensure_map, first_map};
 use super::{Failure, shutdown};
 use crate::host::{Membership, Process, Refused, Tailers};
 use crate::http::{HttpOptions, Lanes, Server};
-use crate::store::{RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
+use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
 
+/// Pause between two attempts to start.
+const RETRY: Duration = Duration::from_millis(500);
 /// Longest wait for requests in flight at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 /// Longest wait for the map to give the partitions of a node that leaves to others.
@@ -42,6 +44,8 @@ pub struct Options {
     pub store: StoreOptions,
     /// Most entries in the memory of each node.
     pub memory_entries: usize,
+    /// How long [`run`] waits for a store of which a part does not answer, or is missing.
+    pub patience: Duration,
     /// How the nodes speak HTTP.
     pub http: HttpOptions,
 }
@@ -69,7 +73,10 @@ impl StoreOptions {
                 Ok(Arc::new(store))
             }
             Self::Redis(options) => {
-                let failure = |error| Failure::new(format!("the store redis://{} {error}", options.nodes.join(",")));
+                let failure = |error: OpenError| {
+                    let line = format!("the store redis://{} {error}", options.nodes.join(","));
+                    Failure::new(line).that_may_pass(error.may_pass())
+                };
                 Ok(Arc::new(RedisStore::open(options).await.map_err(failure)?))
             }
         }
@@ -125,7 +132,7 @@ async fn serve(store: Arc<dyn Store>, listeners: Vec<Bound>, options: Options) -
     Membership::join(&*store, &members).await.map_err(|refused| {
         Failure::new(match refused {
             Refused::Taken(id) => format!("another live process is node {id}: give each its own --node"),
-            Refused::Store(error) => format!("the registry: {error}"),
+            Refused::Store(error) => return Failure::of_store("the registry", &error),
         })
     })?;
     let begun = async {
@@ -164,7 +171,7 @@ async fn begin(
     let process = Arc::new(process);
     let (stop, stopped) = watch::channel(false);
     let tailers = Tailers::start(process.clone()).await;
-    let tailers = tailers.map_err(|error| Failure::new(format!("the change log: {error}")))?;
+    let tailers = tailers.map_err(|error| Failure::of_store("the change log", &error))?;
     let lanes = Lanes::start().map_err(|error| Failure::new(format!("no threads: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tailers.run(stopped.clone()));
@@ -216,13 +223,31 @@ impl Running {
     }
 }
 
+/// Starts as soon as the store lets it: a gateway that is restarted while a master or a replica is away comes up with it.
+async fn patiently(options: Options) -> Result<Running, Failure> {
+    let until = Instant::now() + options.patience;
+    let mut told = false;
+    loop {
+        let failure = match start(options.clone()).await {
+            Ok(running) => return Ok(running),
+            Err(failure) if failure.may_pass() && Instant::now() < until => failure,
+            Err(failure) => return Err(failure),
+        };
+        if !told {
+            tracing::warn!("{failure}; trying again for {} s", options.patience.as_secs());
+            told = true;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
 /// Starts, prints one line per node, and serves until a signal.
 ///
 /// # Errors
 /// As [`start`].
 pub async fn run(options: Options) -> Result<(), Failure> {
     let first = options.node;
-    let running = start(options).await?;
+    let running = patiently(options).await?;
     let mut out = std::io::stdout().lock();
     for (id, address) in (first..).zip(&running.addresses) {
         // A reader that went away is no reason not to serve.

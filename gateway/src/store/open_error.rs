@@ -13,8 +13,17 @@ pub enum OpenError {
     Io(std::io::Error),
     /// No server of it answers as it should.
     Unreachable(String),
+    /// A part of it is missing at the moment: says which.
+    Incomplete(String),
     /// It would not keep what it promises the way it is set up: says what to change.
     Unfit(String),
+}
+
+impl OpenError {
+    /// Whether it may be opened later, with nothing changed here.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Incomplete(_))
+    }
 }
 
 impl fmt::Display for OpenError {
@@ -24,6 +33,7 @@ impl fmt::Display for OpenError {
             Self::Damaged(why) => write!(f, "is damaged or not a store: {why}"),
             Self::Io(error) => write!(f, "cannot be opened for writing: {error}"),
             Self::Unreachable(why) => write!(f, "cannot be reached: {why}"),
+            Self::Incomplete(why) => write!(f, "is not complete: {why}"),
             Self::Unfit(why) => write!(f, "is not set up as it must be: {why}"),
         }
     }

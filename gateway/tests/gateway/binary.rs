@@ -139,7 +139,8 @@ async fn what_keeps_it_from_starting_is_said_in_one_line() {
     fails_in_one_line(&["serve", "--listen", "0.0.0.0:0", "--store", &path("a")], "--token-key");
     fails_in_one_line(&["serve", "--listen", "127.0.0.1:0", "--store", &path("a"), "--replicas", "2"], "redis://");
     let nowhere = "redis://127.0.0.1:1";
-    fails_in_one_line(&["serve", "--listen", "127.0.0.1:0", "--store", nowhere], "cannot be reached");
+    let impatient = ["serve", "--listen", "127.0.0.1:0", "--store", nowhere, "--patience", "0"];
+    fails_in_one_line(&impatient, "cannot be reached");
     fails_in_one_line(&["serve", "--listen", "127.0.0.1:0", "--store", nowhere, "--no-store-check"], "store file");
     let (code, said) = fails(&["serve", "--store", "redis://nowhere"]);
     assert!(code == Some(2) && said.contains("`nowhere` is not host:port"), "{said}");

@@ -1,6 +1,7 @@
 //! A light HTTP client, and a gateway inside the test's process.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -116,6 +117,7 @@ impl Gateway {
             node: 1,
             store: StoreOptions::File { path: dir.path().join("store.redb"), options: RedbOptions::default() },
             memory_entries: 1_000,
+            patience: Duration::ZERO,
             http,
         };
         let running = start(options).await.expect("started");

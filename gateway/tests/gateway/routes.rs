@@ -180,6 +180,7 @@ async fn changes_ride_on_batches_and_a_lost_cursor_is_reset() {
         node: 1,
         store: StoreOptions::File { path: dir.path().join("store.redb"), options: Default::default() },
         memory_entries: 10,
+        patience: Default::default(),
         http: Default::default(),
     };
     let running = start(options).await.expect("started");

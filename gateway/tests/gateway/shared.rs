@@ -202,6 +202,7 @@ impl Gate {
             node: id,
             store: StoreOptions::File { path: "unused".into(), options: RedbOptions::default() },
             memory_entries: 10_000,
+            patience: Duration::ZERO,
             http,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

@@ -123,7 +123,7 @@ async fn check(connector: &Connector, master: &MasterView, options: &RedisOption
     if connected < options.replicas {
         let wanted = options.replicas;
         let line = format!("master {address} has {connected} connected replicas, and {wanted} must acknowledge");
-        return Err(OpenError::Unfit(line));
+        return Err(OpenError::Incomplete(line));
     }
     Ok(setting("appendfsync") != "always")
 }
