@@ -8,6 +8,7 @@
 mod delta;
 mod hash;
 mod map;
+mod parts;
 mod placement;
 mod storage;
 mod wire;

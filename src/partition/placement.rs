@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fxhash::FxHashMap;
 
-use super::hash::{rendezvous_score, spread_hash, xxh3};
+use super::hash::{rendezvous_winner, spread_hash, xxh3};
 use super::{NodeId, PartitionMap, Portion};
 use crate::key::CompositeKey;
 
@@ -111,15 +111,7 @@ impl Placement {
         {
             return at as u16;
         }
-        let mut best = (0, f64::MIN);
-        for (at, node) in nodes.iter().enumerate() {
-            let score = rendezvous_score(self.map.seeds[0], partition, node.id, node.weight);
-            // Strictly greater: equal scores go to the lower id on every platform.
-            if score > best.1 {
-                best = (at as u16, score);
-            }
-        }
-        best.0
+        rendezvous_winner(self.map.seeds[0], partition, nodes)
     }
 }
 
