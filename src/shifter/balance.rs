@@ -7,12 +7,11 @@ const MAX_STEPS: usize = 20_000;
 
 /// Takes load off nodes that have too much: replicas first, as they cost no entries, then partitions.
 pub(super) fn relieve(planner: &mut Planner<'_>) {
-    let (from, to) = (planner.settings.relieve_from, planner.settings.relieve_to);
+    let (from, to) = planner.band();
     if planner.draft.worst() <= from {
         return;
     }
     let mut stuck = vec![false; planner.draft.nodes.len()];
-    let mut deferred = false;
     for _ in 0..MAX_STEPS {
         let next = planner.draft.heaviest().find(|&(_, node)| !stuck[usize::from(node)]);
         let Some((relative, node)) = next else { break };
@@ -22,14 +21,8 @@ pub(super) fn relieve(planner: &mut Planner<'_>) {
         if move_replica(planner, node, to) {
             continue;
         }
-        if !planner.affords_move() {
-            deferred = true;
-            stuck[usize::from(node)] = true;
-        } else if !move_partition(planner, node, to) {
-            stuck[usize::from(node)] = true;
-        }
+        stuck[usize::from(node)] = !move_partition(planner, node, to);
     }
-    planner.deferred += usize::from(deferred);
 }
 
 /// Has a lighter node take over a replica. Returns `false` where none would help.
@@ -91,13 +84,18 @@ fn move_partition(planner: &mut Planner<'_>, node: u16, to: f64) -> bool {
         }
     }
     // What carries next to nothing is not worth its entries.
-    let worth = |load: f64| load >= 0.1 * excess.min(room) || load >= 0.02 * planner.mean;
+    let drained = draft.map.nodes[usize::from(node)].weight == 0;
+    let worth = |load: f64| drained || load >= 0.1 * excess.min(room) || load >= 0.02 * planner.mean;
     let fitting = best.filter(|best| worth(best.1)).map(|best| (best.1, best.2));
     // Too large for the room, and still better there.
     let better = |&(load, _): &(f64, u32)| {
         (draft.nodes[usize::from(lightest)] + load) / draft.targets[usize::from(lightest)] < draft.relative(node) - 0.02
     };
     let Some((load, partition)) = fitting.or_else(|| smallest.filter(better)) else { return false };
+    if !planner.affords(partition) {
+        planner.deferred += 1;
+        return false;
+    }
     // At its rendezvous winner it needs no exception.
     let home = draft.base[partition as usize];
     let fits_home = home != node
@@ -117,10 +115,10 @@ fn move_partition(planner: &mut Planner<'_>, node: u16, to: f64) -> bool {
 pub(super) fn bring_together(planner: &mut Planner<'_>) {
     let most = (planner.draft.entries + planner.settings.entries_for_order).min(planner.limit);
     let least = 0.1 / planner.pairs.len().max(1) as f64;
-    let to = planner.settings.relieve_to;
+    let (_, to) = planner.band();
     for (one, other, frequency) in planner.pairs.clone() {
         let draft = &planner.draft;
-        if frequency < least || draft.entries + 1.0 / f64::from(draft.map.partitions) > most {
+        if frequency < least || draft.entries + draft.share(one).max(draft.share(other)) > most {
             break;
         }
         let homes = [one, other].map(|partition| draft.owner[partition as usize]);
@@ -166,12 +164,12 @@ pub(super) fn bring_home(planner: &mut Planner<'_>) {
     let mut done = 0;
     for partition in cold {
         let draft = &planner.draft;
-        if done >= over || draft.entries + 1.0 / f64::from(draft.map.partitions) > most {
+        if done >= over || draft.entries + draft.share(partition) > most {
             break;
         }
         let home = draft.base[partition as usize];
         let then = (draft.nodes[usize::from(home)] + draft.load[partition as usize]) / draft.targets[usize::from(home)];
-        if then <= planner.settings.relieve_to && planner.is_settled(planner.input.history.partition(partition)) {
+        if then <= planner.band().1 && planner.is_settled(planner.input.history.partition(partition)) {
             planner.draft.assign(partition, home);
             done += 1;
         }

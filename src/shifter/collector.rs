@@ -83,7 +83,7 @@ impl LoadCollector {
     pub const MAX_PAIRS: usize = 1_024;
     /// Requests in a round from which on they are sampled.
     pub const SAMPLED_FROM: u32 = 65_536;
-    /// What is lighter than this share of the node's load is not reported, two requests at least.
+    /// What is lighter than this share of the node's load is not reported, nor what is asked for less than four times.
     const LEAST: u32 = 1_024;
 
     /// Counts from `now` on. `spread_seed` is the map's second seed, which never changes; `seed` decides which requests
@@ -152,7 +152,7 @@ impl LoadCollector {
     pub fn take(&mut self, now: Millis, node: NodeId, incarnation: u64, round: u64) -> LoadReport {
         let length = now.saturating_sub(self.since).max(1);
         let requests = std::mem::take(&mut self.requests);
-        let least = (requests.all / Self::LEAST).max(2 * self.stride);
+        let least = (requests.all / Self::LEAST).max(4 * self.stride);
         // What was counted in a round that came early or late is stated as of a whole one.
         let late_from = (ROUND_MS as f64 * (1.0 - LATE_SHARE)) as u64;
         let scaled = |count: Count| {

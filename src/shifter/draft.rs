@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fxhash::FxHashSet;
+use fxhash::{FxHashMap, FxHashSet};
 
 use super::moves::Move;
 use crate::key::{CompositeKey, KeyPrefix};
@@ -53,6 +53,8 @@ pub(super) struct Draft<'a> {
     pub(super) moved: BTreeSet<u32>,
     /// Share of all entries that is re-homed.
     pub(super) entries: f64,
+    /// Share of all entries in each partition that is moved, beyond an even share: those of heavy prefixes.
+    pub(super) extra: FxHashMap<u32, f64>,
     /// Partitions that are better not parted from others of their node.
     pub(super) tied: FxHashSet<u32>,
 }
@@ -93,6 +95,7 @@ impl<'a> Draft<'a> {
             pieces: vec![Vec::new(); count],
             moved: BTreeSet::new(),
             entries: 0.0,
+            extra: FxHashMap::default(),
             tied: FxHashSet::default(),
         };
         draft.set_targets();
@@ -170,7 +173,7 @@ impl<'a> Draft<'a> {
             owned.swap_remove(place);
             self.owned[usize::from(node)].push(partition);
         }
-        let share = 1.0 / f64::from(self.map.partitions);
+        let share = self.share(partition);
         let was_moved = self.moved.remove(&partition);
         if self.original(partition) == node {
             self.entries -= if was_moved { share } else { 0.0 };
@@ -178,6 +181,12 @@ impl<'a> Draft<'a> {
             self.moved.insert(partition);
             self.entries += if was_moved { 0.0 } else { share };
         }
+    }
+
+    /// Share of all entries that a partition holds, as far as is known. Twice an even share, and what heavy prefixes have in it:
+    /// what is moved is what has load, and so what has entries.
+    pub(super) fn share(&self, partition: u32) -> f64 {
+        2.0 / f64::from(self.map.partitions) + self.extra.get(&partition).copied().unwrap_or(0.0)
     }
 
     /// Who owns a partition in the map.

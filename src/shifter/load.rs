@@ -16,8 +16,10 @@ use crate::partition::NodeId;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadModel {
     newest: u64,
-    /// Rounds that are known, up to eight.
-    known: usize,
+    /// The oldest round of a report.
+    oldest: u64,
+    /// Counts below this are not taken in.
+    least: u32,
     seen: BTreeMap<(NodeId, u64), Seen>,
     /// Nodes that reported in the newest round, and in the one before.
     reported: [BTreeSet<NodeId>; 2],
@@ -89,7 +91,14 @@ impl LoadModel {
 
     /// A model that knows nothing, of a namespace with so many partitions.
     pub fn new(partitions: u32) -> Self {
-        Self { partitions: vec![Series::default(); partitions as usize], ..Self::default() }
+        let partitions = vec![Series::default(); partitions as usize];
+        Self { partitions, oldest: u64::MAX, ..Self::default() }
+    }
+
+    /// From now on, prefixes, cells and keys for which a report counts fewer requests than this are not taken in: of a large
+    /// fleet, each node's light ones would crowd out another's heavy ones.
+    pub fn ignore_below(&mut self, least: u32) {
+        self.least = least;
     }
 
     /// Adds a report. `now` is the round of the coordinator's clock. Returns `false`, with nothing changed, for one that was
@@ -99,6 +108,7 @@ impl LoadModel {
             return false;
         }
         self.advance(report.round);
+        self.oldest = self.oldest.min(report.round);
         let age = (self.newest - report.round) as usize;
         if let Some(reported) = self.reported.get_mut(age) {
             reported.insert(report.node);
@@ -112,7 +122,7 @@ impl LoadModel {
         for load in &report.prefixes {
             self.merge_prefix(age, load);
         }
-        for (key, count) in &report.keys {
+        for (key, count) in report.keys.iter().filter(|(_, count)| count.all >= self.least) {
             if let Some(series) = slot(&mut self.keys, key, Self::MAX_KEYS) {
                 series.add(age, *count);
             }
@@ -126,10 +136,13 @@ impl LoadModel {
     }
 
     fn merge_prefix(&mut self, age: usize, load: &PrefixLoad) {
+        if load.count.all < self.least {
+            return;
+        }
         let Some(state) = slot(&mut self.prefixes, &load.prefix, Self::MAX_PREFIXES) else { return };
         state.series.add(age, load.count);
         state.keys[age] = state.keys[age].saturating_add(load.keys);
-        for &(cell, count) in &load.cells {
+        for &(cell, count) in load.cells.iter().filter(|(_, count)| count.all >= self.least) {
             state.cells.entry(cell).or_default().add(age, count);
         }
     }
@@ -162,7 +175,6 @@ impl LoadModel {
             return;
         }
         let rounds = (round - self.newest).min(ROUNDS as u64) as usize;
-        self.known = if self.newest == 0 { 1 } else { (self.known + rounds).min(ROUNDS) };
         self.newest = round;
         let last = std::mem::take(&mut self.reported[0]);
         self.reported[1] = if rounds == 1 { last } else { BTreeSet::new() };
@@ -206,7 +218,8 @@ impl LoadModel {
 
     /// Rounds that are known, at most eight.
     pub fn rounds_known(&self) -> usize {
-        self.known
+        let known = self.newest.saturating_sub(self.oldest).saturating_add(1);
+        known.min(ROUNDS as u64) as usize
     }
 
     /// Whether `node` has reported in the newest round.
@@ -279,7 +292,7 @@ impl LoadModel {
 
     fn read(&self, series: &Series, missing: bool) -> f64 {
         let series = if missing { series.completed() } else { *series };
-        series.load(self.known)
+        series.load(self.rounds_known())
     }
 }
 

@@ -27,6 +27,8 @@ mod series;
 mod settings;
 mod shifter;
 mod sketch;
+#[cfg(test)]
+mod testing;
 
 pub use collector::{CollectorFill, LoadCollector, Served};
 pub use forecast::{Forecast, Upcoming};

@@ -34,6 +34,8 @@ pub struct PlanInput<'a> {
 
 /// Reasons that a plan states at most.
 const MAX_REASONS: usize = 256;
+/// Share of what a plan may re-home that is free for steps that are foreseen.
+const FOR_STEPS: f64 = 0.6;
 /// Share of what a plan may re-home that splits leave for moves.
 const FOR_MOVES: f64 = 0.35;
 
@@ -96,6 +98,8 @@ pub(super) struct Planner<'a> {
     pub(super) draft: Draft<'a>,
     /// Prefixes that matter, by ascending prefix; without what goes to replicas.
     pub(super) prefixes: BTreeMap<KeyPrefix, PrefixNow>,
+    /// Keys below all of them that were asked for.
+    seen: u64,
     /// Load of all nodes, and the mean.
     total: f64,
     pub(super) mean: f64,
@@ -120,8 +124,11 @@ impl<'a> Planner<'a> {
         let mean = draft.mean();
         let settings = input.settings;
         let least = mean * settings.merge_below.min(settings.piece) / 4.0;
-        let prefixes = load.prefixes(least.max(1.0)).map(|now| (now.prefix.clone(), now)).collect();
-        let limit = if draft.worst() > settings.urgent { settings.entries_at_most } else { settings.entries_usually };
+        let prefixes: BTreeMap<_, _> = load.prefixes(least.max(1.0)).map(|now| (now.prefix.clone(), now)).collect();
+        let seen = prefixes.values().map(|prefix| u64::from(prefix.keys)).sum();
+        // The worse it is, the more may be re-homed to mend it.
+        let urgency = ((draft.worst() - settings.relieve_from) / (settings.urgent - 1.0)).clamp(0.0, 1.0);
+        let limit = settings.entries_usually + (settings.entries_at_most - settings.entries_usually) * urgency;
         let limit = limit.min(settings.entries_at_most);
         let placement = Placement::new(Arc::clone(input.map));
         let mut planner = Self {
@@ -130,6 +137,7 @@ impl<'a> Planner<'a> {
             placement,
             draft,
             prefixes,
+            seen,
             total,
             mean,
             limit,
@@ -139,6 +147,7 @@ impl<'a> Planner<'a> {
             pairs_apart: 0.0,
         };
         planner.find_pairs();
+        planner.find_entries();
         planner
     }
 
@@ -148,6 +157,15 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// From which load on a node is relieved, and until which. What a node serves is known with the deviation of chance, and of
+    /// many nodes the heaviest seems heavier than it is: by `sqrt(2 ln nodes)` deviations, over the rounds that count.
+    pub(super) fn band(&self) -> (f64, f64) {
+        const ROUNDS_THAT_COUNT: f64 = 6.0;
+        let nodes = self.draft.nodes.len() as f64;
+        let chance = (2.0 * nodes.ln() / (ROUNDS_THAT_COUNT * self.mean.max(1.0))).sqrt().min(0.2);
+        (self.settings.relieve_from + chance, self.settings.relieve_to + chance / 2.0)
+    }
+
     /// Whether something may change again that was changed in the round, or whether it is held off.
     pub(super) fn is_settled(&self, changed: Option<u64>) -> bool {
         changed.is_none_or(|round| self.input.load.round() >= round + self.settings.residence)
@@ -155,14 +173,15 @@ impl<'a> Planner<'a> {
 
     /// Share of all entries that are below a prefix, as far as is known.
     fn share(&self, prefix: &PrefixNow) -> f64 {
-        let seen: u64 = 1 + self.prefixes.values().map(|other| u64::from(other.keys)).sum::<u64>();
-        let all = self.settings.entries.unwrap_or(seen).max(1);
+        let all = self.settings.entries.unwrap_or(self.seen).max(1);
         (f64::from(prefix.keys.max(1)) / all as f64).min(1.0)
     }
 
     /// The prefixes that step with the clock: the next one gets the portion and the homes of the one that is hot now, and so
     /// its load is where it was when the step comes.
     fn foresee(&mut self) {
+        // It is due at a time that is known, whatever the load is now.
+        let limit = self.limit.max(self.settings.entries_at_most * FOR_STEPS);
         for step in self.input.forecast.upcoming() {
             let mut count = 0;
             let stepped = |text: &str| {
@@ -187,7 +206,8 @@ impl<'a> Planner<'a> {
                 let Some((from, next)) = parts else { continue };
                 for ((from, next), load) in from.into_iter().zip(next).zip(loads) {
                     let home = self.draft.owner[from as usize];
-                    if load < 0.02 * self.mean || self.draft.owner[next as usize] == home || !self.affords_move() {
+                    let affordable = self.draft.entries + self.draft.share(next) <= limit;
+                    if load < 0.03 * self.mean || self.draft.owner[next as usize] == home || !affordable {
                         continue;
                     }
                     self.draft.assign(next, home);
@@ -208,8 +228,25 @@ impl<'a> Planner<'a> {
         self.settings.entries.map_or(0.0, |all| 1.0 / all.max(1) as f64)
     }
 
-    pub(super) fn affords_move(&self) -> bool {
-        self.draft.entries + 1.0 / f64::from(self.draft.map.partitions) <= self.limit
+    /// Notes which partitions hold the entries of heavy prefixes.
+    fn find_entries(&mut self) {
+        for prefix in self.prefixes.values() {
+            let (portion, _) = self.draft.portion(&prefix.prefix);
+            // What is one component deeper is below another one that is among them.
+            if usize::from(portion.depth) == prefix.prefix.depth()
+                && let Some(parts) = self.draft.map.parts(&prefix.prefix, portion)
+            {
+                let share = self.share(prefix) / parts.len() as f64;
+                for part in parts {
+                    *self.draft.extra.entry(part).or_default() += share;
+                }
+            }
+        }
+    }
+
+    /// Whether a partition may be moved without re-homing too much.
+    pub(super) fn affords(&self, partition: u32) -> bool {
+        self.draft.entries + self.draft.share(partition) <= self.limit
     }
 
     /// Splits prefixes that are too heavy for one node, as finely as it takes and at once.

@@ -47,11 +47,6 @@ impl Series {
         self.counts.iter().map(|&n| u64::from(n)).sum()
     }
 
-    /// Requests in the newest round.
-    pub(super) fn newest(&self) -> u32 {
-        self.counts[0]
-    }
-
     /// Where something that usually reports did not, the newest round is taken to be like the one before.
     pub(super) fn completed(mut self) -> Self {
         if self.counts[0] < self.counts[1] {

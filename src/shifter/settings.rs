@@ -15,15 +15,16 @@ pub struct PlanSettings {
     pub replica: f64,
     /// Most keys with replicas; at most 1,024.
     pub max_hot: usize,
-    /// A node above this is relieved...
+    /// A node above this, and above what chance alone explains, is relieved...
     pub relieve_from: f64,
     /// ...until it is at this.
     pub relieve_to: f64,
-    /// A node above this is relieved at any price within `entries_at_most`.
+    /// For a node above this, plans re-home up to `entries_at_most`, and what was changed a short while ago may change again.
     pub urgent: f64,
-    /// Share of all entries that a plan re-homes while no node is urgent.
+    /// Share of all entries that a plan re-homes while no node is far above the mean; between this and `urgent` it rises to
+    /// `entries_at_most`.
     pub entries_usually: f64,
-    /// Share of all entries that a plan never exceeds.
+    /// Share of all entries that a plan never exceeds, by what is known of where entries are. Counted, it may be a third more.
     pub entries_at_most: f64,
     /// Share of all entries that a plan re-homes to bring together what is fetched together, or to tidy up.
     pub entries_for_order: f64,
@@ -33,6 +34,8 @@ pub struct PlanSettings {
     pub merge_below: f64,
     /// Exceptions beyond this share of the partitions are brought home, the coldest first.
     pub exceptions: f64,
+    /// Whether to act on what is about to be served.
+    pub foresee: bool,
     /// Entries in the store, where they are known; otherwise those that were asked for stand for them.
     pub entries: Option<u64>,
 }
@@ -40,21 +43,22 @@ pub struct PlanSettings {
 impl Default for PlanSettings {
     fn default() -> Self {
         Self {
-            split_from: 0.4,
-            piece: 0.25,
-            replicate_from: 0.5,
-            replicate_until: 0.2,
-            replica: 0.25,
-            max_hot: 768,
-            relieve_from: 1.04,
-            relieve_to: 1.02,
-            urgent: 1.12,
-            entries_usually: 0.001,
-            entries_at_most: 0.009,
+            split_from: 0.3,
+            piece: 0.12,
+            replicate_from: 0.25,
+            replicate_until: 0.1,
+            replica: 0.12,
+            max_hot: 900,
+            relieve_from: 1.02,
+            relieve_to: 1.01,
+            urgent: 1.2,
+            entries_usually: 0.000_3,
+            entries_at_most: 0.007,
             entries_for_order: 0.000_5,
             residence: 5,
-            merge_below: 0.08,
+            merge_below: 0.05,
             exceptions: 0.02,
+            foresee: true,
             entries: None,
         }
     }

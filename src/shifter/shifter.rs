@@ -76,12 +76,18 @@ pub struct Shifter {
     trial: Option<Trial>,
     proposed: Option<(u64, Trial)>,
     planned: u64,
+    /// Plans in a row that were worse than predicted.
+    misses: u32,
     stats: ShifterStats,
 }
 
 impl Shifter {
-    /// Rounds after which a plan's effect shows in a whole round of reports.
-    const SHOWS_AFTER: u64 = 2;
+    /// Rounds after which a plan's effect shows: it is published and spread in the first three quarters of a round.
+    const SHOWS_AFTER: u64 = 1;
+    /// Plans in a row that may be worse than predicted while the next one promises better.
+    const BELIEVED: u32 = 2;
+    /// Share of a node's mean load below which nothing is looked at.
+    const LEAST: f64 = 0.007;
     /// What may be measured over what was predicted.
     const WORSE: f64 = 1.2;
 
@@ -98,6 +104,7 @@ impl Shifter {
             trial: None,
             proposed: None,
             planned: 0,
+            misses: 0,
             stats: ShifterStats::default(),
         }
     }
@@ -141,7 +148,9 @@ impl Shifter {
     /// What would be done now, without doing it: the dry run. Works while frozen.
     pub fn dry_run(&self, now: Millis) -> Plan {
         let mut forecast = self.forecast.clone();
-        forecast.update(&self.load, now, self.mean());
+        if self.settings.foresee {
+            forecast.update(&self.load, now, self.mean());
+        }
         self.plan_with(&forecast)
     }
 
@@ -153,11 +162,14 @@ impl Shifter {
             return None;
         }
         self.planned = round;
-        self.forecast.update(&self.load, now, self.mean());
-        if let Some(revert) = self.judge(round) {
-            return self.propose(revert, true);
+        self.load.ignore_below((self.mean() * Self::LEAST) as u32);
+        if self.settings.foresee {
+            self.forecast.update(&self.load, now, self.mean());
         }
         let plan = self.plan_with(&self.forecast);
+        if let Some(revert) = self.judge(round, &plan) {
+            return self.propose(revert, true);
+        }
         self.stats.worst = plan.before.worst;
         if self.stats.frozen || plan.is_empty() {
             return None;
@@ -210,10 +222,11 @@ impl Shifter {
         }
     }
 
-    /// Holds what is measured against what was predicted. Returns what takes the last plan back, if that was worse: when the
-    /// heaviest node bears a fifth more than predicted, and more than it would without the plan under the loads
-    /// as they are now. That is asked once, as soon as the plan's effect shows.
-    fn judge(&mut self, round: u64) -> Option<Plan> {
+    /// Holds what is measured against what was predicted, once, as soon as the last plan's effect shows. Returns what takes
+    /// that plan back, if the heaviest node bears a fifth more than predicted, and more than it would without the plan
+    /// under the loads as they are now; unless `forward`, the next plan, promises to be better still. That promise is
+    /// believed twice in a row.
+    fn judge(&mut self, round: u64, forward: &Plan) -> Option<Plan> {
         if self.stats.frozen || round < self.trial.as_ref()?.since + Self::SHOWS_AFTER {
             return None;
         }
@@ -224,6 +237,7 @@ impl Shifter {
         let measured = super::planner::outlook(&self.input(&self.map));
         let predicted = trial.plan.after.worst;
         if measured.worst <= predicted * Self::WORSE {
+            self.misses = 0;
             return None;
         }
         let moves = back(&self.map, &trial.before);
@@ -231,6 +245,11 @@ impl Shifter {
         if without.worst * 1.05 >= measured.worst {
             return None;
         }
+        self.misses += 1;
+        if self.misses <= Self::BELIEVED && forward.after.worst < without.worst {
+            return None;
+        }
+        self.misses = 0;
         self.history.hold(&trial.plan.moves, round);
         let why = format!(
             "measured {:.3} where {predicted:.3} was predicted, and {:.3} without it: taken back",
@@ -273,6 +292,11 @@ impl Shifter {
     /// The load model.
     pub fn load(&self) -> &LoadModel {
         &self.load
+    }
+
+    /// What was changed when.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// What is about to be served.

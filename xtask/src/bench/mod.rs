@@ -1,6 +1,8 @@
 //! Measurements: `cargo xtask bench NAME`.
 
 mod prediction;
+mod report;
+mod shifter;
 mod size;
 
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ pub(crate) struct Options {
     /// `prediction`: vary what can be set, and tell whether one trace decides on it
     #[arg(long, requires = "traces", conflicts_with = "check")]
     leave_one_out: bool,
-    /// Fail if a target is not met; `prediction` then measures a short version against bounds of its own
+    /// Fail if a target is not met; `prediction` and `shifter` then measure a short version against bounds of their own
     #[arg(long)]
     check: bool,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Options {
 enum Bench {
     /// Hits, waste, calibration, budget, time, drift and the cost as WebAssembly, beside peers and what is asked
     Prediction,
+    /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
+    Shifter,
     /// Bytes of the core, of each entry, of the worker and of the packed package
     Size,
 }
@@ -49,6 +53,8 @@ impl Bench {
                 prediction::leave_one_out(workspace, options.traces.as_deref())
             }
             Self::Prediction => prediction::run(workspace, options.traces.as_deref()),
+            Self::Shifter if options.check => shifter::check(workspace),
+            Self::Shifter => shifter::run(workspace, options.traces.as_deref()),
             Self::Size => {
                 let rows = size::run(workspace)?;
                 rows::print(&rows);
