@@ -118,6 +118,23 @@ impl CompositeKey {
         slashes.nth(depth - 1).map_or(self.slashed.len(), |(at, _)| at + 1)
     }
 
+    /// Where each component ends, behind its `/`, and how many there are: one pass for all that placement asks for.
+    pub(crate) fn ends(&self) -> ([u16; MAX_COMPONENTS], usize) {
+        let (mut ends, mut count) = ([0; MAX_COMPONENTS], 0);
+        for (at, _) in self.slashed.bytes().enumerate().filter(|&(_, b)| b == b'/') {
+            if let Some(end) = ends.get_mut(count) {
+                *end = at as u16 + 1;
+                count += 1;
+            }
+        }
+        (ends, count)
+    }
+
+    /// The bytes up to `end`, and from there on.
+    pub(crate) fn split_at(&self, end: u16) -> (&str, &str) {
+        self.slashed.split_at_checked(end.into()).unwrap_or((&self.slashed, ""))
+    }
+
     /// Every prefix of the key as text with a closing `/`, shortest first, the key itself last.
     pub(crate) fn slashed_prefixes(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.slashed.match_indices('/').filter_map(|(at, _)| self.slashed.get(..=at))

@@ -29,6 +29,8 @@ pub struct Placement {
     /// XXH3 of a rule's slashed prefix -> indices of the rules with that hash.
     rules: FxHashMap<u64, Vec<u32>>,
     default: Portion,
+    /// Bit n is set where a rule has n components.
+    depths: u32,
     /// Index into `map.nodes` (at most 4,096 of them) plus one; 0 is not computed yet.
     owners: Vec<u16>,
 }
@@ -39,16 +41,17 @@ impl Placement {
     /// `map` must be [valid](PartitionMap::validate), as a decoded one always is.
     pub fn new(map: Arc<PartitionMap>) -> Self {
         let mut rules: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
-        let mut default = Portion::default();
+        let (mut default, mut depths) = (Portion::default(), 0);
         for (at, rule) in map.rules.iter().enumerate() {
             if rule.prefix.depth() == 0 {
                 default = rule.portion;
             } else {
+                depths |= 1 << rule.prefix.depth();
                 rules.entry(xxh3(0, rule.prefix.slashed().as_bytes())).or_default().push(at as u32);
             }
         }
         let owners = vec![0; map.partitions as usize];
-        Self { map, rules, default, owners }
+        Self { map, rules, default, depths, owners }
     }
 
     /// The map behind it.
@@ -64,11 +67,18 @@ impl Placement {
 
     /// The virtual partition of `key`, the portion hashed, and the spread index.
     pub fn partition(&self, key: &CompositeKey) -> (u32, Portion, u32) {
-        let portion = self.portion(key);
-        let depth = usize::from(portion.depth);
-        let hash = xxh3(self.map.seeds[0], key.portion(depth).as_bytes());
-        let index = match key.component_after(depth) {
+        let (ends, count) = key.ends();
+        let ends = ends.get(..count).unwrap_or_default();
+        let portion = self.longest(key, ends);
+        let end = match portion.depth {
+            0 => 0,
+            depth => ends.get(usize::from(depth) - 1).or(ends.last()).copied().unwrap_or(0),
+        };
+        let (head, rest) = key.split_at(end);
+        let hash = xxh3(self.map.seeds[0], head.as_bytes());
+        let index = match ends.get(usize::from(portion.depth)) {
             Some(next) if portion.spread > 0 => {
+                let next = rest.get(..usize::from(next - end)).unwrap_or_default();
                 (xxh3(self.map.seeds[1], next.as_bytes()) & ((1 << portion.spread) - 1)) as u32
             }
             _ => 0,
@@ -79,10 +89,19 @@ impl Placement {
 
     /// The portion of the longest rule that covers `key`.
     pub fn portion(&self, key: &CompositeKey) -> Portion {
-        if self.rules.is_empty() {
-            return self.default;
-        }
-        for prefix in key.slashed_prefixes().rev() {
+        let (ends, count) = key.ends();
+        self.longest(key, ends.get(..count).unwrap_or_default())
+    }
+
+    /// Looks only at depths that rules have: most maps have them at one or two.
+    fn longest(&self, key: &CompositeKey, ends: &[u16]) -> Portion {
+        // Bit n: a rule of n components.
+        let mut depths = self.depths & ((2_u32 << ends.len()) - 1);
+        while depths != 0 {
+            let depth = depths.ilog2();
+            depths ^= 1 << depth;
+            let Some(&end) = ends.get(depth as usize - 1) else { break };
+            let (prefix, _) = key.split_at(end);
             let Some(candidates) = self.rules.get(&xxh3(0, prefix.as_bytes())) else { continue };
             let matching = candidates.iter().map(|&at| &self.map.rules[at as usize]);
             if let Some(rule) = matching.into_iter().find(|rule| rule.prefix.slashed() == prefix) {

@@ -170,7 +170,7 @@ impl LoadCollector {
             .map(|(_, count, key)| (key, scaled(count)))
             .collect();
         keys.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let pairs = self.pairs.take(least, LoadReport::MAX_PAIRS).into_iter();
+        let pairs = self.pairs.take(1, LoadReport::MAX_PAIRS).into_iter();
         let mut together: Vec<_> = pairs.map(|(_, count, (one, other))| (one, other, scaled(count).all)).collect();
         together.sort_unstable();
         let prefixes = self.take_prefixes(least, scaled);

@@ -120,6 +120,12 @@ fn take_off(planner: &mut Planner<'_>, unit: Vec<Candidate>) {
     planner.draft.add_group(group);
 }
 
+/// Whether the keys of a group are about to be asked for.
+fn is_foreseen(planner: &Planner<'_>, group: &HotGroup) -> bool {
+    let covers = |key: &CompositeKey| planner.input.forecast.upcoming().iter().any(|step| step.to.covers(key));
+    group.keys.first().is_some_and(|(key, _)| covers(key))
+}
+
 /// Gives keys that have cooled back to the owner of their partition.
 fn cool(planner: &mut Planner<'_>) {
     let until = planner.settings.replicate_until * planner.mean;
@@ -127,7 +133,7 @@ fn cool(planner: &mut Planner<'_>) {
     planner.draft.pieces.iter_mut().for_each(Vec::clear);
     for mut group in groups {
         let cold = group.load() < until && planner.input.load.rounds_known() > 1;
-        let foreseen = planner.input.forecast.upcoming().iter().any(|step| step.to.covers(&group.keys[0].0));
+        let foreseen = is_foreseen(planner, &group);
         let entries = planner.entry() * group.keys.len() as f64;
         if !cold || foreseen || planner.draft.entries + entries > planner.limit {
             planner.draft.readd_group(group);
@@ -153,6 +159,9 @@ pub(super) fn spread_replicas(planner: &mut Planner<'_>) {
     groups.sort_by(|&a, &b| load(planner, b).total_cmp(&load(planner, a)).then(a.cmp(&b)));
     for at in groups {
         let (load, now) = (load(planner, at), planner.draft.groups[at].nodes.len());
+        if is_foreseen(planner, &planner.draft.groups[at]) {
+            continue;
+        }
         let want = ((load / piece).ceil() as usize).clamp(2, bearing.max(2)).min(bearing);
         if now >= 2.min(bearing) && now * 4 >= want * 3 && now <= want * 2 {
             continue;

@@ -122,12 +122,12 @@ impl LoadModel {
         for load in &report.prefixes {
             self.merge_prefix(age, load);
         }
-        for (key, count) in report.keys.iter().filter(|(_, count)| count.all >= self.least) {
+        for (key, count) in report.keys.iter().filter(|(_, count)| count.all >= self.least.max(1)) {
             if let Some(series) = slot(&mut self.keys, key, Self::MAX_KEYS) {
                 series.add(age, *count);
             }
         }
-        for (one, other, count) in &report.together {
+        for (one, other, count) in report.together.iter().filter(|pair| pair.2 > 0) {
             if let Some(series) = slot(&mut self.together, &(one.clone(), other.clone()), Self::MAX_PAIRS) {
                 series.add(age, super::report::Count { all: *count, late: 0 });
             }
@@ -136,13 +136,13 @@ impl LoadModel {
     }
 
     fn merge_prefix(&mut self, age: usize, load: &PrefixLoad) {
-        if load.count.all < self.least {
+        if load.count.all < self.least.max(1) {
             return;
         }
         let Some(state) = slot(&mut self.prefixes, &load.prefix, Self::MAX_PREFIXES) else { return };
         state.series.add(age, load.count);
         state.keys[age] = state.keys[age].saturating_add(load.keys);
-        for &(cell, count) in load.cells.iter().filter(|(_, count)| count.all >= self.least) {
+        for &(cell, count) in load.cells.iter().filter(|(_, count)| count.all >= self.least.max(1)) {
             state.cells.entry(cell).or_default().add(age, count);
         }
     }

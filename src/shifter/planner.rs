@@ -452,7 +452,7 @@ impl<'a> Planner<'a> {
         let foreseen = !self.input.forecast.upcoming().is_empty();
         let gains = after.cost <= before.cost;
         // What is done for a step that is still to come pays only then, and may cost a little now.
-        let worth_it = gains || foreseen && after.cost <= before.cost + 0.02;
+        let worth_it = gains || foreseen && after.cost <= before.cost + 0.1;
         plan.deferred = self.deferred;
         if worth_it && entries <= self.settings.entries_at_most {
             plan = Plan { moves, reasons: self.reasons, after, entries, churn, ..plan };
