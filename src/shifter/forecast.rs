@@ -58,6 +58,8 @@ impl Forecast {
     pub const MAX_FAMILIES: usize = 1_024;
     /// How long before a step it is announced: five rounds, so that a plan that is limited has successors.
     pub const LEAD_MS: Millis = 5 * ROUND_MS;
+    /// How long it is kept after it has come.
+    const KEPT_MS: Millis = 3 * ROUND_MS;
     /// Rounds until a plan made now has taken effect everywhere and the next one has.
     const HORIZON: f64 = 2.0;
     /// Most that a trend may multiply a load by.
@@ -91,7 +93,8 @@ impl Forecast {
     }
 
     fn update_families(&mut self, heavy: &[PrefixNow], now: Millis) {
-        self.upcoming.clear();
+        // A step that has come stays until the loads show it: else what was prepared for it would be taken for cold.
+        self.upcoming.retain(|step| step.at <= now && now <= step.at + Self::KEPT_MS);
         for (family, members) in families(heavy) {
             let Some(&(value, _)) = members.iter().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) else {
                 continue;
@@ -112,7 +115,7 @@ impl Forecast {
                 None => known.next_by_pace(),
             };
             let Some((step, at)) = next else { continue };
-            if at + ROUND_MS >= now
+            if at > now
                 && at <= now + Self::LEAD_MS
                 && let (Some(from), Some(to)) = (family.member(value), family.member(value + step))
             {
@@ -121,7 +124,7 @@ impl Forecast {
         }
     }
 
-    /// Prefixes whose load is about to pass on, soon.
+    /// Prefixes whose load is about to pass on, or has just done so.
     pub fn upcoming(&self) -> &[Upcoming] {
         &self.upcoming
     }

@@ -40,6 +40,15 @@ fn the_prefix_of_the_next_hour_is_known_before_the_first_of_them_ends() {
 }
 
 #[test]
+fn a_step_that_has_come_is_kept_until_the_loads_show_it() {
+    let hot: &[(&str, u32)] = &[("logs/2026-11-25T10", 900)];
+    let rounds = [(TEN + HOUR - 6_000, hot), (TEN + HOUR + 300, hot)];
+    assert_eq!(next(&observed(&rounds)).len(), 1);
+    let later = [rounds[0], rounds[1], (TEN + HOUR + 8_000, hot)];
+    assert!(next(&observed(&later)).is_empty());
+}
+
+#[test]
 fn an_hour_of_another_day_is_an_archive() {
     let hot: &[(&str, u32)] = &[("logs/2025-01-01T10", 900)];
     assert!(next(&observed(&[(TEN + HOUR - 6_000, hot)])).is_empty());

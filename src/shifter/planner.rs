@@ -183,6 +183,10 @@ impl<'a> Planner<'a> {
         // It is due at a time that is known, whatever the load is now.
         let limit = self.limit.max(self.settings.entries_at_most * FOR_STEPS);
         for step in self.input.forecast.upcoming() {
+            // The loads known are of before: afterwards there is nothing to copy.
+            if step.at < self.input.load.round() * super::report::ROUND_MS {
+                continue;
+            }
             let mut count = 0;
             let stepped = |text: &str| {
                 let rest = text.strip_prefix(step.from.slashed()).unwrap_or_default();
