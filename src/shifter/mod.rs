@@ -25,8 +25,8 @@ mod report;
 mod season;
 mod series;
 mod settings;
-mod shifter;
 mod sketch;
+mod state;
 #[cfg(test)]
 mod testing;
 
@@ -39,4 +39,4 @@ pub use plan::{Outlook, Plan, Reason};
 pub use planner::{PlanInput, plan};
 pub use report::{CELLS, Count, LATE_SHARE, LoadReport, PrefixLoad, ROUND_MS};
 pub use settings::PlanSettings;
-pub use shifter::{Shifter, ShifterAction, ShifterStats};
+pub use state::{Shifter, ShifterAction, ShifterStats};

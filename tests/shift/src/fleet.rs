@@ -208,7 +208,7 @@ impl Fleet {
         let mut served = 0;
         while served < requests {
             self.workload.draw(&mut self.rng, &mut batch);
-            let salt = self.rng.next();
+            let salt = self.rng.bits();
             let view = &self.maps[clients[self.rng.below(CLIENTS)]].view;
             for &key in &batch {
                 let node = usize::from(view.node(key, salt));
@@ -280,7 +280,7 @@ impl Fleet {
 
     /// Drops maps that nobody goes by any more.
     fn forget(&mut self) {
-        let all_have = |map: &Spread| map.published + LATEST as u64 + 1 <= self.step;
+        let all_have = |map: &Spread| map.published + (LATEST as u64) < self.step;
         if let Some(at) = self.maps.iter().rposition(all_have) {
             self.maps.drain(..at);
         }

@@ -263,7 +263,7 @@ pub fn together(settings: Settings, rounds: u64, seed: u64) -> Together {
         let view = fleet.newest();
         for _ in 0..1_000 {
             fleet.workload.draw(&mut rng, &mut batch);
-            let salt = rng.next();
+            let salt = rng.bits();
             let distinct = |nodes: Vec<u16>| nodes.into_iter().collect::<std::collections::BTreeSet<_>>().len();
             let here = distinct(batch.iter().map(|&key| view.node(key, salt)).collect());
             let there =
@@ -371,7 +371,7 @@ pub fn planning(mut settings: Settings, seed: u64) -> Planning {
         (begun.elapsed().as_secs_f64() * 1e3, winners.len()).0
     };
     let owners_ms = (0..3).map(owners).fold(f64::INFINITY, f64::min);
-    let merge_ms = fleet.merge_ms.iter().copied().fold(f64::INFINITY, f64::min);
+    let merge_ms = Spread::of(fleet.merge_ms.iter().copied()).median;
     Planning { first_ms, steady_ms, merge_ms, owners_ms }
 }
 

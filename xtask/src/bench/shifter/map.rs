@@ -24,32 +24,21 @@ fn large_map() -> Result<PartitionMap> {
     let node = |id| MapNode { id, origin: format!("https://node-{id:04}.example.net"), weight: 1 };
     let mut map = PartitionMap::new(7, 65_536, StorageLayout::default(), (1..=1_000).map(node).collect());
     let random = |n: u32| xxh3(3, &n.to_le_bytes());
-    let rule = |n: u32| -> Result<Rule> {
-        let prefix = KeyPrefix::parse(&format!("t{:05}/files", random(n) % 20_000))?;
-        Ok(Rule { prefix, portion: Portion { depth: 2, spread: 1 + (n % 10) as u8 } })
-    };
-    let rules = (0..).map(rule).scan(BTreeMap::new(), |known, rule| {
-        if known.len() == 200 {
-            return None;
+    let mut rules: BTreeMap<KeyPrefix, Portion> = BTreeMap::new();
+    for n in 0.. {
+        if rules.len() == 200 {
+            break;
         }
-        Some(rule.map(|rule| {
-            known.insert(rule.prefix.clone(), ());
-            rule
-        }))
-    });
-    let rules: BTreeMap<KeyPrefix, Rule> =
-        rules.map(|rule| rule.map(|rule| (rule.prefix.clone(), rule))).collect::<Result<_>>()?;
-    map.rules = rules.into_values().collect();
-    let exception = |n: u32| ((random(n) >> 20) as u32 % 65_536, 1 + (random(n) >> 40) as u32 % 1_000);
-    map.exceptions = (0..)
-        .map(exception)
-        .scan(std::collections::BTreeSet::new(), |known, exception| {
-            (known.len() < 65_536 / 50).then(|| {
-                known.insert(exception.0);
-                exception
-            })
-        })
-        .collect();
+        let prefix = KeyPrefix::parse(&format!("t{:05}/files", random(n) % 20_000))?;
+        rules.insert(prefix, Portion { depth: 2, spread: 1 + (n % 10) as u8 });
+    }
+    map.rules = rules.into_iter().map(|(prefix, portion)| Rule { prefix, portion }).collect();
+    for n in 0.. {
+        if map.exceptions.len() == 65_536 / 50 {
+            break;
+        }
+        map.exceptions.insert((random(n) >> 20) as u32 % 65_536, 1 + (random(n) >> 40) as u32 % 1_000);
+    }
     map.validate()?;
     Ok(map)
 }

@@ -331,5 +331,5 @@ fn back(from: &PartitionMap, to: &PartitionMap) -> Vec<Move> {
 }
 
 #[cfg(test)]
-#[path = "shifter_tests.rs"]
+#[path = "state_tests.rs"]
 mod tests;
