@@ -22,7 +22,7 @@
 //! | [`prefetch`] | the Prefetch Engine: threshold, waste budget, ledger, failure log |
 //! | [`cache`] | the Local Cache: freshness by log position, probation, fences |
 //! | [`adapter`] | the DHT Adaptation Layer of a client: every request enters here |
-//! | [`node`] | the DHT node behind a gateway |
+//! | [`node`] | the DHT node behind a gateway; native builds only |
 //! | [`shifter`] | the Partition Shifter: from one map epoch to the next |
 //! | `bindings` | the only wasm-bindgen code, in wasm builds |
 //!
@@ -39,6 +39,8 @@ pub mod cache;
 pub mod codec;
 pub mod confidence;
 pub mod key;
+// A node serves many threads, and nothing in a browser or an isolate is one: what it is built on stays out of the wasm.
+#[cfg(not(target_arch = "wasm32"))]
 pub mod node;
 mod order;
 pub mod partition;

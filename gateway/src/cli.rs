@@ -8,10 +8,11 @@ use clap::{Args, Parser, Subcommand};
 use foremap::key::KeyPrefix;
 
 use crate::auth::{TokenKey, Verb};
+use crate::capacity::Capacity;
 use crate::http::HttpOptions;
 use crate::replay::Replay;
-use crate::run::{Failure, Options};
-use crate::store::RedbOptions;
+use crate::run::{Failure, Options, StoreOptions};
+use crate::store::{RedbOptions, RedisOptions};
 
 /// A DHT gateway node of foremap.
 #[derive(Parser)]
@@ -30,10 +31,12 @@ pub struct Cli {
 pub enum Command {
     /// Run several nodes in one process, on loopback, for development.
     Dev(Dev),
-    /// Run one node.
+    /// Run one node. Any number of them, on any number of machines, may share a store of redis://.
     Serve(Serve),
     /// Sign a token and print it.
     Token(Token),
+    /// Tell how many machines a workload takes, and where this design ends.
+    Capacity(Capacity),
     /// Replay access traces through the prediction core and through baselines, without network.
     Replay(Replay),
 }
@@ -41,12 +44,19 @@ pub enum Command {
 /// Options of every node.
 #[derive(Args)]
 pub struct Common {
-    /// The store file; created if missing.
-    #[arg(long, value_name = "PATH")]
-    store: PathBuf,
-    /// Open the store without verifying every page, which reads the whole file.
+    /// Id of the node, its own among all processes that share a store. Where a process has several, of the first one.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    node: u32,
+    /// The store: a file for this process alone, created if missing, or a Redis Cluster that many processes share,
+    /// as redis://[user:password@]host:port[,host:port...].
+    #[arg(long, value_name = "PATH|URL", value_parser = StoreName::parse)]
+    store: StoreName,
+    /// Open the store file without verifying every page, which reads the whole file.
     #[arg(long)]
     no_store_check: bool,
+    /// Replicas that each master of the Redis Cluster is configured with: all of them confirm every write [default: 1].
+    #[arg(long, value_name = "R")]
+    replicas: Option<u32>,
     /// Most keymaps in the memory of a node.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     memory_entries: usize,
@@ -80,7 +90,7 @@ pub struct Serve {
     /// Address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
     listen: SocketAddr,
-    /// Origin that clients reach the node at.
+    /// Origin that clients and other nodes reach this one at. Nodes forward to each other over http:// only.
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
     #[command(flatten)]
@@ -119,6 +129,37 @@ fn seconds(text: &str) -> Result<u64, String> {
     found.ok_or_else(|| "a time is a number and s, m, h or d, such as 15m".to_owned())
 }
 
+/// What `--store` names.
+#[derive(Clone)]
+enum StoreName {
+    File(PathBuf),
+    Redis(Box<RedisOptions>),
+}
+
+impl StoreName {
+    fn parse(text: &str) -> Result<Self, String> {
+        // A file may have any name; only these look like nothing else.
+        if !text.starts_with("redis://") && !text.starts_with("rediss://") {
+            return Ok(Self::File(text.into()));
+        }
+        RedisOptions::from_url(text).map(|options| Self::Redis(Box::new(options)))
+    }
+
+    fn options(self, check: bool, replicas: Option<u32>) -> Result<StoreOptions, Failure> {
+        match (self, check, replicas) {
+            (Self::File(_), _, Some(_)) => Err(Failure::new("--replicas is for a store of redis://")),
+            (Self::Redis(_), false, _) => Err(Failure::new("--no-store-check is for a store file")),
+            (Self::File(path), check, None) => {
+                Ok(StoreOptions::File { path, options: RedbOptions { check, ..RedbOptions::default() } })
+            }
+            (Self::Redis(mut options), true, replicas) => {
+                options.replicas = replicas.unwrap_or(options.replicas);
+                Ok(StoreOptions::Redis(options))
+            }
+        }
+    }
+}
+
 impl Common {
     fn options(self, listen: Vec<SocketAddr>, origin: Option<String>) -> Result<Options, Failure> {
         let key = |path: &PathBuf| {
@@ -128,8 +169,8 @@ impl Common {
         Ok(Options {
             listen,
             origin,
-            path: self.store,
-            store: RedbOptions { check: !self.no_store_check, ..RedbOptions::default() },
+            node: self.node,
+            store: self.store.options(!self.no_store_check, self.replicas)?,
             memory_entries: self.memory_entries,
             http: HttpOptions {
                 cors_origins: self.cors_origin,

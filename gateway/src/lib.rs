@@ -10,9 +10,11 @@
 //! | [`auth`] | tokens |
 //! | [`run`] | start-up and shutdown |
 //! | [`replay`] | the yardstick of prediction: traces through the core and through baselines, without network |
+//! | [`capacity`] | how many machines a workload takes |
 //! | [`cli`] | the command line |
 
 pub mod auth;
+pub mod capacity;
 pub mod cli;
 pub mod host;
 pub mod http;

@@ -5,8 +5,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use foremap_gateway::cli::{Cli, Command};
-use foremap_gateway::replay;
 use foremap_gateway::run::{Failure, Options, run};
+use foremap_gateway::{capacity, replay};
+
+/// An answer is a dozen small allocations: this allocator takes half the time of the system's for them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit code of everything that keeps the process from starting.
 const START_UP: u8 = 2;
@@ -27,6 +31,7 @@ fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Dev(dev) => serve(dev.options()?),
         Command::Serve(one) => serve(one.options()?),
+        Command::Capacity(options) => capacity::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Token(token) => {
             let token = token.sign()?;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::action::{Action, CallEnd, CallId, FlightId, Scope};
 use super::demand::Adapter;
-use super::retry::MAX_ATTEMPTS;
+use super::retry::{ATTEMPT_MS, MAX_ATTEMPTS};
 use super::scopes::Timer;
-use super::sending::{ATTEMPT_MS, Flight};
+use super::sending::Flight;
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::order::ascending;

@@ -129,6 +129,11 @@ impl Origins {
         }
     }
 
+    /// Whether there is another origin than `url` whose breaker is closed.
+    pub(super) fn has_other(&self, now: Millis, url: &str) -> bool {
+        self.known.iter().any(|o| &*o.url != url && !o.breaker.is_open(now))
+    }
+
     /// Smoothed answer time of `url` in milliseconds; 0 before the first answer.
     pub(super) fn latency_ms(&self, url: &str) -> f32 {
         self.known.iter().find(|o| &*o.url == url).map_or(0.0, |o| o.latency_ms)

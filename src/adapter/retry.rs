@@ -12,6 +12,13 @@ const BASE_MS: u64 = 50;
 const CAP_MS: u64 = 2_000;
 /// Attempts at one thing, the first included.
 pub(super) const MAX_ATTEMPTS: u8 = 4;
+/// Longest time one attempt may take: short enough that another gateway can still answer within the usual time-out.
+pub(super) const ATTEMPT_MS: u32 = 4_000;
+/// What a first attempt at a bounded read may take on top of a multiple of the origin's usual answer time. A gateway that
+/// lives answers within this, if only with an error: its own waits for peers and for the store are shorter.
+const FIRST_ATTEMPT_MS: u32 = 700;
+/// That multiple, as of a retransmission timer (RFC 6298), which also keeps a slow network from looking like a frozen peer.
+const USUAL_TIMES: f32 = 4.0;
 /// Tokens a fresh request brings, in hundredths: a tenth of a retry.
 const DEPOSIT: u32 = 10;
 /// Tokens a retry costs.
@@ -40,6 +47,12 @@ impl Jitter {
         let bound = (BASE_MS << attempts.min(10)).min(CAP_MS);
         retry_after.unwrap_or(0).min(30_000) + self.next() % (bound + 1)
     }
+}
+
+/// How long to wait for an origin that may have frozen, while another could answer; `latency_ms` is what it usually takes.
+/// A frozen process, unlike a dead one, refuses nothing, so only time can tell.
+pub(super) fn first_attempt_ms(latency_ms: f32) -> u32 {
+    ((USUAL_TIMES * latency_ms) as u32).saturating_add(FIRST_ATTEMPT_MS).min(ATTEMPT_MS)
 }
 
 /// The retry budget.
@@ -94,5 +107,10 @@ mod tests {
         assert!(delays.iter().all(|&d| d <= 100));
         assert!(delays.iter().any(|&d| d < 30) && delays.iter().any(|&d| d > 70));
         assert!((0..50).all(|_| jitter.delay(9, Some(1_000)) >= 1_000));
+    }
+
+    #[test]
+    fn a_first_attempt_follows_what_is_usual() {
+        assert_eq!([0.0, 10.0, 200.0, 5_000.0].map(first_attempt_ms), [700, 740, 1_500, ATTEMPT_MS]);
     }
 }

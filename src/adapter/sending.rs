@@ -6,12 +6,10 @@ use super::action::{Action, CallId, FlightId, Scope};
 use super::demand::Adapter;
 use super::fetches::{FetchId, Progress};
 use super::floors::Floors;
+use super::retry::{ATTEMPT_MS, first_attempt_ms};
 use crate::Millis;
 use crate::order::ascending;
 use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_BATCH_KEYS, MapKnowledge};
-
-/// Longest time one attempt may take: short enough that another gateway can still answer within the usual time-out.
-pub(super) const ATTEMPT_MS: u32 = 4_000;
 
 /// One HTTP exchange under way.
 #[derive(Debug)]
@@ -112,7 +110,7 @@ impl Adapter {
         key: Option<&crate::key::CompositeKey>,
         avoid: Option<&str>,
     ) -> Arc<str> {
-        let owner = key.zip(self.placement.as_mut()).and_then(|(key, placement)| {
+        let owner = key.zip(self.placement.as_ref()).and_then(|(key, placement)| {
             let node = placement.locate(key).node;
             placement.map().node(node).map(|n| n.origin.clone())
         });
@@ -123,6 +121,7 @@ impl Adapter {
         let flight = self.fresh_id();
         let margin = self.origins.latency_ms(&origin) as u32;
         let mut request = self.request_frame();
+        let patience = self.patience(now, &origin, strong, &ids);
         let (mut demand, mut timeout_ms, mut bound, mut asker) = (false, 0, u32::MAX, None);
         for &id in &ids {
             let deadline = self.latest_deadline(id);
@@ -149,7 +148,20 @@ impl Adapter {
             self.cold_origin(now).is_none() && self.exchange.ride(now, &self.config, &self.cache, &mut request);
         self.counters.batches += 1;
         self.counters.keys_sent += ids.len() as u64;
-        self.depart(now, scope, flight, origin, request, ids, timeout_ms.min(ATTEMPT_MS), !demand, exchanges);
+        self.depart(now, scope, flight, origin, request, ids, timeout_ms.min(patience), !demand, exchanges);
+    }
+
+    /// How long to wait for `origin`. Not for long where memory is asked for the first time, another origin could answer
+    /// instead, and the budget allows to ask it: else giving up early would only turn a slow answer into none.
+    fn patience(&self, now: Millis, origin: &str, strong: bool, ids: &[FetchId]) -> u32 {
+        let fresh = |id: &FetchId| self.fetches.get(*id).is_none_or(|fetch| fetch.attempts == 0);
+        let usual = self.origins.latency_ms(origin);
+        let quick = !strong
+            && usual > 0.0
+            && ids.iter().all(fresh)
+            && self.retries.available() as usize >= ids.len()
+            && self.origins.has_other(now, origin);
+        if quick { first_attempt_ms(usual) } else { ATTEMPT_MS }
     }
 
     /// An empty batch: only cursors go out, changes come back.
@@ -241,3 +253,7 @@ impl Adapter {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "sending_tests.rs"]
+mod tests;

@@ -99,7 +99,8 @@ pub struct AdapterStats {
     pub calling: Fill,
     /// Keys under way that nobody waits for.
     pub prefetching: Fill,
-    /// Keys under way: at most one for each request that waits and each prefetch.
+    /// Keys under way: one for each request that waits and each prefetch, and those that everybody has given up on
+    /// while their batch goes on for others, which are at most 255 in each.
     pub fetching: usize,
     /// HTTP exchanges under way: at most one for each key and call under way, and 16 for changes, which is the time
     /// of an attempt over the shortest pause.
@@ -199,7 +200,7 @@ impl Adapter {
 
     /// Where `key` belongs, what is cached of it and why it was or was not fetched ahead.
     pub fn explain(&mut self, now: Millis, key: &CompositeKey) -> KeyExplanation {
-        let location = self.placement.as_mut().map(|placement| placement.locate(key));
+        let location = self.placement.as_ref().map(|placement| placement.locate(key));
         let map = self.map().cloned();
         let node = location.zip(map.as_ref()).and_then(|(location, map)| map.node(location.node));
         let shard = map.as_ref().map(|map| map.storage.shard(key));

@@ -110,6 +110,7 @@ pub(super) struct Sent {
     pub(super) scope: Scope,
     pub(super) origin: Arc<str>,
     pub(super) body: Vec<u8>,
+    pub(super) timeout_ms: u32,
 }
 
 /// An adapter with its host: collects outcomes, leaves flights to the test.
@@ -148,8 +149,8 @@ impl Host {
             match action {
                 Action::Answer { request, answer } => assert!(self.answers.insert(request, Ok(answer)).is_none()),
                 Action::Fail { request, code, .. } => assert!(self.answers.insert(request, Err(code)).is_none()),
-                Action::Send { scope, flight, origin, body, .. } => {
-                    self.sent.push(Sent { flight, scope, origin, body });
+                Action::Send { scope, flight, origin, body, timeout_ms, .. } => {
+                    self.sent.push(Sent { flight, scope, origin, body, timeout_ms });
                 }
                 Action::Wake { scope, at } => {
                     self.wakes.insert(scope, at);

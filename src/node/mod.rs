@@ -12,8 +12,14 @@
 //! Whatever the host does, in whatever order, an answer never claims to be more
 //! current than it is: memory is only as fresh as the last log page, and a store
 //! read enters memory only where no log entry can have overtaken it.
+//!
+//! Many threads may do all of this at once, on one shared reference; driven from one thread, a node is
+//! deterministic. Locks are held for single steps and one inside the other in one order only: a storage shard's log,
+//! then a slice of memory. A batch that memory answers takes the lock of no shard unless it asks for changes.
 
+mod coordinator;
 mod fence;
+mod hot;
 mod load;
 mod maps;
 mod member;
@@ -22,7 +28,13 @@ mod pending;
 mod server;
 mod shard;
 mod stats;
+mod warm;
 
+#[cfg(test)]
+#[path = "threads_tests.rs"]
+mod threads_tests;
+
+pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step, may_gain, may_lose};
 pub use fence::Fence;
 pub use load::LoadReport;
 pub use member::{Member, MemberState};

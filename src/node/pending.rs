@@ -8,7 +8,7 @@ use crate::protocol::{BatchRequest, Consistency, Cursor, ErrorCode, ItemResult, 
 /// One key to read from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadTicket {
-    /// Place in the batch.
+    /// Place in the batch, or in the list of keys to warm up with.
     pub(super) slot: usize,
     /// The storage shard.
     pub shard: u16,
@@ -66,6 +66,8 @@ pub struct Pending {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) key: CompositeKey,
+    /// What the memory tier knows the key by.
+    pub(super) id: u64,
     pub(super) shard: u16,
     pub(super) if_version: Option<u64>,
     pub(super) owned: bool,

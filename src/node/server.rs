@@ -1,20 +1,21 @@
 //! [`Node`]: the state of one DHT node and the steps of a batch through it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use super::hot::HotSet;
 use super::load::{LoadCounters, LoadReport};
-use super::maps::Maps;
+use super::maps::{Epochs, Maps};
 use super::memory::{Entry, Memory};
 use super::pending::{Age, Done, Forward, Pending, ReadTicket, Slot, Source, State, StoreAnswer, StoreFailure};
-use super::shard::{ChangeSet, LogPage, Shard};
-use super::stats::NodeStats;
+use super::shard::{ChangeSet, LogPage, Point, Shard};
+use super::stats::{Counters, NodeStats};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::partition::{Location, MapError, NodeId, PartitionMap};
 use crate::protocol::{
     BatchItem, BatchRequest, BatchResponse, Class, Consistency, Cursor, ErrorCode, ItemResult, MAX_BATCH_KEYS,
-    MAX_CHANGES, MapKnowledge, MapUpdate, Outcome, Problem,
+    MAX_CHANGES, MapKnowledge, MapUpdate, Outcome, Problem, ReadPoint, ShardPosition,
 };
 
 /// Identity and bounds of a node.
@@ -45,15 +46,16 @@ impl NodeConfig {
 /// One DHT node. See the module for how it is driven.
 ///
 /// Memory is bounded by the configuration: entries and bytes of the memory
-/// tier, `shards * ring_entries` recent changes, the map history, and the
-/// load counters; [`Node::stats`] shows each fill beside its bound.
+/// tier, `shards * ring_entries` recent changes, the map history, the
+/// load counters and the hot set; [`Node::stats`] shows each fill beside its bound.
 pub struct Node {
     config: NodeConfig,
     maps: Maps,
-    memory: Memory,
-    shards: Vec<Shard>,
+    pub(super) memory: Memory,
+    pub(super) shards: Vec<Shard>,
     load: LoadCounters,
-    stats: NodeStats,
+    pub(super) hot: Mutex<HotSet>,
+    pub(super) counters: Counters,
 }
 
 impl Node {
@@ -65,8 +67,9 @@ impl Node {
         map.validate()?;
         let shards = (0..map.storage.shards).map(|_| Shard::default()).collect();
         let memory = Memory::new(config.seed, config.memory_entries, config.memory_bytes);
+        let load = LoadCounters::new(map.partitions);
         let maps = Maps::new(map, config.map_history);
-        Ok(Self { config, maps, memory, shards, load: LoadCounters::default(), stats: NodeStats::default() })
+        Ok(Self { config, maps, memory, shards, load, hot: Mutex::default(), counters: Counters::default() })
     }
 
     /// Its id.
@@ -75,23 +78,25 @@ impl Node {
     }
 
     /// The newest map it knows.
-    pub fn map(&self) -> &Arc<PartitionMap> {
-        self.maps.map()
+    pub fn map(&self) -> Arc<PartitionMap> {
+        self.maps.newest().map().clone()
     }
 
     /// Epoch and content hash of that map.
     pub fn map_knowledge(&self) -> MapKnowledge {
-        self.maps.knowledge()
+        self.maps.newest().knowledge()
     }
 
     /// What takes a caller with `known` to the newest map; `None` where it has it.
-    pub fn map_update(&mut self, known: Option<MapKnowledge>) -> Option<MapUpdate> {
-        let update = self.maps.update(known);
-        match update {
-            Some(MapUpdate::Full(_)) => self.stats.maps_full += 1,
-            Some(MapUpdate::Delta(_)) => self.stats.maps_delta += 1,
-            None => {}
-        }
+    pub fn map_update(&self, known: Option<MapKnowledge>) -> Option<MapUpdate> {
+        self.update_from(&self.maps.newest(), known)
+    }
+
+    fn update_from(&self, epochs: &Epochs, known: Option<MapKnowledge>) -> Option<MapUpdate> {
+        let update = epochs.update(known);
+        let maps_full = u64::from(matches!(update, Some(MapUpdate::Full(_))));
+        let maps_delta = u64::from(matches!(update, Some(MapUpdate::Delta(_))));
+        self.counters.add(&NodeStats { maps_full, maps_delta, ..NodeStats::default() });
         update
     }
 
@@ -101,20 +106,20 @@ impl Node {
     ///
     /// # Errors
     /// [`MapError::Invalid`] where the map contradicts itself, or what is fixed at creation differs.
-    pub fn publish_map(&mut self, map: Arc<PartitionMap>) -> Result<bool, MapError> {
+    pub fn publish_map(&self, map: Arc<PartitionMap>) -> Result<bool, MapError> {
         self.maps.publish(map)
     }
 
     /// Where `key` belongs in the newest map.
-    pub fn locate(&mut self, key: &CompositeKey) -> Location {
-        self.maps.placement.locate(key)
+    pub fn locate(&self, key: &CompositeKey) -> Location {
+        self.maps.newest().placement.locate(key)
     }
 
     /// Begins a batch. O(1) a key, plus O(log) for its floor.
     ///
     /// # Errors
     /// A [`Problem`] for a batch over its limits, or cursors and floors of shards that do not exist.
-    pub fn begin(&mut self, now: Millis, request: &BatchRequest) -> Result<Pending, Problem> {
+    pub fn begin(&self, now: Millis, request: &BatchRequest) -> Result<Pending, Problem> {
         self.check(request)?;
         let mut floors = request.floors.clone();
         // One per shard, the highest.
@@ -131,28 +136,35 @@ impl Node {
             map: request.map,
             wants_map: !request.forwarded,
         };
-        self.stats.keys += request.items.len() as u64;
+        let keys = request.items.len() as u64;
+        let mut counted = NodeStats { keys, ..NodeStats::default() };
         if request.forwarded {
-            self.stats.received_forwards += request.items.len() as u64;
+            counted.received_forwards = keys;
         }
+        let epochs = self.maps.newest();
+        let mut served = Vec::with_capacity(request.items.len());
         let mut elsewhere: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         for (at, item) in request.items.iter().enumerate() {
-            let owner = self.place(&mut pending, item);
-            if self.recall(now, &mut pending, at) {
-                continue;
-            }
+            counted.prefetch_keys += u64::from(item.class == Class::Prefetch);
+            let owner = self.place(&epochs, &mut pending, item);
+            let recalled = self.recall(now, &mut pending, at, &mut counted);
             match owner {
-                Some(owner) if !request.forwarded && request.consistency != Consistency::Strong => {
+                Some(owner) if !recalled && !request.forwarded && request.consistency != Consistency::Strong => {
                     elsewhere.entry(owner).or_default().push(at);
+                    continue;
                 }
-                _ => pending.read(at),
+                _ if !recalled => pending.read(at),
+                _ => {}
             }
+            served.push(at);
         }
         for (node, slots) in elsewhere {
-            self.stats.forwarded += slots.len() as u64;
-            let forward = self.forward(request, &pending, node, slots);
+            counted.forwarded += slots.len() as u64;
+            let forward = forward(&epochs, request, &pending, node, slots);
             pending.forwards.push(forward);
         }
+        self.count_hot(&pending, &served, &mut counted);
+        self.counters.add(&counted);
         Ok(pending)
     }
 
@@ -172,18 +184,16 @@ impl Node {
     }
 
     /// Adds the slot of `item`; returns the owner where that is another node.
-    fn place(&mut self, pending: &mut Pending, item: &BatchItem) -> Option<NodeId> {
-        if item.class == Class::Prefetch {
-            self.stats.prefetch_keys += 1;
-        }
-        let location = self.maps.placement.locate(&item.key);
+    fn place(&self, epochs: &Epochs, pending: &mut Pending, item: &BatchItem) -> Option<NodeId> {
+        let location = epochs.placement.locate(&item.key);
         self.load.count(location.partition);
-        let map = self.maps.map();
+        let map = epochs.map();
         let hot = map.hot.binary_search_by(|hot| hot.key.cmp(&item.key)).ok().map(|at| &map.hot[at].nodes);
         let owned = hot.map_or(location.node == self.config.id, |nodes| nodes.contains(&self.config.id));
         let owner = hot.and_then(|nodes| nodes.first().copied()).unwrap_or(location.node);
         pending.slots.push(Slot {
             key: item.key.clone(),
+            id: self.memory.id(&item.key),
             shard: map.storage.shard(&item.key),
             if_version: item.if_version,
             owned,
@@ -193,95 +203,92 @@ impl Node {
     }
 
     /// Answers slot `at` from memory where the request allows it.
-    fn recall(&mut self, now: Millis, pending: &mut Pending, at: usize) -> bool {
+    fn recall(&self, now: Millis, pending: &mut Pending, at: usize, counted: &mut NodeStats) -> bool {
         if pending.consistency == Consistency::Strong {
             return false;
         }
         let slot = &pending.slots[at];
-        let shard = &self.shards[usize::from(slot.shard)];
-        let Some(entry) = self.memory.get(&slot.key).filter(|e| e.generation == shard.generation) else { return false };
-        if shard.age(now) > pending.max_staleness_ms || entry.reach(shard.position) < pending.floor(slot.shard) {
-            self.stats.memory_too_old += 1;
+        let Some((point, entry)) = self.remembered(slot) else { return false };
+        if point.age(now) > pending.max_staleness_ms || entry.reach(point.position) < pending.floor(slot.shard) {
+            counted.memory_too_old += 1;
             return false;
         }
-        self.stats.memory_hits += 1;
-        let done = memory_answer(self.config.id, shard, entry, slot);
+        counted.memory_hits += 1;
+        let done = memory_answer(self.config.id, point, &entry, slot);
         pending.slots[at].state = State::Done(done);
         true
     }
 
-    fn forward(&self, request: &BatchRequest, pending: &Pending, node: NodeId, slots: Vec<usize>) -> Forward {
-        let mut shards: Vec<u16> = slots.iter().map(|&at| pending.slots[at].shard).collect();
-        shards.sort_unstable();
-        let request = BatchRequest {
-            items: slots.iter().map(|&at| request.items[at].clone()).collect(),
-            consistency: request.consistency,
-            max_staleness_ms: request.max_staleness_ms,
-            map: Some(self.maps.knowledge()),
-            floors: pending.floors.iter().filter(|f| shards.binary_search(&f.shard).is_ok()).copied().collect(),
-            cursors: Vec::new(),
-            stream: request.stream.clone(),
-            forwarded: true,
-        };
-        Forward { node, request, slots }
+    /// What memory has of the slot's key, and what it includes.
+    fn remembered(&self, slot: &Slot) -> Option<(Point, Arc<Entry>)> {
+        let (point, entry) = self.shards[usize::from(slot.shard)].recall(|| self.memory.get(slot.id, &slot.key));
+        entry.filter(|entry| entry.generation == point.generation).map(|entry| (point, entry))
     }
 
     /// Hands back `reads`, sent at `sent_at`: one answer or failure each, in their order.
     pub fn finish_store(
-        &mut self,
+        &self,
         now: Millis,
         pending: &mut Pending,
         reads: Vec<ReadTicket>,
         sent_at: Millis,
         answers: Vec<Result<StoreAnswer, StoreFailure>>,
     ) {
-        self.stats.store_reads += reads.len() as u64;
-        let short = || StoreFailure { code: ErrorCode::Internal, detail: "the store left out a key".to_owned() };
-        let answers = answers.into_iter().chain(std::iter::repeat_with(|| Err(short())));
-        for (read, answer) in reads.into_iter().zip(answers) {
+        let mut counted = NodeStats::default();
+        for (read, answer) in answered(reads, answers) {
+            counted.store_reads += 1;
             match answer {
-                Ok(answer) => self.store_answer(pending, read, sent_at, answer),
+                Ok(answer) => self.store_answer(pending, read, sent_at, answer, &mut counted),
                 Err(failure) => {
-                    self.stats.store_failures += 1;
-                    self.store_failed(pending, &read, &failure);
+                    counted.store_failures += 1;
+                    self.store_failed(pending, &read, failure, &mut counted);
                 }
             }
         }
+        self.counters.add(&counted);
         pending.reread_outdated(now);
     }
 
-    fn store_answer(&mut self, pending: &mut Pending, read: ReadTicket, sent_at: Millis, answer: StoreAnswer) {
+    fn store_answer(
+        &self,
+        pending: &mut Pending,
+        read: ReadTicket,
+        sent_at: Millis,
+        answer: StoreAnswer,
+        counted: &mut NodeStats,
+    ) {
         let slot = &mut pending.slots[read.slot];
         let outcome = slot.outcome(answer.value.as_ref());
         let (node, position) = (self.config.id, answer.position);
         slot.state = State::Done(Done { outcome, node, position, age: Age::new(0, sent_at), source: Source::Store });
-        if !slot.owned {
-            return;
-        }
-        let shard = &self.shards[usize::from(read.shard)];
-        if shard.may_fill(&read.key, answer.position) {
-            self.stats.fills += 1;
-            self.memory.insert(read.key, answer.value, answer.position, shard.generation);
-        } else {
-            self.stats.fills_refused += 1;
+        if slot.owned {
+            self.fill(read, answer, counted);
         }
     }
 
+    /// Keeps what the store answered where no log entry can have overtaken it. Says whether it did.
+    pub(super) fn fill(&self, read: ReadTicket, answer: StoreAnswer, counted: &mut NodeStats) -> bool {
+        let ReadTicket { shard, key, .. } = read;
+        let StoreAnswer { value, position } = answer;
+        let keep = |generation| self.memory.insert(key.clone(), value, position, generation);
+        let filled = self.shards[usize::from(shard)].fill(&key, position, keep);
+        counted.fills += u64::from(filled);
+        counted.fills_refused += u64::from(!filled);
+        filled
+    }
+
     /// `any` allows what memory has, however old, when nothing else answers; a session never goes backwards even so.
-    fn store_failed(&mut self, pending: &mut Pending, read: &ReadTicket, failure: &StoreFailure) {
-        let shard = &self.shards[usize::from(read.shard)];
+    fn store_failed(&self, pending: &mut Pending, read: &ReadTicket, failure: StoreFailure, counted: &mut NodeStats) {
         let slot = &pending.slots[read.slot];
-        let entry = (pending.consistency == Consistency::Any).then(|| self.memory.get(&read.key)).flatten();
-        let allowed = |entry: &&Entry| {
-            entry.generation == shard.generation && entry.reach(shard.position) >= pending.floor(read.shard)
-        };
-        let done = match entry.filter(allowed) {
-            Some(entry) => {
-                self.stats.stale_answers += 1;
-                memory_answer(self.config.id, shard, entry, slot)
+        let remembered = (pending.consistency == Consistency::Any).then(|| self.remembered(slot)).flatten();
+        let floor = pending.floor(read.shard);
+        let done = match remembered.filter(|(point, entry)| entry.reach(point.position) >= floor) {
+            Some((point, entry)) => {
+                counted.stale_answers += 1;
+                memory_answer(self.config.id, point, &entry, slot)
             }
             None => {
-                let outcome = Outcome::Error { code: failure.code, detail: failure.detail.clone() };
+                let outcome = Outcome::Error { code: failure.code, detail: failure.detail };
                 Done { outcome, node: self.config.id, position: 0, age: Age::UNKNOWN, source: Source::Store }
             }
         };
@@ -291,7 +298,7 @@ impl Node {
     /// Hands back `forward`, sent at `sent_at`. Keys that the owner could not answer well enough are
     /// read from the store: `pending` then has reads again.
     pub fn finish_forward(
-        &mut self,
+        &self,
         now: Millis,
         pending: &mut Pending,
         forward: Forward,
@@ -300,15 +307,17 @@ impl Node {
     ) {
         let results = response.map(|r| r.results).filter(|results| results.len() == forward.slots.len());
         let mut results = results.unwrap_or_default().into_iter();
+        let mut counted = NodeStats::default();
         for at in forward.slots {
             match results.next().and_then(|result| Self::accept(pending, at, sent_at, result)) {
                 Some(done) => pending.slots[at].state = State::Done(done),
                 None => {
-                    self.stats.forward_failures += 1;
+                    counted.forward_failures += 1;
                     pending.read(at);
                 }
             }
         }
+        self.counters.add(&counted);
         pending.reread_outdated(now);
     }
 
@@ -330,12 +339,13 @@ impl Node {
     }
 
     /// Ends the batch: results in input order, and what rides on the answer.
-    pub fn finish(&mut self, now: Millis, pending: Pending) -> BatchResponse {
-        let map = if pending.wants_map { self.map_update(pending.map) } else { None };
+    pub fn finish(&self, now: Millis, pending: Pending) -> BatchResponse {
+        let epochs = self.maps.newest();
+        let map = if pending.wants_map { self.update_from(&epochs, pending.map) } else { None };
         let changes = self.changes(now, &pending.cursors);
         let node = self.config.id;
         BatchResponse {
-            epoch: self.maps.map().epoch,
+            epoch: epochs.map().epoch,
             results: pending.slots.into_iter().map(|slot| slot.result(now, node)).collect(),
             positions: changes.positions,
             changes: changes.changes,
@@ -345,71 +355,98 @@ impl Node {
     }
 
     /// The changes since `cursors`, at most [`MAX_CHANGES`] together. Cursors of unknown shards are left out.
-    pub fn changes(&mut self, now: Millis, cursors: &[Cursor]) -> ChangeSet {
+    pub fn changes(&self, now: Millis, cursors: &[Cursor]) -> ChangeSet {
         let mut set = ChangeSet::default();
         for &cursor in cursors {
             let Some(shard) = self.shards.get(usize::from(cursor.shard)) else { continue };
             let room = MAX_CHANGES - set.changes.len();
             shard.changes(now, cursor, room, &mut set);
         }
-        self.stats.resets += set.resets.len() as u64;
+        self.counters.add(&NodeStats { resets: set.resets.len() as u64, ..NodeStats::default() });
         set
     }
 
     /// Applies one page of a shard's log, polled at `sent_at`. Pages of a shard may
     /// overlap or arrive late; a gap voids what memory holds of the shard.
-    pub fn apply_log(&mut self, sent_at: Millis, page: &LogPage) {
-        let Some(shard) = self.shards.get_mut(usize::from(page.shard)) else { return };
-        let (memory, stats) = (&mut self.memory, &mut self.stats);
+    pub fn apply_log(&self, sent_at: Millis, page: &LogPage) {
+        let Some(shard) = self.shards.get(usize::from(page.shard)) else { return };
+        let mut counted = NodeStats::default();
         let gap = shard.apply(sent_at, page, self.config.ring_entries, |change| {
-            stats.log_entries += 1;
-            stats.invalidated += u64::from(memory.invalidate(&change.key, change.version));
+            counted.log_entries += 1;
+            counted.invalidated += u64::from(self.memory.invalidate(&change.key, change.version));
         });
-        stats.log_gaps += u64::from(gap);
+        counted.log_gaps = u64::from(gap);
+        self.counters.add(&counted);
     }
 
     /// Position and age of every shard, in order of shards.
-    pub fn positions(&self, now: Millis) -> Vec<crate::protocol::ShardPosition> {
-        let point = |(at, shard): (usize, &Shard)| crate::protocol::ReadPoint {
-            shard: at as u16,
-            position: shard.position,
-            age_ms: shard.age(now),
+    pub fn positions(&self, now: Millis) -> Vec<ShardPosition> {
+        let shown = |(at, shard): (usize, &Shard)| {
+            let point = shard.point();
+            ReadPoint { shard: at as u16, position: point.position, age_ms: point.age(now) }
         };
-        self.shards.iter().enumerate().map(point).collect()
+        self.shards.iter().enumerate().map(shown).collect()
     }
 
     /// The load since the report before, and starts counting anew.
-    pub fn take_load(&mut self, now: Millis) -> LoadReport {
+    pub fn take_load(&self, now: Millis) -> LoadReport {
         self.load.take(now)
     }
 
-    /// Counters and fills.
+    /// Counters and fills. While other threads are at work, each figure is of its own moment.
     pub fn stats(&self) -> NodeStats {
         NodeStats {
-            evictions: self.memory.evictions,
+            evictions: self.memory.evictions(),
             memory_entries: self.memory.len() as u64,
             memory_entries_max: self.config.memory_entries as u64,
-            memory_bytes: self.memory.bytes() as u64,
+            memory_bytes: self.memory.bytes(),
             memory_bytes_max: self.config.memory_bytes as u64,
             ring_entries: self.shards.iter().map(|s| s.ring_len() as u64).sum(),
             ring_entries_max: (self.config.ring_entries * self.shards.len()) as u64,
-            map_history: self.maps.len() as u64,
+            map_history: self.maps.newest().len() as u64,
             map_history_max: self.config.map_history.max(1) as u64,
-            load_partitions: self.load.len() as u64,
-            load_partitions_max: LoadCounters::MAX_PARTITIONS as u64,
-            ..self.stats
+            load_partitions: self.load.len(),
+            load_partitions_max: self.load.max(),
+            hot_keys: self.hot_set().len() as u64,
+            hot_keys_max: HotSet::CAPACITY as u64,
+            ..self.counters.sums()
         }
     }
 }
 
-fn memory_answer(node: NodeId, shard: &Shard, entry: &Entry, slot: &Slot) -> Done {
+fn forward(epochs: &Epochs, request: &BatchRequest, pending: &Pending, node: NodeId, slots: Vec<usize>) -> Forward {
+    let mut shards: Vec<u16> = slots.iter().map(|&at| pending.slots[at].shard).collect();
+    shards.sort_unstable();
+    let request = BatchRequest {
+        items: slots.iter().map(|&at| request.items[at].clone()).collect(),
+        consistency: request.consistency,
+        max_staleness_ms: request.max_staleness_ms,
+        map: Some(epochs.knowledge()),
+        floors: pending.floors.iter().filter(|f| shards.binary_search(&f.shard).is_ok()).copied().collect(),
+        cursors: Vec::new(),
+        stream: request.stream.clone(),
+        forwarded: true,
+    };
+    Forward { node, request, slots }
+}
+
+fn memory_answer(node: NodeId, point: Point, entry: &Entry, slot: &Slot) -> Done {
     Done {
         outcome: slot.outcome(entry.value.as_ref()),
         node,
-        position: entry.reach(shard.position),
-        age: shard.sent_at.map_or(Age::UNKNOWN, |at| Age::new(0, at)),
+        position: entry.reach(point.position),
+        age: point.sent_at.map_or(Age::UNKNOWN, |at| Age::new(0, at)),
         source: Source::Memory,
     }
+}
+
+/// Each read with its answer; those that the store left out have failed.
+pub(super) fn answered(
+    reads: Vec<ReadTicket>,
+    answers: Vec<Result<StoreAnswer, StoreFailure>>,
+) -> impl Iterator<Item = (ReadTicket, Result<StoreAnswer, StoreFailure>)> {
+    let short = || StoreFailure { code: ErrorCode::Internal, detail: "the store left out a key".to_owned() };
+    reads.into_iter().zip(answers.into_iter().chain(std::iter::repeat_with(move || Err(short()))))
 }
 
 #[cfg(test)]

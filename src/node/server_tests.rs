@@ -11,7 +11,7 @@ fn map(nodes: u32) -> PartitionMap {
 
 fn node(id: NodeId, nodes: u32) -> Node {
     let config = NodeConfig { ring_entries: 4, ..NodeConfig::new(id, 9) };
-    let mut node = Node::new(config, Arc::new(map(nodes))).expect("valid map");
+    let node = Node::new(config, Arc::new(map(nodes))).expect("valid map");
     for shard in 0..4 {
         node.apply_log(0, &page(shard, 0, &[], 100));
     }
@@ -24,7 +24,7 @@ fn page(shard: u16, after: u64, changes: &[(&CompositeKey, u64)], position: u64)
 }
 
 /// The first `user/n` that `owner` owns.
-fn key_of(node: &mut Node, owner: NodeId) -> CompositeKey {
+fn key_of(node: &Node, owner: NodeId) -> CompositeKey {
     let keys = (0..).map(|n| CompositeKey::parse(&format!("user/{n}")).expect("valid"));
     keys.into_iter().find(|key| node.locate(key).node == owner).expect("every node owns some")
 }
@@ -55,7 +55,7 @@ fn version_of(answer: &BatchResponse) -> Option<u64> {
 }
 
 /// One read, through the store if the node wants that; says whether it did.
-fn read(node: &mut Node, now: Millis, request: &BatchRequest, store: Vec<StoreAnswer>) -> (BatchResponse, bool) {
+fn read(node: &Node, now: Millis, request: &BatchRequest, store: Vec<StoreAnswer>) -> (BatchResponse, bool) {
     let mut pending = node.begin(now, request).expect("within limits");
     let reads = pending.take_reads();
     assert!(pending.take_forwards().is_empty());
@@ -69,12 +69,12 @@ fn read(node: &mut Node, now: Millis, request: &BatchRequest, store: Vec<StoreAn
 
 #[test]
 fn the_second_read_comes_from_memory_and_tells_its_age() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
-    let (answer, asked) = read(&mut node, 50, &request(&key), found(&key, 90, 100));
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
+    let (answer, asked) = read(&node, 50, &request(&key), found(&key, 90, 100));
     assert!(asked);
     assert_eq!((version_of(&answer), answer.results[0].at.age_ms), (Some(90), 0));
-    let (answer, asked) = read(&mut node, 80, &request(&key), vec![]);
+    let (answer, asked) = read(&node, 80, &request(&key), vec![]);
     assert!(!asked);
     // The log was last polled at 0.
     assert_eq!((version_of(&answer), answer.results[0].at.age_ms), (Some(90), 80));
@@ -83,21 +83,21 @@ fn the_second_read_comes_from_memory_and_tells_its_age() {
 
 #[test]
 fn absences_are_remembered_until_the_log_says_otherwise() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let shard = shard_of(&node, &key);
-    read(&mut node, 1, &request(&key), vec![StoreAnswer { value: None, position: 100 }]);
-    let (answer, asked) = read(&mut node, 2, &request(&key), vec![]);
+    read(&node, 1, &request(&key), vec![StoreAnswer { value: None, position: 100 }]);
+    let (answer, asked) = read(&node, 2, &request(&key), vec![]);
     assert_eq!((&answer.results[0].outcome, asked), (&Outcome::Missing, false));
     node.apply_log(3, &page(shard, 100, &[(&key, 105)], 105));
-    let (answer, asked) = read(&mut node, 4, &request(&key), found(&key, 105, 105));
+    let (answer, asked) = read(&node, 4, &request(&key), found(&key, 105, 105));
     assert_eq!((version_of(&answer), asked), (Some(105), true));
 }
 
 #[test]
 fn a_fill_that_the_log_overtook_does_not_enter_memory() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let shard = shard_of(&node, &key);
     let mut pending = node.begin(10, &request(&key)).expect("within limits");
     let reads = pending.take_reads();
@@ -108,14 +108,14 @@ fn a_fill_that_the_log_overtook_does_not_enter_memory() {
     assert_eq!(version_of(&answer), Some(90));
     assert_eq!(answer.results[0].at, ReadPoint { shard, position: 100, age_ms: 20 });
     assert_eq!(node.stats().fills_refused, 1);
-    let (answer, asked) = read(&mut node, 40, &request(&key), found(&key, 110, 110));
+    let (answer, asked) = read(&node, 40, &request(&key), found(&key, 110, 110));
     assert_eq!((version_of(&answer), asked), (Some(110), true));
 }
 
 #[test]
 fn a_fill_is_let_in_when_only_other_keys_changed_or_the_read_was_ahead_of_the_log() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let other = CompositeKey::parse("user/other").expect("valid");
     let shard = shard_of(&node, &key);
     let mut pending = node.begin(10, &request(&key)).expect("within limits");
@@ -124,16 +124,16 @@ fn a_fill_is_let_in_when_only_other_keys_changed_or_the_read_was_ahead_of_the_lo
     node.finish_store(30, &mut pending, reads, 10, ok(found(&key, 90, 100)));
     assert_eq!(node.stats().fills, 1);
     // Read at 120, and the log only later tells of what the read has seen already.
-    read(&mut node, 40, &BatchRequest { consistency: Consistency::Strong, ..request(&key) }, found(&key, 120, 120));
+    read(&node, 40, &BatchRequest { consistency: Consistency::Strong, ..request(&key) }, found(&key, 120, 120));
     node.apply_log(50, &page(shard, 110, &[(&key, 120)], 120));
-    let (answer, asked) = read(&mut node, 60, &request(&key), vec![]);
+    let (answer, asked) = read(&node, 60, &request(&key), vec![]);
     assert_eq!((version_of(&answer), asked), (Some(120), false));
 }
 
 #[test]
 fn a_fill_older_than_the_recent_changes_is_refused() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let other = CompositeKey::parse("user/other").expect("valid");
     let shard = shard_of(&node, &key);
     let mut pending = node.begin(10, &request(&key)).expect("within limits");
@@ -147,64 +147,64 @@ fn a_fill_older_than_the_recent_changes_is_refused() {
 
 #[test]
 fn memory_that_is_ahead_of_the_log_says_so() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     // The store was at 120 already; the log is applied up to 100.
-    read(&mut node, 1, &request(&key), found(&key, 110, 120));
-    let (answer, asked) = read(&mut node, 2, &request(&key), vec![]);
+    read(&node, 1, &request(&key), found(&key, 110, 120));
+    let (answer, asked) = read(&node, 2, &request(&key), vec![]);
     assert_eq!((version_of(&answer), answer.results[0].at.position, asked), (Some(110), 120, false));
     // A session that was told so is not sent back behind it, neither here nor elsewhere.
     let floors = vec![Cursor { shard: shard_of(&node, &key), position: 120 }];
-    let (answer, asked) = read(&mut node, 3, &BatchRequest { floors, ..request(&key) }, vec![]);
+    let (answer, asked) = read(&node, 3, &BatchRequest { floors, ..request(&key) }, vec![]);
     assert_eq!((version_of(&answer), asked), (Some(110), false));
 }
 
 #[test]
 fn a_fill_never_replaces_a_newer_one() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let mut slow = node.begin(1, &request(&key)).expect("within limits");
     let reads = slow.take_reads();
-    read(&mut node, 2, &request(&key), found(&key, 110, 120));
+    read(&node, 2, &request(&key), found(&key, 110, 120));
     node.finish_store(3, &mut slow, reads, 1, ok(found(&key, 90, 105)));
-    let (answer, asked) = read(&mut node, 4, &request(&key), vec![]);
+    let (answer, asked) = read(&node, 4, &request(&key), vec![]);
     assert_eq!((version_of(&answer), asked), (Some(110), false));
 }
 
 #[test]
 fn memory_behind_a_floor_is_passed_over() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let shard = shard_of(&node, &key);
-    read(&mut node, 1, &request(&key), found(&key, 90, 100));
+    read(&node, 1, &request(&key), found(&key, 90, 100));
     // The caller has seen position 110, of a write to this very key; this node has not.
     let floors = vec![Cursor { shard, position: 105 }, Cursor { shard, position: 110 }];
     let behind = BatchRequest { floors, ..request(&key) };
-    let (answer, asked) = read(&mut node, 2, &behind, found(&key, 110, 110));
+    let (answer, asked) = read(&node, 2, &behind, found(&key, 110, 110));
     assert_eq!((version_of(&answer), asked), (Some(110), true));
     node.apply_log(3, &page(shard, 100, &[(&key, 110)], 110));
-    let (answer, asked) = read(&mut node, 4, &behind, vec![]);
+    let (answer, asked) = read(&node, 4, &behind, vec![]);
     assert_eq!((version_of(&answer), asked, answer.results[0].at.position), (Some(110), false, 110));
 }
 
 #[test]
 fn bounded_reads_over_the_bound_and_strong_reads_go_to_the_store() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
-    read(&mut node, 1, &request(&key), found(&key, 90, 100));
-    assert!(!read(&mut node, 2_000, &request(&key), vec![]).1);
-    let (answer, asked) = read(&mut node, 2_001, &request(&key), found(&key, 90, 100));
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
+    read(&node, 1, &request(&key), found(&key, 90, 100));
+    assert!(!read(&node, 2_000, &request(&key), vec![]).1);
+    let (answer, asked) = read(&node, 2_001, &request(&key), found(&key, 90, 100));
     assert_eq!((asked, answer.results[0].at.age_ms), (true, 0));
     let strong = BatchRequest { consistency: Consistency::Strong, ..request(&key) };
-    assert!(read(&mut node, 3, &strong, found(&key, 90, 100)).1);
+    assert!(read(&node, 3, &strong, found(&key, 90, 100)).1);
     assert_eq!(node.stats().memory_too_old, 1);
 }
 
 #[test]
 fn what_ages_over_the_bound_while_others_wait_is_read_again() {
-    let mut node = node(1, 1);
-    let (first, second) = (key_of(&mut node, 1), CompositeKey::parse("user/second").expect("valid"));
-    read(&mut node, 1, &request(&first), found(&first, 90, 100));
+    let node = node(1, 1);
+    let (first, second) = (key_of(&node, 1), CompositeKey::parse("user/second").expect("valid"));
+    read(&node, 1, &request(&first), found(&first, 90, 100));
     let mut both = request(&first);
     both.items.extend(request(&second).items);
     let mut pending = node.begin(1_990, &both).expect("within limits");
@@ -220,12 +220,12 @@ fn what_ages_over_the_bound_while_others_wait_is_read_again() {
 
 #[test]
 fn any_serves_what_it_has_when_the_store_fails_but_never_behind_a_floor() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let shard = shard_of(&node, &key);
-    read(&mut node, 1, &request(&key), found(&key, 90, 100));
+    read(&node, 1, &request(&key), found(&key, 90, 100));
     let failure = || StoreFailure { code: ErrorCode::Unavailable, detail: "down".into() };
-    let mut fail = |request: &BatchRequest| {
+    let fail = |request: &BatchRequest| {
         let mut pending = node.begin(9_000, request).expect("within limits");
         let reads = pending.take_reads();
         node.finish_store(9_000, &mut pending, reads, 9_000, vec![Err(failure())]);
@@ -246,16 +246,16 @@ fn any_serves_what_it_has_when_the_store_fails_but_never_behind_a_floor() {
 
 #[test]
 fn a_read_is_forwarded_once_and_its_age_goes_on_counting() {
-    let (mut near, mut owner) = (node(1, 2), node(2, 2));
-    let key = key_of(&mut near, 2);
-    read(&mut owner, 10, &BatchRequest { forwarded: true, ..request(&key) }, found(&key, 90, 100));
+    let (near, owner) = (node(1, 2), node(2, 2));
+    let key = key_of(&near, 2);
+    read(&owner, 10, &BatchRequest { forwarded: true, ..request(&key) }, found(&key, 90, 100));
 
     let mut pending = near.begin(500, &request(&key)).expect("within limits");
     assert!(pending.take_reads().is_empty());
     let forward = pending.take_forwards().pop().expect("to the owner");
     assert_eq!((forward.node, forward.request.forwarded), (2, true));
     // The owner's clock is another one: only the age travels.
-    let (answer, asked) = read(&mut owner, 40, &forward.request, vec![]);
+    let (answer, asked) = read(&owner, 40, &forward.request, vec![]);
     assert_eq!((asked, answer.results[0].at.age_ms, answer.map), (false, 40, None));
     let answer = BatchResponse { results: answer.results, ..BatchResponse::default() };
     near.finish_forward(520, &mut pending, forward, 505, Some(answer));
@@ -266,7 +266,7 @@ fn a_read_is_forwarded_once_and_its_age_goes_on_counting() {
 
     // Arriving marked at a node that does not own the key either: the store, not a second hop.
     let marked = BatchRequest { forwarded: true, ..request(&key) };
-    let (answer, asked) = read(&mut near, 600, &marked, found(&key, 90, 100));
+    let (answer, asked) = read(&near, 600, &marked, found(&key, 90, 100));
     assert_eq!((version_of(&answer), asked), (Some(90), true));
     // And it stays out of the memory of a node that does not own it.
     assert_eq!(near.stats().memory_entries, 0);
@@ -274,8 +274,8 @@ fn a_read_is_forwarded_once_and_its_age_goes_on_counting() {
 
 #[test]
 fn a_forward_that_fails_or_answers_too_old_is_read_from_the_store() {
-    let mut near = node(1, 2);
-    let key = key_of(&mut near, 2);
+    let near = node(1, 2);
+    let key = key_of(&near, 2);
     let shard = shard_of(&near, &key);
     let answer = |version, position, age_ms| {
         let found = found(&key, version, position).remove(0).value.expect("found");
@@ -301,21 +301,21 @@ fn a_forward_that_fails_or_answers_too_old_is_read_from_the_store() {
 
 #[test]
 fn a_caller_that_has_the_version_gets_unchanged() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let mut request = request(&key);
     request.items[0].if_version = Some(90);
     let unchanged = Outcome::Unchanged { version: 90 };
-    assert_eq!(read(&mut node, 1, &request, found(&key, 90, 100)).0.results[0].outcome, unchanged);
-    assert_eq!(read(&mut node, 2, &request, vec![]).0.results[0].outcome, unchanged);
+    assert_eq!(read(&node, 1, &request, found(&key, 90, 100)).0.results[0].outcome, unchanged);
+    assert_eq!(read(&node, 2, &request, vec![]).0.results[0].outcome, unchanged);
     request.items[0].if_version = Some(89);
-    assert_eq!(version_of(&read(&mut node, 3, &request, vec![]).0), Some(90));
+    assert_eq!(version_of(&read(&node, 3, &request, vec![]).0), Some(90));
 }
 
 #[test]
 fn cursors_get_the_changes_since_and_a_reset_where_those_are_gone() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let entries: Vec<_> = (101..=106).map(|version| (&key, version)).collect();
     node.apply_log(20, &page(2, 100, &entries, 106));
     let cursor = |position| [Cursor { shard: 2, position }];
@@ -336,7 +336,7 @@ fn cursors_get_the_changes_since_and_a_reset_where_those_are_gone() {
 #[test]
 fn more_changes_than_one_answer_holds_are_covered_as_far_as_they_go() {
     let config = NodeConfig { ring_entries: MAX_CHANGES * 2, ..NodeConfig::new(1, 9) };
-    let mut node = Node::new(config, Arc::new(map(1))).expect("valid map");
+    let node = Node::new(config, Arc::new(map(1))).expect("valid map");
     let key = CompositeKey::parse("user/1").expect("valid");
     let last = MAX_CHANGES as u64 + 10;
     let entries: Vec<_> = (1..=last).map(|version| (&key, version)).collect();
@@ -354,29 +354,29 @@ fn more_changes_than_one_answer_holds_are_covered_as_far_as_they_go() {
 
 #[test]
 fn a_gap_in_the_log_voids_the_shard_in_memory_and_for_cursors() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let shard = shard_of(&node, &key);
-    read(&mut node, 1, &request(&key), found(&key, 90, 100));
+    read(&node, 1, &request(&key), found(&key, 90, 100));
     // A page that begins behind what is known.
     node.apply_log(5, &page(shard, 200, &[], 200));
-    let (_, asked) = read(&mut node, 6, &request(&key), found(&key, 150, 200));
+    let (_, asked) = read(&node, 6, &request(&key), found(&key, 150, 200));
     assert!(asked);
     assert_eq!(node.changes(6, &[Cursor { shard, position: 100 }]).resets, [shard]);
     // A store whose log does not reach back.
     node.apply_log(7, &LogPage { reset: true, ..page(shard, 200, &[], 300) });
-    assert!(read(&mut node, 8, &request(&key), found(&key, 300, 300)).1);
+    assert!(read(&node, 8, &request(&key), found(&key, 300, 300)).1);
     assert_eq!(node.changes(8, &[Cursor { shard, position: 200 }]).resets, [shard]);
     // Late and overlapping pages change nothing.
     node.apply_log(6, &page(shard, 200, &[(&key, 250)], 300));
-    let (answer, asked) = read(&mut node, 9, &request(&key), vec![]);
+    let (answer, asked) = read(&node, 9, &request(&key), vec![]);
     assert_eq!((version_of(&answer), asked, answer.results[0].at.age_ms), (Some(300), false, 2));
 }
 
 #[test]
 fn an_incomplete_page_makes_nothing_fresh() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let shard = shard_of(&node, &key);
     node.apply_log(1_000, &LogPage { complete: false, ..page(shard, 100, &[(&key, 101)], 101) });
     assert_eq!(node.positions(1_500)[usize::from(shard)], ReadPoint { shard, position: 101, age_ms: 1_500 });
@@ -386,16 +386,16 @@ fn an_incomplete_page_makes_nothing_fresh() {
 
 #[test]
 fn before_the_first_poll_nothing_is_kept_and_nothing_is_claimed() {
-    let mut node = Node::new(NodeConfig::new(1, 9), Arc::new(map(1))).expect("valid map");
+    let node = Node::new(NodeConfig::new(1, 9), Arc::new(map(1))).expect("valid map");
     let key = CompositeKey::parse("user/1").expect("valid");
-    assert!(read(&mut node, 1, &request(&key), found(&key, 90, 100)).1);
-    assert!(read(&mut node, 2, &request(&key), found(&key, 90, 100)).1);
+    assert!(read(&node, 1, &request(&key), found(&key, 90, 100)).1);
+    assert!(read(&node, 2, &request(&key), found(&key, 90, 100)).1);
     assert_eq!((node.stats().fills_refused, node.positions(2)[0].age_ms), (2, u32::MAX));
 }
 
 #[test]
 fn callers_get_the_whole_map_a_delta_or_nothing() {
-    let mut node = node(1, 1);
+    let node = node(1, 1);
     let first = node.map_knowledge();
     let next = |epoch, nodes| {
         let mut map = map(nodes);
@@ -423,24 +423,24 @@ fn callers_get_the_whole_map_a_delta_or_nothing() {
 
 #[test]
 fn hot_keys_are_served_by_their_replicas() {
-    let mut node = node(1, 2);
-    let key = key_of(&mut node, 2);
+    let node = node(1, 2);
+    let key = key_of(&node, 2);
     let mut hot = map(2);
     hot.epoch.number = 2;
     hot.hot = vec![crate::partition::HotKey { key: key.clone(), nodes: vec![2, 1] }];
     node.publish_map(Arc::new(hot)).expect("valid map");
-    assert!(read(&mut node, 1, &request(&key), found(&key, 90, 100)).1);
-    assert!(!read(&mut node, 2, &request(&key), vec![]).1);
+    assert!(read(&node, 1, &request(&key), found(&key, 90, 100)).1);
+    assert!(!read(&node, 2, &request(&key), vec![]).1);
 }
 
 #[test]
 fn memory_keeps_within_its_bounds() {
     let config = NodeConfig { memory_entries: 10, memory_bytes: 4_000, ..NodeConfig::new(1, 9) };
-    let mut node = Node::new(config, Arc::new(map(1))).expect("valid map");
+    let node = Node::new(config, Arc::new(map(1))).expect("valid map");
     (0..4).for_each(|shard| node.apply_log(0, &page(shard, 0, &[], 100)));
     for n in 0..100 {
         let key = CompositeKey::parse(&format!("user/{n}")).expect("valid");
-        read(&mut node, 1, &request(&key), found(&key, 90, 100));
+        read(&node, 1, &request(&key), found(&key, 90, 100));
         let stats = node.stats();
         assert!(stats.memory_entries <= 10 && stats.memory_bytes <= 4_000, "{stats:?}");
     }
@@ -451,24 +451,24 @@ fn memory_keeps_within_its_bounds() {
 
 #[test]
 fn batches_over_their_limits_are_refused_with_the_limit() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let mut large = request(&key);
     large.items = vec![large.items[0].clone(); MAX_BATCH_KEYS + 1];
-    let refused = |node: &mut Node, request| node.begin(1, request).map(|_| ()).map_err(|p| (p.code, p.limit));
-    assert_eq!(refused(&mut node, &large), Err((ErrorCode::TooManyKeys, Some(MAX_BATCH_KEYS as u64))));
+    let refused = |node: &Node, request| node.begin(1, request).map(|_| ()).map_err(|p| (p.code, p.limit));
+    assert_eq!(refused(&node, &large), Err((ErrorCode::TooManyKeys, Some(MAX_BATCH_KEYS as u64))));
     let unknown = BatchRequest { cursors: vec![Cursor { shard: 4, position: 0 }], ..request(&key) };
-    assert_eq!(refused(&mut node, &unknown), Err((ErrorCode::BadRequest, Some(4))));
+    assert_eq!(refused(&node, &unknown), Err((ErrorCode::BadRequest, Some(4))));
     assert_eq!(node.stats().keys, 0);
 }
 
 #[test]
 fn the_load_report_counts_partitions_and_starts_anew() {
-    let mut node = node(1, 1);
-    let key = key_of(&mut node, 1);
+    let node = node(1, 1);
+    let key = key_of(&node, 1);
     let partition = node.locate(&key).partition;
-    read(&mut node, 1, &request(&key), found(&key, 90, 100));
-    read(&mut node, 2, &request(&key), vec![]);
+    read(&node, 1, &request(&key), found(&key, 90, 100));
+    read(&node, 2, &request(&key), vec![]);
     let report = node.take_load(3);
     assert_eq!((report.requests, report.partitions, report.other), (2, vec![(partition, 2)], 0));
     assert_eq!(node.take_load(4), LoadReport { since: 3, ..LoadReport::default() });

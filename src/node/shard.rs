@@ -1,6 +1,9 @@
 //! What a node knows of one storage shard's change log.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossbeam_utils::atomic::AtomicCell;
 
 use crate::Millis;
 use crate::key::CompositeKey;
@@ -34,56 +37,140 @@ pub struct ChangeSet {
     pub resets: Vec<u16>,
 }
 
-/// Log position, freshness and the recent changes of one shard.
-#[derive(Default)]
-pub(super) struct Shard {
+/// What is claimed of everything in memory of one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Point {
+    /// All changes up to here are applied.
     pub(super) position: u64,
     /// Sending time of the last poll that reached the end of the log.
     pub(super) sent_at: Option<Millis>,
     /// Raised when entries may have been missed: memory filled before is void.
     pub(super) generation: u32,
+}
+
+impl Point {
+    /// Milliseconds since the sending of the last poll; `u32::MAX` before the first.
+    pub(super) fn age(&self, now: Millis) -> u32 {
+        self.sent_at.map_or(u32::MAX, |at| age_ms(now, at))
+    }
+}
+
+/// One shard's log, and what of it readers may rely on.
+///
+/// Three rules keep memory honest while threads read, fill and apply the log at once:
+///
+/// 1. A page first drops from memory what it outdates, and then publishes its [`Point`]. A reader takes the point
+///    first, and then looks into memory: what it finds includes at least everything up to the point. The other way
+///    round it could claim a newer position for an older entry.
+/// 2. A fill is checked and enters memory under the lock that pages are applied under. So no change that the check did
+///    not see can be applied before the entry is there to be dropped.
+/// 3. Under that lock, too, an insertion looks whether memory has something newer, so of two store reads that overtake
+///    each other the newer one stays. A key belongs to one shard, so nobody else inserts it meanwhile.
+///
+/// An eviction needs no rule: what is not in memory is read from the store, and checked as any fill.
+#[derive(Default)]
+pub(super) struct Shard {
+    /// Read without a lock, and as a whole: position, time and generation of different pages together would claim
+    /// what neither did.
+    point: AtomicCell<Point>,
+    log: Mutex<Log>,
+}
+
+impl Shard {
+    /// How far the log is applied.
+    pub(super) fn point(&self) -> Point {
+        self.point.load()
+    }
+
+    /// Looks into memory with `look`, and tells what may be claimed of what it finds.
+    pub(super) fn recall<T>(&self, look: impl FnOnce() -> T) -> (Point, T) {
+        // First the point: see above.
+        let point = self.point();
+        (point, look())
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        // A panic on the way leaves a page half applied at worst: the next poll brings the rest.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies `page`, calling `drop_outdated` for every entry that is new, before any reader hears of it. Says whether
+    /// there was a gap.
+    pub(super) fn apply(
+        &self,
+        sent_at: Millis,
+        page: &LogPage,
+        limit: usize,
+        drop_outdated: impl FnMut(&Change),
+    ) -> bool {
+        let mut log = self.log();
+        let gap = log.apply(sent_at, page, limit, drop_outdated);
+        self.point.store(log.point);
+        gap
+    }
+
+    /// Calls `keep` with the generation if a value of `key` read at log position `read_at` may enter memory, and holds
+    /// up the log meanwhile.
+    pub(super) fn fill(&self, key: &CompositeKey, read_at: u64, keep: impl FnOnce(u32)) -> bool {
+        let log = self.log();
+        let may_fill = log.may_fill(key, read_at);
+        if may_fill {
+            keep(log.point.generation);
+        }
+        may_fill
+    }
+
+    /// Adds what a caller with `cursor` has to learn, at most `room` changes.
+    pub(super) fn changes(&self, now: Millis, cursor: Cursor, room: usize, out: &mut ChangeSet) {
+        self.log().changes(now, cursor, room, out);
+    }
+
+    pub(super) fn ring_len(&self) -> usize {
+        self.log().ring.len()
+    }
+}
+
+/// Log position, freshness and the recent changes of one shard.
+#[derive(Default)]
+struct Log {
+    point: Point,
     /// Every change in `(base, position]`.
     ring: VecDeque<Change>,
     base: u64,
     started: bool,
 }
 
-impl Shard {
-    /// Applies `page`, calling `changed` for every entry that is new. Says whether there was a gap.
-    pub(super) fn apply(
-        &mut self,
-        sent_at: Millis,
-        page: &LogPage,
-        limit: usize,
-        mut changed: impl FnMut(&Change),
-    ) -> bool {
-        let gap = page.reset || !self.started || page.after > self.position;
+impl Log {
+    fn apply(&mut self, sent_at: Millis, page: &LogPage, limit: usize, mut changed: impl FnMut(&Change)) -> bool {
+        let point = &mut self.point;
+        let gap = page.reset || !self.started || page.after > point.position;
         if gap {
-            self.generation += 1;
             self.ring.clear();
             self.base = if page.reset { page.position } else { page.after };
-            self.position = self.base;
-            self.sent_at = None;
+            *point = Point { position: self.base, sent_at: None, generation: point.generation + 1 };
             self.started = true;
         }
-        for change in page.changes.iter().filter(|c| c.version > self.position) {
+        let known = point.position;
+        for change in page.changes.iter().filter(|c| c.version > known) {
             changed(change);
             self.ring.push_back(change.clone());
+            // Step by step, so that a panic in between leaves ring and position in accord.
+            point.position = point.position.max(change.version);
         }
-        self.position = self.position.max(page.position);
+        point.position = point.position.max(page.position);
         while self.ring.len() > limit {
             self.base = self.ring.pop_front().map_or(self.base, |c| c.version);
         }
         // Polls may be answered out of order; the later sending time is the truth.
-        if page.complete && page.position == self.position {
-            self.sent_at = self.sent_at.max(Some(sent_at));
+        if page.complete && page.position == point.position {
+            point.sent_at = point.sent_at.max(Some(sent_at));
         }
         gap
     }
 
     /// Whether a value read at log position `read_at` may enter memory: it is then
     /// certain that no entry for `key` above `read_at` was applied in between.
-    pub(super) fn may_fill(&self, key: &CompositeKey, read_at: u64) -> bool {
+    fn may_fill(&self, key: &CompositeKey, read_at: u64) -> bool {
         if !self.started || read_at < self.base {
             return false;
         }
@@ -96,14 +183,10 @@ impl Shard {
         self.ring.range(from..)
     }
 
-    /// Milliseconds since the sending of the last poll; `u32::MAX` before the first.
-    pub(super) fn age(&self, now: Millis) -> u32 {
-        self.sent_at.map_or(u32::MAX, |at| age_ms(now, at))
-    }
-
     /// Adds what a caller with `cursor` has to learn, at most `room` changes.
-    pub(super) fn changes(&self, now: Millis, cursor: Cursor, room: usize, out: &mut ChangeSet) {
-        let mut point = ReadPoint { shard: cursor.shard, position: self.position, age_ms: self.age(now) };
+    fn changes(&self, now: Millis, cursor: Cursor, room: usize, out: &mut ChangeSet) {
+        let Point { position, .. } = self.point;
+        let mut point = ReadPoint { shard: cursor.shard, position, age_ms: self.point.age(now) };
         if cursor.position < self.base {
             out.resets.push(cursor.shard);
         } else {
@@ -119,13 +202,13 @@ impl Shard {
         }
         out.positions.push(point);
     }
-
-    pub(super) fn ring_len(&self) -> usize {
-        self.ring.len()
-    }
 }
 
 /// Time from `since` to `now`, as the wire carries it.
 pub(super) fn age_ms(now: Millis, since: Millis) -> u32 {
     u32::try_from(now.saturating_sub(since)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 //! What a node tells about itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// Counters since start, and the fill of every bounded table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -28,6 +30,8 @@ pub struct NodeStats {
     pub fills: u64,
     /// Store reads that a log entry may have overtaken, so that they did not enter memory.
     pub fills_refused: u64,
+    /// Of the fills, those that warmed the node up for keys to come.
+    pub warmed: u64,
     /// Change log entries applied.
     pub log_entries: u64,
     /// Shards whose log had a gap, the first page of each included.
@@ -36,6 +40,8 @@ pub struct NodeStats {
     pub invalidated: u64,
     /// Entries dropped from memory for want of room.
     pub evictions: u64,
+    /// Keys that the hot set left out, as another thread was counting.
+    pub hot_uncounted: u64,
     /// Cursors that the recent changes no longer reached back to.
     pub resets: u64,
     /// Maps handed out, whole.
@@ -62,4 +68,39 @@ pub struct NodeStats {
     pub load_partitions: u64,
     /// Bound of `load_partitions`.
     pub load_partitions_max: u64,
+    /// Keys in the hot set.
+    pub hot_keys: u64,
+    /// Bound of `hot_keys`.
+    pub hot_keys_max: u64,
+}
+
+/// The counters of [`NodeStats`], added to by many threads.
+macro_rules! counters {
+    ($($field:ident)*) => {
+        #[derive(Default)]
+        pub(super) struct Counters {
+            $($field: AtomicU64,)*
+        }
+
+        impl Counters {
+            /// Adds what `counted` counted. One addition for each counter that is not zero, so a batch counts by itself
+            /// first and threads meet here once a batch.
+            pub(super) fn add(&self, counted: &NodeStats) {
+                $(if counted.$field > 0 {
+                    self.$field.fetch_add(counted.$field, Ordering::Relaxed);
+                })*
+            }
+
+            /// The sums, without the fills of tables.
+            pub(super) fn sums(&self) -> NodeStats {
+                NodeStats { $($field: self.$field.load(Ordering::Relaxed),)* ..NodeStats::default() }
+            }
+        }
+    };
+}
+
+counters! {
+    keys prefetch_keys memory_hits memory_too_old store_reads store_failures stale_answers forwarded forward_failures
+    received_forwards fills fills_refused warmed log_entries log_gaps invalidated hot_uncounted resets maps_full
+    maps_delta
 }

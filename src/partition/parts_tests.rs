@@ -13,7 +13,7 @@ fn map() -> PartitionMap {
 fn the_rendezvous_winner_is_the_owner_without_exceptions() {
     let map = map();
     let winners = map.rendezvous();
-    let mut placement = Placement::new(Arc::new(map.clone()));
+    let placement = Placement::new(Arc::new(map.clone()));
     for (partition, &winner) in winners.iter().enumerate() {
         assert_eq!(placement.owner(partition as u32), map.nodes[usize::from(winner)].id);
     }

@@ -1,6 +1,7 @@
 //! [`Placement`]: a map made ready for look-ups.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use fxhash::FxHashMap;
 
@@ -23,7 +24,9 @@ pub struct Location {
 
 /// Look-ups on one map. Rule probing is O(components of the key); the owner of
 /// a partition is computed in O(nodes) once and then remembered, two bytes a partition.
-#[derive(Debug, Clone)]
+///
+/// Many threads may look up at once: an owner depends on the map alone, so whoever computes it first writes the same.
+#[derive(Debug)]
 pub struct Placement {
     map: Arc<PartitionMap>,
     /// XXH3 of a rule's slashed prefix -> indices of the rules with that hash.
@@ -32,7 +35,7 @@ pub struct Placement {
     /// Bit n is set where a rule has n components.
     depths: u32,
     /// Index into `map.nodes` (at most 4,096 of them) plus one; 0 is not computed yet.
-    owners: Vec<u16>,
+    owners: Box<[AtomicU16]>,
 }
 
 impl Placement {
@@ -50,7 +53,7 @@ impl Placement {
                 rules.entry(xxh3(0, rule.prefix.slashed().as_bytes())).or_default().push(at as u32);
             }
         }
-        let owners = vec![0; map.partitions as usize];
+        let owners = (0..map.partitions).map(|_| AtomicU16::new(0)).collect();
         Self { map, rules, default, depths, owners }
     }
 
@@ -60,7 +63,7 @@ impl Placement {
     }
 
     /// Where `key` belongs.
-    pub fn locate(&mut self, key: &CompositeKey) -> Location {
+    pub fn locate(&self, key: &CompositeKey) -> Location {
         let (partition, portion, spread_index) = self.partition(key);
         Location { partition, node: self.owner(partition), portion, spread_index }
     }
@@ -115,12 +118,14 @@ impl Placement {
     ///
     /// # Panics
     /// For a partition that the map does not have.
-    pub fn owner(&mut self, partition: u32) -> NodeId {
-        let slot = partition as usize;
-        if self.owners[slot] == 0 {
-            self.owners[slot] = self.compute_owner(partition) + 1;
+    pub fn owner(&self, partition: u32) -> NodeId {
+        let slot = &self.owners[partition as usize];
+        let mut owner = slot.load(Ordering::Relaxed);
+        if owner == 0 {
+            owner = self.compute_owner(partition) + 1;
+            slot.store(owner, Ordering::Relaxed);
         }
-        self.map.nodes[self.owners[slot] as usize - 1].id
+        self.map.nodes[usize::from(owner) - 1].id
     }
 
     fn compute_owner(&self, partition: u32) -> u16 {

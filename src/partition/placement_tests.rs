@@ -36,7 +36,7 @@ fn the_longest_rule_wins_and_only_at_component_boundaries() {
 
 #[test]
 fn without_rules_the_first_two_components_are_hashed() {
-    let mut p = placement(map(3));
+    let p = placement(map(3));
     assert_eq!(p.portion(&key("a/b/c")), Portion { depth: 2, spread: 0 });
     assert_eq!(p.locate(&key("a/b/c")), p.locate(&key("a/b/d")));
     assert_eq!(p.locate(&key("a/b/c")), p.locate(&key("a/b")));
@@ -47,7 +47,7 @@ fn without_rules_the_first_two_components_are_hashed() {
 fn a_key_without_a_next_component_has_index_zero() {
     let mut m = map(3);
     m.rules = vec![rule("a", 1, 10)];
-    let mut p = placement(m);
+    let p = placement(m);
     assert_eq!(p.locate(&key("a")).spread_index, 0);
     let indices: Vec<_> = (0..64).map(|n| p.locate(&key(&format!("a/{n}"))).spread_index).collect();
     assert!(indices.iter().all(|&i| i < 1_024) && indices.iter().any(|&i| i > 512));
@@ -59,7 +59,7 @@ fn a_key_without_a_next_component_has_index_zero() {
 fn depth_zero_gathers_everything_below_the_rule() {
     let mut m = map(3);
     m.rules = vec![rule("a", 0, 0)];
-    let mut p = placement(m);
+    let p = placement(m);
     assert_eq!(p.locate(&key("a/1")), p.locate(&key("a/2/x")));
 }
 
@@ -68,7 +68,7 @@ fn exceptions_outrank_the_rendezvous() {
     let mut m = map(3);
     let base: Vec<_> = (0..8).map(|partition| placement(m.clone()).owner(partition)).collect();
     m.exceptions = BTreeMap::from([(2, base[2] % 3 + 1), (3, base[3])]);
-    let mut p = placement(m);
+    let p = placement(m);
     let moved: Vec<_> = (0..8).filter(|&partition| p.owner(partition) != base[partition as usize]).collect();
     assert_eq!(moved, [2]);
 }
@@ -79,7 +79,7 @@ fn shares_follow_the_weights() {
     for (node, weight) in m.nodes.iter_mut().zip([0, 1, 2, 5]) {
         node.weight = weight;
     }
-    let mut p = placement(m);
+    let p = placement(m);
     let mut shares = [0_i32; 4];
     for partition in 0..16_384 {
         shares[p.owner(partition) as usize - 1] += 1;
@@ -95,7 +95,7 @@ fn shares_follow_the_weights() {
 
 #[test]
 fn an_owner_is_remembered_as_computed() {
-    let mut warm = placement(map(50));
+    let warm = placement(map(50));
     let first: Vec<_> = (0..16_384).map(|partition| warm.owner(partition)).collect();
     let again: Vec<_> = (0..16_384).rev().map(|partition| warm.owner(partition)).collect();
     assert!(first.iter().eq(again.iter().rev()));

@@ -67,3 +67,11 @@ fn weight_counts_what_is_on_the_heap() {
     large.fields.tags = vec!["t".repeat(100)];
     assert_eq!(large.weight() - small.weight(), 1_000 + 100 + size_of::<String>());
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn numbers_of_meta_are_read_as_they_are_written() {
+    let text = r#"{"locator":"x","meta":[2.2790121708605243e+274,0.1,1e-7]}"#;
+    let fields: KeymapFields = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::to_string(&fields).unwrap(), text);
+}

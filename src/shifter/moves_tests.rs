@@ -45,7 +45,7 @@ fn a_spread_bit_rehomes_about_half_of_its_prefix_and_merging_brings_it_back() {
 #[test]
 fn an_assignment_moves_one_partition() {
     let assigned = shift(&map(), &[Move::Assign { partition: 7, node: Some(2) }]).expect("a valid shift");
-    let mut placement = Placement::new(Arc::new(assigned.clone()));
+    let placement = Placement::new(Arc::new(assigned.clone()));
     assert_eq!(placement.owner(7), 2);
     let back = shift(&assigned, &[Move::Assign { partition: 7, node: None }]).expect("a valid shift");
     assert!(back.exceptions.is_empty());

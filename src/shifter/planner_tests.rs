@@ -119,7 +119,7 @@ fn a_node_without_weight_is_emptied() {
     case.load = LoadModel::new(16_384);
     case.observe(1);
     let after = case.shifted();
-    let mut placement = Placement::new(Arc::clone(&after));
+    let placement = Placement::new(Arc::clone(&after));
     assert!(case.requests.iter().all(|(key, _)| placement.locate(key).node != node));
 }
 

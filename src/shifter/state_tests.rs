@@ -93,7 +93,7 @@ fn what_turns_out_worse_than_predicted_is_taken_back_once_and_held_off() {
     // The requests change so that the plan's homes are the wrong ones: all load is now for keys that it brought to one node,
     // and would be on several without it.
     let after = Arc::clone(fleet.shifter.map());
-    let (mut old, mut new) = (Placement::new(map(8, 16_384)), Placement::new(Arc::clone(&after)));
+    let (old, new) = (Placement::new(map(8, 16_384)), Placement::new(Arc::clone(&after)));
     let background: Vec<_> = (0..2_000).map(|n| key(&format!("t{}/files/{}", n / 5, n % 5))).collect();
     let moved = background.iter().find(|key| old.locate(key).node != new.locate(key).node);
     let target = moved.map(|key| new.locate(key).node).expect("the plan moved a partition");

@@ -23,7 +23,7 @@ pub(super) fn reports(
     number: u64,
     round: u64,
 ) -> Vec<LoadReport> {
-    let mut placement = Placement::new(Arc::clone(map));
+    let placement = Placement::new(Arc::clone(map));
     let new = |id| (id, LoadCollector::new(map.seeds[1], 1, 0));
     let mut collectors: BTreeMap<NodeId, LoadCollector> = map.nodes.iter().map(|node| new(node.id)).collect();
     let mut salt = round << 32;
@@ -55,7 +55,7 @@ pub(super) fn reports(
 
 /// Load of the heaviest node over the mean.
 pub(super) fn imbalance(map: &Arc<PartitionMap>, requests: &[(CompositeKey, u32)]) -> f64 {
-    let mut placement = Placement::new(Arc::clone(map));
+    let placement = Placement::new(Arc::clone(map));
     let mut loads: BTreeMap<NodeId, f64> = map.nodes.iter().map(|node| (node.id, 0.0)).collect();
     for (key, count) in requests {
         let owner = vec![placement.locate(key).node];

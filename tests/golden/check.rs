@@ -116,7 +116,7 @@ pub(crate) fn placement(maps: &str, file: &str) {
     for group in cases(&file, "maps") {
         let map = cases(&maps, "maps").iter().find(|map| map["name"] == group["map"]).expect("a known map");
         let map = PartitionMap::decode(&unhex(text(map, "binary"))).expect("a valid map");
-        let mut placement = Placement::new(Arc::new(map));
+        let placement = Placement::new(Arc::new(map));
         for (partition, owner) in cases(group, "owners").iter().enumerate() {
             assert_eq!(owner.as_u64(), Some(placement.owner(partition as u32).into()), "owner of {partition}");
         }

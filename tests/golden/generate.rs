@@ -286,7 +286,7 @@ fn placement() -> Value {
     texts.extend((0..24).map(|n| format!("sensor/2026-11-22T{n:02}/{n}")));
     texts.push("k".repeat(MAX_KEY_BYTES));
     let groups = named_maps().into_iter().map(|(name, map)| {
-        let mut placement = Placement::new(Arc::new(map));
+        let placement = Placement::new(Arc::new(map));
         let owners: Vec<_> = (0..placement.map().partitions.min(128)).map(|p| placement.owner(p)).collect();
         let keys = texts.iter().map(|text| {
             let (key, storage) = (key(text), placement.map().storage);

@@ -48,7 +48,7 @@ proptest! {
 
     #[test]
     fn a_key_is_placed_by_its_longest_rule(map in map(), keys in vec(key(), 1..40)) {
-        let mut placement = placement(&map);
+        let placement = placement(&map);
         for key in &keys {
             let place = placement.locate(key);
             prop_assert_eq!(place.portion, naive_portion(&map, key), "{}", key);
@@ -84,7 +84,7 @@ proptest! {
         before.rules = vec![Rule { prefix: KeyPrefix::all(), portion: Portion { depth, spread: bit } }];
         let mut after = before.clone();
         after.rules[0].portion.spread += 1;
-        let (mut before, mut after) = (placement(&before), placement(&after));
+        let (before, after) = (placement(&before), placement(&after));
         for key in &keys {
             let next = key.components().nth(depth.into()).map(|next| format!("{next}/"));
             let has_bit = next.is_some_and(|next| xxh3(before.map().seeds[1], next.as_bytes()) >> bit & 1 == 1);
@@ -105,7 +105,7 @@ proptest! {
         with.nodes.iter_mut().for_each(|node| node.weight = without.node(node.id).map_or(node.weight, |n| n.weight));
         without.exceptions.retain(|_, node| *node != gone);
         without.hot.clear();
-        let (mut with, mut without) = (placement(&with), placement(&without));
+        let (with, without) = (placement(&with), placement(&without));
         for partition in (0..map.partitions).step_by((map.partitions as usize / 512).max(1)) {
             let (old, new) = (with.owner(partition), without.owner(partition));
             prop_assert!(new != gone);
@@ -122,7 +122,7 @@ proptest! {
         let mut changed = map.clone();
         changed.nodes[at].weight = weight;
         prop_assume!(changed.validate().is_ok());
-        let (mut before, mut after) = (placement(&map), placement(&changed));
+        let (before, after) = (placement(&map), placement(&changed));
         for partition in (0..map.partitions).step_by((map.partitions as usize / 512).max(1)) {
             let (old, new) = (before.owner(partition), after.owner(partition));
             if old != new {

@@ -1,4 +1,4 @@
-//! `cargo xtask build | demo | test | bench`: the one way to do each thing.
+//! `cargo xtask build | demo | test | fuzz | bench`: the one way to do each thing.
 //!
 //! Everything that a newcomer or the continuous integration runs goes through
 //! here, so that a step exists once: setting up the wasm target and the npm
@@ -9,6 +9,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod http;
 mod process;
 mod readme;
@@ -38,6 +39,8 @@ enum Task {
     Demo(demo::Options),
     /// Run every test: native, wasm, TypeScript, worker, browser, packaging, README
     Test(test::Options),
+    /// Run every fuzz target for a while: needs a nightly compiler and cargo-fuzz
+    Fuzz(fuzz::Options),
     /// Measure; without a name, list what can be measured
     Bench(bench::Options),
 }
@@ -59,6 +62,7 @@ fn run(cli: Cli) -> Result<()> {
         Task::Build => build::all(&workspace),
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Test(options) => test::run(&workspace, &options),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

@@ -160,6 +160,11 @@ impl Server {
         Ok(Self { name: name.to_owned(), group, log: log.to_path_buf() })
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.group.child.id()
+    }
+
     /// Waits until `find` finds in the log what the server says once it is ready.
     ///
     /// # Errors

@@ -1,23 +1,26 @@
 //! [`Process`]: the nodes of one process over one store.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foremap::Millis;
 use foremap::key::CompositeKey;
 use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
-use foremap::partition::{MapError, NodeId, PartitionMap};
+use foremap::partition::{Epoch, MapError, NodeId, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, Cursor, Problem};
 use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::Clock;
+use super::membership::MembershipStats;
+use super::{Clock, PeerStats, Peers};
+use crate::auth::TokenKey;
 use crate::store::{Store, StoreError};
 
 /// One node of this process.
 pub struct NodeHandle {
     id: NodeId,
-    node: Mutex<Node>,
+    node: Node,
 }
 
 impl NodeHandle {
@@ -26,12 +29,14 @@ impl NodeHandle {
         self.id
     }
 
-    /// The node, for as long as the guard lives: never across an `await`.
-    pub fn lock(&self) -> MutexGuard<'_, Node> {
-        // A panic inside the node leaves counters at worst; the log repairs what it holds.
-        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.node
     }
 }
+
+/// Shortest time between two looks that hearsay of a newer map causes.
+const HEEDED: Millis = 200;
 
 /// The nodes of one process, by id, over one store.
 pub struct Process {
@@ -40,21 +45,101 @@ pub struct Process {
     /// The clock that every age counts on.
     pub clock: Clock,
     nodes: BTreeMap<NodeId, Arc<NodeHandle>>,
+    pub(super) peers: Peers,
     applied: watch::Sender<u64>,
+    map: watch::Sender<Arc<PartitionMap>>,
+    leaving: AtomicBool,
+    /// When it last heeded that somebody has a newer map.
+    heeded: AtomicU64,
+    /// Somebody knows of news in the store's registry or map: look now.
+    pub(super) news: Notify,
+    pub(super) membership: watch::Sender<MembershipStats>,
 }
 
 impl Process {
-    /// Nodes with `configs`, all with `map`.
+    /// Nodes with `configs`, all with `map`. With `token_key` it signs what it sends to the nodes of other processes.
     ///
     /// # Errors
     /// [`MapError`] where the map contradicts itself.
-    pub fn new(store: Arc<dyn Store>, map: &Arc<PartitionMap>, configs: &[NodeConfig]) -> Result<Self, MapError> {
+    pub fn new(
+        store: Arc<dyn Store>,
+        map: &Arc<PartitionMap>,
+        configs: &[NodeConfig],
+        token_key: Option<TokenKey>,
+    ) -> Result<Self, MapError> {
         let handle = |config: &NodeConfig| {
-            let node = Mutex::new(Node::new(*config, map.clone())?);
+            let node = Node::new(*config, map.clone())?;
             Ok((config.id, Arc::new(NodeHandle { id: config.id, node })))
         };
         let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
-        Ok(Self { store, clock: Clock::start(), nodes, applied: watch::Sender::new(0) })
+        let clock = Clock::start();
+        Ok(Self {
+            store,
+            clock,
+            nodes,
+            peers: Peers::new(clock, token_key),
+            applied: watch::Sender::new(0),
+            map: watch::Sender::new(map.clone()),
+            leaving: AtomicBool::new(false),
+            heeded: AtomicU64::new(0),
+            news: Notify::new(),
+            membership: watch::Sender::default(),
+        })
+    }
+
+    /// The newest map, and when there is a newer one.
+    pub fn map(&self) -> watch::Receiver<Arc<PartitionMap>> {
+        self.map.subscribe()
+    }
+
+    /// Takes over a newer map at every node; `Ok(false)` where it is not newer.
+    ///
+    /// # Errors
+    /// [`MapError::Invalid`] where the map contradicts itself, or what is fixed at creation differs.
+    pub fn publish(&self, map: &Arc<PartitionMap>) -> Result<bool, MapError> {
+        if map.epoch <= self.map.borrow().epoch {
+            return Ok(false);
+        }
+        for node in self.nodes.values() {
+            node.node().publish_map(map.clone())?;
+        }
+        self.peers.follow(map);
+        self.map.send_replace(map.clone());
+        Ok(true)
+    }
+
+    /// Somebody has a map of `epoch`: where that is newer, the store is asked for it at once. Whoever makes epochs up
+    /// costs the store five looks a second.
+    pub fn heed(&self, epoch: Epoch) {
+        if epoch <= self.map.borrow().epoch {
+            return;
+        }
+        let (now, last) = (self.clock.now(), self.heeded.load(Ordering::Relaxed));
+        let is_due = now.saturating_sub(last) >= HEEDED;
+        if is_due && self.heeded.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.news.notify_one();
+        }
+    }
+
+    /// From now on its nodes want to own nothing, and say that they are not ready. They go on answering.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.news.notify_one();
+    }
+
+    /// Whether it is about to end.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// What its membership has come to.
+    pub fn membership(&self) -> watch::Receiver<MembershipStats> {
+        self.membership.subscribe()
+    }
+
+    /// How it gets on with the nodes of other processes.
+    pub fn peers(&self) -> PeerStats {
+        self.peers.stats()
     }
 
     /// The nodes, by ascending id.
@@ -70,7 +155,7 @@ impl Process {
     /// How far every node has applied the log of `shards`; `None` where one has not begun.
     pub(super) fn applied_positions(&self, shards: &[u16]) -> Option<Vec<Cursor>> {
         let now = self.clock.now();
-        let applied: Vec<_> = self.nodes.values().map(|node| node.lock().positions(now)).collect();
+        let applied: Vec<_> = self.nodes.values().map(|node| node.node().positions(now)).collect();
         let cursor = |&shard: &u16| {
             let points = applied.iter().map(|points| points[usize::from(shard)]);
             let known = points.map(|point| (point.age_ms != u32::MAX).then_some(point.position));
@@ -88,17 +173,17 @@ impl Process {
     /// # Errors
     /// A [`Problem`] for a request over its limits.
     pub async fn batch(&self, node: &NodeHandle, request: &BatchRequest) -> Result<BatchResponse, Problem> {
-        let mut pending = node.lock().begin(self.clock.now(), request)?;
+        let mut pending = node.node().begin(self.clock.now(), request)?;
         while !pending.is_ready() {
             let (reads, forwards) = (pending.take_reads(), pending.take_forwards());
             let forwards = join_all(forwards.into_iter().map(|forward| self.forward(forward)));
             let (reads, forwards) = tokio::join!(self.read(reads), forwards);
             self.hand_back(node, &mut pending, reads, forwards);
         }
-        Ok(node.lock().finish(self.clock.now(), pending))
+        Ok(node.node().finish(self.clock.now(), pending))
     }
 
-    async fn read(&self, reads: Vec<ReadTicket>) -> Option<Fetched> {
+    pub(super) async fn read(&self, reads: Vec<ReadTicket>) -> Option<Fetched> {
         if reads.is_empty() {
             return None;
         }
@@ -109,30 +194,34 @@ impl Process {
         Some((reads, sent_at, answers))
     }
 
-    /// Nodes of one process reach each other through memory, by the same steps as over a network.
-    /// A node of another process is not reached: the store answers as well.
+    /// Nodes of one process reach each other through memory, by the same steps as over a network. Where a node of
+    /// another process does not answer in time, the store does.
     async fn forward(&self, forward: Forward) -> Forwarded {
         let sent_at = self.clock.now();
         let response = match self.nodes.get(&forward.node) {
             Some(peer) => self.answer_forward(peer, &forward.request).await,
-            None => None,
+            None => {
+                let map = self.map.borrow().clone();
+                let response = self.peers.forward(map.node(forward.node), &forward.request).await;
+                response.inspect(|response| self.heed(response.epoch))
+            }
         };
         (forward, sent_at, response)
     }
 
     async fn answer_forward(&self, peer: &NodeHandle, request: &BatchRequest) -> Option<BatchResponse> {
-        let mut pending = peer.lock().begin(self.clock.now(), request).ok()?;
+        let mut pending = peer.node().begin(self.clock.now(), request).ok()?;
         // A forwarded request is never forwarded again, so only reads can be left.
         while !pending.is_ready() {
             pending.take_forwards();
             let reads = self.read(pending.take_reads()).await;
             self.hand_back(peer, &mut pending, reads, Vec::new());
         }
-        Some(peer.lock().finish(self.clock.now(), pending))
+        Some(peer.node().finish(self.clock.now(), pending))
     }
 
     fn hand_back(&self, node: &NodeHandle, pending: &mut Pending, reads: Option<Fetched>, forwards: Vec<Forwarded>) {
-        let mut node = node.lock();
+        let node = node.node();
         let now = self.clock.now();
         if let Some((reads, sent_at, answers)) = reads {
             node.finish_store(now, pending, reads, sent_at, answers);
@@ -143,5 +232,5 @@ impl Process {
     }
 }
 
-type Fetched = (Vec<ReadTicket>, Millis, Vec<Result<StoreAnswer, StoreFailure>>);
+pub(super) type Fetched = (Vec<ReadTicket>, Millis, Vec<Result<StoreAnswer, StoreFailure>>);
 type Forwarded = (Forward, Millis, Option<BatchResponse>);

@@ -113,7 +113,7 @@ impl Tailer {
             let sent_at = self.process.clock.now();
             let pages = self.process.store.poll(cursors.clone(), PAGE).await?;
             for node in self.process.nodes() {
-                let mut node = node.lock();
+                let node = node.node();
                 pages.iter().for_each(|page| node.apply_log(sent_at, page));
             }
             for (cursor, page) in cursors.iter_mut().zip(&pages) {

@@ -27,6 +27,10 @@ pub(super) async fn batch(State(server): State<Arc<Server>>, headers: HeaderMap,
     };
     let body = request::body(&headers, body).await?;
     let batch = if binary { BatchRequest::decode(&body).map_err(binary_error)? } else { json(&body)? };
+    if let Some(known) = batch.map {
+        // Another gateway told the caller of it.
+        server.process.heed(known.epoch);
+    }
     let answer = answer(&server, &scope, batch).await?;
     Ok(respond(&server, &answer, binary))
 }

@@ -7,7 +7,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -24,11 +23,11 @@ use tokio::time::Instant;
 
 use super::refusal::{Answer, Refusal};
 use super::request::Params;
-use super::server::Server;
+use super::server::{Server, Slot};
 use crate::auth::{Scope, Verb};
 
 /// Most change feeds of one node.
-pub(super) const MAX_FEEDS: usize = 1_024;
+pub(crate) const MAX_FEEDS: usize = 1_024;
 /// Longest time without an event: a feed that says nothing covers nothing.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -40,11 +39,15 @@ pub(super) async fn changes(State(server): State<Arc<Server>>, headers: HeaderMa
     let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = last_event.or(params.get("since")).map(read_cursors).transpose()?.unwrap_or_default();
     let cursors = cursors(&server, &params, &prefix, &since)?;
-    let guard = FeedGuard::enter(server.clone())?;
+    let Some(slot) = Slot::enter(&server.feeds, MAX_FEEDS) else {
+        let problem = Problem::new(ErrorCode::TooManyRequests, "the node serves no more change feeds");
+        return Err(problem.with_limit(MAX_FEEDS as u64).into());
+    };
     let feed = Feed {
         applied: server.process.applied(),
         stop: server.stop.clone(),
-        guard,
+        server: server.clone(),
+        _slot: slot,
         expires: expiry(&scope),
         scope,
         prefix,
@@ -78,7 +81,7 @@ fn cursors(server: &Server, params: &Params, prefix: &KeyPrefix, since: &[Cursor
         let problem = Problem::new(ErrorCode::BadRequest, format!("`shards` are 0 to {}", layout.shards - 1));
         return Err(problem.with_limit(layout.shards.into()).into());
     }
-    let now = server.node.lock().positions(server.process.clock.now());
+    let now = server.node.node().positions(server.process.clock.now());
     let start = |&shard: &u16| {
         let known = since.iter().find(|c| c.shard == shard).map(|c| c.position);
         let position = known.unwrap_or_else(|| now.get(usize::from(shard)).map_or(0, |p| p.position));
@@ -108,7 +111,8 @@ fn expiry(scope: &Scope) -> Option<Instant> {
 }
 
 struct Feed {
-    guard: FeedGuard,
+    server: Arc<Server>,
+    _slot: Slot,
     applied: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
     scope: Scope,
@@ -127,8 +131,8 @@ impl Feed {
                 return None;
             }
             self.applied.borrow_and_update();
-            let server = &self.guard.0;
-            let set = server.node.lock().changes(server.process.clock.now(), &self.cursors);
+            let server = &self.server;
+            let set = server.node.node().changes(server.process.clock.now(), &self.cursors);
             let due = Instant::now() >= self.heartbeat;
             if let Some(event) = self.event(set, due) {
                 self.heartbeat = Instant::now() + HEARTBEAT;
@@ -159,30 +163,9 @@ impl Feed {
             let moved = |shard| self.cursors.iter().zip(&before).any(|(now, then)| now.shard == shard && now != then);
             positions.retain(|at| moved(at.shard));
         }
-        let epoch = self.guard.0.node.lock().map().epoch;
+        let epoch = self.server.node.node().map().epoch;
         let body = BatchResponse { epoch, positions, changes, resets, ..BatchResponse::default() };
         let data = serde_json::to_string(&body).unwrap_or_default();
         Some(Event::default().event("changes").id(write_cursors(&self.cursors)).data(data))
-    }
-}
-
-/// Counts a feed for as long as it lives.
-struct FeedGuard(Arc<Server>);
-
-impl FeedGuard {
-    fn enter(server: Arc<Server>) -> Result<Self, Refusal> {
-        let before = server.feeds.fetch_add(1, Ordering::Relaxed);
-        let guard = Self(server);
-        if before >= MAX_FEEDS {
-            let problem = Problem::new(ErrorCode::TooManyRequests, "the node serves no more change feeds");
-            return Err(problem.with_limit(MAX_FEEDS as u64).into());
-        }
-        Ok(guard)
-    }
-}
-
-impl Drop for FeedGuard {
-    fn drop(&mut self) {
-        self.0.feeds.fetch_sub(1, Ordering::Relaxed);
     }
 }

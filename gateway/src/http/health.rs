@@ -5,27 +5,51 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
+use foremap::partition::Epoch;
 use foremap::protocol::ErrorCode;
+use serde::Serialize;
 
 use super::refusal::{Answer, Refusal};
 use super::server::Server;
 use crate::auth::Verb;
 
-/// Age of the change log above which a node says that it is not ready: its memory answers nobody by then.
+/// Age of the change log above which memory answers nobody.
 const MAX_LOG_AGE_MS: u32 = 5_000;
 
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
+/// What a node that is ready says of itself.
+#[derive(Serialize)]
+struct ReadyBody {
+    /// Groups of storage shards whose change log was read lately.
+    fresh: usize,
+    /// All groups.
+    groups: usize,
+    epoch: Epoch,
+}
+
+/// Ready while memory is fresh for one group of shards at least. With a store of which a part is silent, every gateway
+/// is in the same position: if all said that they were not ready, the other shards would be cut off as well.
 pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
-    let positions = server.node.lock().positions(server.process.clock.now());
-    let age = positions.iter().map(|at| at.age_ms).max().unwrap_or(u32::MAX);
-    if age > MAX_LOG_AGE_MS {
+    if server.process.is_leaving() || *server.stop.borrow() {
+        return Err(Refusal::new(ErrorCode::Unavailable, "the node is about to end"));
+    }
+    let positions = server.node.node().positions(server.process.clock.now());
+    let age = |&shard: &u16| positions.get(usize::from(shard)).map_or(u32::MAX, |at| at.age_ms);
+    let groups = server.process.store.groups().borrow().clone();
+    let oldest = groups.iter().map(|shards| shards.iter().map(age).max().unwrap_or(u32::MAX));
+    let ages: Vec<u32> = oldest.collect();
+    let fresh = ages.iter().filter(|&&age| age <= MAX_LOG_AGE_MS).count();
+    if fresh == 0 {
+        let age = ages.iter().min().unwrap_or(&u32::MAX);
         let detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");
         return Err(Refusal::new(ErrorCode::Unavailable, detail));
     }
-    Ok("ready\n".into_response())
+    let body = ReadyBody { fresh, groups: groups.len(), epoch: server.node.node().map().epoch };
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((kind, serde_json::to_vec(&body).unwrap_or_default()).into_response())
 }
 
 pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {

@@ -36,7 +36,7 @@ pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, u
         Some(_) => return Err(Refusal::bad_request("`consistency` is `strong`, `bounded` or `any`")),
     };
     let staleness = params.number("max_staleness_ms")?.unwrap_or(DEFAULT_STALENESS_MS.into());
-    let map = Some(server.node.lock().map_knowledge());
+    let map = Some(server.node.node().map_knowledge());
     let batch = BatchRequest {
         items: vec![BatchItem { key: key.clone(), if_version: None, class: Class::Demand }],
         consistency,
@@ -89,7 +89,10 @@ fn found(request: &HeaderMap, mut headers: HeaderMap, keymap: &Keymap) -> axum::
         false => ("application/json", serde_json::to_vec(keymap).unwrap_or_default()),
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    (headers, body).into_response()
+    // As it is: a tuple would insert each header anew.
+    let mut response = axum::response::Response::new(Body::from(body));
+    *response.headers_mut() = headers;
+    response
 }
 
 pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri, body: Body) -> Answer {

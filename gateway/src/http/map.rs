@@ -1,18 +1,24 @@
 //! `GET /v1/map` and `GET /v1/locate`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::partition::Epoch;
-use foremap::protocol::{CONTENT_TYPE, MapKnowledge, MapUpdate};
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, MapKnowledge, MapUpdate, Problem};
 use serde_json::json;
 
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, set};
+use super::server::{Server, Slot, set};
 use crate::auth::Verb;
+
+/// Most requests of one node that wait for a newer map.
+pub(super) const MAX_MAP_WAITS: usize = 1_024;
+/// Longest that one may wait: below what proxies tolerate without an answer.
+const MAX_WAIT_S: u64 = 30;
 
 pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?;
@@ -21,7 +27,10 @@ pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, u
         u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`since` is the hash of a map, in hexadecimal"))
     });
     let since = since.transpose()?;
-    let known = server.node.lock().map_knowledge();
+    if let Some(seconds) = params.number("wait")? {
+        wait(&server, &headers, since, seconds).await?;
+    }
+    let known = server.node.node().map_knowledge();
     let tag = format!("\"{:016x}\"", known.hash);
     let mut about = server.headers();
     set(&mut about, header::ETAG, &tag);
@@ -34,13 +43,13 @@ pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, u
         true => {
             // Only the hash matters for a delta; the lowest epoch is never ahead.
             let since = since.map(|hash| MapKnowledge { epoch: Epoch::default(), hash });
-            match server.node.lock().map_update(since) {
+            match server.node.node().map_update(since) {
                 Some(MapUpdate::Full(bytes) | MapUpdate::Delta(bytes)) => (CONTENT_TYPE, bytes),
                 None => return Ok((StatusCode::NOT_MODIFIED, about).into_response()),
             }
         }
         false => {
-            let map = server.node.lock().map().clone();
+            let map = server.node.node().map();
             ("application/json", serde_json::to_vec(&*map).unwrap_or_default())
         }
     };
@@ -48,12 +57,43 @@ pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, u
     Ok((about, body).into_response())
 }
 
+/// Waits until there is another map than the one that the caller has, for `seconds` at most.
+async fn wait(server: &Arc<Server>, headers: &HeaderMap, since: Option<u64>, seconds: u64) -> Result<(), Refusal> {
+    if seconds > MAX_WAIT_S {
+        let detail = format!("`wait` is {seconds} s, it must be at most {MAX_WAIT_S}");
+        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(MAX_WAIT_S).into());
+    }
+    let Some(_slot) = Slot::enter(&server.map_waits, MAX_MAP_WAITS) else {
+        let problem = Problem::new(ErrorCode::TooManyRequests, "too many requests wait for a newer map");
+        return Err(problem.with_limit(MAX_MAP_WAITS as u64).into());
+    };
+    let (mut map, mut stop) = (server.process.map(), server.stop.clone());
+    let is_known = || {
+        let hash = server.node.node().map_knowledge().hash;
+        since == Some(hash) || request::none_match(headers, &format!("\"{hash:016x}\""))
+    };
+    let newer = async {
+        // Marked as seen before the comparison, so that no change falls in between.
+        while {
+            map.borrow_and_update();
+            is_known()
+        } && map.changed().await.is_ok()
+        {}
+    };
+    tokio::select! {
+        () = newer => {}
+        () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    Ok(())
+}
+
 pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     let key = Params::of(&uri)?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     let (map, place) = {
-        let mut node = server.node.lock();
-        (node.map().clone(), node.locate(&key))
+        let node = server.node.node();
+        (node.map(), node.locate(&key))
     };
     let body = json!({
         "key": key.as_str(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use foremap::node::NodeStats;
+use foremap::node::{Node, NodeStats};
+use foremap::partition::PartitionMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -15,8 +17,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::changes::MAX_FEEDS;
-use crate::host::NodeHandle;
-use crate::store::Store;
+use super::map::MAX_MAP_WAITS;
+use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process};
+use crate::store::MasterStatus;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -37,7 +40,12 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(node: Arc<NodeHandle>, store: Arc<dyn Store>, feeds: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(
+        node: Arc<NodeHandle>,
+        process: Arc<Process>,
+        feeds: Arc<AtomicUsize>,
+        map_waits: Arc<AtomicUsize>,
+    ) -> Self {
         let id = node.id().to_string();
         let mut registry = Registry::with_prefix_and_labels("foremap", [("node".into(), id.into())].into_iter());
         let requests = Family::default();
@@ -48,7 +56,7 @@ impl Metrics {
         let seconds = Family::new_with_constructor(buckets);
         let help = "Time from the head of a request to the head of its answer";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
-        registry.register_collector(Box::new(NodeCollector { node, store, feeds }));
+        registry.register_collector(Box::new(NodeCollector { node, process, feeds, map_waits }));
         Self { registry, requests, seconds }
     }
 
@@ -66,8 +74,9 @@ impl Metrics {
 
 struct NodeCollector {
     node: Arc<NodeHandle>,
-    store: Arc<dyn Store>,
+    process: Arc<Process>,
     feeds: Arc<AtomicUsize>,
+    map_waits: Arc<AtomicUsize>,
 }
 
 impl fmt::Debug for NodeCollector {
@@ -78,20 +87,28 @@ impl fmt::Debug for NodeCollector {
 
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let stats = self.node.lock().stats();
-        for (name, help, value) in counters(&stats) {
+        let stats = self.node.node().stats();
+        let (peers, membership) = (self.process.peers(), *self.process.membership().borrow());
+        let counters = counters(&stats).into_iter().chain(process_counters(&peers, &membership));
+        for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             let kind = EncodeMetric::metric_type(&counter);
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
-        let (waiting, waiting_max) = self.store.waiting();
+        forwards(&mut encoder, &peers)?;
+        masters(&mut encoder, &self.process.store.masters())?;
+        let (waiting, waiting_max) = self.process.store.waiting();
         let queues = [
             ("feeds", "Change feeds being served", self.feeds.load(Ordering::Relaxed) as u64),
             ("feeds_max", "Bound of feeds", MAX_FEEDS as u64),
+            ("map_waits", "Requests that wait for a newer map", self.map_waits.load(Ordering::Relaxed) as u64),
+            ("map_waits_max", "Bound of map_waits", MAX_MAP_WAITS as u64),
             ("store_queue", "Writes waiting for the store", waiting as u64),
             ("store_queue_max", "Bound of store_queue", waiting_max as u64),
         ];
-        for (name, help, value) in gauges(&stats).into_iter().chain(queues) {
+        let map = self.node.node().map();
+        let of_process = process_gauges(&peers, &membership, &map);
+        for (name, help, value) in gauges(&stats).into_iter().chain(queues).chain(of_process) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let kind = EncodeMetric::metric_type(&gauge);
             gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
@@ -102,7 +119,7 @@ impl Collector for NodeCollector {
 
 type Row = (&'static str, &'static str, u64);
 
-fn counters(s: &NodeStats) -> [Row; 19] {
+fn counters(s: &NodeStats) -> [Row; 21] {
     [
         ("keys", "Keys asked for", s.keys),
         ("prefetch_keys", "Keys asked for as a prefetch", s.prefetch_keys),
@@ -116,17 +133,81 @@ fn counters(s: &NodeStats) -> [Row; 19] {
         ("received_forwards", "Keys received from another gateway", s.received_forwards),
         ("fills", "Store reads that entered memory", s.fills),
         ("fills_refused", "Store reads that the log may have overtaken", s.fills_refused),
+        ("warmed", "Fills for keys that the node was about to own", s.warmed),
         ("log_entries", "Change log entries applied", s.log_entries),
         ("log_gaps", "Gaps in change logs, the first page of each shard included", s.log_gaps),
         ("invalidated", "Memory entries dropped by the log", s.invalidated),
         ("evictions", "Memory entries dropped for want of room", s.evictions),
+        ("hot_uncounted", "Keys that the hot set left out, as another thread was counting", s.hot_uncounted),
         ("resets", "Cursors that recent changes did not reach back to", s.resets),
         ("maps_full", "Partition maps handed out whole", s.maps_full),
         ("maps_delta", "Partition maps handed out as a delta", s.maps_delta),
     ]
 }
 
-fn gauges(s: &NodeStats) -> [Row; 10] {
+/// The same for every node of the process.
+fn process_counters(peers: &PeerStats, membership: &MembershipStats) -> [Row; 7] {
+    [
+        ("peer_breaker_opens", "Times that a peer was given up for a while", peers.breaker_opens),
+        ("membership_failures", "Rounds of membership that the store failed", membership.failures),
+        ("proposals", "Maps proposed by this process in office", membership.proposals),
+        ("flips", "Maps put in force by this process in office", membership.flips),
+        ("coordinator_refusals", "Steps refused as the term was over or the map had changed", membership.refusals),
+        ("warm_keys", "Keys read ahead of owning them", membership.warm_keys),
+        ("warm_failures", "Owners or store reads that failed a warm-up", membership.warm_failures),
+    ]
+}
+
+/// The same for every node of the process.
+fn process_gauges(peers: &PeerStats, membership: &MembershipStats, map: &PartitionMap) -> [Row; 9] {
+    [
+        ("epoch", "Number of the map's epoch", map.epoch.number),
+        ("map_nodes", "Nodes of the map", map.nodes.len() as u64),
+        ("members", "Members registered, as last seen in office", membership.members),
+        ("in_office", "Whether the process is the coordinator", u64::from(membership.term > 0)),
+        ("term", "The coordinator's term, 0 out of office", membership.term),
+        ("peers_open", "Peers that are not asked for a while", peers.open),
+        ("peer_forwards", "Forwards under way to other processes", peers.in_flight),
+        ("peer_forwards_max", "Bound of peer_forwards", peers.in_flight_max),
+        ("warm_keys_max", "Bound of the keys read ahead of one map", Node::MAX_HOT_KEYS as u64),
+    ]
+}
+
+fn forwards(encoder: &mut DescriptorEncoder<'_>, peers: &PeerStats) -> Result<(), fmt::Error> {
+    let help = "Requests for other processes' nodes, by what became of them";
+    let mut family = encoder.encode_descriptor("forwards", help, None, MetricType::Counter)?;
+    for (outcome, count) in PeerOutcome::ALL.into_iter().zip(peers.outcomes) {
+        ConstCounter::new(count).encode(family.encode_family(&[("outcome", outcome.name())])?)?;
+    }
+    Ok(())
+}
+
+/// By the address of the master: as many as the store's cluster has.
+fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Result<(), fmt::Error> {
+    type Figure = (&'static str, &'static str, MetricType, fn(&MasterStatus) -> u64);
+    const FIGURES: [Figure; 6] = [
+        ("store_master_pipelines", "Pipelines sent to a store master", MetricType::Counter, |m| m.attempts),
+        ("store_master_failures", "Of these, those whose answers did not count", MetricType::Counter, |m| m.failures),
+        ("store_master_open", "Whether a master is not asked for a while", MetricType::Gauge, |m| m.open.into()),
+        ("store_master_queue", "Requests waiting for a master", MetricType::Gauge, |m| m.waiting.0 as u64),
+        ("store_master_queue_max", "Bound of store_master_queue", MetricType::Gauge, |m| m.waiting.1 as u64),
+        ("store_master_replicas", "Replicas that must acknowledge", MetricType::Gauge, |m| m.replicas.into()),
+    ];
+    for (name, help, kind, figure) in FIGURES.into_iter().filter(|_| !masters.is_empty()) {
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for master in masters {
+            let labels = [("master", master.address.as_str())];
+            let encoder = family.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(figure(master)).encode(encoder)?,
+                _ => ConstGauge::new(i64::try_from(figure(master)).unwrap_or(i64::MAX)).encode(encoder)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gauges(s: &NodeStats) -> [Row; 12] {
     [
         ("memory_entries", "Keymaps and absences in memory", s.memory_entries),
         ("memory_entries_max", "Bound of memory_entries", s.memory_entries_max),
@@ -138,5 +219,7 @@ fn gauges(s: &NodeStats) -> [Row; 10] {
         ("map_history_max", "Bound of map_history", s.map_history_max),
         ("load_partitions", "Partitions with load counters", s.load_partitions),
         ("load_partitions_max", "Bound of load_partitions", s.load_partitions_max),
+        ("hot_keys", "Keys in the hot set", s.hot_keys),
+        ("hot_keys_max", "Bound of hot_keys", s.hot_keys_max),
     ]
 }

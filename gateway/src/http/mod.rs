@@ -2,8 +2,11 @@
 
 mod batch;
 mod changes;
+mod entry;
 mod health;
+mod hot;
 mod keymap;
+mod lanes;
 mod list;
 mod map;
 mod metrics;
@@ -12,5 +15,7 @@ mod request;
 mod router;
 mod server;
 
+pub(crate) use changes::MAX_FEEDS;
+pub use lanes::Lanes;
 pub use router::router;
 pub use server::{HttpOptions, Server};

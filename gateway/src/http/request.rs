@@ -1,5 +1,7 @@
 //! Reading requests.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, Uri, header};
 use foremap::key::{CompositeKey, KeyPrefix};
@@ -58,8 +60,8 @@ impl Params {
 
 /// As `application/x-www-form-urlencoded`, which is what URL builders write into a query.
 fn decode(text: &str) -> Option<String> {
-    let text = text.replace('+', " ");
-    percent_decode_str(&text).decode_utf8().ok().map(|text| text.into_owned())
+    let text = if text.contains('+') { text.replace('+', " ").into() } else { Cow::Borrowed(text) };
+    percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// The whole body.

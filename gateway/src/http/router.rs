@@ -7,14 +7,14 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use foremap::protocol::ErrorCode;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
 use super::server::{AGE, EPOCH, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
-use super::{batch, changes, health, keymap, list, map};
+use super::{batch, changes, health, hot, keymap, list, map};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
@@ -30,6 +30,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/map", get(map::map))
         .route("/v1/locate", get(map::locate))
         .route("/v1/changes", get(changes::changes))
+        .route("/v1/hot", get(hot::hot))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -49,26 +50,37 @@ async fn wrong_method(request: Request) -> Refusal {
     Refusal::new(ErrorCode::MethodNotAllowed, detail)
 }
 
-/// Injected latency and request metrics.
 async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let route = label(request.uri().path());
+    observe(&server, route, next.run(request)).await
+}
+
+/// Injected latency, request metrics, and the end of connections to a node that leaves.
+pub(super) async fn observe<R: IntoResponse>(
+    server: &Server,
+    route: &'static str,
+    answer: impl Future<Output = R>,
+) -> Response {
     let begun = Instant::now();
-    let latency = server.options.origin_latency;
-    if !latency.is_zero() && route.starts_with("/v1/") {
+    let latency = if route.starts_with("/v1/") { server.options.origin_latency } else { Duration::ZERO };
+    if !latency.is_zero() {
         tokio::time::sleep(latency).await;
-        let response = next.run(request).await;
-        tokio::time::sleep(latency).await;
-        server.metrics.record(route, response.status().as_u16(), begun.elapsed());
-        return response;
     }
-    let response = next.run(request).await;
+    let mut response = answer.await.into_response();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    if server.process.is_leaving() {
+        // Its caller goes elsewhere before the connection is cut.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     server.metrics.record(route, response.status().as_u16(), begun.elapsed());
     response
 }
 
 /// A bounded set of labels, whatever is asked for.
 fn label(path: &str) -> &'static str {
-    const ROUTES: [&str; 10] = [
+    const ROUTES: [&str; 11] = [
         "/v1/batch",
         "/v1/keymap",
         "/v1/versions",
@@ -76,6 +88,7 @@ fn label(path: &str) -> &'static str {
         "/v1/map",
         "/v1/locate",
         "/v1/changes",
+        "/v1/hot",
         "/healthz",
         "/readyz",
         "/metrics",

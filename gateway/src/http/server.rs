@@ -1,7 +1,7 @@
 //! [`Server`]: what every handler needs.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -40,6 +40,8 @@ pub struct Server {
     pub(super) metrics: Metrics,
     /// Change feeds being served.
     pub(super) feeds: Arc<AtomicUsize>,
+    /// Requests that wait for a newer map.
+    pub(super) map_waits: Arc<AtomicUsize>,
     /// Becomes true when the process ends: change feeds would otherwise hold it up.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -53,8 +55,9 @@ impl Server {
         stop: watch::Receiver<bool>,
     ) -> Arc<Self> {
         let feeds = Arc::new(AtomicUsize::new(0));
-        let metrics = Metrics::new(node.clone(), process.store.clone(), feeds.clone());
-        Arc::new(Self { process, node, options, metrics, feeds, stop })
+        let map_waits = Arc::new(AtomicUsize::new(0));
+        let metrics = Metrics::new(node.clone(), process.clone(), feeds.clone(), map_waits.clone());
+        Arc::new(Self { process, node, options, metrics, feeds, map_waits, stop })
     }
 
     /// What the request's token allows.
@@ -71,26 +74,47 @@ impl Server {
 
     /// Epoch and node, as every answer names them.
     pub(super) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let epoch = self.node.lock().map().epoch;
-        set(&mut headers, EPOCH, &epoch.to_string());
-        set(&mut headers, NODE, &self.node.id().to_string());
+        self.about(self.node.id())
+    }
+
+    fn about(&self, node: u32) -> HeaderMap {
+        // Room for what handlers and the connection add, so that the map never grows.
+        let mut headers = HeaderMap::with_capacity(16);
+        set(&mut headers, EPOCH, &self.node.node().map_knowledge().epoch.to_string());
+        number(&mut headers, NODE, node.into());
         headers
     }
 
     /// The same, and what an answer about `key` is current as of.
     pub(super) fn headers_at(&self, key: &CompositeKey, at: ReadPoint, node: u32) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let (epoch, location) = {
-            let mut node = self.node.lock();
-            (node.map().epoch, node.locate(key))
-        };
-        set(&mut headers, EPOCH, &epoch.to_string());
-        set(&mut headers, NODE, &node.to_string());
-        set(&mut headers, PARTITION, &location.partition.to_string());
+        let mut headers = self.about(node);
+        number(&mut headers, PARTITION, self.node.node().locate(key).partition.into());
         set(&mut headers, POSITION, &format!("{}:{}", at.shard, at.position));
-        set(&mut headers, AGE, &at.age_ms.to_string());
+        number(&mut headers, AGE, at.age_ms.into());
         headers
+    }
+}
+
+/// Sets a header whose value is a number.
+fn number(headers: &mut HeaderMap, name: HeaderName, value: u64) {
+    headers.insert(name, HeaderValue::from(value));
+}
+
+/// One of a bounded number of places, for as long as it lives.
+pub(super) struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    /// `None` where `most` are taken.
+    pub(super) fn enter(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let slot = Self(count.clone());
+        // Dropped where it is one too many.
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use foremap::partition::{DEFAULT_PARTITIONS, MapNode, PartitionMap};
+use foremap::shifter::{Move, shift};
 
 use super::Failure;
 use crate::store::{Store, StoreError, Term};
@@ -10,39 +11,43 @@ use crate::store::{Store, StoreError, Term};
 /// Placement seed of a new namespace. It need not be secret or different: it only has to stay.
 const SEED: u64 = 0x0066_6f72_656d_6170;
 
-/// The stored map, with exactly `nodes`: created, or raised by one epoch where they differ.
+/// The stored map, with exactly `nodes`: created, or raised by one epoch where they differ. For a process that has the
+/// store for itself, and so needs nobody's leave.
 ///
 /// # Errors
 /// [`Failure`] where the store fails or the map would contradict itself.
 pub async fn ensure_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<PartitionMap>, Failure> {
-    let failure = |error: StoreError| Failure::new(format!("the partition map: {error}"));
+    let map = first_map(store, nodes.clone()).await?;
+    if map.nodes == nodes {
+        return Ok(map);
+    }
+    let next = shift(&map, &[Move::Members { nodes }]);
+    let next = Arc::new(next.map_err(|error| Failure::new(format!("the partition map: {error}")))?);
+    match store.put_map(Some(map.epoch), next.clone(), Term::MAX).await.map_err(failed)? {
+        true => Ok(next),
+        false => Err(Failure::new("the partition map was changed by somebody else")),
+    }
+}
+
+/// The stored map, whatever its nodes; one with `nodes` where there is none yet.
+///
+/// # Errors
+/// As [`ensure_map`].
+pub async fn first_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<PartitionMap>, Failure> {
     loop {
-        let stored = store.map().await.map_err(failure)?;
-        let map = match &stored {
-            Some(map) if map.nodes == nodes => return Ok(map.clone()),
-            Some(map) => with_nodes(map, nodes.clone()),
-            None => PartitionMap::new(SEED, DEFAULT_PARTITIONS, store.layout(), nodes.clone()),
-        };
+        if let Some(map) = store.map().await.map_err(failed)? {
+            return Ok(map);
+        }
+        let map = PartitionMap::new(SEED, DEFAULT_PARTITIONS, store.layout(), nodes.clone());
         map.validate().map_err(|error| Failure::new(format!("the partition map: {error}")))?;
         let map = Arc::new(map);
         // Another process may have been first: look again.
-        // The process has the store for itself, so it needs nobody's leave.
-        if store.put_map(stored.map(|map| map.epoch), map.clone(), Term::MAX).await.map_err(failure)? {
+        if store.put_map(None, map.clone(), 0).await.map_err(failed)? {
             return Ok(map);
         }
     }
 }
 
-/// The next epoch, without what refers to nodes that are gone.
-fn with_nodes(map: &PartitionMap, nodes: Vec<MapNode>) -> PartitionMap {
-    let mut next = PartitionMap { nodes, ..map.clone() };
-    next.nodes.sort();
-    next.epoch.number += 1;
-    let known: Vec<u32> = next.nodes.iter().map(|node| node.id).collect();
-    next.exceptions.retain(|_, node| known.contains(node));
-    for hot in &mut next.hot {
-        hot.nodes.retain(|node| known.contains(node));
-    }
-    next.hot.retain(|hot| !hot.nodes.is_empty());
-    next
+fn failed(error: StoreError) -> Failure {
+    Failure::new(format!("the partition map: {error}"))
 }

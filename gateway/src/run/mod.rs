@@ -6,5 +6,5 @@ mod serve;
 mod shutdown;
 
 pub use failure::Failure;
-pub use map::ensure_map;
-pub use serve::{Options, Running, run, start};
+pub use map::{ensure_map, first_map};
+pub use serve::{Options, Running, StoreOptions, run, start, start_over};

@@ -7,44 +7,80 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
-use foremap::node::NodeConfig;
-use foremap::partition::MapNode;
+use foremap::node::{Member, MemberState, NodeConfig};
+use foremap::partition::{MapNode, NodeId, PartitionMap};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::map::ensure_map;
+use super::map::{ensure_map, first_map};
 use super::{Failure, shutdown};
-use crate::host::{Process, Tailers};
-use crate::http::{HttpOptions, Server, router};
-use crate::store::{RedbOptions, RedbStore, Store};
+use crate::host::{Membership, Process, Refused, Tailers};
+use crate::http::{HttpOptions, Lanes, Server};
+use crate::store::{RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
 
 /// Longest wait for requests in flight at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
+/// Longest wait for the map to give the partitions of a node that leaves to others.
+const LEAVE: Duration = Duration::from_secs(5);
+/// How long a node still accepts after that, so that other gateways and busy clients have heard of the new map.
+const LINGER: Duration = Duration::from_millis(500);
+/// As in the map and the registry.
+const MAX_ORIGIN_BYTES: usize = 300;
 
 /// What to serve.
 #[derive(Clone)]
 pub struct Options {
-    /// One node per address; port 0 takes a free one. Node ids count from 1.
+    /// One node per address; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
-    /// Origin that clients reach the nodes at, where that is not `http://` and the address. For one node only.
+    /// Origin that clients and other gateways reach the node at, where that is not `http://` and the address. For one
+    /// node only.
     pub origin: Option<String>,
-    /// The store file.
-    pub path: PathBuf,
-    /// How it is opened.
-    pub store: RedbOptions,
+    /// Id of the first node; the others follow.
+    pub node: NodeId,
+    /// The store.
+    pub store: StoreOptions,
     /// Most entries in the memory of each node.
     pub memory_entries: usize,
     /// How the nodes speak HTTP.
     pub http: HttpOptions,
 }
 
+/// Which store.
+#[derive(Clone)]
+pub enum StoreOptions {
+    /// A file, for one process.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// How it is opened.
+        options: RedbOptions,
+    },
+    /// A Redis Cluster, for any number of processes.
+    Redis(Box<RedisOptions>),
+}
+
+impl StoreOptions {
+    async fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+        match self {
+            Self::File { path, options } => {
+                let opened = RedbStore::open(path, options);
+                let store = opened.map_err(|error| Failure::new(format!("the store {} {error}", path.display())))?;
+                Ok(Arc::new(store))
+            }
+            Self::Redis(options) => {
+                let failure = |error| Failure::new(format!("the store redis://{} {error}", options.nodes.join(",")));
+                Ok(Arc::new(RedisStore::open(options).await.map_err(failure)?))
+            }
+        }
+    }
+}
+
 /// The nodes of a process, serving.
 pub struct Running {
     /// Addresses, in order of node ids.
     pub addresses: Vec<SocketAddr>,
-    store: Arc<dyn Store>,
+    process: Arc<Process>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -52,52 +88,131 @@ pub struct Running {
 /// Binds, opens the store, and serves.
 ///
 /// # Errors
-/// [`Failure`]: an address that is taken or not allowed, a store that cannot be used.
+/// [`Failure`]: an address that is taken or not allowed, a store that cannot be used, a node id that is.
 pub async fn start(options: Options) -> Result<Running, Failure> {
     let listeners = bind(&options).await?;
-    let opened = RedbStore::open(&options.path, &options.store);
-    let store = opened.map_err(|error| Failure::new(format!("the store {} {error}", options.path.display())))?;
-    let store: Arc<dyn Store> = Arc::new(store);
-    let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-    let map = ensure_map(&*store, map_nodes(&options, &addresses)).await?;
-    let seed = RandomState::new().build_hasher().finish();
+    let store = options.store.open().await?;
+    serve(store, listeners, options).await
+}
+
+/// The same over a store that is open already, whatever the options say.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_over(store: Arc<dyn Store>, options: Options) -> Result<Running, Failure> {
+    let listeners = bind(&options).await?;
+    serve(store, listeners, options).await
+}
+
+type Bound = (TcpListener, SocketAddr);
+
+async fn serve(store: Arc<dyn Store>, listeners: Vec<Bound>, options: Options) -> Result<Running, Failure> {
+    let nodes = map_nodes(&options, &listeners, store.is_shared())?;
+    if !store.is_shared() {
+        let map = ensure_map(&*store, nodes.clone()).await?;
+        return begin(store, listeners, options, &map, &nodes).await;
+    }
+    let incarnation = draw();
+    let member = |node: &MapNode| Member {
+        id: node.id,
+        incarnation,
+        origin: node.origin.clone(),
+        weight: node.weight,
+        state: MemberState::Serving,
+        warm_for: 0,
+    };
+    let members: Vec<Member> = nodes.iter().map(member).collect();
+    Membership::join(&*store, &members).await.map_err(|refused| {
+        Failure::new(match refused {
+            Refused::Taken(id) => format!("another live process is node {id}: give each its own --node"),
+            Refused::Store(error) => format!("the registry: {error}"),
+        })
+    })?;
+    let begun = async {
+        // All later membership goes through the coordinator.
+        let map = first_map(&*store, nodes.clone()).await?;
+        begin(store.clone(), listeners, options, &map, &nodes).await
+    };
+    match begun.await {
+        Ok(mut running) => {
+            let membership = Membership::new(running.process.clone(), members);
+            running.tasks.spawn(membership.run(running.stop.subscribe()));
+            Ok(running)
+        }
+        Err(failure) => {
+            for member in &members {
+                // What stays is forgotten by itself.
+                let _ = store.retract(member.id, incarnation).await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+async fn begin(
+    store: Arc<dyn Store>,
+    listeners: Vec<Bound>,
+    options: Options,
+    map: &Arc<PartitionMap>,
+    nodes: &[MapNode],
+) -> Result<Running, Failure> {
+    let seed = draw();
     let config = |id| NodeConfig { memory_entries: options.memory_entries, ..NodeConfig::new(id, seed) };
-    let configs: Vec<NodeConfig> = map.nodes.iter().map(|node| config(node.id)).collect();
-    let process = Process::new(store.clone(), &map, &configs)
+    let configs: Vec<NodeConfig> = nodes.iter().map(|node| config(node.id)).collect();
+    let process = Process::new(store, map, &configs, options.http.token_key.clone())
         .map_err(|error| Failure::new(format!("the partition map: {error}")))?;
     let process = Arc::new(process);
     let (stop, stopped) = watch::channel(false);
     let tailers = Tailers::start(process.clone()).await;
     let tailers = tailers.map_err(|error| Failure::new(format!("the change log: {error}")))?;
+    let lanes = Lanes::start().map_err(|error| Failure::new(format!("no threads: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tailers.run(stopped.clone()));
+    let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {
         let server = Server::new(process.clone(), node.clone(), options.http.clone(), stopped.clone());
-        let mut stopped = stopped.clone();
-        let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
-        tasks.spawn(async move {
-            let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            if let Err(error) = axum::serve(listener, router(server)).with_graceful_shutdown(stop).await {
-                tracing::error!(%error, "a listener failed");
-            }
-        });
+        tasks.spawn(lanes.clone().serve(listener, server, stopped.clone()));
     }
-    Ok(Running { addresses, store, stop, tasks })
+    Ok(Running { addresses, process, stop, tasks })
+}
+
+/// A number that no other process draws.
+fn draw() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 impl Running {
-    /// Stops accepting, answers what is in flight, and closes the store.
+    /// The nodes.
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// Hands its partitions to others where there are any, stops accepting, answers what is in flight, and closes the
+    /// store. Until it stops accepting it answers as ever, but says that it is not ready.
     ///
     /// # Errors
     /// [`Failure`] where the store did not close well.
     pub async fn stop(mut self) -> Result<(), Failure> {
+        self.process.leave();
+        if self.process.store.is_shared() {
+            self.leave().await;
+        }
         self.stop.send_replace(true);
         let ended = tokio::time::timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("requests were still in flight after {} s", GRACE.as_secs());
             self.tasks.shutdown().await;
         }
-        self.store.close().await.map_err(|error| Failure::new(error.to_string()))
+        self.process.store.close().await.map_err(|error| Failure::new(error.to_string()))
+    }
+
+    async fn leave(&self) {
+        let mut membership = self.process.membership();
+        let left = membership.wait_for(|stats| stats.has_left);
+        if tokio::time::timeout(LEAVE, left).await.is_err() {
+            tracing::warn!("the map still names this process after {} s", LEAVE.as_secs());
+        }
+        tokio::time::sleep(LINGER).await;
     }
 }
 
@@ -106,9 +221,10 @@ impl Running {
 /// # Errors
 /// As [`start`].
 pub async fn run(options: Options) -> Result<(), Failure> {
+    let first = options.node;
     let running = start(options).await?;
     let mut out = std::io::stdout().lock();
-    for (id, address) in (1..).zip(&running.addresses) {
+    for (id, address) in (first..).zip(&running.addresses) {
         // A reader that went away is no reason not to serve.
         drop(writeln!(out, "node {id} ready at http://{address}"));
     }
@@ -134,7 +250,19 @@ async fn bind(options: &Options) -> Result<Vec<(TcpListener, SocketAddr)>, Failu
     Ok(listeners)
 }
 
-fn map_nodes(options: &Options, addresses: &[SocketAddr]) -> Vec<MapNode> {
-    let origin = |address: &SocketAddr| options.origin.clone().unwrap_or_else(|| format!("http://{address}"));
-    (1..).zip(addresses).map(|(id, address)| MapNode { id, origin: origin(address), weight: 1 }).collect()
+fn map_nodes(options: &Options, listeners: &[Bound], is_shared: bool) -> Result<Vec<MapNode>, Failure> {
+    let node = |(at, (_, address)): (usize, &Bound)| {
+        if is_shared && options.origin.is_none() && address.ip().is_unspecified() {
+            let line = format!("nobody can reach a node at {address}: name an --origin");
+            return Err(Failure::new(line));
+        }
+        let origin = options.origin.clone().unwrap_or_else(|| format!("http://{address}"));
+        if !(1..=MAX_ORIGIN_BYTES).contains(&origin.len()) {
+            return Err(Failure::new(format!("an --origin has 1 to {MAX_ORIGIN_BYTES} bytes")));
+        }
+        let id = u32::try_from(at).ok().and_then(|at| options.node.checked_add(at));
+        let id = id.ok_or_else(|| Failure::new("the node ids would go beyond 4294967295"))?;
+        Ok(MapNode { id, origin, weight: 1 })
+    };
+    listeners.iter().enumerate().map(node).collect()
 }

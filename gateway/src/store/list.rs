@@ -42,8 +42,9 @@ pub async fn list(
     let chunk = (limit * 3 / (2 * shards.len())).max(8).min(limit + 1);
     let mut heads = Vec::with_capacity(shards.len());
     let mut heap = BinaryHeap::with_capacity(shards.len());
-    for (at, shard) in shards.into_iter().enumerate() {
-        let part = store.list_shard(shard, prefix.clone(), after.clone(), chunk).await?;
+    let firsts = shards.iter().map(|&shard| store.list_shard(shard, prefix.clone(), after.clone(), chunk));
+    let firsts = futures_util::future::try_join_all(firsts).await?;
+    for (at, (shard, part)) in shards.into_iter().zip(firsts).enumerate() {
         if let Some(first) = part.items.first() {
             heap.push(Reverse((first.key.clone(), at)));
         }

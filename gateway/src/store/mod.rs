@@ -5,12 +5,17 @@
 //! are committed together, durably, before the write is acknowledged.
 
 mod list;
+mod open_error;
+pub mod record;
 mod redb;
+mod redis;
 mod types;
 
 pub use self::list::{Page, list};
-pub use self::redb::{Clock, OpenError, RedbOptions, RedbStore};
+pub use self::open_error::OpenError;
+pub use self::redb::{Clock, RedbOptions, RedbStore};
+pub use self::redis::{RedisOptions, RedisStore};
 pub use self::types::{
-    Answer, Answers, Blob, Expect, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
-    WriteOutcome, Written,
+    Answer, Answers, Blob, Expect, ListPart, MasterStatus, Read, Store, StoreError, Term, VersionRecord, Write,
+    WriteId, WriteOutcome, Written,
 };

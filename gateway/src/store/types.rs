@@ -194,6 +194,23 @@ pub type Term = u64;
 /// The answers for several keys, in order: each fails alone.
 pub type Answers<'a, T> = Pin<Box<dyn Future<Output = Vec<Result<T, StoreError>>> + Send + 'a>>;
 
+/// How a master is doing, for metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasterStatus {
+    /// `host:port`.
+    pub address: String,
+    /// Whether requests to it are refused at once, because it did not answer or its replicas did not acknowledge.
+    pub open: bool,
+    /// Pipelines begun, so far.
+    pub attempts: u64,
+    /// Of these, those that failed: without an answer, or with one that does not count.
+    pub failures: u64,
+    /// Requests that wait in its lanes, and the most that may.
+    pub waiting: (usize, usize),
+    /// Replicas that must acknowledge.
+    pub replicas: u32,
+}
+
 /// A durable store of one namespace.
 ///
 /// Implementations pass the conformance suite in `tests/gateway/store_suite.rs`. Every read is a consistent view of
@@ -271,6 +288,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes that wait to be performed, and the most that may.
     fn waiting(&self) -> (usize, usize);
+
+    /// How each of its masters is doing; none where it is a file.
+    fn masters(&self) -> Vec<MasterStatus> {
+        Vec::new()
+    }
 
     /// Ends the store: writes under way are finished, later ones are refused.
     fn close(&self) -> Answer<'_, ()>;

@@ -35,10 +35,29 @@ impl Process {
     pub(crate) fn dev(store: &Path, nodes: usize, more: &[&str]) -> Self {
         let mut command = command();
         command.args(["dev", "--port", "0", "--nodes", &nodes.to_string(), "--store"]).arg(store).args(more);
+        Self::start(command, 1, nodes)
+    }
+
+    /// The same over a shared store, as nodes from `first` on.
+    pub(crate) fn dev_over(store: &str, first: usize, nodes: usize) -> Self {
+        let mut command = command();
+        command.args(["dev", "--port", "0", "--nodes", &nodes.to_string(), "--store", store]);
+        command.args(["--node", &first.to_string()]);
+        Self::start(command, first, nodes)
+    }
+
+    /// `serve` as node `id` at `address`, over a shared store; returns when it is ready.
+    pub(crate) fn serve(store: &str, id: usize, address: &str) -> Self {
+        let mut command = command();
+        command.args(["serve", "--store", store, "--node", &id.to_string(), "--listen", address]);
+        Self::start(command, id, 1)
+    }
+
+    fn start(mut command: Command, first: usize, nodes: usize) -> Self {
         let mut child = command.spawn().expect("the binary runs");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut process = Self { child, origins: Vec::new() };
-        for (id, line) in (1..=nodes).zip(stdout.lines()) {
+        for (id, line) in (first..first + nodes).zip(stdout.lines()) {
             let line = line.expect("text");
             let origin = line.strip_prefix(&format!("node {id} ready at ")).expect("a line of a node").to_owned();
             process.origins.push(origin);
@@ -55,12 +74,12 @@ impl Process {
         format!("{}{path}", self.origins[id - 1])
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
-    fn wait(&mut self) -> Option<i32> {
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_secs(15);
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -79,7 +98,7 @@ fn fails(args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).expect("text"))
 }
 
-fn fails_in_one_line(args: &[&str], about: &str) {
+pub(crate) fn fails_in_one_line(args: &[&str], about: &str) {
     let (code, said) = fails(args);
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
@@ -108,16 +127,22 @@ async fn what_keeps_it_from_starting_is_said_in_one_line() {
     let mut bytes = std::fs::read(&store).expect("readable");
     let length = bytes.len();
     std::fs::write(path("cut"), &bytes[..length / 3]).expect("writable");
-    fails_in_one_line(&["dev", "--port", "0", "--store", &path("cut")], "is damaged or not a store file");
+    fails_in_one_line(&["dev", "--port", "0", "--store", &path("cut")], "is damaged or not a store");
     bytes[4_096..].iter_mut().step_by(7).for_each(|byte| *byte ^= 0xff);
     std::fs::write(path("broken"), &bytes).expect("writable");
-    fails_in_one_line(&["dev", "--port", "0", "--store", &path("broken")], "is damaged or not a store file");
+    fails_in_one_line(&["dev", "--port", "0", "--store", &path("broken")], "is damaged or not a store");
     std::fs::write(path("text"), "not a store\n".repeat(999)).expect("writable");
-    fails_in_one_line(&["dev", "--port", "0", "--store", &path("text")], "is damaged or not a store file");
+    fails_in_one_line(&["dev", "--port", "0", "--store", &path("text")], "is damaged or not a store");
 
     fails_in_one_line(&["dev", "--port", "0", "--store", &path("no/such/store")], "cannot be opened for writing");
     fails_in_one_line(&["dev", "--port", "0", "--store", &path("")], "cannot be opened for writing");
     fails_in_one_line(&["serve", "--listen", "0.0.0.0:0", "--store", &path("a")], "--token-key");
+    fails_in_one_line(&["serve", "--listen", "127.0.0.1:0", "--store", &path("a"), "--replicas", "2"], "redis://");
+    let nowhere = "redis://127.0.0.1:1";
+    fails_in_one_line(&["serve", "--listen", "127.0.0.1:0", "--store", nowhere], "cannot be reached");
+    fails_in_one_line(&["serve", "--listen", "127.0.0.1:0", "--store", nowhere, "--no-store-check"], "store file");
+    let (code, said) = fails(&["serve", "--store", "redis://nowhere"]);
+    assert!(code == Some(2) && said.contains("`nowhere` is not host:port"), "{said}");
     std::fs::write(path("short"), "secret").expect("writable");
     let args = ["serve", "--listen", "127.0.0.1:0", "--store", &path("a"), "--token-key", &path("short")];
     fails_in_one_line(&args, "at least 32 bytes");

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use foremap::protocol::Problem;
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::run::{Options, Running, start};
+use foremap_gateway::run::{Options, Running, StoreOptions, start};
 use foremap_gateway::store::RedbOptions;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HyperClient;
@@ -113,8 +113,8 @@ impl Gateway {
         let options = Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); nodes],
             origin: None,
-            path: dir.path().join("store.redb"),
-            store: RedbOptions::default(),
+            node: 1,
+            store: StoreOptions::File { path: dir.path().join("store.redb"), options: RedbOptions::default() },
             memory_entries: 1_000,
             http,
         };

@@ -9,23 +9,23 @@ use http_body_util::BodyExt as _;
 use crate::client::{Client, Gateway};
 
 /// A feed being read.
-struct Feed {
+pub(crate) struct Feed {
     body: hyper_util::client::legacy::ResponseFuture,
 }
 
-struct Events {
+pub(crate) struct Events {
     body: axum::body::Body,
     buffer: String,
 }
 
 #[derive(Debug)]
-struct Event {
-    id: String,
-    data: BatchResponse,
+pub(crate) struct Event {
+    pub(crate) id: String,
+    pub(crate) data: BatchResponse,
 }
 
 impl Feed {
-    async fn open(client: &Client, url: &str, headers: &[(&str, &str)]) -> Events {
+    pub(crate) async fn open(client: &Client, url: &str, headers: &[(&str, &str)]) -> Events {
         let feed = Self { body: client.open(url, headers).await };
         let response = feed.body.await.expect("an answer");
         assert_eq!(response.status(), 200);
@@ -36,7 +36,7 @@ impl Feed {
 
 impl Events {
     /// The next event; `None` where the feed ended.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let field = |name: &str| {
@@ -56,7 +56,7 @@ impl Events {
     }
 
     /// The next event with changes or resets.
-    async fn news(&mut self) -> Event {
+    pub(crate) async fn news(&mut self) -> Event {
         loop {
             let event = self.next().await.expect("the feed goes on");
             if !event.data.changes.is_empty() || !event.data.resets.is_empty() {

@@ -23,7 +23,7 @@ async fn fixture() -> Fixture {
     let node = |id| MapNode { id, origin: format!("http://127.0.0.1:{id}"), weight: 1 };
     let map = Arc::new(PartitionMap::new(3, 1_024, store.layout(), (1..=3).map(node).collect()));
     let configs: Vec<_> = (1..=3).map(|id| NodeConfig::new(id, 5)).collect();
-    let process = Arc::new(Process::new(Arc::new(store), &map, &configs).expect("a valid map"));
+    let process = Arc::new(Process::new(Arc::new(store), &map, &configs, None).expect("a valid map"));
     let (stop, stopped) = watch::channel(false);
     let tailer = Tailers::start(process.clone()).await.expect("a store that works");
     tokio::spawn(tailer.run(stopped));
@@ -61,7 +61,7 @@ impl Fixture {
         let behind = || {
             let now = self.process.clock.now();
             self.process.nodes().any(|node| {
-                let positions = node.lock().positions(now);
+                let positions = node.node().positions(now);
                 floors.iter().any(|floor| positions[usize::from(floor.shard)].position < floor.position)
             })
         };
@@ -73,7 +73,7 @@ impl Fixture {
     }
 
     fn stats(&self) -> Vec<NodeStats> {
-        self.process.nodes().map(|node| node.lock().stats()).collect()
+        self.process.nodes().map(|node| node.node().stats()).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, CONTENT_TYPE, Class, Consistency, Cursor, ErrorCode, Keymap, MapUpdate,
     Outcome,
 };
+use foremap_gateway::run::{Options, StoreOptions, start};
 use serde_json::json;
 
 use crate::client::{Gateway, Reply};
@@ -173,15 +174,15 @@ async fn changes_ride_on_batches_and_a_lost_cursor_is_reset() {
 
     // A node that starts later knows no history.
     let dir = gateway.stop().await;
-    let options = foremap_gateway::run::Options {
+    let options = Options {
         listen: vec![([127, 0, 0, 1], 0).into()],
         origin: None,
-        path: dir.path().join("store.redb"),
-        store: Default::default(),
+        node: 1,
+        store: StoreOptions::File { path: dir.path().join("store.redb"), options: Default::default() },
         memory_entries: 10,
         http: Default::default(),
     };
-    let running = foremap_gateway::run::start(options).await.expect("started");
+    let running = start(options).await.expect("started");
     let request =
         BatchRequest { cursors: vec![Cursor { shard: first.0, position: first.1 }], ..BatchRequest::default() };
     let url = format!("http://{}/v1/batch", running.addresses[0]);

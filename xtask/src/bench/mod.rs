@@ -1,5 +1,6 @@
 //! Measurements: `cargo xtask bench NAME`.
 
+mod gateway;
 mod prediction;
 mod report;
 mod shifter;
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// `prediction`: vary what can be set, and tell whether one trace decides on it
     #[arg(long, requires = "traces", conflicts_with = "check")]
     leave_one_out: bool,
+    /// `gateway`: write what the capacity model multiplies with
+    #[arg(long, value_name = "FILE")]
+    coefficients: Option<PathBuf>,
     /// Fail if a target is not met; `prediction` and `shifter` then measure a short version against bounds of their own
     #[arg(long)]
     check: bool,
@@ -36,6 +40,8 @@ pub(crate) struct Options {
 /// What can be measured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Bench {
+    /// Reads, writes, change logs and memory of a gateway, beside Redis and over a Redis Cluster
+    Gateway,
     /// Hits, waste, calibration, budget, time, drift and the cost as WebAssembly, beside peers and what is asked
     Prediction,
     /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
@@ -48,6 +54,7 @@ impl Bench {
     /// Measures, and prints what it measured.
     fn run(self, workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         match self {
+            Self::Gateway => gateway::run(workspace, options.coefficients.as_deref()),
             Self::Prediction if options.check => prediction::check(workspace),
             Self::Prediction if options.leave_one_out => {
                 prediction::leave_one_out(workspace, options.traces.as_deref())

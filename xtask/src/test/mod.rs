@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use self::stages::Stage;
 use crate::build;
+use crate::fuzz;
 use crate::rows;
 use crate::workspace::Workspace;
 
@@ -22,13 +23,24 @@ pub(crate) struct Options {
     /// Run these stages only (may be given several times)
     #[arg(long, value_name = "STAGE", value_enum)]
     only: Vec<Stage>,
+    /// Run the stage `cluster` only
+    #[arg(long, conflicts_with = "only")]
+    cluster: bool,
+    /// The long versions: stages that have one run it, and fuzzing takes part
+    #[arg(long)]
+    full: bool,
 }
 
 /// Runs the stages.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let chosen = |stage: &Stage| options.only.is_empty() || options.only.contains(stage);
+    let only = if options.cluster { &[Stage::Cluster] } else { &options.only[..] };
+    let by_default = |stage: &Stage| only.is_empty() && (options.full || !stage.is_long());
+    let chosen = |stage: &Stage| only.contains(stage) || by_default(stage);
     let stages: Vec<Stage> = Stage::value_variants().iter().copied().filter(chosen).collect();
     needs::meet(workspace, &stages, options.install)?;
+    if stages.contains(&Stage::Fuzz) {
+        fuzz::meet(workspace, options.install)?;
+    }
     if stages.iter().any(|stage| stage.uses_package()) {
         build::all(workspace)?;
         build::gateway(workspace)?;
@@ -38,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for stage in stages {
         println!("\n==> test {}: {}", stage.name(), stage.about());
         let start = Instant::now();
-        let result = stage.run(workspace);
+        let result = stage.run(workspace, options.full);
         if let Err(error) = &result {
             eprintln!("test {}: {error:#}", stage.name());
         }

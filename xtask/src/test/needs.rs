@@ -16,17 +16,20 @@ pub(crate) enum Need {
     Chromium,
     /// The driver of the same version.
     ChromeDriver,
+    /// A Redis server with its command line tool.
+    Redis,
     /// The test runner of `wasm-bindgen`, of the version in `Cargo.lock`.
     WasmRunner,
 }
 
 impl Need {
-    const ALL: [Self; 3] = [Self::Chromium, Self::ChromeDriver, Self::WasmRunner];
+    const ALL: [Self; 4] = [Self::Chromium, Self::ChromeDriver, Self::Redis, Self::WasmRunner];
 
     fn debian_package(self) -> Option<&'static str> {
         match self {
             Self::Chromium => Some("chromium"),
             Self::ChromeDriver => Some("chromium-driver"),
+            Self::Redis => Some("redis-server"),
             Self::WasmRunner => None,
         }
     }
@@ -36,6 +39,7 @@ impl Need {
         let (variable, names): (_, &[&str]) = match self {
             Self::Chromium => ("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"]),
             Self::ChromeDriver => ("CHROMEDRIVER", &["chromedriver"]),
+            Self::Redis => ("REDIS_SERVER", &["redis-server"]),
             Self::WasmRunner => {
                 let runner = tools_folder(workspace).join("wasm-bindgen-test-runner");
                 let version = process::first_line(runner.to_str()?, &["--version"])?;
@@ -81,8 +85,8 @@ pub(super) fn meet(workspace: &Workspace, stages: &[Stage], install: bool) -> Re
     if !packages.is_empty() {
         ensure!(
             process::first_line("apt-get", &["--version"]).is_some(),
-            "{packages:?} are Debian packages and there is no apt-get here: install Chromium and its driver by hand, \
-             and name them in CHROMIUM and CHROMEDRIVER if they are not on PATH"
+            "{packages:?} are Debian packages and there is no apt-get here: install them by hand, and name them in \
+             CHROMIUM, CHROMEDRIVER, REDIS_SERVER and REDIS_CLI if they are not on PATH"
         );
     }
     for mut command in commands {

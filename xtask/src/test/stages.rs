@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::needs::{self, Need};
 use crate::build;
+use crate::fuzz;
 use crate::process;
 use crate::readme;
 use crate::workspace::Workspace;
@@ -17,6 +18,8 @@ use crate::workspace::Workspace;
 pub(super) enum Stage {
     /// Rust on this machine
     Native,
+    /// Gateway processes over a Redis Cluster, killed and paused under load
+    Cluster,
     /// The core as WebAssembly in Node.js and in headless Chromium
     Wasm,
     /// TypeScript: types and unit tests
@@ -29,6 +32,10 @@ pub(super) enum Stage {
     Packaging,
     /// The README's examples
     Readme,
+    /// The simulation at length: 100,000 histories, of which the native stage has 1,000
+    Simulation,
+    /// Every fuzz target: 30 s each with --full, 3 s if only named
+    Fuzz,
 }
 
 impl Stage {
@@ -46,7 +53,9 @@ impl Stage {
     /// What it needs beyond Rust, Node.js and the npm packages.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
-            Self::Native | Self::Js | Self::Worker | Self::Packaging => &[],
+            Self::Native | Self::Cluster => &[Need::Redis],
+            // What fuzzing needs, it sees to itself.
+            Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Fuzz => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
         }
@@ -54,13 +63,19 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Wasm)
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Fuzz)
     }
 
-    /// Runs it.
-    pub(super) fn run(self, workspace: &Workspace) -> Result<()> {
+    /// Whether it only takes part in the long version of the tests.
+    pub(super) fn is_long(self) -> bool {
+        matches!(self, Self::Simulation | Self::Fuzz)
+    }
+
+    /// Runs it; where it has a long version, that one if `full`.
+    pub(super) fn run(self, workspace: &Workspace, full: bool) -> Result<()> {
         match self {
             Self::Native => process::run(process::cargo().current_dir(&workspace.root).args(["test", "--workspace"])),
+            Self::Cluster => cluster(workspace, full),
             Self::Wasm => wasm(workspace),
             Self::Js => {
                 script(workspace, "types")?;
@@ -70,8 +85,27 @@ impl Stage {
             Self::Browser => script(workspace, "test:browser"),
             Self::Packaging => script(workspace, "test:packaging"),
             Self::Readme => readme::run(workspace),
+            Self::Simulation => simulation(workspace),
+            Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
+}
+
+/// Rounds of faults; each is a seed, and says so.
+fn cluster(workspace: &Workspace, full: bool) -> Result<()> {
+    let gateway = build::gateway(workspace)?;
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
+    command.args(["--rounds", if full { "100" } else { "10" }, "--gateway"]).arg(gateway);
+    process::run(&mut command)
+}
+
+/// Optimised: so many histories take ten minutes on two cores.
+fn simulation(workspace: &Workspace) -> Result<()> {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).env("FOREMAP_SIM_HISTORIES", "100000");
+    command.args(["test", "--release", "--package", "foremap-sim", "--test", "histories", "keep", "--", "--nocapture"]);
+    process::run(&mut command)
 }
 
 /// Runs a script of `package.json`, telling it where browser and gateway are.

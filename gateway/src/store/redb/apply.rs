@@ -4,8 +4,8 @@ use ::redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 use foremap::key::CompositeKey;
 use foremap::protocol::{Keymap, MAX_VERSION};
 
-use super::record::{decode_keymap, encode_version, version_head};
 use super::tables::{CURRENT, LOG, SHARDS, ShardLog, VERSIONS};
+use crate::store::record::{decode_keymap, encode_version, version_head};
 use crate::store::{Expect, Read, StoreError, VersionRecord, Write, WriteOutcome, Written};
 
 /// How far ahead of the store's clock a version may run: a clock set back by more is refused.

@@ -8,8 +8,7 @@ mod apply;
 mod meta;
 mod open;
 mod read;
-mod record;
 mod tables;
 mod writer;
 
-pub use open::{Clock, OpenError, RedbOptions, RedbStore};
+pub use open::{Clock, RedbOptions, RedbStore};

@@ -1,6 +1,5 @@
 //! Opening and closing a store file.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,10 +11,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::Retention;
 use super::meta::{MetaChange, MetaOutcome};
-use super::record::{decode_format, encode_format};
 use super::tables::{CURRENT, LOG, MEMBERS, META, META_FORMAT, SHARDS, VERSIONS};
 use super::writer::{Job, MAX_QUEUE, Writer};
-use crate::store::StoreError;
+use crate::store::record::{decode_format, encode_format};
+use crate::store::{OpenError, StoreError};
 
 /// Tells the time in microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -52,29 +51,6 @@ impl Default for RedbOptions {
         }
     }
 }
-
-/// Why a store file cannot be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another process has it open.
-    Locked,
-    /// It is not a store file, or not an intact one.
-    Damaged(String),
-    /// It cannot be created, read or written.
-    Io(std::io::Error),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Locked => f.write_str("is in use by another process"),
-            Self::Damaged(why) => write!(f, "is damaged or not a store file: {why}"),
-            Self::Io(error) => write!(f, "cannot be opened for writing: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
 
 fn open_error(error: impl Into<::redb::Error>) -> OpenError {
     use std::io::ErrorKind;

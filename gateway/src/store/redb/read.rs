@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use super::apply::failed;
 use super::meta::{self, MetaChange};
 use super::open::RedbStore;
-use super::record::{decode_keymap, decode_version};
 use super::tables::{CURRENT, LOG, META, META_MAP, SHARDS, ShardLog, VERSIONS};
 use super::writer::{Job, MAX_QUEUE};
+use crate::store::record::{decode_keymap, decode_version};
 use crate::store::{
     Answer, Answers, Blob, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome,
 };

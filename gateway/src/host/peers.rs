@@ -1,0 +1,287 @@
+//! [`Peers`]: the way to nodes of other processes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{Method, Request, StatusCode, header};
+use foremap::breaker::{Breaker, BreakerConfig};
+use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::partition::{MapNode, NodeId, PartitionMap};
+use foremap::protocol::{BatchRequest, BatchResponse, CONTENT_TYPE};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jsonwebtoken::get_current_timestamp;
+use serde::Deserialize;
+
+use super::Clock;
+use crate::auth::{TokenKey, Verb};
+
+/// Longest wait for a peer's answer, connecting included. A hop inside a data centre takes a few milliseconds; the
+/// store answers as well, so there is no point in waiting for long.
+const TIME_OUT: Duration = Duration::from_millis(300);
+/// Longest wait for a peer's hot keys: one that hangs must not cost the keys of the others.
+const HOT_TIME_OUT: Duration = Duration::from_millis(500);
+/// Most forwards under way to one peer; the others go to the store.
+pub(crate) const MAX_IN_FLIGHT: usize = 64;
+/// Connections kept open to one peer.
+const IDLE_PER_PEER: usize = 16;
+/// How long an unused connection is kept: less than what anything in between would tolerate.
+const IDLE: Duration = Duration::from_secs(30);
+/// Two in a row may be chance. A peer that came back is noticed after two seconds at the latest.
+const BREAKER: BreakerConfig = BreakerConfig { failures: 2, first_ms: 200, most_ms: 2_000 };
+/// Over every answer that a peer gives to a batch.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// How long a token that the process signs for itself is valid.
+const TOKEN_S: u64 = 60;
+
+/// What became of a request to another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PeerOutcome {
+    /// It answered.
+    Answered,
+    /// It answered with a problem.
+    Refused,
+    /// No connection, or one that broke.
+    Failed,
+    /// No answer in time.
+    TimedOut,
+    /// Not sent: the peer has not answered lately.
+    Open,
+    /// Not sent: too many are under way.
+    Busy,
+    /// Not sent: the map does not name it, or by an origin that cannot be reached from here.
+    Unreachable,
+}
+
+impl PeerOutcome {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Answered, Self::Refused, Self::Failed, Self::TimedOut, Self::Open, Self::Busy, Self::Unreachable];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Open => "open",
+            Self::Busy => "busy",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Counters since start, and fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerStats {
+    /// Requests by [`PeerOutcome`], in its order.
+    pub outcomes: [u64; PeerOutcome::ALL.len()],
+    /// Times that a breaker opened.
+    pub breaker_opens: u64,
+    /// Peers whose breaker is open.
+    pub open: u64,
+    /// Forwards under way.
+    pub in_flight: u64,
+    /// Bound of `in_flight`.
+    pub in_flight_max: u64,
+}
+
+/// Keys in the memory of a node, as `GET /v1/hot` tells them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, Deserialize)]
+pub(crate) struct HotKeys {
+    /// The keys, the most recently used first.
+    pub(crate) keys: Vec<CompositeKey>,
+}
+
+/// Sends forwards to the nodes of other processes. One breaker a peer; bounded connections and requests under way.
+pub struct Peers {
+    client: Client<HttpConnector, Body>,
+    clock: Clock,
+    token_key: Option<TokenKey>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    peers: BTreeMap<NodeId, Peer>,
+    /// The process's own token, and when it signs another.
+    token: Option<(String, u64)>,
+    outcomes: [u64; PeerOutcome::ALL.len()],
+    breaker_opens: u64,
+}
+
+struct Peer {
+    origin: Arc<str>,
+    breaker: Breaker,
+    in_flight: usize,
+}
+
+impl Peers {
+    pub(super) fn new(clock: Clock, token_key: Option<TokenKey>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(TIME_OUT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_PER_PEER)
+            .build(connector);
+        Self { client, clock, token_key, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets peers that `map` does not name.
+    pub(super) fn follow(&self, map: &PartitionMap) {
+        self.state().peers.retain(|&id, _| map.node(id).is_some());
+    }
+
+    /// What node `to` answers to `request`; `None` where it does not, and the store has to.
+    pub(super) async fn forward(&self, to: Option<&MapNode>, request: &BatchRequest) -> Option<BatchResponse> {
+        let (origin, guard) = self.enter(to)?;
+        let body = Body::from(request.encode());
+        let url = format!("{origin}/v1/batch");
+        let answer = tokio::time::timeout(TIME_OUT, self.send(Method::POST, &url, body, MAX_ANSWER_BYTES)).await;
+        let (outcome, answer) = match answer {
+            Err(_) => (PeerOutcome::TimedOut, None),
+            Ok(Err(outcome)) => (outcome, None),
+            Ok(Ok(bytes)) => match BatchResponse::decode(&bytes) {
+                Ok(answer) => (PeerOutcome::Answered, Some(answer)),
+                Err(_) => (PeerOutcome::Refused, None),
+            },
+        };
+        guard.leave(outcome);
+        answer
+    }
+
+    /// The hot keys of node `of`, at most `limit`, asked for outside the breaker: it is about to be relied on less.
+    pub(super) async fn hot_keys(&self, of: &MapNode, limit: usize) -> Result<Vec<CompositeKey>, &'static str> {
+        let url = format!("{}/v1/hot?limit={limit}", reachable(&of.origin).ok_or("unreachable")?);
+        let answer = self.send(Method::GET, &url, Body::empty(), MAX_ANSWER_BYTES);
+        let answer = tokio::time::timeout(HOT_TIME_OUT, answer).await.unwrap_or(Err(PeerOutcome::TimedOut));
+        let bytes = answer.map_err(PeerOutcome::name)?;
+        let hot: HotKeys = serde_json::from_slice(&bytes).map_err(|_| "malformed")?;
+        Ok(hot.keys)
+    }
+
+    fn enter(&self, to: Option<&MapNode>) -> Option<(Arc<str>, Guard<'_>)> {
+        let mut state = self.state();
+        let Some((node, origin)) = to.and_then(|node| Some((node, reachable(&node.origin)?))) else {
+            state.outcomes[PeerOutcome::Unreachable as usize] += 1;
+            return None;
+        };
+        let fresh = || Peer { origin: origin.into(), breaker: Breaker::new(BREAKER), in_flight: 0 };
+        let peer = state.peers.entry(node.id).or_insert_with(fresh);
+        if *peer.origin != *origin {
+            // It is elsewhere now: what is known of the old place says nothing.
+            *peer = fresh();
+        }
+        let refused = if peer.in_flight >= MAX_IN_FLIGHT {
+            PeerOutcome::Busy
+        } else if !peer.breaker.enter(self.clock.now()) {
+            PeerOutcome::Open
+        } else {
+            peer.in_flight += 1;
+            let origin = peer.origin.clone();
+            return Some((origin.clone(), Guard { peers: self, id: node.id, origin, done: false }));
+        };
+        state.outcomes[refused as usize] += 1;
+        None
+    }
+
+    async fn send(&self, method: Method, url: &str, body: Body, limit: usize) -> Result<Bytes, PeerOutcome> {
+        let mut request = Request::builder().method(method).uri(url).header(header::CONTENT_TYPE, CONTENT_TYPE);
+        if let Some(token) = self.token() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(body).map_err(|_| PeerOutcome::Unreachable)?;
+        let response = self.client.request(request).await.map_err(|_| PeerOutcome::Failed)?;
+        if response.status() != StatusCode::OK {
+            return Err(PeerOutcome::Refused);
+        }
+        to_bytes(Body::new(response.into_body()), limit).await.map_err(|_| PeerOutcome::Failed)
+    }
+
+    /// A token of the process's own, signed with the key that its peers check with.
+    fn token(&self) -> Option<String> {
+        let key = self.token_key.as_ref()?;
+        let now = get_current_timestamp();
+        let mut state = self.state();
+        if state.token.as_ref().is_none_or(|(_, renew)| *renew <= now) {
+            let token = key.sign(&[Verb::Get, Verb::Admin], &[KeyPrefix::default()], TOKEN_S)?;
+            state.token = Some((token, now + TOKEN_S / 2));
+        }
+        state.token.as_ref().map(|(token, _)| token.clone())
+    }
+
+    /// Counters and fills.
+    pub fn stats(&self) -> PeerStats {
+        let now = self.clock.now();
+        let state = self.state();
+        PeerStats {
+            outcomes: state.outcomes,
+            breaker_opens: state.breaker_opens,
+            open: state.peers.values().filter(|peer| peer.breaker.is_open(now)).count() as u64,
+            in_flight: state.peers.values().map(|peer| peer.in_flight as u64).sum(),
+            in_flight_max: (state.peers.len() * MAX_IN_FLIGHT) as u64,
+        }
+    }
+}
+
+/// `http://` alone: between gateways nothing speaks TLS. A node behind it is not forwarded to, the store answers.
+fn reachable(origin: &str) -> Option<&str> {
+    origin.starts_with("http://").then(|| origin.trim_end_matches('/'))
+}
+
+/// Counts a forward for as long as it is under way, also where its request is dropped.
+struct Guard<'a> {
+    peers: &'a Peers,
+    id: NodeId,
+    origin: Arc<str>,
+    done: bool,
+}
+
+impl Guard<'_> {
+    fn leave(mut self, outcome: PeerOutcome) {
+        self.done = true;
+        self.end(Some(outcome));
+    }
+
+    fn end(&self, outcome: Option<PeerOutcome>) {
+        let now = self.peers.clock.now();
+        let mut state = self.peers.state();
+        let mut opened = false;
+        // A peer that has moved meanwhile is another one.
+        if let Some(peer) = state.peers.get_mut(&self.id).filter(|peer| Arc::ptr_eq(&peer.origin, &self.origin)) {
+            peer.in_flight = peer.in_flight.saturating_sub(1);
+            match outcome {
+                // A problem is an answer too.
+                Some(PeerOutcome::Answered | PeerOutcome::Refused) => peer.breaker.succeeded(),
+                Some(_) => {
+                    let before = peer.breaker.is_open(now);
+                    peer.breaker.failed(now);
+                    opened = !before && peer.breaker.is_open(now);
+                }
+                None => {}
+            }
+        }
+        state.breaker_opens += u64::from(opened);
+        if let Some(outcome) = outcome {
+            state.outcomes[outcome as usize] += 1;
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.end(None);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+#!lua name=foremap_1
+-- Writes of foremap. Each is one function call, so it happens as a whole or not at all, here and on replicas.
+--
+-- Numbers are doubles: versions and microseconds stay below 2^53, where those are exact. They are turned into text with
+-- %.0f, as tostring() would round them.
+--
+-- A version record is its version (8 bytes, big-endian), flags, and what the gateway encoded: the length of the write
+-- id in one byte, the write id, the keymap.
+
+local CREATED, DELETED = 1, 2
+-- How far ahead of this server's clock a version may run: a clock set back by more is refused.
+local MAX_AHEAD_US = 60000000
+local MAX_VERSION = 9007199254740991
+-- Log entries trimmed by one write, where a shorter log was configured than before.
+local MAX_TRIM = 100
+
+-- Kinds of outcome.
+local WRITTEN, CONFLICT, MISSING, AHEAD = 0, 1, 2, 3
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function version_of(record)
+  return (struct.unpack('>I8', record))
+end
+
+local function has(record, flag)
+  local flags = string.byte(record, 9)
+  return math.floor(flags / flag) % 2 == 1
+end
+
+local function id_of(record)
+  return string.sub(record, 11, 10 + string.byte(record, 10))
+end
+
+local function last_of(state)
+  return tonumber(redis.call('HGET', state, 'last') or 0)
+end
+
+-- The newest record of a key is a string of its own, older ones are in a list, newest first: most keys have one version,
+-- and a list of one would take some 90 bytes more.
+-- keys: newest, older, index, log, state
+-- args: key, expected version ('' for any, 'present'), write id, '1' to delete, body, versions kept, log entries kept
+local function write(keys, args)
+  local newest, older, index, log, state = keys[1], keys[2], keys[3], keys[4], keys[5]
+  local key, expect, id, deletes, body = args[1], args[2], args[3], args[4] == '1', args[5]
+  local kept = tonumber(args[6])
+  local last = last_of(state)
+  local head = redis.call('GET', newest)
+  if head and id ~= '' then
+    local records = redis.call('LRANGE', older, 0, -1)
+    table.insert(records, head)
+    for _, record in ipairs(records) do
+      if id_of(record) == id then
+        return {WRITTEN, version_of(record), has(record, CREATED) and 1 or 0, last}
+      end
+    end
+  end
+  local current = 0
+  if head and not has(head, DELETED) then
+    current = version_of(head)
+  end
+  if expect == 'present' then
+    if current == 0 then
+      return {CONFLICT, current, 0, last}
+    end
+  elseif expect ~= '' and tonumber(expect) ~= current then
+    return {CONFLICT, current, 0, last}
+  end
+  if deletes and current == 0 then
+    return {MISSING, 0, 0, last}
+  end
+  local now = now_us()
+  local version = math.max(now, last + 1)
+  if version > now + MAX_AHEAD_US or version > MAX_VERSION then
+    return {AHEAD, 0, 0, last}
+  end
+  local created = current == 0
+  local flags = (created and CREATED or 0) + (deletes and DELETED or 0)
+  -- First of all, as it is the only one that refuses something of the right type: a position that is not above all.
+  redis.call('XADD', log, text(version) .. '-0', deletes and 'd' or 'k', key)
+  redis.call('SET', newest, struct.pack('>I8', version) .. string.char(flags) .. body)
+  if kept < 2 then
+    redis.call('DEL', older)
+  elseif head then
+    redis.call('LPUSH', older, head)
+    redis.call('LTRIM', older, 0, kept - 2)
+  end
+  if deletes then
+    redis.call('ZREM', index, key)
+  elseif created then
+    redis.call('ZADD', index, 0, key)
+  end
+  redis.call('HSET', state, 'last', text(version))
+  local surplus = math.min(redis.call('XLEN', log) - tonumber(args[7]), MAX_TRIM)
+  if surplus > 0 then
+    local gone = redis.call('XRANGE', log, '-', '+', 'COUNT', surplus)
+    redis.call('HSET', state, 'base', string.match(gone[#gone][1], '^%d+'))
+    redis.call('XTRIM', log, 'MAXLEN', '=', redis.call('XLEN', log) - surplus)
+  end
+  return {WRITTEN, version, created and 1 or 0, version}
+end
+
+-- keys: newest, older, state; args: version
+local function remove(keys, args)
+  local last = last_of(keys[3])
+  local version = tonumber(args[1])
+  local head = redis.call('GET', keys[1])
+  -- Neither the live one nor the newest marker: without its marker, a deletion could not be told.
+  if head and version_of(head) == version then
+    return {CONFLICT, version, 0, last}
+  end
+  for _, record in ipairs(redis.call('LRANGE', keys[2], 0, -1)) do
+    if version_of(record) == version then
+      redis.call('LREM', keys[2], 1, record)
+      return {WRITTEN, version, 0, last}
+    end
+  end
+  return {MISSING, 0, 0, last}
+end
+
+-- keys: index; args: prefix of the names of newest records, the prefix itself as a key or '', lower bound, upper bound, limit
+local function list(keys, args)
+  local limit = tonumber(args[5])
+  local names = {}
+  -- The prefix as a key of its own sorts before everything below it, but not next to it: `a`, `a!`, `a/b`.
+  if args[2] ~= '' and redis.call('ZSCORE', keys[1], args[2]) then
+    names[1] = args[2]
+  end
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', keys[1], args[3], args[4], 'LIMIT', 0, limit + 1 - #names)) do
+    names[#names + 1] = name
+  end
+  local part = {#names > limit and 1 or 0}
+  for at = 1, math.min(#names, limit) do
+    part[at + 1] = redis.call('GET', args[1] .. names[at])
+  end
+  return part
+end
+
+local function term_of(office)
+  return tonumber(redis.call('HGET', office, 'term') or 0)
+end
+
+-- keys: map, office; args: expected epoch ('' for none), term, epoch, bytes
+local function put_map(keys, args)
+  local stored = redis.call('HGET', keys[1], 'epoch') or ''
+  if stored ~= args[1] or (args[1] ~= '' and tonumber(args[2]) < term_of(keys[2])) then
+    return 0
+  end
+  redis.call('HSET', keys[1], 'epoch', args[3], 'bytes', args[4])
+  return 1
+end
+
+-- A registration is the time it expires (8 bytes, big-endian), the incarnation (8 bytes), the length of the origin
+-- (2 bytes, big-endian), the origin, and what the gateway encoded.
+-- keys: members; args: id, incarnation, origin, microseconds to live, encoded
+local function announce(keys, args)
+  local now = now_us()
+  local held = redis.call('HGET', keys[1], args[1])
+  if held then
+    local expires, incarnation, length = struct.unpack('>I8c8I2', held)
+    local origin = string.sub(held, 19, 18 + length)
+    if expires > now and incarnation ~= args[2] and origin ~= args[3] then
+      return 0
+    end
+  end
+  local head = struct.pack('>I8c8I2', now + tonumber(args[4]), args[2], #args[3])
+  redis.call('HSET', keys[1], args[1], head .. args[3] .. args[5])
+  return 1
+end
+
+-- keys: members; args: id, incarnation
+local function retract(keys, args)
+  local held = redis.call('HGET', keys[1], args[1])
+  if not held or string.sub(held, 9, 16) ~= args[2] then
+    return 0
+  end
+  redis.call('HDEL', keys[1], args[1])
+  return 1
+end
+
+-- keys: office; args: incarnation, microseconds to keep it
+local function lead(keys, args)
+  local now = now_us()
+  local till = now + tonumber(args[2])
+  local term = term_of(keys[1])
+  local who = redis.call('HGET', keys[1], 'who')
+  local expires = tonumber(redis.call('HGET', keys[1], 'until') or 0)
+  if who ~= args[1] or expires <= now then
+    -- A resignation of what is not held changes nothing.
+    if expires > now or till <= now then
+      return false
+    end
+    term = term + 1
+  end
+  redis.call('HSET', keys[1], 'term', text(term), 'who', args[1], 'until', text(till))
+  return till > now and term
+end
+
+-- keys: blob, office; args: term, '1' to store, content
+local function put_blob(keys, args)
+  if tonumber(args[1]) < term_of(keys[2]) then
+    return 0
+  end
+  if args[2] == '1' then
+    redis.call('SET', keys[1], args[3])
+  else
+    redis.call('DEL', keys[1])
+  end
+  return 1
+end
+
+redis.register_function('foremap_1_write', write)
+redis.register_function('foremap_1_remove', remove)
+redis.register_function{function_name = 'foremap_1_list', callback = list, flags = {'no-writes'}}
+redis.register_function('foremap_1_put_map', put_map)
+redis.register_function('foremap_1_announce', announce)
+redis.register_function('foremap_1_retract', retract)
+redis.register_function('foremap_1_lead', lead)
+redis.register_function('foremap_1_put_blob', put_blob)

@@ -1,0 +1,175 @@
+//! [`Lane`]: sends what was asked of a master in pipelines, each with one fence (group commit).
+//!
+//! `WAIT` keeps its connection busy, so while one pipeline is on its way further requests collect, and go together.
+//! Reads, writes and log polls have lanes of their own: none waits behind another kind.
+
+use std::sync::Arc;
+
+use ::redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use ::redis::{Cmd, Pipeline, Value};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::connect::WAIT_MS;
+use super::master::Health;
+use super::reply::Fault;
+
+/// Most commands in one pipeline: bounds how long the first of them waits for the last. A request with more goes alone.
+const MAX_PIPELINE: usize = 1_024;
+/// Most requests waiting in a lane: whoever comes later waits outside.
+pub(super) const MAX_QUEUE: usize = 4_096;
+
+/// What becomes of a request.
+pub(super) type Outcome = Result<Vec<Value>, Fault>;
+
+/// A request in one slot, with where its answer goes.
+pub(super) struct Job {
+    pub(super) commands: Arc<[Cmd]>,
+    /// A counter in the same slot.
+    pub(super) fence: String,
+    pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+/// What goes together: the parts of one request, in several slots of a master.
+pub(super) type Bundle = Vec<Job>;
+
+/// The way to one master for requests of one kind. Dropping it lets what is queued finish.
+pub(super) struct Lane {
+    queue: mpsc::Sender<Bundle>,
+}
+
+impl Lane {
+    /// A lane of `connections`, opened when they are needed.
+    pub(super) fn new(health: &Arc<Health>, connections: usize) -> Self {
+        let (queue, bundles) = mpsc::channel(MAX_QUEUE);
+        let bundles = Arc::new(Mutex::new(bundles));
+        for _ in 0..connections {
+            let worker = Worker { health: health.clone(), bundles: bundles.clone(), connection: None };
+            tokio::spawn(worker.run());
+        }
+        Self { queue }
+    }
+
+    /// Requests that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Queues `bundle`; waits while the queue is full.
+    pub(super) async fn send(&self, bundle: Bundle) {
+        if let Err(unsent) = self.queue.send(bundle).await {
+            refuse(unsent.0, &Fault::Elsewhere("the master is no longer used".into()));
+        }
+    }
+}
+
+fn refuse(jobs: Vec<Job>, fault: &Fault) {
+    // A caller that went away does not need its answer.
+    jobs.into_iter().for_each(|job| drop(job.reply.send(Err(fault.clone()))));
+}
+
+/// One connection of a lane.
+struct Worker {
+    health: Arc<Health>,
+    bundles: Arc<Mutex<mpsc::Receiver<Bundle>>>,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        while let Some(jobs) = self.collect().await {
+            if jobs.is_empty() {
+                continue;
+            }
+            if !self.health.enter() {
+                refuse(jobs, &self.health.refusal());
+                continue;
+            }
+            self.perform(jobs).await;
+        }
+    }
+
+    /// Waits for a bundle and takes what has collected; `None` at the end.
+    async fn collect(&self) -> Option<Vec<Job>> {
+        let mut bundles = self.bundles.lock().await;
+        let mut jobs = bundles.recv().await?;
+        let mut commands = 0;
+        loop {
+            // Nobody waits for these any more, and none of them was sent.
+            jobs.retain(|job| !job.reply.is_closed());
+            commands = jobs.iter().map(|job| job.commands.len()).sum::<usize>().max(commands);
+            if commands >= MAX_PIPELINE {
+                return Some(jobs);
+            }
+            match bundles.try_recv() {
+                Ok(more) => jobs.extend(more),
+                Err(_) => return Some(jobs),
+            }
+        }
+    }
+
+    async fn perform(&mut self, jobs: Vec<Job>) {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match self.health.connect().await {
+                Ok(connection) => connection,
+                Err(why) => return refuse(jobs, &Fault::Refused(why)),
+            },
+        };
+        let answered = connection.req_packed_commands(&pipeline(&jobs, self.health.required()), 0, length(&jobs)).await;
+        let values = match answered {
+            Ok(values) if values.len() == length(&jobs) => values,
+            Ok(_) => return refuse(jobs, &Fault::Uncounted(self.health.failed("answers are missing"))),
+            Err(error) if error.is_timeout() => {
+                return refuse(jobs, &Fault::Uncounted(self.health.failed(&error.to_string())));
+            }
+            Err(error) => return refuse(jobs, &Fault::Dropped(self.health.failed(&error.to_string()))),
+        };
+        // After any other outcome the connection is not used again: what it still answers belongs to nobody.
+        self.connection = Some(connection);
+        self.tell(jobs, values);
+    }
+
+    /// Hands the answers out. They count if the fence holds.
+    fn tell(&self, jobs: Vec<Job>, values: Vec<Value>) {
+        let mut values = values.into_iter();
+        let mut answers: Vec<Vec<Value>> = Vec::with_capacity(jobs.len());
+        for job in &jobs {
+            answers.push(values.by_ref().take(job.commands.len()).collect());
+        }
+        let refusal = self.health.fenced(values.next(), values.next());
+        for (job, values) in jobs.into_iter().zip(answers) {
+            let outcome = match (Fault::among(&values), &refusal) {
+                // What an error says of its own request is certain: a refusal has no effect that could be lost. Only
+                // one that tells of stored data counts no more than the data would.
+                (Some(Fault::Failed(_)), Some(refusal)) | (None, Some(refusal)) => Err(refusal.clone()),
+                (Some(fault), _) => {
+                    if matches!(fault, Fault::Elsewhere(_)) {
+                        self.health.suspect();
+                    }
+                    Err(fault)
+                }
+                (None, None) => Ok(values),
+            };
+            drop(job.reply.send(outcome));
+        }
+    }
+}
+
+fn length(jobs: &[Job]) -> usize {
+    jobs.iter().map(|job| job.commands.len()).sum::<usize>() + 2
+}
+
+/// The commands of `jobs`, and the fence behind them.
+fn pipeline(jobs: &[Job], replicas: u32) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(length(jobs));
+    for command in jobs.iter().flat_map(|job| job.commands.iter()) {
+        pipeline.add_command(command.clone());
+    }
+    pipeline.cmd("INCR").arg(jobs.first().map_or("", |job| &job.fence));
+    pipeline.cmd("WAIT").arg(replicas).arg(WAIT_MS);
+    pipeline
+}
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

@@ -1,0 +1,186 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::store::redis::connect::Connector;
+use crate::store::redis::master::{Kind, Master};
+use crate::store::redis::options::{Address, RedisOptions};
+
+/// What the server does with a pipeline.
+#[derive(Clone, Copy)]
+enum Deed {
+    /// Answers its commands with `+fine`, and the fence with this many replicas.
+    Acknowledge(u32),
+    /// Answers its commands with an error, the fence well.
+    Err(&'static str),
+    /// Answers everything, the fence included, with an error.
+    ErrAll(&'static str),
+    /// Closes the connection.
+    Close,
+    /// Waits until it is told to go on, then answers well.
+    Hold,
+}
+
+/// A server that does as it is told, pipeline by pipeline, and well after that.
+struct Server {
+    address: Address,
+    connections: AtomicUsize,
+    pipelines: AtomicUsize,
+    go: Notify,
+}
+
+impl Server {
+    async fn start(deeds: &'static [Deed]) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = Address { host: "127.0.0.1".into(), port: listener.local_addr().expect("bound").port() };
+        let counts = || AtomicUsize::new(0);
+        let server = Arc::new(Self { address, connections: counts(), pipelines: counts(), go: Notify::new() });
+        let serving = server.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                serving.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serving.clone().serve(socket, deeds));
+            }
+        });
+        server
+    }
+
+    async fn serve(self: Arc<Self>, mut socket: tokio::net::TcpStream, deeds: &'static [Deed]) {
+        let (mut text, mut buffer) = (String::new(), [0; 4_096]);
+        while let Ok(read @ 1..) = socket.read(&mut buffer).await {
+            text += &String::from_utf8_lossy(&buffer[..read]);
+            // A fence ends a pipeline: `WAIT`, and two numbers.
+            if text.split_once("WAIT").is_none_or(|(_, rest)| rest.matches("\r\n").count() < 5) {
+                continue;
+            }
+            let commands = text.matches("PING").count();
+            text.clear();
+            let turn = self.pipelines.fetch_add(1, Ordering::SeqCst);
+            let answer = match deeds.get(turn).copied().unwrap_or(Deed::Acknowledge(1)) {
+                Deed::Acknowledge(replicas) => "+fine\r\n".repeat(commands) + &format!(":1\r\n:{replicas}\r\n"),
+                Deed::Err(line) => format!("-{line}\r\n").repeat(commands) + ":1\r\n:1\r\n",
+                Deed::ErrAll(line) => format!("-{line}\r\n").repeat(commands + 2),
+                Deed::Close => return,
+                Deed::Hold => {
+                    self.go.notified().await;
+                    "+fine\r\n".repeat(commands) + ":1\r\n:1\r\n"
+                }
+            };
+            if socket.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A master there that needs one replica.
+    fn master(&self) -> Master {
+        let options = RedisOptions::from_url(&format!("redis://{}", self.address)).expect("a URL");
+        Master::new(self.address.clone(), Connector::new(&options), 1, Arc::new(Notify::new()))
+    }
+}
+
+async fn send(master: &Master, kind: Kind) -> oneshot::Receiver<Outcome> {
+    let (reply, answer) = oneshot::channel();
+    let job = Job { commands: Arc::new([::redis::cmd("PING")]), fence: "f".into(), reply };
+    match master.lane(kind) {
+        Ok(lane) => lane.send(vec![job]).await,
+        Err(fault) => drop(job.reply.send(Err(fault))),
+    }
+    answer
+}
+
+/// One command on a lane that has one connection.
+async fn ask(master: &Master) -> Outcome {
+    send(master, Kind::Poll).await.await.expect("an outcome")
+}
+
+fn fine() -> Outcome {
+    Ok(vec![Value::SimpleString("fine".into())])
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_by_all_replicas_does_not_count() {
+    let server = Server::start(&[Deed::Acknowledge(1), Deed::Acknowledge(0), Deed::Acknowledge(2)]).await;
+    let master = server.master();
+    assert_eq!(ask(&master).await, fine());
+    let told = ask(&master).await;
+    assert!(matches!(told, Err(Fault::Uncounted(_))), "{told:?}");
+    assert_eq!(ask(&master).await, fine());
+    // A second replica has been added: it may be promoted too, and has to acknowledge.
+    master.require(2);
+    let told = ask(&master).await;
+    assert!(matches!(told, Err(Fault::Uncounted(_))), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_error_before_execution_is_certain_and_a_lost_fence_is_not() {
+    const MOVED: &str = "MOVED 1 127.0.0.1:1";
+    let server = Server::start(&[
+        Deed::Err(MOVED),
+        Deed::ErrAll(MOVED),
+        Deed::Err("ERR Function not found"),
+        Deed::ErrAll("WRONGTYPE Operation against a key"),
+        Deed::Err("WRONGTYPE Operation against a key"),
+    ])
+    .await;
+    let master = server.master();
+    for expected in ["Elsewhere", "Elsewhere", "NoFunctions", "Uncounted", "Failed"] {
+        let told = format!("{:?}", ask(&master).await);
+        assert!(told.contains(expected), "{told}");
+    }
+    assert_eq!(ask(&master).await, fine());
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_not_mended_but_replaced() {
+    let server = Server::start(&[Deed::Acknowledge(1), Deed::Close]).await;
+    let master = server.master();
+    assert_eq!(ask(&master).await, fine());
+    let told = ask(&master).await;
+    assert!(matches!(told, Err(Fault::Dropped(_))), "not sent again behind the caller's back: {told:?}");
+    assert_eq!(server.pipelines.load(Ordering::SeqCst), 2);
+    assert_eq!(ask(&master).await, fine());
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2);
+    assert_eq!((master.status().attempts, master.status().failures), (3, 1));
+}
+
+#[tokio::test]
+async fn behind_an_open_breaker_nothing_is_sent() {
+    let server = Server::start(&[Deed::Acknowledge(0); 1_000]).await;
+    let master = server.master();
+    let mut refused = 0;
+    for _ in 0..100 {
+        match ask(&master).await {
+            Err(Fault::Refused(_)) => refused += 1,
+            Err(Fault::Uncounted(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let status = master.status();
+    assert_eq!(server.pipelines.load(Ordering::SeqCst) as u64, status.attempts);
+    assert_eq!(refused + status.attempts, 100);
+    assert!(refused > 50 && status.failures == status.attempts, "{status:?}");
+}
+
+#[tokio::test]
+async fn while_a_pipeline_is_on_its_way_requests_collect_behind_it() {
+    let server = Server::start(&[Deed::Hold]).await;
+    let master = server.master();
+    let first = send(&master, Kind::Poll).await;
+    while server.pipelines.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let later = [send(&master, Kind::Poll).await, send(&master, Kind::Poll).await, send(&master, Kind::Poll).await];
+    assert_eq!(master.status().waiting.0, 3);
+    // A read does not wait for the poll.
+    assert_eq!(send(&master, Kind::Read).await.await.expect("an outcome"), fine());
+    server.go.notify_one();
+    assert_eq!(first.await.expect("an outcome"), fine());
+    for answer in later {
+        assert_eq!(answer.await.expect("an outcome"), fine());
+    }
+    assert_eq!(server.pipelines.load(Ordering::SeqCst), 3, "the held one, the read, and the three together");
+}

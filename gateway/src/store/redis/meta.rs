@@ -1,0 +1,152 @@
+//! What concerns the whole namespace: the map, the registry, the coordinator's office and its blobs.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use ::redis::{Cmd, Value};
+use foremap::node::Member;
+use foremap::partition::{Epoch, NodeId, PartitionMap};
+
+use super::functions::call;
+use super::keys::{MAP, MEMBERS, OFFICE, Place};
+use super::open::RedisStore;
+use super::reply::{Replies, bytes, items, number, odd};
+use super::topology::pairs;
+use crate::store::{Blob, StoreError, Term};
+
+fn epoch_text(epoch: Epoch) -> String {
+    format!("{}.{}", epoch.incarnation, epoch.number)
+}
+
+/// Microseconds to live, below what a double tells apart when the time is added.
+fn micros(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX).min(1 << 51)
+}
+
+impl RedisStore {
+    fn meta(&self, name: &str) -> String {
+        self.cluster.keys.key(Place::Meta, name)
+    }
+
+    fn blob_key(&self, blob: Blob) -> String {
+        self.meta(&format!("blob:{}", blob.name()))
+    }
+
+    async fn look_one(&self, command: Cmd) -> Result<Value, StoreError> {
+        Ok(Replies::new(self.look(Place::Meta, [command]).await?).next())
+    }
+
+    async fn agreed(&self, command: Cmd) -> Result<bool, StoreError> {
+        Ok(number(&self.change(Place::Meta, command).await?, "an agreement")? == 1)
+    }
+
+    pub(super) async fn stored_map(&self) -> Result<Option<Arc<PartitionMap>>, StoreError> {
+        let field = |name: &str| {
+            let mut command = ::redis::cmd("HGET");
+            command.arg(self.meta(MAP)).arg(name);
+            command
+        };
+        // Every gateway looks once a second, and a map has tens of kilobytes: usually its epoch tells enough.
+        let known = self.map.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known {
+            let epoch = bytes(self.look_one(field("epoch")).await?, "the epoch of the map")?;
+            if epoch.is_some_and(|epoch| epoch == epoch_text(known.epoch).as_bytes()) {
+                return Ok(Some(known));
+            }
+        }
+        let Some(bytes) = bytes(self.look_one(field("bytes")).await?, "the map")? else { return Ok(None) };
+        let map = PartitionMap::decode(&bytes).map_err(|error| StoreError::Corrupt(format!("map: {error}")))?;
+        let map = Arc::new(map);
+        *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Some(map.clone());
+        Ok(Some(map))
+    }
+
+    pub(super) async fn store_map(
+        &self,
+        expect: Option<Epoch>,
+        map: &PartitionMap,
+        term: Term,
+    ) -> Result<bool, StoreError> {
+        let mut command = call("put_map", &[self.meta(MAP), self.meta(OFFICE)]);
+        command.arg(expect.map(epoch_text).unwrap_or_default()).arg(term);
+        command.arg(epoch_text(map.epoch)).arg(map.encode());
+        self.agreed(command).await
+    }
+
+    pub(super) async fn register(&self, member: &Member, ttl: Duration) -> Result<bool, StoreError> {
+        let mut command = call("announce", &[self.meta(MEMBERS)]);
+        command.arg(member.id).arg(&member.incarnation.to_be_bytes()).arg(&member.origin);
+        command.arg(micros(ttl)).arg(member.encode());
+        self.agreed(command).await
+    }
+
+    pub(super) async fn unregister(&self, id: NodeId, incarnation: u64) -> Result<(), StoreError> {
+        let mut command = call("retract", &[self.meta(MEMBERS)]);
+        command.arg(id).arg(&incarnation.to_be_bytes());
+        self.agreed(command).await.map(|_| ())
+    }
+
+    pub(super) async fn live_members(&self) -> Result<Vec<Member>, StoreError> {
+        let mut all = ::redis::cmd("HGETALL");
+        all.arg(self.meta(MEMBERS));
+        let mut replies = Replies::new(self.look(Place::Meta, [::redis::cmd("TIME"), all]).await?);
+        let now_us = time(replies.next())?;
+        let mut members = Vec::new();
+        for (_, registration) in pairs(replies.next())? {
+            let registration = bytes(registration, "a registration")?.unwrap_or_default();
+            let (expires, member) = registered(&registration)?;
+            if expires > now_us {
+                members.push(member);
+            }
+        }
+        members.sort_unstable_by_key(|member| member.id);
+        Ok(members)
+    }
+
+    pub(super) async fn take_office(&self, incarnation: u64, ttl: Duration) -> Result<Option<Term>, StoreError> {
+        let mut command = call("lead", &[self.meta(OFFICE)]);
+        command.arg(&incarnation.to_be_bytes()).arg(micros(ttl));
+        match self.change(Place::Meta, command).await? {
+            Value::Nil => Ok(None),
+            term => number(&term, "a term").map(Some),
+        }
+    }
+
+    pub(super) async fn stored_blob(&self, blob: Blob) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut command = ::redis::cmd("GET");
+        command.arg(self.blob_key(blob));
+        bytes(self.look_one(command).await?, "a blob")
+    }
+
+    pub(super) async fn store_blob(&self, blob: Blob, content: Option<&[u8]>, term: Term) -> Result<bool, StoreError> {
+        StoreError::check_blob(content)?;
+        let mut command = call("put_blob", &[self.blob_key(blob), self.meta(OFFICE)]);
+        command.arg(term).arg(if content.is_some() { "1" } else { "0" }).arg(content.unwrap_or_default());
+        self.agreed(command).await
+    }
+}
+
+/// The answer to TIME, in microseconds since 1970.
+fn time(value: Value) -> Result<u64, StoreError> {
+    let parts = items(value, "the time")?;
+    let [seconds, micros] = parts.as_slice() else { return Err(odd("the time")) };
+    let seconds = number(seconds, "the time")?.checked_mul(1_000_000).ok_or_else(|| odd("the time"))?;
+    seconds.checked_add(number(micros, "the time")?).ok_or_else(|| odd("the time"))
+}
+
+/// When a registration expires, and whose it is. Its form is described in `functions.lua`.
+pub(super) fn registered(bytes: &[u8]) -> Result<(u64, Member), StoreError> {
+    let read = || {
+        let (expires, rest) = bytes.split_first_chunk::<8>()?;
+        let (_incarnation, rest) = rest.split_first_chunk::<8>()?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        Some((u64::from_be_bytes(*expires), rest.get(usize::from(u16::from_be_bytes(*length))..)?))
+    };
+    let (expires, encoded) = read().ok_or_else(|| odd("a registration"))?;
+    let member = Member::decode(encoded).map_err(|error| StoreError::Corrupt(format!("registration: {error}")))?;
+    Ok((expires, member))
+}
+
+#[cfg(test)]
+#[path = "meta_tests.rs"]
+mod tests;

@@ -1,0 +1,23 @@
+//! [`RedisStore`]: a Redis Cluster, shared by gateways on many machines.
+//!
+//! Each storage shard lies in one slot, with its values, ordered index and change log; one function call writes all of
+//! them. Redis replicates asynchronously, so nothing that a master says counts by itself: commands go to it in
+//! pipelines that end with a fence (`foremap::node::Fence`), and what was asked is told only if the fence holds.
+
+mod check;
+mod cluster;
+mod connect;
+mod functions;
+mod keys;
+mod lane;
+mod master;
+mod meta;
+mod open;
+mod options;
+mod read;
+mod reply;
+mod routes;
+mod topology;
+
+pub use open::RedisStore;
+pub use options::RedisOptions;

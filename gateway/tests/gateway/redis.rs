@@ -1,0 +1,333 @@
+//! The Redis store over a real cluster: conformance, start-up checks, and masters and replicas that fail.
+//!
+//! Needs `redis-server` and `redis-cli`; without them these tests fail and say what to install.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use foremap::key::CompositeKey;
+use foremap::partition::StorageLayout;
+use foremap::protocol::{Cursor, KeymapFields};
+use foremap_gateway::store::{
+    Expect, MasterStatus, OpenError, RedisOptions, RedisStore, Store, StoreError, Write, WriteOutcome,
+};
+use foremap_redis_cluster::RedisCluster;
+
+use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
+
+/// The cluster of the tests that break nothing: started by the first, ended by the last.
+fn shared() -> Arc<RedisCluster> {
+    static SHARED: Mutex<Weak<RedisCluster>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cluster) = shared.upgrade() {
+        return cluster;
+    }
+    let cluster = Arc::new(RedisCluster::start(3, 1).expect("a cluster"));
+    *shared = Arc::downgrade(&cluster);
+    cluster
+}
+
+fn options(cluster: &RedisCluster) -> RedisOptions {
+    static NAMESPACES: AtomicU64 = AtomicU64::new(0);
+    let mut options = RedisOptions::from_url(&format!("redis://{}", cluster.addresses().join(","))).expect("a URL");
+    options.namespace = format!("test-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
+    options
+}
+
+async fn open(options: &RedisOptions) -> RedisStore {
+    RedisStore::open(options).await.expect("opened")
+}
+
+async fn open_error(options: &RedisOptions) -> OpenError {
+    match RedisStore::open(options).await {
+        Ok(_) => panic!("{options:?} must not open"),
+        Err(error) => error,
+    }
+}
+
+fn key(text: &str) -> CompositeKey {
+    CompositeKey::parse(text).expect("a valid key")
+}
+
+fn put(text: &str) -> Write {
+    let fields = KeymapFields { locator: "here".into(), ..KeymapFields::default() };
+    Write { key: key(text), fields: Some(fields), expect: Expect::Any, id: None }
+}
+
+async fn write(store: &RedisStore, text: &str) -> Result<u64, StoreError> {
+    match store.write(put(text)).await?.value {
+        WriteOutcome::Written(written) => Ok(written.version),
+        other => panic!("written, not {other:?}"),
+    }
+}
+
+async fn read(store: &RedisStore, text: &str) -> Result<Option<u64>, StoreError> {
+    Ok(store.read(vec![key(text)]).await.remove(0)?.value.map(|keymap| keymap.version))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_conforms() {
+    let cluster = shared();
+    conformance(|| {
+        let options = RedisOptions { versions: VERSIONS, log_entries: LOG_ENTRIES, ..options(&cluster) };
+        let opened = async { RedisStore::open(&options).await.expect("opened") };
+        Arc::new(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opened)))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_namespace_keeps_its_layout_and_its_keys() {
+    let cluster = shared();
+    let layout = StorageLayout { shards: 8, depth: 1, fan: 2 };
+    let options = RedisOptions { layout, ..options(&cluster) };
+    let store = open(&options).await;
+    let version = write(&store, "a/b").await.expect("written");
+    let again = open(&RedisOptions { layout: StorageLayout::default(), ..options.clone() }).await;
+    assert_eq!(again.layout(), layout);
+    assert_eq!(read(&again, "a/b").await, Ok(Some(version)));
+    assert_eq!(again.groups().borrow().concat().len(), 8);
+    // Another gateway may keep fewer versions.
+    let few = open(&RedisOptions { versions: 2, ..options.clone() }).await;
+    let none = open(&RedisOptions { versions: 1, ..options.clone() }).await;
+    for (store, kept) in [(&store, 2), (&store, 3), (&store, 4), (&few, 2), (&none, 1), (&none, 1), (&few, 2)] {
+        write(store, "a/b").await.expect("written");
+        assert_eq!(store.versions(key("a/b")).await.expect("works").value.len(), kept);
+    }
+    let other = open(&RedisOptions { namespace: options.namespace + "x", ..options }).await;
+    assert_eq!(read(&other, "a/b").await, Ok(None));
+}
+
+/// The server that has the key called `name`.
+fn holder(cluster: &RedisCluster, name: &str) -> usize {
+    let slot: u16 = cluster.ask(0, &["CLUSTER", "KEYSLOT", name]).expect("a slot");
+    cluster.master_of(slot).expect("a master")
+}
+
+#[tokio::test]
+async fn versions_follow_the_clock_of_the_master_and_survive_its_being_slow() {
+    let cluster = shared();
+    let options = RedisOptions { layout: StorageLayout { shards: 1, depth: 1, fan: 1 }, ..options(&cluster) };
+    let store = open(&options).await;
+    let first = write(&store, "a/b").await.expect("written");
+    let state = format!("{}{{0}}state", options.namespace);
+    let set = |last: u64| {
+        let master = holder(&cluster, &state);
+        cluster.ask::<i64>(master, &["HSET", &state, "last", &last.to_string()]).expect("set");
+    };
+    // As if a master with a clock that is half a minute fast had been deposed.
+    set(first + 30_000_000);
+    assert_eq!(write(&store, "a/b").await, Ok(first + 30_000_001));
+    set(first + 3_600_000_000);
+    let refused = write(&store, "a/b").await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(store.versions(key("a/b")).await.expect("works").value.len(), 2);
+}
+
+#[tokio::test]
+async fn lost_functions_are_loaded_again_and_damage_is_told() {
+    let cluster = shared();
+    let options = RedisOptions { layout: StorageLayout { shards: 1, depth: 1, fan: 1 }, ..options(&cluster) };
+    let store = open(&options).await;
+    let name = format!("{}{{0}}/a/b", options.namespace);
+    let master = holder(&cluster, &name);
+    // As on a master that was added later. Other tests load them again as well, each for itself.
+    cluster.ask::<String>(master, &["FUNCTION", "FLUSH"]).expect("flushed");
+    write(&store, "a/b").await.expect("written");
+    cluster.ask::<String>(master, &["SET", &name, "nonsense"]).expect("set");
+    let damaged = read(&store, "a/b").await;
+    assert!(matches!(damaged, Err(StoreError::Corrupt(_))), "{damaged:?}");
+    assert_eq!(read(&store, "a/c").await, Ok(None), "other keys are fine");
+    let log = format!("{}{{0}}log", options.namespace);
+    cluster.ask::<String>(master, &["XADD", &log, "9000000000000000-0", "what", "is this"]).expect("added");
+    cluster
+        .ask::<i64>(master, &["HSET", &format!("{}{{0}}state", options.namespace), "last", "9000000000000000"])
+        .expect("set");
+    let damaged = store.poll(vec![Cursor { shard: 0, position: 0 }], 10).await;
+    assert!(matches!(damaged, Err(StoreError::Corrupt(_))), "{damaged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_fail_and_nothing_false_is_told() {
+    let mut cluster = RedisCluster::start(3, 1).expect("a cluster");
+    what_is_not_set_up_well_is_refused(&cluster).await;
+    let options = options(&cluster);
+    let store = open(&options).await;
+    let keys = Keys::find(&store);
+    without_its_replica_a_master_tells_nothing(&mut cluster, &store, &keys).await;
+    a_silent_master_does_not_touch_the_others(&mut cluster, &store, &keys).await;
+    acknowledged_writes_survive_a_failover(&mut cluster, &store, &keys).await;
+}
+
+async fn what_is_not_set_up_well_is_refused(cluster: &RedisCluster) {
+    let good = options(cluster);
+    let master = cluster.shards().expect("answers")[0].master;
+    for (name, bad, fine) in [
+        ("appendonly", "no", "yes"),
+        ("maxmemory-policy", "allkeys-lru", "noeviction"),
+        ("cluster-require-full-coverage", "yes", "no"),
+    ] {
+        let set = |value| cluster.ask::<String>(master, &["CONFIG", "SET", name, value]).expect("set");
+        set(bad);
+        let error = open_error(&good).await;
+        set(fine);
+        let line = error.to_string();
+        assert!(matches!(error, OpenError::Unfit(_)) && line.contains(&format!("set {name} {fine}")), "{line}");
+    }
+    let error = open_error(&RedisOptions { replicas: 2, ..good.clone() }).await.to_string();
+    assert!(error.contains("1 connected replicas, and 2 must acknowledge"), "{error}");
+    let error = open_error(&RedisOptions { password: Some("wrong".into()), ..good.clone() }).await;
+    assert!(matches!(error, OpenError::Unreachable(_)), "{error}");
+    let error = open_error(&RedisOptions { nodes: vec!["127.0.0.1:1".into()], ..good.clone() }).await;
+    assert!(matches!(error, OpenError::Unreachable(_)), "{error}");
+    let format = format!("{}{{meta}}format", good.namespace);
+    cluster.ask::<String>(holder(cluster, &format), &["SET", &format, "nonsense"]).expect("set");
+    let error = open_error(&good).await;
+    assert!(matches!(error, OpenError::Damaged(_)), "{error}");
+}
+
+/// Keys, with shards of the master that will fail and of others.
+struct Keys {
+    /// Shards of one group.
+    group: Vec<u16>,
+    failing: Vec<String>,
+    others: Vec<String>,
+}
+
+impl Keys {
+    /// The group of shard 0, which has the slot 0 part of the cluster.
+    fn find(store: &RedisStore) -> Self {
+        let groups = store.groups().borrow().clone();
+        assert_eq!(groups.len(), 3);
+        let group = groups.iter().find(|group| group.contains(&0)).expect("a group").clone();
+        let all = (0..90).map(|n| format!("k{n}/x"));
+        let (failing, others) = all.partition(|text: &String| group.contains(&store.layout().shard(&key(text))));
+        Self { group, failing, others }
+    }
+
+    fn poll(&self) -> Vec<Cursor> {
+        self.group.iter().map(|&shard| Cursor { shard, position: 0 }).collect()
+    }
+}
+
+/// The one that has slot 0.
+fn failing_master(cluster: &RedisCluster) -> foremap_redis_cluster::Shard {
+    cluster.shards().expect("answers").into_iter().find(|shard| shard.has(0)).expect("a master")
+}
+
+fn status(store: &RedisStore, address: &str) -> MasterStatus {
+    store.masters().into_iter().find(|master| master.address == address).expect("a known master")
+}
+
+/// Asks until it is answered: on a loaded machine a server that lives may be late now and then, too.
+async fn answered<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let error = match ask().await {
+            Ok(told) => return told,
+            Err(error) => error,
+        };
+        let is_late = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
+        assert!(is_late && std::time::Instant::now() < deadline, "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+async fn all_answer(store: &RedisStore, keys: &[String]) {
+    for text in keys {
+        let version = answered(|| write(store, text)).await;
+        assert_eq!(answered(|| read(store, text)).await, Some(version));
+    }
+}
+
+/// Asks for the failing keys `times` times; none may be answered. Then the breaker is open: all but a few of the
+/// requests were refused at once.
+async fn refused(store: &RedisStore, keys: &Keys, address: &str, times: usize) {
+    // Until the breaker has seen it: none is answered.
+    for _ in 0..3 {
+        let told = write(store, &keys.failing[0]).await;
+        assert!(matches!(told, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))), "{told:?}");
+        assert!(matches!(read(store, &keys.failing[0]).await, Err(StoreError::Unavailable(_))));
+        assert!(store.poll(keys.poll(), 10).await.is_err());
+        assert!(store.positions(keys.group.clone()).await.is_err());
+    }
+    let before = status(store, address);
+    assert!(before.failures >= 2);
+    for at in 0..times {
+        let text = &keys.failing[at % keys.failing.len()];
+        assert!(matches!(read(store, text).await, Err(StoreError::Unavailable(_))));
+    }
+    let after = status(store, address);
+    let attempts = (after.attempts - before.attempts) as usize;
+    assert!(attempts <= times / 4, "{attempts} attempts for {times} requests");
+}
+
+async fn without_its_replica_a_master_tells_nothing(cluster: &mut RedisCluster, store: &RedisStore, keys: &Keys) {
+    all_answer(store, &keys.failing).await;
+    let shard = failing_master(cluster);
+    let address = cluster.addresses()[shard.master].clone();
+    cluster.kill(shard.replicas[0]).expect("killed");
+    let told = write(store, &keys.failing[0]).await;
+    assert!(matches!(told, Err(StoreError::Unknown(_))), "executed, but it may be lost: {told:?}");
+    refused(store, keys, &address, 200).await;
+    all_answer(store, &keys.others).await;
+    // The master itself has the write, and says so to whoever asks without a fence.
+    let names: Vec<String> =
+        cluster.ask(shard.master, &["KEYS", &format!("*}}/{}", keys.failing[0])]).expect("answers");
+    assert_eq!(names.len(), 1);
+    cluster.restart(shard.replicas[0]).expect("restarted");
+    all_answer(store, &keys.failing).await;
+}
+
+async fn a_silent_master_does_not_touch_the_others(cluster: &mut RedisCluster, store: &RedisStore, keys: &Keys) {
+    cluster.wait_until_whole().expect("whole");
+    let shard = failing_master(cluster);
+    let address = cluster.addresses()[shard.master].clone();
+    cluster.pause(shard.master).expect("paused");
+    refused(store, keys, &address, 200).await;
+    all_answer(store, &keys.others).await;
+    cluster.resume(shard.master).expect("resumed");
+    cluster.wait_until_whole().expect("whole");
+    all_answer(store, &keys.failing).await;
+}
+
+async fn acknowledged_writes_survive_a_failover(cluster: &mut RedisCluster, store: &RedisStore, keys: &Keys) {
+    cluster.wait_until_whole().expect("whole");
+    let shard = failing_master(cluster);
+    let addresses = cluster.addresses();
+    let mut acknowledged: Vec<(String, u64)> = Vec::new();
+    for n in 0..20 {
+        for text in &keys.failing {
+            let text = format!("{text}/{n}");
+            if keys.group.contains(&store.layout().shard(&key(&text))) {
+                acknowledged.push((text.clone(), answered(|| write(store, &text)).await));
+            }
+        }
+    }
+    // Its last writes are under way while it dies.
+    let writes = (0..50).map(|n| {
+        let text = format!("{}/late-{n}", keys.failing[n % keys.failing.len()]);
+        async move { (text.clone(), write(store, &text).await) }
+    });
+    let (late, killed) = tokio::join!(futures_util::future::join_all(writes), async { cluster.kill(shard.master) });
+    killed.expect("killed");
+    acknowledged.extend(late.into_iter().filter_map(|(text, told)| Some((text, told.ok()?))));
+    cluster
+        .wait_for("the replica is not promoted", || match cluster.master_of(0)? {
+            master if master == shard.replicas[0] => Ok(()),
+            master => Err(anyhow::anyhow!("{master} is master")),
+        })
+        .expect("promoted");
+    // The new master has no replica yet, so what it says does not count.
+    assert!(read(store, &keys.failing[0]).await.is_err());
+    all_answer(store, &keys.others).await;
+    cluster.restart(shard.master).expect("restarted");
+    all_answer(store, &keys.failing).await;
+    for (text, version) in &acknowledged {
+        assert_eq!(answered(|| read(store, text)).await, Some(*version), "{text}");
+    }
+    let known: Vec<String> = store.masters().into_iter().map(|master| master.address).collect();
+    assert!(known.contains(&addresses[shard.replicas[0]]) && !known.contains(&addresses[shard.master]), "{known:?}");
+    assert_eq!(store.groups().borrow().len(), 3);
+    assert!(store.groups().borrow().contains(&keys.group), "the same shards, at another server");
+}

@@ -1,0 +1,178 @@
+//! [`Coordinator`]: turns who lives, and what somebody plans, into the next map.
+//!
+//! Every gateway has one; the one whose process holds the office acts. Its host repeats a round: it reads what the
+//! store knows and does the one [`Step`] that comes back, naming its term, so that what a coordinator of an earlier
+//! term still sends is refused by the store. All that has to outlive a coordinator is in the store, so any
+//! step may be the last one: whoever comes next goes on from there.
+//!
+//! ```text
+//! a wanted map -> proposal in the store -> members that gain something warm up, and say so -> flip
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Member, MemberState};
+use crate::Millis;
+use crate::partition::{Epoch, MapNode, NodeId, PartitionMap};
+use crate::shifter::{Move, shift};
+
+/// How patient a coordinator is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoordinatorConfig {
+    /// How long a node of the map may be missing before it loses its partitions: a restart within it moves nothing.
+    pub grace_ms: Millis,
+    /// Longest wait for members to warm up.
+    pub warm_ms: Millis,
+}
+
+/// What a round found in the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Members whose registration has not expired, by ascending id.
+    pub members: &'a [Member],
+    /// The map in force.
+    pub map: &'a PartitionMap,
+    /// The proposal that is stored, if one is and it can be read.
+    pub proposal: Option<&'a Arc<PartitionMap>>,
+    /// What is planned besides. Left out whole where it contradicts the map in force with the nodes that live.
+    pub plan: &'a [Move],
+}
+
+/// What the host does after a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Rest,
+    /// Store this map as the proposal.
+    Propose(Arc<PartitionMap>),
+    /// Put this map in force where the one in force has the epoch `expect`, then remove the proposal.
+    Flip {
+        /// Epoch of the map in force.
+        expect: Epoch,
+        /// The next one.
+        map: Arc<PartitionMap>,
+    },
+    /// Remove the proposal: nobody wants it any more.
+    Clear,
+}
+
+/// Decides the next step of whoever is in office. O(map + members) a round; remembers one moment for each node of the
+/// map that is missing.
+#[derive(Debug)]
+pub struct Coordinator {
+    config: CoordinatorConfig,
+    term: Option<u64>,
+    missing: BTreeMap<NodeId, Millis>,
+    /// Content hash of the proposal it waits for, and since when.
+    warming: Option<(u64, Millis)>,
+}
+
+impl Coordinator {
+    /// One that is not in office.
+    pub fn new(config: CoordinatorConfig) -> Self {
+        Self { config, term: None, missing: BTreeMap::new(), warming: None }
+    }
+
+    /// The next step under `term`, which is `None` out of office. What it knew of an earlier term is forgotten: it may
+    /// have been away for any time.
+    pub fn round(&mut self, now: Millis, term: Option<u64>, seen: &Seen<'_>) -> Step {
+        if term != self.term {
+            *self = Self { term, ..Self::new(self.config) };
+        }
+        if term.is_none() {
+            return Step::Rest;
+        }
+        let Some(nodes) = self.nodes(now, seen) else { return Step::Rest };
+        match seen.proposal {
+            // Also one of a predecessor, with whatever it planned: it is finished before anything else begins.
+            Some(proposal) if follows(seen.map, proposal) && proposal.nodes == nodes => {
+                if !self.is_warm(now, seen, proposal) {
+                    return Step::Rest;
+                }
+                Step::Flip { expect: seen.map.epoch, map: proposal.clone() }
+            }
+            outdated => match wanted(seen, nodes) {
+                Some(next) => Step::Propose(Arc::new(next)),
+                None if outdated.is_some() => Step::Clear,
+                None => Step::Rest,
+            },
+        }
+    }
+
+    /// The nodes that the map should have; `None` where nobody would be left.
+    fn nodes(&mut self, now: Millis, seen: &Seen<'_>) -> Option<Vec<MapNode>> {
+        let live = |id: NodeId| find(seen.members, id);
+        self.missing.retain(|&id, _| live(id).is_none() && seen.map.node(id).is_some());
+        let mut nodes: Vec<MapNode> = Vec::new();
+        for member in seen.members.iter().filter(|member| member.state == MemberState::Serving) {
+            nodes.push(MapNode { id: member.id, origin: member.origin.clone(), weight: member.weight });
+        }
+        for node in seen.map.nodes.iter().filter(|node| live(node.id).is_none()) {
+            let since = *self.missing.entry(node.id).or_insert(now);
+            if now.saturating_sub(since) < self.config.grace_ms {
+                nodes.push(node.clone());
+            }
+        }
+        nodes.sort();
+        nodes.iter().any(|node| node.weight > 0).then_some(nodes)
+    }
+
+    /// Whether every live member that gains something has warmed up for `proposal`, or had its time.
+    fn is_warm(&mut self, now: Millis, seen: &Seen<'_>, proposal: &PartitionMap) -> bool {
+        let hash = proposal.hash();
+        let since = match self.warming {
+            Some((of, since)) if of == hash => since,
+            _ => now,
+        };
+        self.warming = Some((hash, since));
+        let cold = |node: &MapNode| {
+            let member = find(seen.members, node.id);
+            member.is_some_and(|member| member.warm_for != hash) && may_gain(seen.map, proposal, node.id)
+        };
+        now.saturating_sub(since) >= self.config.warm_ms || !proposal.nodes.iter().any(cold)
+    }
+}
+
+fn find(members: &[Member], id: NodeId) -> Option<&Member> {
+    members.binary_search_by_key(&id, |member| member.id).ok().map(|at| &members[at])
+}
+
+/// The next epoch; `None` where it would be no different.
+fn wanted(seen: &Seen<'_>, nodes: Vec<MapNode>) -> Option<PartitionMap> {
+    let members = Move::Members { nodes };
+    let moves: Vec<Move> = std::iter::once(&members).chain(seen.plan).cloned().collect();
+    let next = shift(seen.map, &moves).or_else(|_| shift(seen.map, &[members])).ok()?;
+    let changed = PartitionMap { epoch: seen.map.epoch, ..next.clone() } != *seen.map;
+    changed.then_some(next)
+}
+
+/// Whether `proposal` is what may come right after `map`.
+fn follows(map: &PartitionMap, proposal: &PartitionMap) -> bool {
+    let fixed = |m: &PartitionMap| (m.hash_id, m.seeds, m.partitions, m.storage);
+    let next = Epoch { number: map.epoch.number + 1, ..map.epoch };
+    proposal.epoch == next && fixed(map) == fixed(proposal)
+}
+
+/// Whether node `id` may own keys in `next` that it does not own in `map`. In O(map), so it errs towards yes:
+/// rendezvous hashing gives a partition to another node only where the winner lost weight or the other gained some,
+/// but rules, exceptions and replicas may move anything.
+pub fn may_gain(map: &PartitionMap, next: &PartitionMap, id: NodeId) -> bool {
+    let other_shrinks = |node: &MapNode| node.id != id && weight(next, node.id) < node.weight;
+    let moves_more = (&map.rules, &map.exceptions, &map.hot) != (&next.rules, &next.exceptions, &next.hot);
+    let grows = weight(next, id) > weight(map, id);
+    weight(next, id) > 0 && (moves_more || grows || map.nodes.iter().any(other_shrinks))
+}
+
+/// Whether node `id` may own keys in `map` that it does not own in `next`: the mirror of [`may_gain`].
+pub fn may_lose(map: &PartitionMap, next: &PartitionMap, id: NodeId) -> bool {
+    may_gain(next, map, id)
+}
+
+fn weight(map: &PartitionMap, id: NodeId) -> u32 {
+    map.node(id).map_or(0, |node| node.weight)
+}
+
+#[cfg(test)]
+#[path = "coordinator_tests.rs"]
+mod tests;

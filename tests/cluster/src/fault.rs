@@ -1,0 +1,158 @@
+//! What is done to processes, and how it is undone.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::fleet::Fleet;
+
+/// How long Redis may take to promote a replica: much, because machines that run tests are busy.
+const FAILOVER: Duration = Duration::from_secs(30);
+
+/// How long a master that will be lost writes alone.
+const TAIL: Duration = Duration::from_millis(600);
+
+/// One blow. Masters are named by their place among the shards of the cluster, by first slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// SIGKILL of a master, that comes back only once its replica is promoted.
+    MasterKilled { shard: usize },
+    /// SIGKILL of a master, that comes back before anybody takes its place.
+    MasterRestarted { shard: usize },
+    /// SIGSTOP of a master until its replica is promoted; it wakes up deposed.
+    MasterDeposed { shard: usize },
+    /// SIGKILL of the replicas, then of the master, which alone has the last writes; the replicas come back, and one of them
+    /// is promoted without those writes. Nobody may have been told of them.
+    TailLost { shard: usize },
+    /// SIGKILL of a replica: without it no write of its master counts.
+    ReplicaKilled { shard: usize },
+    /// SIGKILL of a gateway.
+    GatewayKilled { gateway: usize },
+    /// SIGSTOP of a gateway.
+    GatewayPaused { gateway: usize },
+    /// SIGTERM of a gateway.
+    GatewayStopped { gateway: usize },
+}
+
+impl Fault {
+    /// Whether it strikes a gateway, and not the store.
+    pub(crate) fn is_of_gateway(self) -> bool {
+        matches!(self, Self::GatewayKilled { .. } | Self::GatewayPaused { .. } | Self::GatewayStopped { .. })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MasterKilled { shard } => write!(f, "master {shard} killed"),
+            Self::MasterRestarted { shard } => write!(f, "master {shard} restarted"),
+            Self::MasterDeposed { shard } => write!(f, "master {shard} deposed"),
+            Self::TailLost { shard } => write!(f, "master {shard} lost with its tail"),
+            Self::ReplicaKilled { shard } => write!(f, "replica {shard} killed"),
+            Self::GatewayKilled { gateway } => write!(f, "gateway {} killed", gateway + 1),
+            Self::GatewayPaused { gateway } => write!(f, "gateway {} paused", gateway + 1),
+            Self::GatewayStopped { gateway } => write!(f, "gateway {} stopped", gateway + 1),
+        }
+    }
+}
+
+/// How a fault ends.
+#[derive(Debug)]
+enum Undo {
+    StartServer(usize),
+    ResumeServer(usize),
+    StartGateway(usize),
+    ResumeGateway(usize),
+}
+
+/// A fault that lasts.
+#[derive(Debug)]
+pub(crate) struct Struck {
+    fault: Fault,
+    undo: Undo,
+    /// The master before it.
+    master: Option<usize>,
+}
+
+impl Struck {
+    /// Strikes.
+    pub(crate) fn by(fault: Fault, fleet: &mut Fleet) -> Result<Self> {
+        let (undo, master) = match fault {
+            Fault::MasterKilled { shard } | Fault::MasterRestarted { shard } => {
+                let master = master_of(fleet, shard)?;
+                fleet.redis.kill(master)?;
+                (Undo::StartServer(master), Some(master))
+            }
+            Fault::MasterDeposed { shard } => {
+                let master = master_of(fleet, shard)?;
+                fleet.redis.pause(master)?;
+                (Undo::ResumeServer(master), Some(master))
+            }
+            Fault::TailLost { shard } => {
+                let master = master_of(fleet, shard)?;
+                let replicas = fleet.redis.shards()?.swap_remove(shard).replicas;
+                replicas.iter().try_for_each(|&replica| fleet.redis.kill(replica))?;
+                std::thread::sleep(TAIL);
+                fleet.redis.kill(master)?;
+                replicas.iter().try_for_each(|&replica| fleet.redis.restart(replica))?;
+                (Undo::StartServer(master), Some(master))
+            }
+            Fault::ReplicaKilled { shard } => {
+                let replicas = &fleet.redis.shards()?[shard].replicas;
+                let replica = *replicas.first().context("a master without replicas")?;
+                fleet.redis.kill(replica)?;
+                (Undo::StartServer(replica), None)
+            }
+            Fault::GatewayKilled { gateway } => {
+                fleet.gateways[gateway].kill()?;
+                fleet.tell_watch()?;
+                (Undo::StartGateway(gateway), None)
+            }
+            Fault::GatewayPaused { gateway } => {
+                fleet.gateways[gateway].pause()?;
+                (Undo::ResumeGateway(gateway), None)
+            }
+            Fault::GatewayStopped { gateway } => {
+                let status = fleet.gateways[gateway].stop()?;
+                fleet.tell_watch()?;
+                if !status.success() {
+                    bail!("gateway {} did not end well on SIGTERM: {status}", gateway + 1);
+                }
+                (Undo::StartGateway(gateway), None)
+            }
+        };
+        Ok(Self { fault, undo, master })
+    }
+
+    /// Waits until it has had its effect on others.
+    pub(crate) fn take_effect(&self, fleet: &Fleet) -> Result<()> {
+        let (Fault::MasterKilled { shard } | Fault::MasterDeposed { shard } | Fault::TailLost { shard }) = self.fault
+        else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + FAILOVER;
+        // A server that loads what a master sends it answers nothing meanwhile.
+        while master_of(fleet, shard).map_or(true, |master| Some(master) == self.master) {
+            if Instant::now() > deadline {
+                bail!("{}: no replica was promoted within {} s", self.fault, FAILOVER.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self, fleet: &mut Fleet) -> Result<()> {
+        match self.undo {
+            Undo::StartServer(server) => fleet.redis.restart(server),
+            Undo::ResumeServer(server) => fleet.redis.resume(server),
+            Undo::StartGateway(gateway) => fleet.start_gateway(gateway),
+            Undo::ResumeGateway(gateway) => fleet.gateways[gateway].resume(),
+        }
+    }
+}
+
+fn master_of(fleet: &Fleet, shard: usize) -> Result<usize> {
+    Ok(fleet.redis.shards()?.get(shard).context("a shard is missing")?.master)
+}

@@ -1,0 +1,14 @@
+//! A throw-away Redis Cluster on loopback, for tests and benches: real `redis-server` processes in a temporary folder,
+//! that can be killed, paused and restarted one by one.
+//!
+//! Everything ends when the [`RedisCluster`] is dropped, on a panic too; and if this process dies without dropping it,
+//! a watching shell ends the servers.
+
+mod cluster;
+mod options;
+mod server;
+mod watch;
+
+pub use cluster::{RedisCluster, Shard};
+pub use options::ClusterOptions;
+pub use watch::Watch;

@@ -1,0 +1,73 @@
+//! Faults put into the simulation on purpose, to prove that the checks can fail.
+
+use foremap::protocol::BatchResponse;
+
+/// A defect that gateways, clients or servers may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// Answers claim to be of this very moment.
+    AgeZero,
+    /// The worker does not pass on the floors of its callers.
+    FloorsStripped,
+    /// Nodes do not look at the floors of their callers.
+    FloorsIgnored,
+    /// A store read claims the log position of the moment it is handed back, so that a node fills its memory with
+    /// it although the log has moved.
+    FillRace,
+    /// A gateway that starts takes its cursors after it has begun to read, and has its nodes believe otherwise.
+    CursorLate,
+    /// Changes are left out of answers whose positions are beyond them.
+    ChangesDropped,
+    /// Nodes answer strong reads from memory.
+    WeakStrong,
+    /// A log poll counts from its answer instead of its sending.
+    LatePoll,
+    /// Clients are not told that their write was acknowledged.
+    WriteUntold,
+    /// What a master says counts, whoever has acknowledged it.
+    NoFence,
+    /// It counts if all replicas but one have acknowledged it.
+    PartialFence,
+    /// Gateways send `WAIT` without a write of their own before it.
+    WaitAlone,
+    /// A gateway hands a write to the owner of its partition, and acknowledges it before the store has it.
+    ForwardedWrite,
+    /// Every attempt at a write has a write id of its own.
+    RetriedAnew,
+    /// Masters answer before their disk has what they did, so one that crashes and is back before a replica was
+    /// promoted has forgotten what it acknowledged.
+    LazyDisk,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::AgeZero,
+        Self::FloorsStripped,
+        Self::FloorsIgnored,
+        Self::FillRace,
+        Self::CursorLate,
+        Self::ChangesDropped,
+        Self::WeakStrong,
+        Self::LatePoll,
+        Self::WriteUntold,
+        Self::NoFence,
+        Self::PartialFence,
+        Self::WaitAlone,
+        Self::ForwardedWrite,
+        Self::RetriedAnew,
+        Self::LazyDisk,
+    ];
+
+    /// Spoils an answer on its way to a client.
+    pub(crate) fn spoil(self, response: &mut BatchResponse) {
+        match self {
+            Self::AgeZero => {
+                response.results.iter_mut().for_each(|result| result.at.age_ms = 0);
+                response.positions.iter_mut().for_each(|position| position.age_ms = 0);
+            }
+            Self::ChangesDropped => response.changes.clear(),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What callers are told, and what that proves.
+
+use foremap::adapter::{Answer, CallEnd, CallId, RequestId};
+use foremap::protocol::{Consistency, ErrorCode};
+
+use super::check::{Read, check};
+use super::client::{TIMER_SLACK, Waiting, Writing};
+use super::cluster::Outcome;
+use super::mutant::Mutant;
+use super::world::World;
+
+impl World {
+    pub(crate) fn answered(&mut self, client: usize, request: RequestId, answer: &Answer) {
+        self.note(|| format!("client {client} answers {request}: {answer:?}"));
+        let Some(waiting) = self.clients[client].reads.remove(&request) else {
+            return self.violate("once", format!("client {client} resolved {request}, which nobody waits for"));
+        };
+        self.in_time(&waiting);
+        self.judge(&waiting.read, waiting.session, answer);
+    }
+
+    pub(crate) fn failed(&mut self, client: usize, request: RequestId, code: ErrorCode, detail: &str) {
+        self.note(|| format!("client {client} fails {request}: {code} {detail}"));
+        let Some(waiting) = self.clients[client].reads.remove(&request) else {
+            return self.violate("once", format!("client {client} rejected {request}, which nobody waits for"));
+        };
+        self.in_time(&waiting);
+        self.tally.add(code.as_str(), 1);
+        let expected = matches!(
+            code,
+            ErrorCode::Timeout
+                | ErrorCode::Network
+                | ErrorCode::Unavailable
+                | ErrorCode::TooManyRequests
+                | ErrorCode::BadAnswer
+                | ErrorCode::Aborted
+        );
+        let refused = code == ErrorCode::TooManyRequests;
+        if !expected || (waiting.must_succeed && !refused) {
+            self.violate("failed", format!("{:?} ended with {code}: {detail}", waiting.read));
+        }
+    }
+
+    fn in_time(&mut self, waiting: &Waiting) {
+        if self.now > waiting.deadline + TIMER_SLACK {
+            let (now, deadline) = (self.now, waiting.deadline);
+            self.violate("in time", format!("{:?} was resolved at {now}, due at {deadline}", waiting.read));
+        }
+    }
+
+    pub(crate) fn judge(&mut self, read: &Read, session: usize, answer: &Answer) {
+        self.tally.add(answer.served.as_str(), 1);
+        if read.consistency == Consistency::Bounded && answer.age_ms > read.max_staleness_ms.into() {
+            self.tally.add("over the bound, through the store", 1);
+        }
+        self.record_read(read, session, answer);
+        match check(&self.truth, self.now, read, answer) {
+            Ok(version) => {
+                let session = &mut self.sessions[session];
+                session.seen.raise(&read.key, version);
+                let floor = session.floors.entry(answer.at.shard).or_default();
+                *floor = answer.at.position.max(*floor);
+            }
+            Err(violation) => self.violate(violation.rule, violation.detail),
+        }
+    }
+
+    pub(crate) fn call_ended(&mut self, client: usize, call: CallId, end: CallEnd) {
+        let Some(writing) = self.clients[client].writes.remove(&call) else {
+            return self.violate("once", format!("client {client} ended call {call}, which nobody waits for"));
+        };
+        let told = writing.told.filter(|_| end == CallEnd::Response);
+        self.write_told(&writing, told);
+        let Some(Outcome::Written { version, .. }) = told else { return };
+        self.tally.add("writes acknowledged", 1);
+        let key = &writing.request.key;
+        let shard = self.truth.shard(key);
+        if self.mutant != Some(Mutant::WriteUntold) {
+            self.clients[client].adapter.wrote(key, version, shard, version);
+        }
+        let session = &mut self.sessions[writing.session];
+        session.seen.raise(key, version);
+        if session.client.is_none() {
+            let floor = session.floors.entry(shard).or_default();
+            *floor = version.max(*floor);
+        }
+        self.note(|| format!("client {client} is told of its write of {} at {version}", writing.request.key));
+    }
+
+    /// What the writer may conclude.
+    fn write_told(&mut self, writing: &Writing, told: Option<Outcome>) {
+        let outcome = match told {
+            Some(Outcome::Written { version, .. }) => foremap_check::Outcome::Acknowledged { version },
+            // A write id names a write that happened. One that was refused may still happen, if it was sent twice and
+            // the other is on its way.
+            Some(Outcome::Conflict { current }) if writing.sent == 1 => foremap_check::Outcome::Conflict { current },
+            Some(Outcome::Missing) if writing.sent == 1 => foremap_check::Outcome::Conflict { current: 0 },
+            None if writing.sent == 0 => foremap_check::Outcome::Failed,
+            _ => return,
+        };
+        self.record_outcome(writing.recorded, outcome);
+    }
+}

@@ -1,0 +1,250 @@
+//! How gateways talk to the cluster: pipelines of commands, each with the fence behind it.
+
+use foremap::Millis;
+use foremap::adapter::FlightId;
+use foremap::node::ReadTicket;
+
+use super::cluster::{Body, Command, Message, Refused, Reply, Server};
+use super::mutant::Mutant;
+use super::net::Place;
+use super::world::{Event, World, WriteRequest};
+
+/// How long a master may wait for its replicas.
+const WAIT_MS: Millis = 250;
+/// How long a gateway waits for a master.
+const PIPE_MS: Millis = 700;
+
+/// A connection to the server that a gateway takes for the master of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) server: Server,
+    /// Start of the server that it was opened to.
+    pub(crate) run: u32,
+    pub(crate) connection: u64,
+}
+
+/// What a pipeline is for.
+pub(crate) enum Errand {
+    Read {
+        job: u64,
+        tickets: Vec<ReadTicket>,
+        attempt: u32,
+    },
+    Poll,
+    Positions,
+    Write {
+        client: usize,
+        flight: FlightId,
+        write: std::sync::Arc<WriteRequest>,
+    },
+    /// Nobody waits for it.
+    Leave,
+}
+
+pub(crate) struct Pipe {
+    gateway: usize,
+    incarnation: u32,
+    group: usize,
+    link: Link,
+    commands: Vec<Command>,
+    replies: Vec<Reply>,
+    /// On the clock of the gateway.
+    sent_at: Millis,
+    errand: Errand,
+}
+
+/// How a pipeline ended, as the gateway is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was executed, and so many replicas have acknowledged it.
+    Executed(u32),
+    /// It certainly was not executed.
+    Refused,
+    /// It may have been, or may still be.
+    Broken,
+}
+
+impl World {
+    /// Sends `commands` to the master of `group`, as far as `gateway` knows it.
+    pub(crate) fn send_pipe(&mut self, gateway: usize, group: usize, commands: Vec<Command>, errand: Errand) {
+        let id = self.fresh_id();
+        let host = &self.gateways[gateway];
+        let (incarnation, sent_at) = (host.incarnation, host.local(self.now));
+        let Some(link) = host.links[group] else {
+            self.relink_soon(gateway, group);
+            return self.pipe_ended(gateway, incarnation, group, Vec::new(), sent_at, errand, End::Refused);
+        };
+        let pipe = Pipe { gateway, incarnation, group, link, commands, replies: Vec::new(), sent_at, errand };
+        self.pipes.insert(id, pipe);
+        let at = self.now + self.short_delay();
+        self.schedule(at, Event::Reach { pipe: id });
+        self.schedule(self.now + PIPE_MS, Event::PipeDone { pipe: id, gateway, end: End::Broken });
+    }
+
+    /// When something from `gateway` gets through to `server`; `None` where it does now.
+    fn held_up(&self, gateway: usize, server: Server) -> Option<Millis> {
+        let place = Place::Server(server);
+        self.net.cut(self.now, Place::Gateway(gateway), place).or_else(|| self.net.paused(self.now, place))
+    }
+
+    /// A pipeline reaches a server: it is executed, though its gateway may have given up.
+    pub(crate) fn reach(&mut self, id: u64) {
+        let Some(pipe) = self.pipes.get(&id) else { return };
+        let (gateway, link, commands) = (pipe.gateway, pipe.link, pipe.commands.clone());
+        if let Some(until) = self.held_up(gateway, link.server) {
+            let at = until + self.short_delay();
+            return self.schedule(at, Event::Reach { pipe: id });
+        }
+        if self.cluster.run(link.server) != Some(link.run) || self.fault(1) {
+            return self.answer_pipe(id, End::Refused);
+        }
+        let now_us = self.now_us();
+        let mut replies = Vec::with_capacity(commands.len());
+        for command in &commands {
+            match self.cluster.execute(link.server, link.connection, now_us, command) {
+                Ok(reply) => replies.push(reply),
+                Err(Refused::NotMaster | Refused::Down) => return self.answer_pipe(id, End::Refused),
+            }
+        }
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.replies = replies;
+        }
+        // The rest of it may come in a later packet.
+        if self.rng.chance(20) {
+            let at = self.now + self.short_delay();
+            return self.schedule(at, Event::ReachFence { pipe: id });
+        }
+        self.reach_fence(id);
+    }
+
+    pub(crate) fn reach_fence(&mut self, id: u64) {
+        let Some(pipe) = self.pipes.get(&id) else { return };
+        let (gateway, link) = (pipe.gateway, pipe.link);
+        if let Some(until) = self.held_up(gateway, link.server) {
+            let at = until + self.short_delay();
+            return self.schedule(at, Event::ReachFence { pipe: id });
+        }
+        let runs = self.cluster.run(link.server) == Some(link.run);
+        let fenced = runs
+            && (self.mutant == Some(Mutant::WaitAlone) || self.cluster.increment(link.server, link.connection).is_ok())
+            && self.cluster.wait(link.server, link.connection, self.fence.replicas(), id).is_ok();
+        if !fenced {
+            return self.answer_pipe(id, End::Broken);
+        }
+        self.schedule(self.now + WAIT_MS, Event::WaitOver { server: link.server, pipe: id });
+        self.pump();
+    }
+
+    /// The time of a `WAIT` is over; a server that stands still does not notice.
+    pub(crate) fn wait_over(&mut self, server: Server, pipe: u64) {
+        if let Some(until) = self.net.paused(self.now, Place::Server(server)) {
+            return self.schedule(until, Event::WaitOver { server, pipe });
+        }
+        self.cluster.stop_waiting(server, pipe);
+        self.pump();
+    }
+
+    /// Puts what the cluster has to say on its way.
+    pub(crate) fn pump(&mut self) {
+        for message in self.cluster.take_messages() {
+            match message.body {
+                Body::Waited(pipe, Some(count)) => self.answer_pipe(pipe, End::Executed(count)),
+                Body::Waited(pipe, None) => self.answer_pipe(pipe, End::Broken),
+                _ => {
+                    let at = self.now + self.short_delay();
+                    self.schedule(at, Event::Carry { message });
+                }
+            }
+        }
+        for stored in self.cluster.take_effective() {
+            self.note(|| format!("for good: {} at {}", stored.key, stored.record.version));
+            if !self.truth.add(self.now, self.step, &stored) {
+                self.violate("order", format!("{stored:?} is not the newest of its key"));
+            }
+        }
+    }
+
+    /// A message from server to server. Connections lose nothing, but what is held up arrives late.
+    pub(crate) fn carry(&mut self, message: Message) {
+        let Some(to) = message.to else { return };
+        let (from, to) = (Place::Server((message.group, message.from)), Place::Server((message.group, to)));
+        let held = self.net.cut(self.now, from, to).or_else(|| self.net.paused(self.now, to));
+        if let Some(until) = held {
+            let at = until + self.short_delay();
+            return self.schedule(at, Event::Carry { message });
+        }
+        self.cluster.arrive(message);
+        self.pump();
+    }
+
+    fn answer_pipe(&mut self, id: u64, end: End) {
+        let Some(pipe) = self.pipes.get(&id) else { return };
+        let (gateway, server) = (pipe.gateway, pipe.link.server);
+        let held = self.net.cut(self.now, Place::Gateway(gateway), Place::Server(server)).unwrap_or(self.now);
+        let at = held + self.short_delay();
+        self.schedule(at, Event::PipeDone { pipe: id, gateway, end });
+    }
+
+    /// The end of a pipeline, or of the gateway's patience.
+    pub(crate) fn pipe_done(&mut self, id: u64, end: End) {
+        // A time-out leaves the commands on their way.
+        let ended = if end == End::Broken {
+            self.pipes.get_mut(&id).map(|pipe| {
+                let errand = std::mem::replace(&mut pipe.errand, Errand::Leave);
+                (pipe.gateway, pipe.incarnation, pipe.group, pipe.link, Vec::new(), pipe.sent_at, errand)
+            })
+        } else {
+            self.pipes.remove(&id).map(|pipe| {
+                let Pipe { gateway, incarnation, group, link, replies, sent_at, errand, .. } = pipe;
+                (gateway, incarnation, group, link, replies, sent_at, errand)
+            })
+        };
+        let Some((gateway, incarnation, group, link, replies, sent_at, errand)) = ended else { return };
+        if matches!(errand, Errand::Leave) || self.gateways[gateway].incarnation != incarnation {
+            return;
+        }
+        let end = self.judge_fence(end);
+        // A connection on which something went wrong is given up, mostly.
+        let keeps = matches!(end, End::Executed(count) if self.fence.holds(count));
+        if !keeps {
+            self.tally.add("pipelines failed", 1);
+            let current = self.gateways[gateway].links[group] == Some(link);
+            if current && (!matches!(end, End::Executed(_)) || self.rng.chance(50)) {
+                self.relink_soon(gateway, group);
+            }
+        }
+        self.pipe_ended(gateway, incarnation, group, replies, sent_at, errand, end);
+    }
+
+    /// What a mutant makes of it.
+    fn judge_fence(&mut self, end: End) -> End {
+        let End::Executed(count) = end else { return end };
+        if !self.fence.holds(count) {
+            self.tally.add("fence refused", 1);
+        }
+        let needed = self.fence.replicas();
+        match self.mutant {
+            Some(Mutant::NoFence) => End::Executed(needed),
+            Some(Mutant::PartialFence) if count + 1 >= needed => End::Executed(needed),
+            _ => end,
+        }
+    }
+
+    pub(crate) fn relink_soon(&mut self, gateway: usize, group: usize) {
+        let at = self.now + self.rng.range(1, 40);
+        self.schedule(at, Event::Relink { gateway, group });
+    }
+
+    /// Asks a server that can be reached who leads its group, and connects to that.
+    pub(crate) fn relink(&mut self, gateway: usize, group: usize) {
+        let server = (group, self.rng.below(self.cluster.servers()));
+        let seen = if self.held_up(gateway, server).is_none() { self.cluster.leader_seen_by(server) } else { None };
+        let link = seen.and_then(|leader| {
+            let server = (group, leader);
+            let run = self.cluster.run(server).filter(|_| self.held_up(gateway, server).is_none())?;
+            Some((server, run))
+        });
+        let connection = self.fresh_id();
+        self.gateways[gateway].links[group] = link.map(|(server, run)| Link { server, run, connection });
+    }
+}

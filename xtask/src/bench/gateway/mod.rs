@@ -1,0 +1,60 @@
+//! What a gateway costs, beside Redis in the same run, all on loopback: reads from memory, writes with the fence, the
+//! change log, memory. What the capacity model multiplies with comes from here.
+//!
+//! Whatever is held against something else is measured in turn with it, round by round, and each is taken from its
+//! quietest round: other work on the machine only ever adds.
+
+mod coefficients;
+mod feeds;
+mod logs;
+mod machine;
+mod map;
+mod memory;
+mod programs;
+mod reads;
+mod tools;
+mod writes;
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use foremap_redis_cluster::RedisCluster;
+
+use self::coefficients::Report;
+use self::programs::Bench;
+use crate::process;
+use crate::rows::Row;
+use crate::workspace::Workspace;
+
+/// Rounds of what is held against something else.
+const ROUNDS: usize = 5;
+
+/// Measures everything, printing each table as soon as it is there.
+pub(super) fn run(workspace: &Workspace, coefficients: Option<&Path>) -> Result<Vec<Row>> {
+    tools::check()?;
+    let bench = Bench::prepare(workspace)?;
+    let mut report = Report::default();
+    println!("on {}", machine::words()?);
+    reads::single(&bench, &mut report)?;
+    reads::batches(&bench, &mut report)?;
+    feeds::measure(&bench, &mut report)?;
+    map::measure(&mut report);
+    {
+        let cluster = RedisCluster::start(3, 1)?;
+        logs::idle(&bench, &cluster, &mut report)?;
+        writes::measure(&bench, &cluster, 1, &mut report)?;
+        logs::follow(&bench, &cluster, &mut report)?;
+        memory::measure(&bench, &cluster, &mut report)?;
+    }
+    let cluster = RedisCluster::start(3, 2)?;
+    writes::measure(&bench, &cluster, 2, &mut report)?;
+    drop(cluster);
+    if let Some(path) = coefficients {
+        report.write(path)?;
+        // The file is of use only if the gateway reads it.
+        let path = path.to_str().context("the path of the coefficients is no text")?;
+        let mut check = std::process::Command::new(&bench.gateway);
+        process::run_quietly(check.args(["capacity", "--coefficients", path]))?;
+    }
+    Ok(report.rows)
+}
