@@ -239,7 +239,7 @@ impl Adapter {
         let delay = self.jitter.delay(fetch.attempts, failure.retry_after);
         let in_time = latest.is_some_and(|deadline| now + delay < deadline);
         let worth_it = failure.code.retryable() && fetch.attempts < MAX_ATTEMPTS && in_time;
-        if !worth_it || !self.retries.withdraw() {
+        if !worth_it || !self.may_retry() {
             return self.fail_fetch(now, id, failure);
         }
         self.counters.retries += 1;

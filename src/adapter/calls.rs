@@ -77,10 +77,13 @@ impl Adapter {
         code: ErrorCode,
         response: Option<Option<Millis>>,
     ) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get(&id) else { return };
         let delay = self.jitter.delay(call.attempts, response.flatten());
         let worth_it = code.retryable() && call.attempts < MAX_ATTEMPTS && now + delay < call.deadline;
-        if worth_it && self.retries.withdraw() {
+        if worth_it
+            && self.may_retry()
+            && let Some(call) = self.calls.get_mut(&id)
+        {
             call.avoid = Some(origin.clone());
             self.counters.retries += 1;
             self.scopes.set_timer(call.scope, now + delay, Timer::CallRetry(id));

@@ -15,7 +15,15 @@ use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_B
 #[derive(Debug)]
 pub(super) enum Flight {
     /// A batch.
-    Batch { scope: Scope, origin: Arc<str>, sent_at: Millis, fetches: Vec<FetchId>, exchanges: bool },
+    Batch {
+        scope: Scope,
+        origin: Arc<str>,
+        sent_at: Millis,
+        fetches: Vec<FetchId>,
+        exchanges: bool,
+        /// Retries that were promised when it was given little time.
+        reserved: u32,
+    },
     /// An attempt of a raw call.
     Call { scope: Scope, origin: Arc<str>, sent_at: Millis, call: CallId },
 }
@@ -122,6 +130,7 @@ impl Adapter {
         let margin = self.origins.latency_ms(&origin) as u32;
         let mut request = self.request_frame();
         let patience = self.patience(now, &origin, strong, &ids);
+        let reserved = if patience < ATTEMPT_MS { ids.len() as u32 } else { 0 };
         let (mut demand, mut timeout_ms, mut bound, mut asker) = (false, 0, u32::MAX, None);
         for &id in &ids {
             let deadline = self.latest_deadline(id);
@@ -148,7 +157,7 @@ impl Adapter {
             self.cold_origin(now).is_none() && self.exchange.ride(now, &self.config, &self.cache, &mut request);
         self.counters.batches += 1;
         self.counters.keys_sent += ids.len() as u64;
-        self.depart(now, scope, flight, origin, request, ids, timeout_ms.min(patience), !demand, exchanges);
+        self.depart(now, scope, flight, origin, request, ids, timeout_ms.min(patience), !demand, exchanges, reserved);
     }
 
     /// How long to wait for `origin`. Not for long where memory is asked for the first time, another origin could answer
@@ -159,9 +168,23 @@ impl Adapter {
         let quick = !strong
             && usual > 0.0
             && ids.iter().all(fresh)
-            && self.retries.available() as usize >= ids.len()
+            && self.retries.available() as usize >= ids.len() + self.reserved() as usize
             && self.origins.has_other(now, origin);
         if quick { first_attempt_ms(usual) } else { ATTEMPT_MS }
+    }
+
+    /// Retries promised to flights that were given little time: nobody else may use them up.
+    fn reserved(&self) -> u32 {
+        let reserved = |flight: &Flight| match *flight {
+            Flight::Batch { reserved, .. } => reserved,
+            Flight::Call { .. } => 0,
+        };
+        self.flights.values().map(|flight| reserved(flight)).sum()
+    }
+
+    /// Whether the budget allows one more retry, beside those promised; takes its cost.
+    pub(super) fn may_retry(&mut self) -> bool {
+        self.retries.available() > self.reserved() && self.retries.withdraw()
     }
 
     /// An empty batch: only cursors go out, changes come back.
@@ -173,7 +196,7 @@ impl Adapter {
         let origin = self.cold_origin(now).unwrap_or_else(|| self.origins.choose(now, None, None));
         let flight = self.fresh_id();
         self.counters.exchanges += 1;
-        self.depart(now, scope, flight, origin, request, Vec::new(), ATTEMPT_MS, true, true);
+        self.depart(now, scope, flight, origin, request, Vec::new(), ATTEMPT_MS, true, true, 0);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the one place where a flight takes off")]
@@ -188,12 +211,13 @@ impl Adapter {
         timeout_ms: u32,
         prefetch: bool,
         exchanges: bool,
+        reserved: u32,
     ) {
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
         self.flights.insert(
             flight,
-            Box::new(Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges }),
+            Box::new(Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges, reserved }),
         );
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }
