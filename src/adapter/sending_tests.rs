@@ -52,3 +52,15 @@ fn patience_is_kept_where_leaving_early_could_not_help() {
     }
     assert_eq!(waits(&mut host), ATTEMPT_MS, "the budget does not cover asking again for so many");
 }
+
+#[test]
+fn a_retry_is_promised_to_one_flight_only() {
+    let mut host = Host::new();
+    host.read("u/1").expect("answered");
+    // The budget covers ten retries: the first six are promised, so the next six cannot be.
+    (0..6).for_each(|n| _ = host.get(&format!("u/2/{n}")));
+    assert!(waits(&mut host) < ATTEMPT_MS);
+    host.sent.clear();
+    (0..6).for_each(|n| _ = host.get(&format!("u/3/{n}")));
+    assert_eq!(waits(&mut host), ATTEMPT_MS);
+}
