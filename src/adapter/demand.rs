@@ -21,7 +21,7 @@ use crate::analyzer::Access;
 use crate::cache::{Hit, LocalCache, Lookup};
 use crate::key::CompositeKey;
 use crate::order::ascending;
-use crate::partition::{PartitionMap, Placement};
+use crate::partition::{PartitionMap, Placement, xxh3};
 use crate::prefetch::{Fate, PrefetchEngine};
 use crate::protocol::{BatchRequest, Class, Consistency, Cursor, ErrorCode};
 
@@ -56,6 +56,8 @@ pub struct Adapter {
     pub(super) cache: LocalCache,
     pub(super) engine: PrefetchEngine,
     pub(super) placement: Option<Placement>,
+    /// Chooses among replicas; rises by one with every batch.
+    pub(super) salt: u64,
     pub(super) map_hash: u64,
     pub(super) origins: Origins,
     pub(super) floors: Floors,
@@ -85,6 +87,7 @@ impl Adapter {
             cache: LocalCache::new(config.cache.clone()),
             engine: PrefetchEngine::new(config.prefetch),
             placement: None,
+            salt: xxh3(config.seed, b"replica"),
             map_hash: 0,
             origins: Origins::new(&config.origins, config.max_origins),
             floors: Floors::default(),

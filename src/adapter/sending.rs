@@ -70,6 +70,8 @@ struct Group {
 impl Adapter {
     /// Sends everything queued in `scope`.
     pub(super) fn flush(&mut self, now: Millis, scope: Scope) {
+        // Keys with the same replicas go to one of them in one batch, and batches take turns.
+        self.salt = self.salt.wrapping_add(1);
         let state = self.scopes.get(scope);
         let queue = std::mem::take(&mut state.queue);
         let exchange = std::mem::take(&mut state.exchange_wanted);
@@ -111,7 +113,8 @@ impl Adapter {
         groups
     }
 
-    /// The origin to ask for `key`: its owner's where that is warm, the warmest otherwise.
+    /// The origin to ask for `key`: that of its owner, or of the replica that serves this batch, where it is warm; the warmest
+    /// otherwise.
     pub(super) fn origin_for(
         &mut self,
         now: Millis,
@@ -119,7 +122,7 @@ impl Adapter {
         avoid: Option<&str>,
     ) -> Arc<str> {
         let owner = key.zip(self.placement.as_ref()).and_then(|(key, placement)| {
-            let node = placement.locate(key).node;
+            let node = placement.server(key, self.salt);
             placement.map().node(node).map(|n| n.origin.clone())
         });
         self.origins.choose(now, owner.as_deref(), avoid)

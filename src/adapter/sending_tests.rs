@@ -1,9 +1,13 @@
-//! How long an origin is waited for.
+//! How long an origin is waited for, and which replica is asked.
+
+use std::collections::BTreeMap;
 
 use super::super::action::FailureKind;
-use super::super::testing::{Host, ORIGIN, Sent};
-use super::super::{AdapterConfig, Served};
+use super::super::testing::{Host, ORIGIN, Sent, key};
+use super::super::{AdapterConfig, GetRequest, Served};
 use super::*;
+use crate::key::CompositeKey;
+use crate::partition::{HotKey, MapNode, PartitionMap, Placement, StorageLayout, replica, xxh3};
 
 /// The time-out of the one flight with keys that is under way; others only exchange cursors.
 fn waits(host: &mut Host) -> u32 {
@@ -63,4 +67,74 @@ fn a_retry_is_promised_to_one_flight_only() {
     host.sent.clear();
     (0..6).for_each(|n| _ = host.get(&format!("u/3/{n}")));
     assert_eq!(waits(&mut host), ATTEMPT_MS);
+}
+
+const SEED: u64 = 77;
+const HOT: [&str; 2] = ["u/hot", "u/hot too"];
+
+/// Three nodes, all of them known and warm, and two keys with replicas on each.
+fn replicated() -> Host {
+    let nodes: Vec<_> = (1..=3).map(|id| MapNode { id, origin: format!("http://{id}.example"), weight: 1 }).collect();
+    let origins: Vec<String> = nodes.iter().map(|node| node.origin.clone()).collect();
+    let mut host = Host::with(AdapterConfig { seed: SEED, origins: origins.clone(), ..AdapterConfig::default() });
+    host.gateway.map = PartitionMap::new(1, 64, StorageLayout::default(), nodes);
+    host.gateway.map.hot = HOT.map(|hot| HotKey { key: key(hot), nodes: vec![3, 1, 2] }).to_vec();
+    host.read("u/0").expect("answered, with the map");
+    for origin in &origins {
+        host.adapter.origins.succeeded(host.now, origin, 5);
+    }
+    host
+}
+
+/// Asks a gateway for `keys` in one flush; which origin each was sent to.
+fn flush(host: &mut Host, keys: &[CompositeKey]) -> BTreeMap<CompositeKey, String> {
+    for key in keys {
+        let request = GetRequest {
+            scope: 0,
+            key: key.clone(),
+            stream: "s",
+            consistency: Consistency::Bounded,
+            max_staleness_ms: 2_000,
+            timeout_ms: 10_000,
+            bypass_cache: true,
+            observe: false,
+        };
+        host.adapter.handle_request(host.now, request);
+    }
+    host.adapter.poll(host.now, 0);
+    // Nothing is due: only what it asked for is sent.
+    host.pass(0);
+    let sent = host.sent.iter().flat_map(|sent| {
+        let request = BatchRequest::decode(&sent.body).expect("a batch");
+        request.items.into_iter().map(|item| (item.key, sent.origin.to_string()))
+    });
+    let sent = sent.collect();
+    host.now += 5;
+    host.deliver();
+    sent
+}
+
+#[test]
+fn replicas_take_turns_flush_by_flush_and_other_keys_stay_with_their_owner() {
+    let mut host = replicated();
+    let placement = Placement::new(Arc::new(host.gateway.map.clone()));
+    let origin = |node| format!("http://{node}.example");
+    let cold: Vec<CompositeKey> = (1..30).map(|n| key(&format!("u/{n}/x"))).collect();
+    let keys: Vec<CompositeKey> = HOT.map(key).into_iter().chain(cold.iter().cloned()).collect();
+    let (first, mut turns) = (host.adapter.salt, BTreeMap::new());
+    assert!((1..=3).contains(&first.wrapping_sub(xxh3(SEED, b"replica"))), "it begins where its seed says");
+    for n in 1..=300 {
+        let sent = flush(&mut host, &keys);
+        assert_eq!(sent.len(), keys.len(), "each key once, in flush {n}");
+        let turn = origin([3, 1, 2][replica(first + n, 3)]);
+        assert!(HOT.iter().all(|hot| sent[&key(hot)] == turn), "flush {n}: {sent:?} instead of {turn}");
+        for cold in &cold {
+            assert_eq!(sent[cold], origin(placement.locate(cold).node), "{cold:?} in flush {n}");
+        }
+        *turns.entry(turn).or_insert(0_u32) += 1;
+    }
+    // A third each: within four standard deviations, of a sequence that never changes.
+    assert!(turns.len() == 3 && turns.values().all(|n| n.abs_diff(100) < 33), "{turns:?}");
+    let owners: BTreeMap<_, _> = cold.iter().map(|cold| (placement.locate(cold).node, cold)).collect();
+    assert_eq!(owners.len(), 3, "every node owns some of the others");
 }

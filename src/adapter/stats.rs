@@ -135,6 +135,8 @@ pub struct KeyExplanation {
     pub partition: Option<u32>,
     /// The owner.
     pub node: Option<u32>,
+    /// The nodes that serve it instead, in turns, where it is hot.
+    pub replicas: Vec<u32>,
     /// Where the owner answers.
     pub origin: Option<String>,
     /// The portion that was hashed.
@@ -215,6 +217,7 @@ impl Adapter {
             epoch: map.as_ref().map(|map| map.epoch),
             partition: location.map(|location| location.partition),
             node: location.map(|location| location.node),
+            replicas: self.placement.as_ref().and_then(|p| p.replicas(key)).unwrap_or_default().to_vec(),
             origin: node.map(|node| node.origin.clone()),
             portion: location.map(|location| location.portion),
             shard,

@@ -58,15 +58,33 @@ impl CompositeKey {
     /// The key of `text` as it stands, where nothing in it is escaped or would have to be. Nearly every key is of this
     /// kind, and a gateway parses many. `None` says nothing about the others.
     fn plain(text: &str) -> Option<Self> {
-        if text.len() > MAX_KEY_BYTES || text.bytes().any(|b| b < b' ' || b == b'%' || b == 0x7f) {
+        if text.len() > MAX_KEY_BYTES {
             return None;
         }
-        let mut components = 0;
-        for component in text.split('/') {
-            components += 1;
-            if matches!(component, "" | "." | "..") || components > MAX_COMPONENTS {
-                return None;
+        // One pass: a component may not be empty, nor dots alone where they are one or two.
+        let (mut components, mut length, mut dots) = (0, 0_usize, 0_usize);
+        for byte in text.bytes().chain([b'/']) {
+            match byte {
+                b'/' => {
+                    components += 1;
+                    if length == 0 || length == dots && dots <= 2 || components > MAX_COMPONENTS {
+                        return None;
+                    }
+                    (length, dots) = (0, 0);
+                }
+                b'%' | 0x7f | ..b' ' => return None,
+                _ => {
+                    length += 1;
+                    dots += usize::from(byte == b'.');
+                }
             }
+        }
+        // Put together in place, so that a short key costs one allocation.
+        let mut short = [b'/'; 128];
+        if let Some(room) = short[..127].get_mut(..text.len()) {
+            room.copy_from_slice(text.as_bytes());
+            let slashed = std::str::from_utf8(&short[..=text.len()]).ok()?;
+            return Some(Self { slashed: slashed.into() });
         }
         let mut slashed = String::with_capacity(text.len() + 1);
         slashed.push_str(text);
@@ -138,6 +156,23 @@ impl CompositeKey {
         }
         let mut slashes = self.slashed.bytes().enumerate().filter(|&(_, b)| b == b'/');
         slashes.nth(depth - 1).map_or(self.slashed.len(), |(at, _)| at + 1)
+    }
+
+    /// Where each component ends, behind its `/`, and how many there are: one pass for all that placement asks for.
+    pub(crate) fn ends(&self) -> ([u16; MAX_COMPONENTS], usize) {
+        let (mut ends, mut count) = ([0; MAX_COMPONENTS], 0);
+        for (at, _) in self.slashed.bytes().enumerate().filter(|&(_, b)| b == b'/') {
+            if let Some(end) = ends.get_mut(count) {
+                *end = at as u16 + 1;
+                count += 1;
+            }
+        }
+        (ends, count)
+    }
+
+    /// The bytes up to `end`, and from there on.
+    pub(crate) fn split_at(&self, end: u16) -> (&str, &str) {
+        self.slashed.split_at_checked(end.into()).unwrap_or((&self.slashed, ""))
     }
 
     /// Every prefix of the key as text with a closing `/`, shortest first, the key itself last.

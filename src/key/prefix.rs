@@ -37,6 +37,12 @@ impl KeyPrefix {
         Self::parse(text).ok().filter(|prefix| prefix.as_str() == text)
     }
 
+    /// The prefix whose keys have this [portion](CompositeKey::portion).
+    pub(crate) fn of_portion(portion: &str) -> Self {
+        debug_assert!(Self::parse(portion).is_ok_and(|prefix| &*prefix.slashed == portion), "{portion}");
+        Self { slashed: portion.into() }
+    }
+
     /// Canonical text without the closing `/`.
     pub fn as_str(&self) -> &str {
         self.slashed.strip_suffix('/').unwrap_or("")
@@ -50,6 +56,12 @@ impl KeyPrefix {
     /// Number of components.
     pub fn depth(&self) -> usize {
         self.slashed.bytes().filter(|&b| b == b'/').count()
+    }
+
+    /// Canonical texts of the prefixes that cover it and are shorter, the longest first; the last is that of every key.
+    pub(crate) fn enclosing(&self) -> impl Iterator<Item = &str> {
+        let text = self.as_str();
+        text.rmatch_indices('/').filter_map(|(at, _)| text.get(..at)).chain([""])
     }
 
     /// Whether `key` is this prefix or lies below it.

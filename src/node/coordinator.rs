@@ -9,10 +9,10 @@
 //! a wanted map -> proposal in the store -> members that gain something warm up, and say so -> flip
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Member, MemberState};
+use super::{Member, MemberState, gaining};
 use crate::Millis;
 use crate::partition::{Epoch, MapNode, NodeId, PartitionMap};
 use crate::shifter::{Move, shift};
@@ -35,7 +35,8 @@ pub struct Seen<'a> {
     pub map: &'a PartitionMap,
     /// The proposal that is stored, if one is and it can be read.
     pub proposal: Option<&'a Arc<PartitionMap>>,
-    /// What is planned besides. Left out whole where it contradicts the map in force with the nodes that live.
+    /// What is planned besides. Left out whole where it contradicts the map in force with the nodes that live. A proposal
+    /// that was made with a plan is given up with it.
     pub plan: &'a [Move],
 }
 
@@ -64,14 +65,25 @@ pub struct Coordinator {
     config: CoordinatorConfig,
     term: Option<u64>,
     missing: BTreeMap<NodeId, Millis>,
-    /// Content hash of the proposal it waits for, and since when.
-    warming: Option<(u64, Millis)>,
+    warming: Option<Warming>,
+    /// Content hash of the proposal that it made with a plan, and that plan.
+    planned: Option<(u64, Vec<Move>)>,
+}
+
+/// The proposal it waits for.
+#[derive(Debug)]
+struct Warming {
+    /// Its content hash.
+    hash: u64,
+    since: Millis,
+    /// Who may own more by it.
+    gaining: BTreeSet<NodeId>,
 }
 
 impl Coordinator {
     /// One that is not in office.
     pub fn new(config: CoordinatorConfig) -> Self {
-        Self { config, term: None, missing: BTreeMap::new(), warming: None }
+        Self { config, term: None, missing: BTreeMap::new(), warming: None, planned: None }
     }
 
     /// The next step under `term`, which is `None` out of office. What it knew of an earlier term is forgotten: it may
@@ -86,18 +98,29 @@ impl Coordinator {
         let Some(nodes) = self.nodes(now, seen) else { return Step::Rest };
         match seen.proposal {
             // Also one of a predecessor, with whatever it planned: it is finished before anything else begins.
-            Some(proposal) if follows(seen.map, proposal) && proposal.nodes == nodes => {
+            Some(proposal)
+                if follows(seen.map, proposal) && proposal.nodes == nodes && !self.is_given_up(proposal, seen.plan) =>
+            {
                 if !self.is_warm(now, seen, proposal) {
                     return Step::Rest;
                 }
                 Step::Flip { expect: seen.map.epoch, map: proposal.clone() }
             }
             outdated => match wanted(seen, nodes) {
-                Some(next) => Step::Propose(Arc::new(next)),
+                Some(next) => {
+                    self.planned = (!seen.plan.is_empty()).then(|| (next.hash(), seen.plan.to_vec()));
+                    Step::Propose(Arc::new(next))
+                }
                 None if outdated.is_some() => Step::Clear,
                 None => Step::Rest,
             },
         }
+    }
+
+    /// Whether it made `proposal` with a plan that is not wanted any more. What a predecessor planned nobody knows.
+    fn is_given_up(&self, proposal: &PartitionMap, plan: &[Move]) -> bool {
+        let made = |(hash, moves): &(u64, Vec<Move>)| moves != plan && *hash == proposal.hash();
+        self.planned.as_ref().is_some_and(made)
     }
 
     /// The nodes that the map should have; `None` where nobody would be left.
@@ -121,16 +144,11 @@ impl Coordinator {
     /// Whether every live member that gains something has warmed up for `proposal`, or had its time.
     fn is_warm(&mut self, now: Millis, seen: &Seen<'_>, proposal: &PartitionMap) -> bool {
         let hash = proposal.hash();
-        let since = match self.warming {
-            Some((of, since)) if of == hash => since,
-            _ => now,
-        };
-        self.warming = Some((hash, since));
-        let cold = |node: &MapNode| {
-            let member = find(seen.members, node.id);
-            member.is_some_and(|member| member.warm_for != hash) && may_gain(seen.map, proposal, node.id)
-        };
-        now.saturating_sub(since) >= self.config.warm_ms || !proposal.nodes.iter().any(cold)
+        self.warming.take_if(|warming| warming.hash != hash);
+        let begin = || Warming { hash, since: now, gaining: gaining(seen.map, proposal) };
+        let warming = self.warming.get_or_insert_with(begin);
+        let cold = |&id: &NodeId| find(seen.members, id).is_some_and(|member| member.warm_for != hash);
+        now.saturating_sub(warming.since) >= self.config.warm_ms || !warming.gaining.iter().any(cold)
     }
 }
 
@@ -152,25 +170,6 @@ fn follows(map: &PartitionMap, proposal: &PartitionMap) -> bool {
     let fixed = |m: &PartitionMap| (m.hash_id, m.seeds, m.partitions, m.storage);
     let next = Epoch { number: map.epoch.number + 1, ..map.epoch };
     proposal.epoch == next && fixed(map) == fixed(proposal)
-}
-
-/// Whether node `id` may own keys in `next` that it does not own in `map`. In O(map), so it errs towards yes:
-/// rendezvous hashing gives a partition to another node only where the winner lost weight or the other gained some,
-/// but rules, exceptions and replicas may move anything.
-pub fn may_gain(map: &PartitionMap, next: &PartitionMap, id: NodeId) -> bool {
-    let other_shrinks = |node: &MapNode| node.id != id && weight(next, node.id) < node.weight;
-    let moves_more = (&map.rules, &map.exceptions, &map.hot) != (&next.rules, &next.exceptions, &next.hot);
-    let grows = weight(next, id) > weight(map, id);
-    weight(next, id) > 0 && (moves_more || grows || map.nodes.iter().any(other_shrinks))
-}
-
-/// Whether node `id` may own keys in `map` that it does not own in `next`: the mirror of [`may_gain`].
-pub fn may_lose(map: &PartitionMap, next: &PartitionMap, id: NodeId) -> bool {
-    may_gain(next, map, id)
-}
-
-fn weight(map: &PartitionMap, id: NodeId) -> u32 {
-    map.node(id).map_or(0, |node| node.weight)
 }
 
 #[cfg(test)]

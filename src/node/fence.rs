@@ -5,6 +5,11 @@
 //! that connection: then none of them had been promoted when it acknowledged, and whichever is promoted later has all
 //! that was read or written. For Redis this is `INCR fence`, `WAIT replicas`: without the write of its own, `WAIT`
 //! on a fresh connection has nothing to wait for and says yes at once.
+//!
+//! The server must have been master from what it said until then. One that was a replica in between has taken over the
+//! data of another master, and what replicas acknowledge afterwards is that data; its connections stay open. So the
+//! fence ends with the replication id of the server, which must be the one of when the connection was opened: each
+//! promotion begins a new one.
 
 /// How many replicas must acknowledge: all that each master is configured with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

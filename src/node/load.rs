@@ -1,75 +1,54 @@
-//! Load counters that the Partition Shifter plans from.
+//! What a node serves, counted for the Partition Shifter.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{MutexGuard, PoisonError};
 
+use super::pending::Pending;
+use super::server::Node;
 use crate::Millis;
+use crate::partition::Location;
+use crate::shifter::{LoadCollector, LoadReport, Served};
 
-/// What a node served since the report before.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LoadReport {
-    /// When counting began.
-    pub since: Millis,
-    /// Requests for keys.
-    pub requests: u64,
-    /// Requests per virtual partition, by ascending partition.
-    pub partitions: Vec<(u32, u32)>,
-    /// Requests of partitions whose counter was full.
-    pub other: u64,
+/// Where the keys of a batch belong, in order of its slots.
+#[derive(Default)]
+pub(super) struct Places(Vec<(u32, u8, bool)>);
+
+impl Places {
+    pub(super) fn with_capacity(keys: usize) -> Self {
+        Self(Vec::with_capacity(keys))
+    }
+
+    pub(super) fn add(&mut self, location: &Location, replicated: bool) {
+        self.0.push((location.partition, location.portion.depth, replicated));
+    }
 }
 
-/// Counts requests per partition, in O(1) a request and four bytes a partition, from many threads.
-///
-/// A request that is counted while a report is taken is in this report or in the next one, and in one of them only.
-pub(super) struct LoadCounters {
-    since: AtomicU64,
-    partitions: Box<[AtomicU32]>,
-    /// How many of them are not zero.
-    used: AtomicU64,
-    other: AtomicU64,
-}
+impl Node {
+    /// What this node served since the report before; counting starts anew. `round` is the number of the round that ends:
+    /// milliseconds since 1970 divided by [`ROUND_MS`](crate::shifter::ROUND_MS), as the node itself knows no time of day.
+    /// A request that is counted meanwhile is in this report or in the next one, and in one of them only.
+    pub fn take_load(&self, now: Millis, incarnation: u64, round: u64) -> LoadReport {
+        self.collector().take(now, self.id(), incarnation, round)
+    }
 
-impl LoadCounters {
-    /// Where a counter stops: far enough below its end for every thread to add one at once.
-    const FULL: u32 = u32::MAX - (1 << 20);
-
-    pub(super) fn new(partitions: u32) -> Self {
-        Self {
-            since: AtomicU64::new(0),
-            partitions: (0..partitions).map(|_| AtomicU32::new(0)).collect(),
-            used: AtomicU64::new(0),
-            other: AtomicU64::new(0),
+    /// Counts the keys at `served`, which this node answers, and, where the batch came from a client, that its keys were
+    /// asked for together.
+    ///
+    /// One lock a batch: at rates where threads would meet at it, most requests are only counted by partition, in a few
+    /// nanoseconds each (see [`LoadCollector`]).
+    pub(super) fn count_load(&self, now: Millis, pending: &Pending, places: &Places, served: &[usize], whole: bool) {
+        let mut collector = self.collector();
+        for &at in served {
+            let (partition, depth, replicated) = places.0[at];
+            collector.observe(now, Served { key: &pending.slots[at].key, partition, depth, replicated });
+        }
+        if whole && pending.slots.len() > 1 {
+            let keys = pending.slots.iter().zip(&places.0);
+            collector.together(now, keys.map(|(slot, &(_, depth, _))| (&slot.key, depth)));
         }
     }
 
-    pub(super) fn count(&self, partition: u32) {
-        let counter = &self.partitions[partition as usize];
-        if counter.load(Ordering::Relaxed) >= Self::FULL {
-            self.other.fetch_add(1, Ordering::Relaxed);
-        } else if counter.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.used.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Partitions with a count. While others count or take a report it may be off by what they are at.
-    pub(super) fn len(&self) -> u64 {
-        self.used.load(Ordering::Relaxed).min(self.max())
-    }
-
-    pub(super) fn max(&self) -> u64 {
-        self.partitions.len() as u64
-    }
-
-    pub(super) fn take(&self, now: Millis) -> LoadReport {
-        let since = self.since.swap(now, Ordering::Relaxed);
-        let taken = self.partitions.iter().map(|counter| match counter.load(Ordering::Relaxed) {
-            0 => 0,
-            _ => counter.swap(0, Ordering::Relaxed),
-        });
-        let partitions: Vec<_> = (0..).zip(taken).filter(|(_, count)| *count > 0).collect();
-        self.used.fetch_sub(partitions.len() as u64, Ordering::Relaxed);
-        let other = self.other.swap(0, Ordering::Relaxed);
-        let requests = partitions.iter().map(|(_, count)| u64::from(*count)).sum::<u64>() + other;
-        LoadReport { since, requests, partitions, other }
+    pub(super) fn collector(&self) -> MutexGuard<'_, LoadCollector> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

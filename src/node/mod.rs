@@ -19,6 +19,7 @@
 
 mod coordinator;
 mod fence;
+mod gain;
 mod hot;
 mod load;
 mod maps;
@@ -34,9 +35,9 @@ mod warm;
 #[path = "threads_tests.rs"]
 mod threads_tests;
 
-pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step, may_gain, may_lose};
+pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use fence::Fence;
-pub use load::LoadReport;
+pub use gain::{changed_hot_keys, gaining, losing};
 pub use member::{Member, MemberState};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
 pub use server::{Node, NodeConfig};

@@ -1,10 +1,11 @@
 //! [`Node`]: the state of one DHT node and the steps of a batch through it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::hot::HotSet;
-use super::load::{LoadCounters, LoadReport};
+use super::load::Places;
 use super::maps::{Epochs, Maps};
 use super::memory::{Entry, Memory};
 use super::pending::{Age, Done, Forward, Pending, ReadTicket, Slot, Source, State, StoreAnswer, StoreFailure};
@@ -12,11 +13,12 @@ use super::shard::{ChangeSet, LogPage, Point, Shard};
 use super::stats::{Counters, NodeStats};
 use crate::Millis;
 use crate::key::CompositeKey;
-use crate::partition::{Location, MapError, NodeId, PartitionMap};
+use crate::partition::{Location, MapError, NodeId, PartitionMap, replica, xxh3};
 use crate::protocol::{
     BatchItem, BatchRequest, BatchResponse, Class, Consistency, Cursor, ErrorCode, ItemResult, MAX_BATCH_KEYS,
     MAX_CHANGES, MapKnowledge, MapUpdate, Outcome, Problem, ReadPoint, ShardPosition,
 };
+use crate::shifter::{LoadCollector, LoadReport};
 
 /// Identity and bounds of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,9 @@ pub struct Node {
     maps: Maps,
     pub(super) memory: Memory,
     pub(super) shards: Vec<Shard>,
-    load: LoadCounters,
+    pub(super) load: Mutex<LoadCollector>,
+    /// Chooses among replicas of keys that it sends on; rises by one with every batch.
+    salt: AtomicU64,
     pub(super) hot: Mutex<HotSet>,
     pub(super) counters: Counters,
 }
@@ -67,9 +71,10 @@ impl Node {
         map.validate()?;
         let shards = (0..map.storage.shards).map(|_| Shard::default()).collect();
         let memory = Memory::new(config.seed, config.memory_entries, config.memory_bytes);
-        let load = LoadCounters::new(map.partitions);
+        let load = Mutex::new(LoadCollector::new(map.seeds[1], config.seed, 0));
+        let salt = AtomicU64::new(xxh3(config.seed, &config.id.to_le_bytes()));
         let maps = Maps::new(map, config.map_history);
-        Ok(Self { config, maps, memory, shards, load, hot: Mutex::default(), counters: Counters::default() })
+        Ok(Self { config, maps, memory, shards, load, salt, hot: Mutex::default(), counters: Counters::default() })
     }
 
     /// Its id.
@@ -142,11 +147,13 @@ impl Node {
             counted.received_forwards = keys;
         }
         let epochs = self.maps.newest();
+        let salt = if epochs.map().hot.is_empty() { 0 } else { self.salt.fetch_add(1, Ordering::Relaxed) };
+        let mut places = Places::with_capacity(request.items.len());
         let mut served = Vec::with_capacity(request.items.len());
         let mut elsewhere: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         for (at, item) in request.items.iter().enumerate() {
             counted.prefetch_keys += u64::from(item.class == Class::Prefetch);
-            let owner = self.place(&epochs, &mut pending, item);
+            let owner = self.place(&epochs, salt, &mut pending, &mut places, item);
             let recalled = self.recall(now, &mut pending, at, &mut counted);
             match owner {
                 Some(owner) if !recalled && !request.forwarded && request.consistency != Consistency::Strong => {
@@ -164,6 +171,7 @@ impl Node {
             pending.forwards.push(forward);
         }
         self.count_hot(&pending, &served, &mut counted);
+        self.count_load(now, &pending, &places, &served, !request.forwarded);
         self.counters.add(&counted);
         Ok(pending)
     }
@@ -183,18 +191,25 @@ impl Node {
         Ok(())
     }
 
-    /// Adds the slot of `item`; returns the owner where that is another node.
-    fn place(&self, epochs: &Epochs, pending: &mut Pending, item: &BatchItem) -> Option<NodeId> {
+    /// Adds the slot of `item`; returns the owner, or a replica, where that is another node.
+    fn place(
+        &self,
+        epochs: &Epochs,
+        salt: u64,
+        pending: &mut Pending,
+        places: &mut Places,
+        item: &BatchItem,
+    ) -> Option<NodeId> {
         let location = epochs.placement.locate(&item.key);
-        self.load.count(location.partition);
-        let map = epochs.map();
-        let hot = map.hot.binary_search_by(|hot| hot.key.cmp(&item.key)).ok().map(|at| &map.hot[at].nodes);
-        let owned = hot.map_or(location.node == self.config.id, |nodes| nodes.contains(&self.config.id));
-        let owner = hot.and_then(|nodes| nodes.first().copied()).unwrap_or(location.node);
+        let replicas = epochs.placement.replicas(&item.key);
+        places.add(&location, replicas.is_some());
+        let own = self.config.id;
+        let owned = replicas.map_or(location.node == own, |nodes| nodes.contains(&own));
+        let owner = replicas.map_or(location.node, |nodes| nodes[replica(salt, nodes.len())]);
         pending.slots.push(Slot {
             key: item.key.clone(),
             id: self.memory.id(&item.key),
-            shard: map.storage.shard(&item.key),
+            shard: epochs.map().storage.shard(&item.key),
             if_version: item.if_version,
             owned,
             state: State::Waiting,
@@ -388,13 +403,9 @@ impl Node {
         self.shards.iter().enumerate().map(shown).collect()
     }
 
-    /// The load since the report before, and starts counting anew.
-    pub fn take_load(&self, now: Millis) -> LoadReport {
-        self.load.take(now)
-    }
-
     /// Counters and fills. While other threads are at work, each figure is of its own moment.
     pub fn stats(&self) -> NodeStats {
+        let load = self.collector().fill();
         NodeStats {
             evictions: self.memory.evictions(),
             memory_entries: self.memory.len() as u64,
@@ -405,8 +416,16 @@ impl Node {
             ring_entries_max: (self.config.ring_entries * self.shards.len()) as u64,
             map_history: self.maps.newest().len() as u64,
             map_history_max: self.config.map_history.max(1) as u64,
-            load_partitions: self.load.len(),
-            load_partitions_max: self.load.max(),
+            load_partitions: load.partitions as u64,
+            load_partitions_max: LoadReport::MAX_PARTITIONS as u64,
+            load_prefixes: load.prefixes as u64,
+            load_prefixes_max: LoadCollector::MAX_PREFIXES as u64,
+            load_cells: load.cells as u64,
+            load_cells_max: LoadCollector::MAX_CELLS as u64,
+            load_keys: load.keys as u64,
+            load_keys_max: LoadCollector::MAX_KEYS as u64,
+            load_pairs: load.pairs as u64,
+            load_pairs_max: LoadCollector::MAX_PAIRS as u64,
             hot_keys: self.hot_set().len() as u64,
             hot_keys_max: HotSet::CAPACITY as u64,
             ..self.counters.sums()

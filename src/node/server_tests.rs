@@ -461,15 +461,3 @@ fn batches_over_their_limits_are_refused_with_the_limit() {
     assert_eq!(refused(&node, &unknown), Err((ErrorCode::BadRequest, Some(4))));
     assert_eq!(node.stats().keys, 0);
 }
-
-#[test]
-fn the_load_report_counts_partitions_and_starts_anew() {
-    let node = node(1, 1);
-    let key = key_of(&node, 1);
-    let partition = node.locate(&key).partition;
-    read(&node, 1, &request(&key), found(&key, 90, 100));
-    read(&node, 2, &request(&key), vec![]);
-    let report = node.take_load(3);
-    assert_eq!((report.requests, report.partitions, report.other), (2, vec![(partition, 2)], 0));
-    assert_eq!(node.take_load(4), LoadReport { since: 3, ..LoadReport::default() });
-}

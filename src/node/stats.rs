@@ -64,10 +64,26 @@ pub struct NodeStats {
     pub map_history: u64,
     /// Bound of `map_history`.
     pub map_history_max: u64,
-    /// Partitions with load counters.
+    /// Partitions counted for the load report.
     pub load_partitions: u64,
     /// Bound of `load_partitions`.
     pub load_partitions_max: u64,
+    /// Prefixes counted for the load report.
+    pub load_prefixes: u64,
+    /// Bound of `load_prefixes`.
+    pub load_prefixes_max: u64,
+    /// Parts of prefixes counted for the load report.
+    pub load_cells: u64,
+    /// Bound of `load_cells`.
+    pub load_cells_max: u64,
+    /// Keys counted for the load report.
+    pub load_keys: u64,
+    /// Bound of `load_keys`.
+    pub load_keys_max: u64,
+    /// Pairs of prefixes counted for the load report.
+    pub load_pairs: u64,
+    /// Bound of `load_pairs`.
+    pub load_pairs_max: u64,
     /// Keys in the hot set.
     pub hot_keys: u64,
     /// Bound of `hot_keys`.

@@ -32,3 +32,17 @@ fn the_wire_number_names_the_hash() {
     assert_eq!(HashId::from_wire(0), None);
     assert_eq!(serde_json::to_string(&HashId::Xxh3).unwrap(), r#""xxh3-64""#);
 }
+
+#[test]
+fn the_winner_has_the_best_score_whatever_the_weights() {
+    for weights in [[3, 3, 3, 3, 3], [1, 0, 2, 5, 2], [0, 0, 0, 0, 7]] {
+        let node = |(id, weight)| MapNode { id, origin: String::new(), weight };
+        let nodes: Vec<_> = (10..15).zip(weights).map(node).collect();
+        for partition in 0..5_000 {
+            let score = |node: &MapNode| rendezvous_score(9, partition, node.id, node.weight);
+            let best = nodes.iter().map(score).fold(f64::MIN, f64::max);
+            let winner = rendezvous_winner(9, partition, &nodes);
+            assert_eq!(score(&nodes[usize::from(winner)]), best);
+        }
+    }
+}

@@ -8,7 +8,9 @@
 mod delta;
 mod hash;
 mod map;
+mod parts;
 mod placement;
+mod replicas;
 mod storage;
 mod wire;
 
@@ -18,4 +20,5 @@ pub use map::{
     DEFAULT_PARTITIONS, Epoch, HotKey, MAX_DEPTH, MAX_SPREAD, MapError, MapNode, NodeId, PartitionMap, Portion, Rule,
 };
 pub use placement::{Location, Placement};
+pub use replicas::replica;
 pub use storage::StorageLayout;

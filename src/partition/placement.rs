@@ -1,12 +1,13 @@
 //! [`Placement`]: a map made ready for look-ups.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use fxhash::FxHashMap;
 
-use super::hash::{rendezvous_score, spread_hash, xxh3};
-use super::{NodeId, PartitionMap, Portion};
+use super::hash::{rendezvous_winner, spread_hash, xxh3};
+use super::{NodeId, PartitionMap, Portion, replica};
 use crate::key::CompositeKey;
 
 /// Where a key belongs in one epoch.
@@ -29,11 +30,17 @@ pub struct Location {
 #[derive(Debug)]
 pub struct Placement {
     map: Arc<PartitionMap>,
-    /// XXH3 of a rule's slashed prefix -> indices of the rules with that hash.
-    rules: FxHashMap<u64, Vec<u32>>,
+    /// Placement hash of a rule's slashed prefix -> index of the rule.
+    rules: FxHashMap<u64, u32>,
+    /// Rules whose prefix has the hash of another rule's; next to none.
+    others: Vec<u32>,
     default: Portion,
+    /// Bit n is set where a rule has n components.
+    depths: u32,
     /// Index into `map.nodes` (at most 4,096 of them) plus one; 0 is not computed yet.
     owners: Box<[AtomicU16]>,
+    /// Of the nodes, next to each other.
+    ids: Box<[NodeId]>,
 }
 
 impl Placement {
@@ -41,17 +48,24 @@ impl Placement {
     ///
     /// `map` must be [valid](PartitionMap::validate), as a decoded one always is.
     pub fn new(map: Arc<PartitionMap>) -> Self {
-        let mut rules: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
-        let mut default = Portion::default();
+        let mut rules: FxHashMap<u64, u32> = FxHashMap::default();
+        let mut others = Vec::new();
+        let (mut default, mut depths) = (Portion::default(), 0);
         for (at, rule) in map.rules.iter().enumerate() {
             if rule.prefix.depth() == 0 {
                 default = rule.portion;
             } else {
-                rules.entry(xxh3(0, rule.prefix.slashed().as_bytes())).or_default().push(at as u32);
+                depths |= 1 << rule.prefix.depth();
+                if let Entry::Vacant(entry) = rules.entry(xxh3(map.seeds[0], rule.prefix.slashed().as_bytes())) {
+                    entry.insert(at as u32);
+                } else {
+                    others.push(at as u32);
+                }
             }
         }
         let owners = (0..map.partitions).map(|_| AtomicU16::new(0)).collect();
-        Self { map, rules, default, owners }
+        let ids = map.nodes.iter().map(|node| node.id).collect();
+        Self { map, rules, others, default, depths, owners, ids }
     }
 
     /// The map behind it.
@@ -65,34 +79,83 @@ impl Placement {
         Location { partition, node: self.owner(partition), portion, spread_index }
     }
 
+    /// The nodes that serve `key` instead of its partition's owner, where the map names some. O(log hot keys).
+    pub fn replicas(&self, key: &CompositeKey) -> Option<&[NodeId]> {
+        let hot = &self.map.hot;
+        if hot.is_empty() {
+            return None;
+        }
+        let at = hot.binary_search_by(|hot| hot.key.cmp(key)).ok()?;
+        Some(hot[at].nodes.as_slice()).filter(|nodes| !nodes.is_empty())
+    }
+
+    /// The node that serves `key` to a batch of `salt`: the [`replica`] that falls to it where there are some, the
+    /// partition's owner otherwise.
+    pub fn server(&self, key: &CompositeKey, salt: u64) -> NodeId {
+        match self.replicas(key) {
+            Some(nodes) => nodes[replica(salt, nodes.len())],
+            None => self.locate(key).node,
+        }
+    }
+
     /// The virtual partition of `key`, the portion hashed, and the spread index.
     pub fn partition(&self, key: &CompositeKey) -> (u32, Portion, u32) {
-        let portion = self.portion(key);
-        let depth = usize::from(portion.depth);
-        let hash = xxh3(self.map.seeds[0], key.portion(depth).as_bytes());
-        let index = match key.component_after(depth) {
+        let (ends, count) = key.ends();
+        let ends = ends.get(..count).unwrap_or_default();
+        let (portion, known) = self.longest(key, ends);
+        let end = match portion.depth {
+            0 => 0,
+            depth => ends.get(usize::from(depth) - 1).or(ends.last()).copied().unwrap_or(0),
+        };
+        let (head, rest) = key.split_at(end);
+        // Looking for a rule has hashed it more often than not.
+        let hash = match known {
+            Some((at, hash)) if at == end => hash,
+            _ => xxh3(self.map.seeds[0], head.as_bytes()),
+        };
+        let index = match ends.get(usize::from(portion.depth)) {
             Some(next) if portion.spread > 0 => {
+                let next = rest.get(..usize::from(next - end)).unwrap_or_default();
                 (xxh3(self.map.seeds[1], next.as_bytes()) & ((1 << portion.spread) - 1)) as u32
             }
             _ => 0,
         };
         let spread = spread_hash(self.map.seeds[0], hash, index);
-        ((spread % u64::from(self.map.partitions)) as u32, portion, index)
+        let count = u64::from(self.map.partitions);
+        // The same for the usual powers of two, without a division.
+        let partition = if count.is_power_of_two() { spread & (count - 1) } else { spread % count };
+        (partition as u32, portion, index)
     }
 
     /// The portion of the longest rule that covers `key`.
     pub fn portion(&self, key: &CompositeKey) -> Portion {
-        if self.rules.is_empty() {
-            return self.default;
-        }
-        for prefix in key.slashed_prefixes().rev() {
-            let Some(candidates) = self.rules.get(&xxh3(0, prefix.as_bytes())) else { continue };
-            let matching = candidates.iter().map(|&at| &self.map.rules[at as usize]);
-            if let Some(rule) = matching.into_iter().find(|rule| rule.prefix.slashed() == prefix) {
-                return rule.portion;
+        let (ends, count) = key.ends();
+        self.longest(key, ends.get(..count).unwrap_or_default()).0
+    }
+
+    /// Looks only at depths that rules have: most maps have them at one or two. Returns also the last prefix that was hashed,
+    /// by its length, with its placement hash.
+    fn longest(&self, key: &CompositeKey, ends: &[u16]) -> (Portion, Option<(u16, u64)>) {
+        // Bit n: a rule of n components.
+        let mut depths = self.depths & ((2_u32 << ends.len()) - 1);
+        let mut known = None;
+        while depths != 0 {
+            let depth = depths.ilog2();
+            depths ^= 1 << depth;
+            let Some(&end) = ends.get(depth as usize - 1) else { break };
+            let (prefix, _) = key.split_at(end);
+            let hash = xxh3(self.map.seeds[0], prefix.as_bytes());
+            known = Some((end, hash));
+            let Some(&first) = self.rules.get(&hash) else { continue };
+            for at in std::iter::once(first).chain(self.others.iter().copied()) {
+                if let Some(rule) = self.map.rules.get(at as usize)
+                    && rule.prefix.slashed() == prefix
+                {
+                    return (rule.portion, known);
+                }
             }
         }
-        self.default
+        (self.default, known)
     }
 
     /// The owner of `partition`.
@@ -106,7 +169,7 @@ impl Placement {
             owner = self.compute_owner(partition) + 1;
             slot.store(owner, Ordering::Relaxed);
         }
-        self.map.nodes[usize::from(owner) - 1].id
+        self.ids[usize::from(owner) - 1]
     }
 
     fn compute_owner(&self, partition: u32) -> u16 {
@@ -116,15 +179,7 @@ impl Placement {
         {
             return at as u16;
         }
-        let mut best = (0, f64::MIN);
-        for (at, node) in nodes.iter().enumerate() {
-            let score = rendezvous_score(self.map.seeds[0], partition, node.id, node.weight);
-            // Strictly greater: equal scores go to the lower id on every platform.
-            if score > best.1 {
-                best = (at as u16, score);
-            }
-        }
-        best.0
+        rendezvous_winner(self.map.seeds[0], partition, nodes)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Compact binary form of maps and deltas, and the content hash.
 //!
-//! Layout version 1. Exceptions are written as gaps between partitions; origins and
-//! prefixes are front-coded against the one before. The form of a map is unique: whatever
-//! decodes, encodes to the same bytes. A delta's lists may come in any order, as
-//! its result is checked by hash.
+//! Layout version 1. Exceptions are written as gaps between partitions; origins, prefixes and
+//! keys are front-coded against the one before, a delta's partitions and the nodes of a hot key
+//! are distances from the one before. The form of a map is unique: whatever decodes, encodes to
+//! the same bytes. A delta's lists may come in any order, as its result is checked by hash.
 
 use std::collections::BTreeMap;
 
-use super::{Epoch, HashId, HotKey, MapDelta, MapError, MapNode, PartitionMap, Portion, Rule, StorageLayout, xxh3};
+use super::{
+    Epoch, HashId, HotKey, MapDelta, MapError, MapNode, NodeId, PartitionMap, Portion, Rule, StorageLayout, xxh3,
+};
 use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer};
 use crate::key::{CompositeKey, KeyPrefix, MAX_KEY_BYTES};
 
@@ -92,13 +94,14 @@ impl MapDelta {
         write_nodes(&mut w, &self.nodes);
         w.list(self.nodes_gone.iter(), |w, &node| w.varint(node.into()));
         write_rules(&mut w, &self.rules);
-        w.list(self.rules_gone.iter(), |w, prefix| w.str(prefix.as_str()));
+        write_texts(&mut w, self.rules_gone.iter().map(KeyPrefix::as_str));
+        let mut last = Distance::default();
         w.list(self.exceptions.iter(), |w, &(partition, node)| {
-            w.varint(partition.into());
-            w.option(node, |w, node| w.varint(node.into()));
+            last.write(w, partition);
+            w.varint(node.map_or(0, |node| u64::from(node) + 1));
         });
         write_hot(&mut w, &self.hot);
-        w.list(self.hot_gone.iter(), |w, key| w.str(key.as_str()));
+        write_texts(&mut w, self.hot_gone.iter().map(CompositeKey::as_str));
         w.finish()
     }
 
@@ -108,6 +111,7 @@ impl MapDelta {
     /// [`MapError::Decode`]; never panics, whatever the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MapError> {
         let mut r = Reader::with_header(bytes, DELTA_MAGIC, VERSION)?;
+        let mut last = Distance::default();
         let delta = Self {
             from: r.u64_le()?,
             to: r.u64_le()?,
@@ -115,12 +119,14 @@ impl MapDelta {
             nodes: read_nodes(&mut r)?,
             nodes_gone: r.list(PartitionMap::MAX_NODES, "nodes_gone", |r| r.u32("node"))?,
             rules: read_rules(&mut r)?,
-            rules_gone: r.list(PartitionMap::MAX_RULES, "rules_gone", |r| prefix(r.str("prefix")?))?,
+            rules_gone: read_texts(&mut r, PartitionMap::MAX_RULES, "rules_gone", |_, text| prefix(text))?,
             exceptions: r.list(PartitionMap::MAX_PARTITIONS as usize, "exceptions", |r| {
-                Ok((r.u32("partition")?, r.option(|r| r.u32("node"))?))
+                let partition = last.read(r, "partition")?;
+                let node = r.at_most(1 << 32, "node")?;
+                Ok((partition, node.checked_sub(1).map(|node| node as NodeId)))
             })?,
             hot: read_hot(&mut r)?,
-            hot_gone: r.list(PartitionMap::MAX_HOT, "hot_gone", |r| key(r.str("key")?))?,
+            hot_gone: read_texts(&mut r, PartitionMap::MAX_HOT, "hot_gone", |_, text| key(text))?,
         };
         r.finish()?;
         Ok(delta)
@@ -164,29 +170,44 @@ fn write_rules(w: &mut Writer, rules: &[Rule]) {
 }
 
 fn read_rules(r: &mut Reader<'_>) -> Result<Vec<Rule>, DecodeError> {
-    let mut last = FrontCoder::default();
-    let mut total = 0;
-    r.list(PartitionMap::MAX_RULES, "rules", |r| {
-        let text = last.read(r, MAX_KEY_BYTES)?;
-        total += text.len();
-        if total > PartitionMap::MAX_RULE_TEXT {
-            return Err(DecodeError::TooMany("bytes of prefixes"));
-        }
+    read_texts(r, PartitionMap::MAX_RULES, "rules", |r, text| {
         Ok(Rule { prefix: prefix(text)?, portion: Portion { depth: r.u8()?, spread: r.u8()? } })
     })
 }
 
 fn write_hot(w: &mut Writer, hot: &[HotKey]) {
+    let mut last = FrontCoder::default();
     w.list(hot.iter(), |w, hot| {
-        w.str(hot.key.as_str());
-        w.list(hot.nodes.iter(), |w, &node| w.varint(node.into()));
+        last.write(w, hot.key.as_str());
+        let mut last = Distance::default();
+        w.list(hot.nodes.iter(), |w, &node| last.write(w, node));
     });
 }
 
 fn read_hot(r: &mut Reader<'_>) -> Result<Vec<HotKey>, DecodeError> {
-    r.list(PartitionMap::MAX_HOT, "hot", |r| {
-        let key = key(r.str("key")?)?;
-        Ok(HotKey { key, nodes: r.list(PartitionMap::MAX_NODES, "replicas", |r| r.u32("node"))? })
+    read_texts(r, PartitionMap::MAX_HOT, "hot", |r, text| {
+        let mut last = Distance::default();
+        let nodes = r.list(PartitionMap::MAX_NODES, "replicas", |r| last.read(r, "node"))?;
+        Ok(HotKey { key: key(text)?, nodes })
+    })
+}
+
+fn write_texts<'a>(w: &mut Writer, texts: impl ExactSizeIterator<Item = &'a str>) {
+    let mut last = FrontCoder::default();
+    w.list(texts, |w, text| last.write(w, text));
+}
+
+/// A list of at most `max`, each element of which begins with a front-coded text.
+fn read_texts<T>(
+    r: &mut Reader<'_>,
+    max: usize,
+    field: &'static str,
+    read: impl Fn(&mut Reader<'_>, &str) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let mut last = FrontCoder::default();
+    r.list(max, field, |r| {
+        let text = last.read(r, MAX_KEY_BYTES)?;
+        read(r, text)
     })
 }
 
@@ -202,6 +223,8 @@ fn prefix(text: &str) -> Result<KeyPrefix, DecodeError> {
 #[derive(Default)]
 struct FrontCoder {
     last: String,
+    /// Bytes read so far, unfolded.
+    total: usize,
 }
 
 impl FrontCoder {
@@ -215,7 +238,8 @@ impl FrontCoder {
         text.clone_into(&mut self.last);
     }
 
-    /// Reads a text of at most `max` bytes: the limit keeps a chain of long shared parts from growing.
+    /// Reads a text of at most `max` bytes: the limit keeps a chain of long shared parts from growing, and that on all
+    /// texts a short message from unfolding into many megabytes.
     fn read(&mut self, r: &mut Reader<'_>, max: usize) -> Result<&str, DecodeError> {
         const BAD: DecodeError = DecodeError::BadValue("shared bytes");
         let shared = r.at_most(max as u64, "shared bytes")? as usize;
@@ -228,7 +252,34 @@ impl FrontCoder {
         }
         self.last.truncate(shared);
         self.last.push_str(rest);
+        self.total += self.last.len();
+        if self.total > PartitionMap::MAX_RULE_TEXT {
+            return Err(DecodeError::TooMany("bytes of prefixes"));
+        }
         Ok(&self.last)
+    }
+}
+
+/// Writes a number as its distance from the one before, the first as that from 0; what is near is one byte.
+#[derive(Default)]
+struct Distance {
+    last: u32,
+}
+
+impl Distance {
+    /// Zigzag: 0, -1, 1, -2 and so on are 0, 1, 2, 3.
+    fn write(&mut self, w: &mut Writer, value: u32) {
+        let distance = i64::from(value) - i64::from(self.last);
+        w.varint(((distance << 1) ^ (distance >> 63)) as u64);
+        self.last = value;
+    }
+
+    fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Result<u32, DecodeError> {
+        // The longest distance is 33 bits: further, the sum could overflow.
+        let coded = r.at_most(1 << 33, field)?;
+        let distance = (coded >> 1) as i64 ^ -((coded & 1) as i64);
+        self.last = u32::try_from(i64::from(self.last) + distance).map_err(|_| DecodeError::BadValue(field))?;
+        Ok(self.last)
     }
 }
 

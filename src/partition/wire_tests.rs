@@ -172,3 +172,37 @@ fn deltas_round_trip() {
     }
     assert_eq!(MapDelta::decode(&map().encode()), Err(DecodeError::BadMagic.into()));
 }
+
+#[test]
+fn distances_reach_everywhere_and_not_beyond() {
+    let values = [0, 1, 0, u32::MAX, 0, 127, 64, u32::MAX - 1, u32::MAX];
+    let (mut w, mut coder) = (Writer::default(), Distance::default());
+    values.iter().for_each(|&value| coder.write(&mut w, value));
+    let bytes = w.finish();
+    let (mut r, mut coder) = (Reader::new(&bytes), Distance::default());
+    assert!(values.iter().all(|&value| coder.read(&mut r, "node") == Ok(value)));
+    // One below zero, one above the greatest, and the farthest there is, after a 5.
+    for distance in [11, 2 * (u64::from(u32::MAX) - 4), u64::MAX, u64::MAX - 1] {
+        let mut w = Writer::default();
+        w.varint(10);
+        w.varint(distance);
+        let bytes = w.finish();
+        let (mut r, mut coder) = (Reader::new(&bytes), Distance::default());
+        assert_eq!(coder.read(&mut r, "node"), Ok(5));
+        assert_eq!(coder.read(&mut r, "node"), Err(DecodeError::BadValue("node")), "{distance}");
+    }
+}
+
+#[test]
+fn what_changes_next_to_each_other_is_small_in_a_delta() {
+    let key = |n| CompositeKey::parse(&format!("tenant/{n:05}/files")).unwrap();
+    let mut new = map();
+    new.exceptions = (0..1_000).map(|n| (n * 16, 1 + n % 2)).collect();
+    let moved = MapDelta::between(&map(), &new).unwrap().encode().len();
+    new.hot = (0..1_000).map(|n| HotKey { key: key(n), nodes: vec![1, 2] }).collect();
+    let hot = MapDelta::between(&map(), &new).unwrap().encode().len() - moved;
+    let mut cold = new.clone();
+    cold.hot.clear();
+    let gone = MapDelta::between(&new, &cold).unwrap().encode().len();
+    assert!(moved < 2_100 && hot < 16_000 && gone < 13_000, "{moved} {hot} {gone}");
+}

@@ -1,10 +1,13 @@
 //! The moves that a shift is made of.
 
+use serde::Serialize;
+
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::partition::{HotKey, MapError, MapNode, NodeId, PartitionMap, Portion, Rule};
 
 /// One change to a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Move {
     /// Hash `portion` for keys below `prefix`. One more spread bit re-homes about half of the prefix, another depth
     /// nearly all of it.

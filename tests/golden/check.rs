@@ -6,6 +6,9 @@ use foremap::protocol::{BatchRequest, BatchResponse, ErrorCode, Keymap};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// Batches that replicas are chosen for.
+pub(crate) const SALTS: [u64; 5] = [0, 1, 2, 1 << 40, u64::MAX];
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -134,6 +137,8 @@ pub(crate) fn placement(maps: &str, file: &str) {
             for (field, value) in found {
                 assert_eq!(number(case, field), value, "{field} of {key} in {}", group["map"]);
             }
+            let servers = SALTS.map(|salt| placement.server(&key, salt));
+            assert_eq!(case["servers"], serde_json::json!(servers), "servers of {key} in {}", group["map"]);
         }
     }
 }

@@ -13,7 +13,7 @@ use foremap::protocol::{
 };
 use serde_json::{Value, json};
 
-use super::check::hex;
+use super::check::{SALTS, hex};
 
 pub(crate) fn all() -> Vec<(&'static str, String)> {
     let files = [
@@ -294,6 +294,7 @@ fn placement() -> Value {
             json!({
                 "key": text, "partition": place.partition, "node": place.node, "depth": place.portion.depth,
                 "spread": place.portion.spread, "spread_index": place.spread_index, "storage_shard": storage.shard(&key),
+                "servers": SALTS.map(|salt| placement.server(&key, salt)),
             })
         });
         json!({"map": name, "keys": keys.collect::<Vec<_>>(), "owners": owners})

@@ -7,6 +7,7 @@
 mod decode;
 mod keys;
 mod placement;
+mod shifter;
 mod strategies;
 mod wire;
 

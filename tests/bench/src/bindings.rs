@@ -35,3 +35,29 @@ impl Bench {
         self.run.take().map_or(0, |run| run.without_engine(&self.trace))
     }
 }
+
+/// A [`Locate`](super::Locate).
+#[wasm_bindgen]
+pub struct LocateBench(super::Locate);
+
+#[wasm_bindgen]
+impl LocateBench {
+    /// See [`Locate::new`](super::Locate::new).
+    ///
+    /// # Errors
+    /// For what is no map or key.
+    #[wasm_bindgen(constructor)]
+    pub fn new(map: &[u8], keys: &str) -> Result<Self, String> {
+        super::Locate::new(map, keys).map(Self)
+    }
+
+    /// See [`Locate::core`](super::Locate::core).
+    pub fn core(&mut self) -> u32 {
+        self.0.core()
+    }
+
+    /// See [`Locate::batch`](super::Locate::batch).
+    pub fn batch(&mut self, lines: &str) -> Vec<u32> {
+        self.0.batch(lines).to_vec()
+    }
+}

@@ -6,6 +6,9 @@
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;
+mod locate;
+
+pub use locate::Locate;
 
 use foremap::Millis;
 use foremap::analyzer::{Access, AnalyzerConfig};

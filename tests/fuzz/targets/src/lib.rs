@@ -21,7 +21,7 @@ pub use client::adapter;
 pub use http::{http, query};
 pub use keys::{composite_key, key_prefix};
 pub use maps::{map_delta, partition_map, partition_map_json};
-pub use records::{format_record, member, version_record};
+pub use records::{format_record, load_report, member, version_record};
 pub use token::token;
 pub use wire::{
     batch_request, batch_request_json, batch_response, batch_response_json, keymap, keymap_fields_json, keymap_json,
@@ -45,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("keymap", keymap),
     ("keymap_fields_json", keymap_fields_json),
     ("keymap_json", keymap_json),
+    ("load_report", load_report),
     ("map_delta", map_delta),
     ("member", member),
     ("partition_map", partition_map),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use foremap::node::{Member, MemberState};
 use foremap::partition::{HotKey, MapNode, PartitionMap, Portion, Rule, StorageLayout};
-use foremap::protocol::{ErrorCode, Keymap, KeymapFields, Meta, Problem};
+use foremap::protocol::{ErrorCode, Keymap, KeymapFields, MAX_VERSION, Meta, Problem};
+use foremap::shifter::{Count, LoadReport, PrefixLoad};
 use foremap_gateway::store::record::{encode_format, encode_version};
 use foremap_gateway::store::{VersionRecord, WriteId};
 use serde_json::Value;
@@ -90,7 +91,33 @@ pub fn all() -> Seeds {
         add("key_prefix", text(case, "text").into());
     }
     by_hand(&mut add);
+    for report in load_reports() {
+        add("load_report", report.encode());
+    }
+    add("load_report", b"FMLR\x02".to_vec());
     seeds
+}
+
+/// The last two contradict themselves.
+fn load_reports() -> [LoadReport; 5] {
+    let count = |all, late| Count { all, late };
+    let load = |text, cells| PrefixLoad { prefix: prefix(text), count: count(9, 3), keys: 4, cells };
+    let full = LoadReport {
+        node: 3,
+        incarnation: 0xfeed,
+        number: 7,
+        round: 882_000_000,
+        requests: count(1_000, 260),
+        distinct: u32::MAX,
+        partitions: vec![(2, count(400, 100)), (9, count(600, 160)), (u32::MAX, count(u32::MAX, u32::MAX))],
+        prefixes: vec![load("a/b", vec![(0, count(4, 1)), (1_023, count(5, 2))]), load("a/c", vec![])],
+        keys: vec![(key("a/b/c"), count(300, 80)), (key("a/b/d"), count(1, 0))],
+        together: vec![(prefix("a/b"), prefix("a/c"), 12)],
+    };
+    let highest = LoadReport { number: MAX_VERSION, round: MAX_VERSION, ..full.clone() };
+    let late = LoadReport { requests: count(1, 2), ..full.clone() };
+    let twice = LoadReport { keys: vec![full.keys[0].clone(), full.keys[0].clone()], ..full.clone() };
+    [LoadReport::default(), full, highest, late, twice]
 }
 
 fn by_hand(add: &mut impl FnMut(&'static str, Vec<u8>)) {

@@ -1,0 +1,347 @@
+//! [`Shifter`]: when to plan, when to keep a plan, when to take one back.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::forecast::Forecast;
+use super::history::History;
+use super::load::{LoadModel, ModelFill};
+use super::moves::{Move, shift};
+use super::plan::Plan;
+use super::planner::{PlanInput, plan};
+use super::report::{LoadReport, ROUND_MS};
+use super::settings::PlanSettings;
+use crate::Millis;
+use crate::partition::{MapError, PartitionMap};
+
+/// What the host is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ShifterAction {
+    /// Publish this map by compare-and-set on the epoch it was made from, then call [`Shifter::published`].
+    Publish {
+        /// The next map.
+        map: Arc<PartitionMap>,
+        /// What it is for.
+        plan: Plan,
+    },
+}
+
+/// Counts and fills.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct ShifterStats {
+    /// Reports taken in.
+    pub reports: u64,
+    /// Reports refused: counted before, or of another time.
+    pub refused: u64,
+    /// Plans published.
+    pub plans: u64,
+    /// Of these, those that took another back.
+    pub reverts: u64,
+    /// Whether nothing is planned.
+    pub frozen: bool,
+    /// Load of the heaviest node over what it is to bear, as last measured.
+    pub worst: f64,
+    /// Fill of the load model.
+    pub fill: ModelFill,
+    /// Prefixes with a trend, and families of prefixes that may step.
+    pub forecast: (usize, usize),
+}
+
+/// A plan that is being tried.
+#[derive(Debug, Clone)]
+struct Trial {
+    plan: Plan,
+    /// The map before it.
+    before: Arc<PartitionMap>,
+    /// Hash of the map it led to.
+    after: u64,
+    /// The round in which it was published.
+    since: u64,
+    is_revert: bool,
+}
+
+/// The coordinator's state: pure, told what happened and when.
+///
+/// A dead coordinator stops shifts, not traffic, and a new one starts with an empty `Shifter`: all it loses is
+/// what was changed when, and 16 s of loads.
+#[derive(Debug)]
+pub struct Shifter {
+    settings: PlanSettings,
+    map: Arc<PartitionMap>,
+    base: Vec<u16>,
+    load: LoadModel,
+    forecast: Forecast,
+    history: History,
+    trial: Option<Trial>,
+    proposed: Option<(u64, Trial)>,
+    planned: u64,
+    /// Plans in a row that were worse than predicted.
+    misses: u32,
+    stats: ShifterStats,
+}
+
+impl Shifter {
+    /// Rounds after which a plan's effect shows: it is published and spread in the first three quarters of a round.
+    const SHOWS_AFTER: u64 = 1;
+    /// Plans in a row that may be worse than predicted while the next one promises better.
+    const BELIEVED: u32 = 2;
+    /// Share of a node's mean load below which nothing is looked at.
+    const LEAST: f64 = 0.007;
+    /// What may be measured over what was predicted.
+    const WORSE: f64 = 1.2;
+
+    /// Begins with `map`, which must be valid. O(partitions x nodes).
+    pub fn new(map: Arc<PartitionMap>, settings: PlanSettings) -> Self {
+        let base = map.rendezvous();
+        let mut load = LoadModel::new(map.partitions);
+        load.set_replicated(&map.hot);
+        Self {
+            settings,
+            load,
+            map,
+            base,
+            forecast: Forecast::default(),
+            history: History::default(),
+            trial: None,
+            proposed: None,
+            planned: 0,
+            misses: 0,
+            stats: ShifterStats::default(),
+        }
+    }
+
+    /// Stops planning, or resumes it. Reports are taken in all the same.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.stats.frozen = frozen;
+    }
+
+    /// Changes what is aimed at, for instance when the number of entries is known anew.
+    pub fn set_settings(&mut self, settings: PlanSettings) {
+        self.settings = settings;
+    }
+
+    /// What is aimed at.
+    pub fn settings(&self) -> &PlanSettings {
+        &self.settings
+    }
+
+    /// The map now in force, whoever made it.
+    pub fn set_map(&mut self, map: Arc<PartitionMap>) {
+        if map.hash() == self.map.hash() {
+            return;
+        }
+        if map.nodes.iter().map(|n| (n.id, n.weight)).ne(self.map.nodes.iter().map(|n| (n.id, n.weight))) {
+            self.base = map.rendezvous();
+        }
+        // What was tried cannot be judged any more.
+        self.trial = None;
+        self.proposed = None;
+        self.use_map(map);
+    }
+
+    fn use_map(&mut self, map: Arc<PartitionMap>) {
+        self.load.set_replicated(&map.hot);
+        self.map = map;
+    }
+
+    /// A node's report arrived. `now` is in milliseconds since 1970.
+    pub fn observe(&mut self, report: &LoadReport, now: Millis) {
+        let taken = self.load.merge(report, now / ROUND_MS);
+        self.stats.reports += u64::from(taken);
+        self.stats.refused += u64::from(!taken);
+    }
+
+    /// What would be done now, without doing it: the dry run. Works while frozen.
+    pub fn dry_run(&self, now: Millis) -> Plan {
+        let load = self.load.filled(&self.map.nodes);
+        let mut forecast = self.forecast.clone();
+        if self.settings.foresee {
+            forecast.update(&load, now, self.mean(&load));
+        }
+        plan(&PlanInput { forecast: &forecast, ..self.input(&load) })
+    }
+
+    /// Asks for what to do; to be called once a round, when the reports of the round are there. A second call in a round
+    /// does nothing.
+    pub fn plan(&mut self, now: Millis) -> Option<ShifterAction> {
+        let round = self.load.round();
+        if round == self.planned {
+            return None;
+        }
+        self.planned = round;
+        self.load.ignore_below((self.mean(&self.load) * Self::LEAST) as u32);
+        // Taken out for as long as it is looked at beside the other fields.
+        let known = std::mem::take(&mut self.load);
+        let load = known.filled(&self.map.nodes);
+        if self.settings.foresee {
+            self.forecast.update(&load, now, self.mean(&load));
+        }
+        let plan = plan(&self.input(&load));
+        let revert = self.judge(&load, &plan);
+        drop(load);
+        self.load = known;
+        if let Some(revert) = revert {
+            return self.propose(revert, true);
+        }
+        self.stats.worst = plan.before.worst;
+        if self.stats.frozen || plan.is_empty() {
+            return None;
+        }
+        self.propose(plan, false)
+    }
+
+    /// Puts what [`Shifter::dry_run`] tells on its way, also while frozen; `None` where that is nothing.
+    pub fn apply(&mut self, now: Millis) -> Option<ShifterAction> {
+        let plan = self.dry_run(now);
+        if plan.is_empty() { None } else { self.propose(plan, false) }
+    }
+
+    fn propose(&mut self, plan: Plan, is_revert: bool) -> Option<ShifterAction> {
+        let map = match shift(&self.map, &plan.moves) {
+            Ok(map) => Arc::new(map),
+            Err(MapError::Invalid(_) | MapError::Decode(_) | MapError::WrongBase | MapError::WrongResult) => {
+                return None;
+            }
+        };
+        let trial = Trial {
+            plan: plan.clone(),
+            before: Arc::clone(&self.map),
+            after: map.hash(),
+            since: self.load.round(),
+            is_revert,
+        };
+        self.proposed = Some((map.hash(), trial));
+        Some(ShifterAction::Publish { map, plan })
+    }
+
+    /// The map that was asked to be published is in force.
+    pub fn published(&mut self, map: &Arc<PartitionMap>) {
+        let hash = map.hash();
+        if let Some((proposed, trial)) = self.proposed.take()
+            && proposed == hash
+        {
+            self.stats.plans += 1;
+            self.stats.reverts += u64::from(trial.is_revert);
+            self.history.applied(&trial.plan.moves, self.load.round());
+            self.use_map(Arc::clone(map));
+            // It may have taken a while to get there.
+            self.trial = Some(Trial { since: self.load.round(), ..trial });
+        } else {
+            self.set_map(Arc::clone(map));
+        }
+    }
+
+    /// Holds what is measured against what was predicted, once, as soon as the last plan's effect shows. Returns what takes
+    /// that plan back, if the heaviest node bears a fifth more than predicted, and more than it would without the plan
+    /// under the loads as they are now; unless `forward`, the next plan, promises to be better still. That promise is
+    /// believed twice in a row.
+    fn judge(&mut self, load: &LoadModel, forward: &Plan) -> Option<Plan> {
+        let round = load.round();
+        if self.stats.frozen || round < self.trial.as_ref()?.since + Self::SHOWS_AFTER {
+            return None;
+        }
+        let trial = self.trial.take()?;
+        if trial.is_revert || trial.after != self.map.hash() {
+            return None;
+        }
+        let measured = super::planner::outlook(&self.input(load));
+        let predicted = trial.plan.after.worst;
+        if measured.worst <= predicted * Self::WORSE {
+            self.misses = 0;
+            return None;
+        }
+        let moves = back(&self.map, &trial.before);
+        let without = super::planner::outlook_with(&self.input(load), &moves);
+        if without.worst * 1.05 >= measured.worst {
+            return None;
+        }
+        self.misses += 1;
+        if self.misses <= Self::BELIEVED && forward.after.worst < without.worst {
+            return None;
+        }
+        self.misses = 0;
+        self.history.hold(&trial.plan.moves, round);
+        let why = format!(
+            "measured {:.3} where {predicted:.3} was predicted, and {:.3} without it: taken back",
+            measured.worst, without.worst
+        );
+        let reason = super::plan::Reason { subject: format!("plan of round {}", trial.plan.round), why };
+        Some(Plan {
+            base: self.map.epoch,
+            round,
+            moves,
+            reasons: vec![reason],
+            before: measured,
+            after: without,
+            entries: trial.plan.entries,
+            beyond: trial.plan.beyond,
+            churn: trial.plan.churn,
+            deferred: 0,
+        })
+    }
+
+    fn input<'a>(&'a self, load: &'a LoadModel) -> PlanInput<'a> {
+        PlanInput {
+            map: &self.map,
+            base: &self.base,
+            load,
+            forecast: &self.forecast,
+            history: &self.history,
+            settings: &self.settings,
+        }
+    }
+
+    fn mean(&self, load: &LoadModel) -> f64 {
+        load.requests() / self.map.nodes.len() as f64
+    }
+
+    /// The map in force, as far as the shifter knows.
+    pub fn map(&self) -> &Arc<PartitionMap> {
+        &self.map
+    }
+
+    /// The load model.
+    pub fn load(&self) -> &LoadModel {
+        &self.load
+    }
+
+    /// What was changed when.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What is about to be served.
+    pub fn forecast(&self) -> &Forecast {
+        &self.forecast
+    }
+
+    /// Counts and fills.
+    pub fn stats(&self) -> ShifterStats {
+        ShifterStats { fill: self.load.fill(), forecast: self.forecast.len(), ..self.stats }
+    }
+}
+
+/// The moves from one map back to another of the same nodes.
+fn back(from: &PartitionMap, to: &PartitionMap) -> Vec<Move> {
+    let mut moves = Vec::new();
+    let rule = |rule: &crate::partition::Rule| Move::Place { prefix: rule.prefix.clone(), portion: rule.portion };
+    moves.extend(to.rules.iter().filter(|&old| from.rules.binary_search(old).is_err()).map(rule));
+    let is_new = |prefix| to.rules.binary_search_by(|rule| rule.prefix.cmp(prefix)).is_err();
+    let new = from.rules.iter().filter(|rule| is_new(&rule.prefix));
+    moves.extend(new.map(|rule| Move::Merge { prefix: rule.prefix.clone() }));
+    let assign = |(&partition, &node): (&u32, &u32)| Move::Assign { partition, node: Some(node) };
+    moves.extend(to.exceptions.iter().filter(|(p, n)| from.exceptions.get(p) != Some(n)).map(assign));
+    let gone = from.exceptions.keys().filter(|p| !to.exceptions.contains_key(p));
+    moves.extend(gone.map(|&partition| Move::Assign { partition, node: None }));
+    let replicate = |hot: &crate::partition::HotKey| Move::Replicate { key: hot.key.clone(), nodes: hot.nodes.clone() };
+    moves.extend(to.hot.iter().filter(|&hot| from.hot.binary_search(hot).is_err()).map(replicate));
+    let is_gone = |key| to.hot.binary_search_by(|hot| hot.key.cmp(key)).is_err();
+    let cold = from.hot.iter().filter(|hot| is_gone(&hot.key));
+    moves.extend(cold.map(|hot| Move::Replicate { key: hot.key.clone(), nodes: Vec::new() }));
+    moves
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
