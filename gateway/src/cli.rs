@@ -9,9 +9,10 @@ use foremap::key::KeyPrefix;
 
 use crate::auth::{TokenKey, Verb};
 use crate::capacity::Capacity;
+use crate::host::ShifterMode;
 use crate::http::HttpOptions;
 use crate::replay::Replay;
-use crate::run::{Failure, Options, StoreOptions};
+use crate::run::{Failure, Options, PlanCommand, StoreOptions};
 use crate::store::{RedbOptions, RedisOptions};
 
 /// A DHT gateway node of foremap.
@@ -37,6 +38,8 @@ pub enum Command {
     Token(Token),
     /// Tell how many machines a workload takes, and where this design ends.
     Capacity(Capacity),
+    /// Tell how load is spread over nodes and what the Partition Shifter would do about it.
+    Plan(PlanCommand),
     /// Replay access traces through the prediction core and through baselines, without network.
     Replay(Replay),
 }
@@ -64,6 +67,9 @@ pub struct Common {
     /// take some ten seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     patience: u64,
+    /// Who acts on the plans by which the coordinator moves load between nodes.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    shifter: ShifterMode,
     /// Check tokens signed with the secret in FILE. Without it only loopback is served.
     #[arg(long, value_name = "FILE")]
     token_key: Option<PathBuf>,
@@ -177,6 +183,7 @@ impl Common {
             store: self.store.options(!self.no_store_check, self.replicas)?,
             memory_entries: self.memory_entries,
             patience: Duration::from_secs(self.patience),
+            shifter: self.shifter,
             http: HttpOptions {
                 cors_origins: self.cors_origin,
                 token_key,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use foremap_gateway::cli::{Cli, Command};
-use foremap_gateway::run::{Failure, Options, run};
+use foremap_gateway::run::{Failure, Options, plan, run};
 use foremap_gateway::{capacity, replay};
 
 /// An answer is a dozen small allocations: this allocator takes half the time of the system's for them.
@@ -33,6 +33,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Serve(one) => serve(one.options()?),
         Command::Capacity(options) => capacity::run(&options),
         Command::Replay(options) => replay::run(&options),
+        Command::Plan(options) => plan(&options),
         Command::Token(token) => {
             let token = token.sign()?;
             writeln!(std::io::stdout(), "{token}").map_err(|error| Failure::new(error.to_string()))

@@ -101,6 +101,9 @@ impl Membership {
     /// Keeps `members`, which have [joined](Self::join), for the nodes of `process`.
     pub fn new(process: Arc<Process>, members: Vec<Member>) -> Self {
         let incarnation = members.first().map_or(0, |member| member.incarnation);
+        if let Some(member) = members.first() {
+            process.registered.get_or_init(|| member.origin.clone());
+        }
         let warm_up = WarmUp::new(process.clone());
         let coordinator = Coordinator::new(COORDINATOR);
         Self { process, incarnation, members, coordinator, warm_up, is_failing: false, is_doubled: false }
@@ -189,8 +192,9 @@ impl Membership {
         if let Some(members) = &members {
             self.note(is_leaving, &map, members);
         }
-        let seen =
-            Seen { members: members.as_deref().unwrap_or_default(), map: &map, proposal: proposal.as_ref(), plan: &[] };
+        let plan = process.shifting.moves(&map);
+        let members = members.as_deref().unwrap_or_default();
+        let seen = Seen { members, map: &map, proposal: proposal.as_ref(), plan: &plan };
         let step = self.coordinator.round(process.clock.now(), term, &seen);
         let went_on = self.perform(term.unwrap_or(0), step).await?;
         Ok(match (went_on, proposal) {

@@ -5,12 +5,16 @@ mod clock;
 mod membership;
 mod peers;
 mod process;
+mod rounds;
+mod shifting;
 mod tailer;
 mod warm;
 
 pub use clock::Clock;
 pub use membership::{Membership, MembershipStats, Refused};
-pub(crate) use peers::HotKeys;
+pub(crate) use peers::{HotKeys, RELAYED, Relayed};
 pub use peers::{PeerOutcome, PeerStats, Peers};
 pub use process::{NodeHandle, Process};
+pub(crate) use shifting::OfficeRecord;
+pub use shifting::{NotApplied, ShifterMode, ShifterStatus, Shifting, ShiftingStats};
 pub use tailer::Tailers;

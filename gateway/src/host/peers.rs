@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header, request};
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::{MapNode, NodeId, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, CONTENT_TYPE};
+use foremap::shifter::LoadReport;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -24,6 +25,12 @@ use crate::auth::{TokenKey, Verb};
 const TIME_OUT: Duration = Duration::from_millis(300);
 /// Longest wait for a peer's hot keys: one that hangs must not cost the keys of the others.
 const HOT_TIME_OUT: Duration = Duration::from_millis(500);
+/// Longest wait for a peer's load report: well within a round.
+const LOAD_TIME_OUT: Duration = Duration::from_millis(700);
+/// Longest wait for the coordinator's answer: a plan for a large fleet takes some hundred milliseconds.
+const RELAY_TIME_OUT: Duration = Duration::from_secs(3);
+/// Marks a request that was handed on.
+pub(crate) const RELAYED: HeaderName = HeaderName::from_static("foremap-relayed");
 /// Most forwards under way to one peer; the others go to the store.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// Connections kept open to one peer.
@@ -95,6 +102,16 @@ pub struct PeerStats {
 pub(crate) struct HotKeys {
     /// The keys, the most recently used first.
     pub(crate) keys: Vec<CompositeKey>,
+}
+
+/// A request for the coordinator.
+pub(crate) struct Relayed {
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: &'static str,
+    /// Those that the answer depends on.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Sends forwards to the nodes of other processes. One breaker a peer; bounded connections and requests under way.
@@ -170,6 +187,32 @@ impl Peers {
         Ok(hot.keys)
     }
 
+    /// The load report of node `of` for `round`, asked for outside the breaker: that is about requests.
+    pub(super) async fn load(&self, of: &MapNode, round: u64) -> Option<LoadReport> {
+        let url = format!("{}/v1/load?round={round}", reachable(&of.origin)?);
+        let answer = self.send(Method::POST, &url, Body::empty(), LoadReport::MAX_BYTES);
+        let bytes = tokio::time::timeout(LOAD_TIME_OUT, answer).await.ok()?.ok()?;
+        // Nobody reports for another.
+        LoadReport::decode(&bytes).ok().filter(|report| report.node == of.id)
+    }
+
+    /// Hands a request for the coordinator on to `origin`, marked, so that it is not handed on again.
+    pub(crate) async fn relay(&self, origin: &str, relayed: Relayed) -> Option<(StatusCode, HeaderMap, Bytes)> {
+        let url = format!("{}{}", reachable(origin)?, relayed.path);
+        let mut request = self.request(relayed.method, &url).header(RELAYED, "1");
+        for (name, value) in &relayed.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(relayed.body)).ok()?;
+        let answered = async {
+            let response = self.client.request(request).await.ok()?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = to_bytes(Body::new(response.into_body()), MAX_ANSWER_BYTES).await.ok()?;
+            Some((status, headers, body))
+        };
+        tokio::time::timeout(RELAY_TIME_OUT, answered).await.ok()?
+    }
+
     fn enter(&self, to: Option<&MapNode>) -> Option<(Arc<str>, Guard<'_>)> {
         let mut state = self.state();
         let Some((node, origin)) = to.and_then(|node| Some((node, reachable(&node.origin)?))) else {
@@ -196,16 +239,25 @@ impl Peers {
     }
 
     async fn send(&self, method: Method, url: &str, body: Body, limit: usize) -> Result<Bytes, PeerOutcome> {
-        let mut request = Request::builder().method(method).uri(url).header(header::CONTENT_TYPE, CONTENT_TYPE);
-        if let Some(token) = self.token() {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let request = request.body(body).map_err(|_| PeerOutcome::Unreachable)?;
+        let request = self
+            .request(method, url)
+            .header(header::CONTENT_TYPE, CONTENT_TYPE)
+            .body(body)
+            .map_err(|_| PeerOutcome::Unreachable)?;
         let response = self.client.request(request).await.map_err(|_| PeerOutcome::Failed)?;
         if response.status() != StatusCode::OK {
             return Err(PeerOutcome::Refused);
         }
         to_bytes(Body::new(response.into_body()), limit).await.map_err(|_| PeerOutcome::Failed)
+    }
+
+    /// A request to be sent with the process's own token.
+    fn request(&self, method: Method, url: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(url);
+        match self.token() {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     /// A token of the process's own, signed with the key that its peers check with.

@@ -1,9 +1,11 @@
 //! [`Process`]: the nodes of one process over one store.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
 use foremap::Millis;
 use foremap::key::CompositeKey;
 use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
@@ -13,7 +15,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
 
 use super::membership::MembershipStats;
-use super::{Clock, PeerStats, Peers};
+use super::{Clock, PeerStats, Peers, Relayed, Shifting};
 use crate::auth::TokenKey;
 use crate::store::{Store, StoreError};
 
@@ -54,6 +56,12 @@ pub struct Process {
     /// Somebody knows of news in the store's registry or map: look now.
     pub(super) news: Notify,
     pub(super) membership: watch::Sender<MembershipStats>,
+    /// The Partition Shifter, idle where another process coordinates.
+    pub shifting: Shifting,
+    /// No other process draws it.
+    pub(super) incarnation: u64,
+    /// Where it answers, as it is registered.
+    pub(super) registered: OnceLock<String>,
 }
 
 impl Process {
@@ -84,6 +92,9 @@ impl Process {
             heeded: AtomicU64::new(0),
             news: Notify::new(),
             membership: watch::Sender::default(),
+            shifting: Shifting::default(),
+            incarnation: configs.first().map_or(0, |config| config.seed),
+            registered: OnceLock::new(),
         })
     }
 
@@ -135,6 +146,11 @@ impl Process {
     /// What its membership has come to.
     pub fn membership(&self) -> watch::Receiver<MembershipStats> {
         self.membership.subscribe()
+    }
+
+    /// Hands a request for the coordinator on to `origin`.
+    pub(crate) async fn relay(&self, origin: &str, relayed: Relayed) -> Option<(StatusCode, HeaderMap, Bytes)> {
+        self.peers.relay(origin, relayed).await
     }
 
     /// How it gets on with the nodes of other processes.

@@ -1,12 +1,11 @@
 //! [`WarmUp`]: fills memory with what a node is about to own.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foremap::key::CompositeKey;
-use foremap::node::{Node, may_gain, may_lose};
+use foremap::node::{Node, changed_hot_keys, gaining, losing};
 use foremap::partition::{MapNode, NodeId, PartitionMap, Placement};
 use foremap::protocol::MAX_BATCH_KEYS;
 use futures_util::stream::{self, StreamExt as _};
@@ -50,10 +49,7 @@ impl WarmUp {
         let Some((hash, next)) = wanted else { return };
         let (process, map, next, done) = (self.process.clone(), map.clone(), next.clone(), self.done.clone());
         let task = tokio::spawn(async move {
-            if tokio::time::timeout(TIME_OUT, warm_up(&process, &map, &next)).await.is_err() {
-                tracing::warn!(epoch = %next.epoch, "warming up took too long; the rest is read when it is asked for");
-                process.membership.send_modify(|stats| stats.warm_failures += 1);
-            }
+            warm_up_in_time(&process, &map, &next).await;
             done.store(hash, Ordering::Relaxed);
             process.news.notify_one();
         });
@@ -69,19 +65,35 @@ impl Drop for WarmUp {
     }
 }
 
+/// Warms the nodes of `process` up for `next`, for a bounded time.
+pub(super) async fn warm_up_in_time(process: &Process, map: &PartitionMap, next: &Arc<PartitionMap>) {
+    if tokio::time::timeout(TIME_OUT, warm_up(process, map, next)).await.is_err() {
+        tracing::warn!(epoch = %next.epoch, "warming up took too long; the rest is read when it is asked for");
+        process.membership.send_modify(|stats| stats.warm_failures += 1);
+    }
+}
+
 async fn warm_up(process: &Process, map: &PartitionMap, next: &Arc<PartitionMap>) {
-    for node in process.nodes().filter(|node| may_gain(map, next, node.id())) {
-        let loses = |other: &&MapNode| other.id != node.id() && may_lose(map, next, other.id);
-        let losers: Vec<MapNode> = map.nodes.iter().filter(loses).cloned().collect();
-        let asked = stream::iter(losers).map(|loser| async move { hot_keys(process, &loser).await });
-        let mut answers = asked.buffer_unordered(ASKED);
-        let mut gains = Gains::new(node.id(), next.clone());
-        while let Some(keys) = answers.next().await {
-            gains.add(keys);
-        }
-        for chunk in gains.hottest().chunks(MAX_BATCH_KEYS) {
-            read(process, node, chunk.to_vec()).await;
-        }
+    let gaining = gaining(map, next);
+    let gainers: Vec<_> = process.nodes().filter(|node| gaining.contains(&node.id())).collect();
+    if gainers.is_empty() {
+        return;
+    }
+    let (losing, replicated) = (losing(map, next), changed_hot_keys(map, next));
+    let placement = Placement::new(next.clone());
+    for node in gainers {
+        let losers: Vec<&MapNode> =
+            map.nodes.iter().filter(|other| other.id != node.id() && losing.contains(&other.id)).collect();
+        let gains = Gains { node: node.id(), placement: &placement, left: AtomicUsize::new(Node::MAX_HOT_KEYS) };
+        // The maps themselves tell these, and who serves them may go on doing so.
+        read(process, node, gains.take(replicated.clone(), Node::MAX_HOT_KEYS)).await;
+        // Of one owner at most twice its share, as not all have as many.
+        let (gains, of_one) = (&gains, (2 * Node::MAX_HOT_KEYS).div_ceil(losers.len().max(1)));
+        let asked = stream::iter(losers).for_each_concurrent(ASKED, |loser| async move {
+            let keys = hot_keys(process, loser).await;
+            read(process, node, gains.take(keys, of_one)).await;
+        });
+        asked.await;
     }
 }
 
@@ -100,49 +112,43 @@ async fn hot_keys(process: &Process, owner: &MapNode) -> Vec<CompositeKey> {
     }
 }
 
-/// The keys that a node is about to own, of every owner the hottest first.
-struct Gains {
+/// What a node is about to own, as far as it is read ahead.
+struct Gains<'a> {
     node: NodeId,
-    placement: Placement,
-    of_owners: Vec<Vec<CompositeKey>>,
+    placement: &'a Placement,
+    /// How many more keys.
+    left: AtomicUsize,
 }
 
-impl Gains {
-    fn new(node: NodeId, next: Arc<PartitionMap>) -> Self {
-        Self { node, placement: Placement::new(next), of_owners: Vec::new() }
-    }
-
-    /// Keeps what the node gains of one owner's keys: of each of many owners that is little.
-    fn add(&mut self, mut keys: Vec<CompositeKey>) {
+impl Gains<'_> {
+    /// What it gains of `keys`, of which the hottest are first: at most `most` now, and [`Node::MAX_HOT_KEYS`] in all.
+    fn take(&self, mut keys: Vec<CompositeKey>, most: usize) -> Vec<CompositeKey> {
         keys.truncate(Node::MAX_HOT_KEYS);
         keys.retain(|key| self.is_owner(key));
-        self.of_owners.push(keys);
+        keys.truncate(most);
+        let rest = |left: usize| Some(left.saturating_sub(keys.len()));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).unwrap_or_else(|left| left);
+        keys.truncate(left);
+        keys
     }
 
-    fn is_owner(&mut self, key: &CompositeKey) -> bool {
-        let next = self.placement.map();
-        match next.hot.binary_search_by(|hot| hot.key.cmp(key)) {
-            Ok(at) => next.hot[at].nodes.contains(&self.node),
-            Err(_) => self.placement.locate(key).node == self.node,
+    fn is_owner(&self, key: &CompositeKey) -> bool {
+        match self.placement.replicas(key) {
+            Some(nodes) => nodes.contains(&self.node),
+            None => self.placement.locate(key).node == self.node,
         }
-    }
-
-    /// At most [`Node::MAX_HOT_KEYS`], the same share of every owner.
-    fn hottest(self) -> Vec<CompositeKey> {
-        let most = self.of_owners.iter().map(Vec::len).max().unwrap_or(0);
-        let ranked = (0..most).flat_map(|rank| self.of_owners.iter().filter_map(move |keys| keys.get(rank)));
-        let mut known = HashSet::new();
-        ranked.filter(|key| known.insert(*key)).take(Node::MAX_HOT_KEYS).cloned().collect()
     }
 }
 
 /// Reads `keys` into the memory of `node`. The log is being followed, so what it overtakes stays out.
 async fn read(process: &Process, node: &NodeHandle, keys: Vec<CompositeKey>) {
-    let Some((reads, _, answers)) = process.read(node.node().warm_reads(keys)).await else { return };
-    let (all, failed) = (answers.len() as u64, answers.iter().filter(|answer| answer.is_err()).count() as u64);
-    node.node().finish_warm(reads, answers);
-    process.membership.send_modify(|stats| {
-        stats.warm_keys += all - failed;
-        stats.warm_failures += u64::from(failed > 0);
-    });
+    for keys in keys.chunks(MAX_BATCH_KEYS) {
+        let Some((reads, _, answers)) = process.read(node.node().warm_reads(keys.to_vec())).await else { continue };
+        let (all, failed) = (answers.len() as u64, answers.iter().filter(|answer| answer.is_err()).count() as u64);
+        node.node().finish_warm(reads, answers);
+        process.membership.send_modify(|stats| {
+            stats.warm_keys += all - failed;
+            stats.warm_failures += u64::from(failed > 0);
+        });
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use foremap::node::{Node, NodeStats};
 use foremap::partition::PartitionMap;
+use foremap::shifter::LoadModel;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -18,7 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::changes::MAX_FEEDS;
 use super::map::MAX_MAP_WAITS;
-use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process};
+use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
 use crate::store::MasterStatus;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,7 +90,9 @@ impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let stats = self.node.node().stats();
         let (peers, membership) = (self.process.peers(), *self.process.membership().borrow());
+        let shifting = self.process.shifting.stats();
         let counters = counters(&stats).into_iter().chain(process_counters(&peers, &membership));
+        let counters = counters.chain(shifter_counters(&shifting));
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             let kind = EncodeMetric::metric_type(&counter);
@@ -107,12 +110,15 @@ impl Collector for NodeCollector {
             ("store_queue_max", "Bound of store_queue", waiting_max as u64),
         ];
         let map = self.node.node().map();
-        let of_process = process_gauges(&peers, &membership, &map);
+        let of_process = process_gauges(&peers, &membership, &map).into_iter().chain(shifter_gauges(&shifting));
         for (name, help, value) in gauges(&stats).into_iter().chain(queues).chain(of_process) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let kind = EncodeMetric::metric_type(&gauge);
             gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
+        let worst = ConstGauge::new(shifting.shifter.worst);
+        let help = "Load of the heaviest node over its share, as last measured by the coordinator";
+        worst.encode(encoder.encode_descriptor("shifter_worst", help, None, MetricType::Gauge)?)?;
         Ok(())
     }
 }
@@ -173,6 +179,36 @@ fn process_gauges(peers: &PeerStats, membership: &MembershipStats, map: &Partiti
     ]
 }
 
+/// Zeros where another process coordinates.
+fn shifter_counters(shifting: &ShiftingStats) -> [Row; 5] {
+    let s = &shifting.shifter;
+    [
+        ("load_reports", "Load reports taken in", s.reports),
+        ("load_reports_refused", "Load reports counted before, or of another time", s.refused),
+        ("load_reports_lost", "Load reports that a node did not deliver", shifting.lost),
+        ("shifts", "Plans of the Partition Shifter that came in force", s.plans),
+        ("shifts_reverted", "Of these, those that took another back", s.reverts),
+    ]
+}
+
+/// The same.
+fn shifter_gauges(shifting: &ShiftingStats) -> [Row; 11] {
+    let fill = &shifting.shifter.fill;
+    [
+        ("shifter_frozen", "Whether plans are not applied", shifting.shifter.frozen.into()),
+        ("model_prefixes", "Prefixes in the load model", fill.prefixes as u64),
+        ("model_prefixes_max", "Bound of model_prefixes", LoadModel::MAX_PREFIXES as u64),
+        ("model_cells", "Parts of prefixes in the load model", fill.cells as u64),
+        ("model_cells_max", "Bound of model_cells", LoadModel::MAX_CELLS as u64),
+        ("model_keys", "Keys in the load model", fill.keys as u64),
+        ("model_keys_max", "Bound of model_keys", LoadModel::MAX_KEYS as u64),
+        ("model_pairs", "Pairs of prefixes in the load model", fill.pairs as u64),
+        ("model_pairs_max", "Bound of model_pairs", LoadModel::MAX_PAIRS as u64),
+        ("model_incarnations", "Incarnations of nodes in the load model", fill.incarnations as u64),
+        ("model_incarnations_max", "Bound of model_incarnations", LoadModel::MAX_INCARNATIONS as u64),
+    ]
+}
+
 fn forwards(encoder: &mut DescriptorEncoder<'_>, peers: &PeerStats) -> Result<(), fmt::Error> {
     let help = "Requests for other processes' nodes, by what became of them";
     let mut family = encoder.encode_descriptor("forwards", help, None, MetricType::Counter)?;
@@ -207,7 +243,7 @@ fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Res
     Ok(())
 }
 
-fn gauges(s: &NodeStats) -> [Row; 12] {
+fn gauges(s: &NodeStats) -> [Row; 20] {
     [
         ("memory_entries", "Keymaps and absences in memory", s.memory_entries),
         ("memory_entries_max", "Bound of memory_entries", s.memory_entries_max),
@@ -217,8 +253,16 @@ fn gauges(s: &NodeStats) -> [Row; 12] {
         ("ring_entries_max", "Bound of ring_entries", s.ring_entries_max),
         ("map_history", "Partition maps held to base deltas on", s.map_history),
         ("map_history_max", "Bound of map_history", s.map_history_max),
-        ("load_partitions", "Partitions with load counters", s.load_partitions),
+        ("load_partitions", "Partitions counted for the load report", s.load_partitions),
         ("load_partitions_max", "Bound of load_partitions", s.load_partitions_max),
+        ("load_prefixes", "Prefixes counted for the load report", s.load_prefixes),
+        ("load_prefixes_max", "Bound of load_prefixes", s.load_prefixes_max),
+        ("load_cells", "Parts of prefixes counted for the load report", s.load_cells),
+        ("load_cells_max", "Bound of load_cells", s.load_cells_max),
+        ("load_keys", "Keys counted for the load report", s.load_keys),
+        ("load_keys_max", "Bound of load_keys", s.load_keys_max),
+        ("load_pairs", "Pairs of prefixes counted for the load report", s.load_pairs),
+        ("load_pairs_max", "Bound of load_pairs", s.load_pairs_max),
         ("hot_keys", "Keys in the hot set", s.hot_keys),
         ("hot_keys_max", "Bound of hot_keys", s.hot_keys_max),
     ]

@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
 use super::server::{AGE, EPOCH, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
-use super::{batch, changes, health, hot, keymap, list, map};
+use super::{batch, changes, health, hot, keymap, list, load, map, plan};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
@@ -31,6 +31,10 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/locate", get(map::locate))
         .route("/v1/changes", get(changes::changes))
         .route("/v1/hot", get(hot::hot))
+        .route("/v1/load", post(load::load))
+        .route("/v1/plan", get(plan::plan))
+        .route("/v1/plan/apply", post(plan::apply))
+        .route("/v1/shifter/freeze", post(plan::freeze))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -80,7 +84,7 @@ pub(super) async fn observe<R: IntoResponse>(
 
 /// A bounded set of labels, whatever is asked for.
 fn label(path: &str) -> &'static str {
-    const ROUTES: [&str; 11] = [
+    const ROUTES: [&str; 15] = [
         "/v1/batch",
         "/v1/keymap",
         "/v1/versions",
@@ -89,6 +93,10 @@ fn label(path: &str) -> &'static str {
         "/v1/locate",
         "/v1/changes",
         "/v1/hot",
+        "/v1/load",
+        "/v1/plan",
+        "/v1/plan/apply",
+        "/v1/shifter/freeze",
         "/healthz",
         "/readyz",
         "/metrics",

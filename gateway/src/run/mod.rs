@@ -2,9 +2,11 @@
 
 mod failure;
 mod map;
+mod plan;
 mod serve;
 mod shutdown;
 
 pub use failure::Failure;
 pub use map::{ensure_map, first_map};
+pub use plan::{PlanCommand, plan};
 pub use serve::{Options, Running, StoreOptions, run, start, start_over};

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::map::{ensure_map, first_map};
 use super::{Failure, shutdown};
-use crate::host::{Membership, Process, Refused, Tailers};
+use crate::host::{Membership, Process, Refused, ShifterMode, Tailers};
 use crate::http::{HttpOptions, Lanes, Server};
 use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
 
@@ -46,6 +46,8 @@ pub struct Options {
     pub memory_entries: usize,
     /// How long [`run`] waits for a store of which a part does not answer, or is missing.
     pub patience: Duration,
+    /// Who acts on the Partition Shifter's plans.
+    pub shifter: ShifterMode,
     /// How the nodes speak HTTP.
     pub http: HttpOptions,
 }
@@ -175,6 +177,7 @@ async fn begin(
     let lanes = Lanes::start().map_err(|error| Failure::new(format!("no threads: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tailers.run(stopped.clone()));
+    tasks.spawn(process.clone().shift(options.shifter, stopped.clone()));
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {
         let server = Server::new(process.clone(), node.clone(), options.http.clone(), stopped.clone());

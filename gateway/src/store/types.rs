@@ -170,11 +170,13 @@ pub enum Blob {
     Proposal,
     /// The merged model of the analyzers.
     Model,
+    /// Who coordinates, and whether shifts are frozen.
+    Office,
 }
 
 impl Blob {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Proposal, Self::Model];
+    pub const ALL: [Self; 3] = [Self::Proposal, Self::Model, Self::Office];
     /// Largest content in bytes: a model's bound, and far over that of a map.
     pub const MAX_BYTES: usize = 4 << 20;
 
@@ -183,6 +185,7 @@ impl Blob {
         match self {
             Self::Proposal => "proposal",
             Self::Model => "model",
+            Self::Office => "office-record",
         }
     }
 }

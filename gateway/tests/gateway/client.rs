@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use foremap::protocol::Problem;
+use foremap_gateway::host::ShifterMode;
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Options, Running, StoreOptions, start};
 use foremap_gateway::store::RedbOptions;
@@ -110,14 +111,19 @@ impl Gateway {
     }
 
     pub(crate) async fn with(nodes: usize, http: HttpOptions) -> Self {
+        Self::shifting(nodes, http, ShifterMode::Off).await
+    }
+
+    pub(crate) async fn shifting(nodes: usize, http: HttpOptions, shifter: ShifterMode) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let options = Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); nodes],
             origin: None,
             node: 1,
             store: StoreOptions::File { path: dir.path().join("store.redb"), options: RedbOptions::default() },
-            memory_entries: 1_000,
+            memory_entries: 10_000,
             patience: Duration::ZERO,
+            shifter,
             http,
         };
         let running = start(options).await.expect("started");

@@ -156,6 +156,7 @@ async fn servers_fail_and_nothing_false_is_told() {
     let keys = Keys::find(&store);
     without_its_replica_a_master_tells_nothing(&mut cluster, &store, &keys).await;
     a_silent_master_does_not_touch_the_others(&mut cluster, &store, &keys).await;
+    a_master_that_was_a_replica_has_another_history(&cluster, &store, &keys).await;
     acknowledged_writes_survive_a_failover(&mut cluster, &store, &keys).await;
 }
 
@@ -288,6 +289,30 @@ async fn a_silent_master_does_not_touch_the_others(cluster: &mut RedisCluster, s
     all_answer(store, &keys.others).await;
     cluster.resume(shard.master).expect("resumed");
     cluster.wait_until_whole().expect("whole");
+    all_answer(store, &keys.failing).await;
+}
+
+/// What the last command of a fence relies on.
+async fn a_master_that_was_a_replica_has_another_history(cluster: &RedisCluster, store: &RedisStore, keys: &Keys) {
+    cluster.wait_until_whole().expect("whole");
+    let shard = failing_master(cluster);
+    all_answer(store, &keys.failing).await;
+    let history = || {
+        let info: String = cluster.ask(shard.master, &["INFO", "replication"]).expect("answers");
+        info.lines().find_map(|line| line.strip_prefix("master_replid:")).expect("told").to_owned()
+    };
+    let before = history();
+    for next in [shard.replicas[0], shard.master] {
+        cluster.ask::<String>(next, &["CLUSTER", "FAILOVER"]).expect("accepted");
+        cluster
+            .wait_for("the lead is not handed over", || match cluster.master_of(0)? {
+                master if master == next => Ok(()),
+                master => Err(anyhow::anyhow!("{master} is master")),
+            })
+            .expect("handed over");
+        cluster.wait_until_whole().expect("whole");
+    }
+    assert_ne!(history(), before);
     all_answer(store, &keys.failing).await;
 }
 

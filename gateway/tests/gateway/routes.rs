@@ -181,6 +181,7 @@ async fn changes_ride_on_batches_and_a_lost_cursor_is_reset() {
         store: StoreOptions::File { path: dir.path().join("store.redb"), options: Default::default() },
         memory_entries: 10,
         patience: Default::default(),
+        shifter: Default::default(),
         http: Default::default(),
     };
     let running = start(options).await.expect("started");

@@ -2,15 +2,15 @@
 //! killed and stopped like a process.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::node::{LogPage, Member, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
-use foremap_gateway::host::{MembershipStats, Process};
+use foremap_gateway::host::{MembershipStats, Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Failure, Options, Running, StoreOptions, start_over};
 use foremap_gateway::store::{
@@ -25,7 +25,11 @@ use tokio::sync::watch;
 /// master is dead that holds it.
 pub(crate) struct Shared {
     store: RedbStore,
+    is_shared: bool,
     is_meta_down: AtomicBool,
+    is_office_slow: AtomicBool,
+    /// What was written, by the name of the operation.
+    writes: Mutex<Vec<&'static str>>,
     /// Two halves, as if they were of two masters.
     groups: watch::Sender<Arc<Vec<Vec<u16>>>>,
     /// Which of them does not tell its logs.
@@ -35,17 +39,55 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new() -> Arc<Self> {
+        Self::of(true)
+    }
+
+    /// One that is for one process alone.
+    pub(crate) fn alone() -> Arc<Self> {
+        Self::of(false)
+    }
+
+    fn of(is_shared: bool) -> Arc<Self> {
         let dir = tempfile::tempdir().expect("a directory");
         let store = RedbStore::open(&dir.path().join("s"), &RedbOptions::default()).expect("opened");
         let half = store.layout().shards / 2;
         let groups = watch::Sender::new(Arc::new(vec![(0..half).collect(), (half..store.layout().shards).collect()]));
         let (is_meta_down, is_silent) = (AtomicBool::new(false), [AtomicBool::new(false), AtomicBool::new(false)]);
-        Arc::new(Self { store, is_meta_down, groups, is_silent, _dir: dir })
+        let writes = Mutex::default();
+        Arc::new(Self {
+            store,
+            is_shared,
+            is_meta_down,
+            is_office_slow: AtomicBool::new(false),
+            writes,
+            groups,
+            is_silent,
+            _dir: dir,
+        })
+    }
+
+    /// What was written since the last time.
+    pub(crate) fn take_writes(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.writes.lock().expect("no panic"))
+    }
+
+    fn note(&self, write: &'static str) {
+        self.writes.lock().expect("no panic").push(write);
     }
 
     /// From now on the log of one half of the shards is not told.
     pub(crate) fn silence(&self, half: usize) {
         self.is_silent[half].store(true, Ordering::Relaxed);
+    }
+
+    /// The next answer about the office takes half a second to arrive.
+    pub(crate) fn delay_office(&self) {
+        self.is_office_slow.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has been asked about the office since.
+    pub(crate) fn is_office_asked(&self) -> bool {
+        !self.is_office_slow.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_meta_down(&self, is_down: bool) {
@@ -66,7 +108,7 @@ impl Store for Shared {
     }
 
     fn is_shared(&self) -> bool {
-        true
+        self.is_shared
     }
 
     fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
@@ -78,6 +120,7 @@ impl Store for Shared {
     }
 
     fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
+        self.note("write");
         self.store.write(write)
     }
 
@@ -90,6 +133,7 @@ impl Store for Shared {
     }
 
     fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>> {
+        self.note("remove_version");
         self.store.remove_version(key, version)
     }
 
@@ -120,14 +164,17 @@ impl Store for Shared {
     }
 
     fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
+        self.note("put_map");
         self.meta(self.store.put_map(expect, map, term))
     }
 
     fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+        self.note("announce");
         self.meta(self.store.announce(member, ttl))
     }
 
     fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+        self.note("retract");
         self.meta(self.store.retract(id, incarnation))
     }
 
@@ -136,14 +183,24 @@ impl Store for Shared {
     }
 
     fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        self.note("lead");
         self.meta(self.store.lead(incarnation, ttl))
     }
 
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
-        self.meta(self.store.blob(blob))
+        let answer = self.meta(self.store.blob(blob));
+        if blob != Blob::Office || !self.is_office_slow.swap(false, Ordering::Relaxed) {
+            return answer;
+        }
+        Box::pin(async {
+            let answer = answer.await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            answer
+        })
     }
 
     fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+        self.note(blob.name());
         self.meta(self.store.put_blob(blob, content, term))
     }
 
@@ -190,11 +247,26 @@ impl Gate {
         Self::try_start(store, id, 0, HttpOptions::default()).await.expect("started")
     }
 
+    /// One that shifts partitions.
+    pub(crate) async fn shifting(store: &Arc<Shared>, id: NodeId) -> Self {
+        Self::begin(store, id, 0, HttpOptions::default(), ShifterMode::Auto).await.expect("started")
+    }
+
     pub(crate) async fn try_start(
         store: &Arc<Shared>,
         id: NodeId,
         port: u16,
         http: HttpOptions,
+    ) -> Result<Self, Failure> {
+        Self::begin(store, id, port, http, ShifterMode::Off).await
+    }
+
+    async fn begin(
+        store: &Arc<Shared>,
+        id: NodeId,
+        port: u16,
+        http: HttpOptions,
+        shifter: ShifterMode,
     ) -> Result<Self, Failure> {
         let options = Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], port))],
@@ -203,6 +275,7 @@ impl Gate {
             store: StoreOptions::File { path: "unused".into(), options: RedbOptions::default() },
             memory_entries: 10_000,
             patience: Duration::ZERO,
+            shifter,
             http,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

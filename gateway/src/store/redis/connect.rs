@@ -1,5 +1,5 @@
 //! Connections. None of them reconnects by itself: a pipeline must never span two connections, as the second would have
-//! nothing to wait for.
+//! nothing to wait for. Nor may it span two histories of one server, see [`history`].
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use ::redis::{
 };
 
 use super::options::{Address, RedisOptions};
+use super::reply::bytes;
+use super::topology::field;
 
 /// Longest time to connect: a server in the same region answers within a few milliseconds, so a longer wait than a lost
 /// packet is repeated after (200 ms) means that it is gone.
@@ -19,6 +21,30 @@ pub(super) const WAIT_MS: u64 = 300;
 /// Longest time for a pipeline: what its commands take, and the wait. It must be longer than the wait, so that a silent
 /// replica is told from a silent master.
 const RESPONSE: Duration = Duration::from_millis(600);
+
+/// The last command of a fence: what [`history`] reads.
+pub(super) fn ask_history() -> Cmd {
+    let mut command = ::redis::cmd("INFO");
+    command.arg("replication");
+    command
+}
+
+/// The replication id that a master answers to [`ask_history`]; `None` where it is no master.
+///
+/// A server gets a new one whenever it is promoted. So as long as it has the same one, it was master all along, and
+/// what it has executed is still there. One that was a replica in between has lost what its new master did not have,
+/// while its connections stay open and `WAIT` tells of its new data.
+pub(super) fn history(info: Value) -> Option<String> {
+    let info = String::from_utf8(bytes(info, "INFO").ok()??).ok()?;
+    let id = field(&info, "master_replid")?;
+    (field(&info, "role")? == "master").then(|| id.to_owned())
+}
+
+/// A connection to a master, and the history it was opened in.
+pub(super) struct Link {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) history: String,
+}
 
 /// Opens connections of one user.
 #[derive(Clone)]
@@ -44,6 +70,13 @@ impl Connector {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(RESPONSE));
         client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// A connection to a master; `None` where it is none.
+    pub(super) async fn link(&self, address: &Address) -> RedisResult<Option<Link>> {
+        let mut connection = self.connect(address).await?;
+        let info = connection.req_packed_command(&ask_history()).await?;
+        Ok(history(info).map(|history| Link { connection, history }))
     }
 
     /// Sends `commands` on a connection of their own. Errors of the server are among the answers.

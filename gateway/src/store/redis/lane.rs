@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use ::redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use ::redis::aio::ConnectionLike as _;
 use ::redis::{Cmd, Pipeline, Value};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::connect::WAIT_MS;
+use super::connect::{Link, WAIT_MS, ask_history};
 use super::master::Health;
 use super::reply::Fault;
 
@@ -43,7 +43,7 @@ impl Lane {
         let (queue, bundles) = mpsc::channel(MAX_QUEUE);
         let bundles = Arc::new(Mutex::new(bundles));
         for _ in 0..connections {
-            let worker = Worker { health: health.clone(), bundles: bundles.clone(), connection: None };
+            let worker = Worker { health: health.clone(), bundles: bundles.clone(), link: None };
             tokio::spawn(worker.run());
         }
         Self { queue }
@@ -71,7 +71,7 @@ fn refuse(jobs: Vec<Job>, fault: &Fault) {
 struct Worker {
     health: Arc<Health>,
     bundles: Arc<Mutex<mpsc::Receiver<Bundle>>>,
-    connection: Option<MultiplexedConnection>,
+    link: Option<Link>,
 }
 
 impl Worker {
@@ -108,14 +108,15 @@ impl Worker {
     }
 
     async fn perform(&mut self, jobs: Vec<Job>) {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
+        let mut link = match self.link.take() {
+            Some(link) => link,
             None => match self.health.connect().await {
-                Ok(connection) => connection,
-                Err(why) => return refuse(jobs, &Fault::Refused(why)),
+                Ok(link) => link,
+                Err(fault) => return refuse(jobs, &fault),
             },
         };
-        let answered = connection.req_packed_commands(&pipeline(&jobs, self.health.required()), 0, length(&jobs)).await;
+        let answered =
+            link.connection.req_packed_commands(&pipeline(&jobs, self.health.required()), 0, length(&jobs)).await;
         let values = match answered {
             Ok(values) if values.len() == length(&jobs) => values,
             Ok(_) => return refuse(jobs, &Fault::Uncounted(self.health.failed("answers are missing"))),
@@ -125,18 +126,20 @@ impl Worker {
             Err(error) => return refuse(jobs, &Fault::Dropped(self.health.failed(&error.to_string()))),
         };
         // After any other outcome the connection is not used again: what it still answers belongs to nobody.
-        self.connection = Some(connection);
-        self.tell(jobs, values);
+        self.tell(link, jobs, values);
     }
 
     /// Hands the answers out. They count if the fence holds.
-    fn tell(&self, jobs: Vec<Job>, values: Vec<Value>) {
+    fn tell(&mut self, link: Link, jobs: Vec<Job>, values: Vec<Value>) {
         let mut values = values.into_iter();
         let mut answers: Vec<Vec<Value>> = Vec::with_capacity(jobs.len());
         for job in &jobs {
             answers.push(values.by_ref().take(job.commands.len()).collect());
         }
-        let refusal = self.health.fenced(values.next(), values.next());
+        let refusal = self.health.fenced(&link.history, [values.next(), values.next(), values.next()]);
+        if !matches!(refusal, Some(Fault::Dropped(_))) {
+            self.link = Some(link);
+        }
         for (job, values) in jobs.into_iter().zip(answers) {
             let outcome = match (Fault::among(&values), &refusal) {
                 // What an error says of its own request is certain: a refusal has no effect that could be lost. Only
@@ -156,7 +159,7 @@ impl Worker {
 }
 
 fn length(jobs: &[Job]) -> usize {
-    jobs.iter().map(|job| job.commands.len()).sum::<usize>() + 2
+    jobs.iter().map(|job| job.commands.len()).sum::<usize>() + 3
 }
 
 /// The commands of `jobs`, and the fence behind them.
@@ -167,6 +170,7 @@ fn pipeline(jobs: &[Job], replicas: u32) -> Pipeline {
     }
     pipeline.cmd("INCR").arg(jobs.first().map_or("", |job| &job.fence));
     pipeline.cmd("WAIT").arg(replicas).arg(WAIT_MS);
+    pipeline.add_command(ask_history());
     pipeline
 }
 

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -16,6 +16,8 @@ enum Deed {
     Acknowledge(u32),
     /// Answers its commands with an error, the fence well.
     Err(&'static str),
+    /// Answers well, having been a replica since the connection was opened.
+    Return,
     /// Answers everything, the fence included, with an error.
     ErrAll(&'static str),
     /// Closes the connection.
@@ -29,6 +31,7 @@ struct Server {
     address: Address,
     connections: AtomicUsize,
     pipelines: AtomicUsize,
+    is_replica: AtomicBool,
     go: Notify,
 }
 
@@ -37,7 +40,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = Address { host: "127.0.0.1".into(), port: listener.local_addr().expect("bound").port() };
         let counts = || AtomicUsize::new(0);
-        let server = Arc::new(Self { address, connections: counts(), pipelines: counts(), go: Notify::new() });
+        let (is_replica, go) = (AtomicBool::new(false), Notify::new());
+        let server = Arc::new(Self { address, connections: counts(), pipelines: counts(), is_replica, go });
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -48,25 +52,41 @@ impl Server {
         server
     }
 
+    /// What a server tells of its replication.
+    fn info(role: &str, id: &str) -> String {
+        let info = format!("# Replication\r\nrole:{role}\r\nmaster_replid:{id}\r\n");
+        format!("${}\r\n{info}\r\n", info.len())
+    }
+
     async fn serve(self: Arc<Self>, mut socket: tokio::net::TcpStream, deeds: &'static [Deed]) {
         let (mut text, mut buffer) = (String::new(), [0; 4_096]);
         while let Ok(read @ 1..) = socket.read(&mut buffer).await {
             text += &String::from_utf8_lossy(&buffer[..read]);
-            // A fence ends a pipeline: `WAIT`, and two numbers.
-            if text.split_once("WAIT").is_none_or(|(_, rest)| rest.matches("\r\n").count() < 5) {
+            // A fence ends with a question that is also the first on a connection.
+            if !text.ends_with("replication\r\n") {
                 continue;
             }
+            if !text.contains("WAIT") {
+                text.clear();
+                let role = if self.is_replica.load(Ordering::SeqCst) { "slave" } else { "master" };
+                if socket.write_all(Self::info(role, "here").as_bytes()).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let well = |replicas| format!(":1\r\n:{replicas}\r\n") + &Self::info("master", "here");
             let commands = text.matches("PING").count();
             text.clear();
             let turn = self.pipelines.fetch_add(1, Ordering::SeqCst);
             let answer = match deeds.get(turn).copied().unwrap_or(Deed::Acknowledge(1)) {
-                Deed::Acknowledge(replicas) => "+fine\r\n".repeat(commands) + &format!(":1\r\n:{replicas}\r\n"),
-                Deed::Err(line) => format!("-{line}\r\n").repeat(commands) + ":1\r\n:1\r\n",
-                Deed::ErrAll(line) => format!("-{line}\r\n").repeat(commands + 2),
+                Deed::Acknowledge(replicas) => "+fine\r\n".repeat(commands) + &well(replicas),
+                Deed::Return => "+fine\r\n".repeat(commands) + ":1\r\n:1\r\n" + &Self::info("master", "elsewhere"),
+                Deed::Err(line) => format!("-{line}\r\n").repeat(commands) + &well(1),
+                Deed::ErrAll(line) => format!("-{line}\r\n").repeat(commands + 3),
                 Deed::Close => return,
                 Deed::Hold => {
                     self.go.notified().await;
-                    "+fine\r\n".repeat(commands) + ":1\r\n:1\r\n"
+                    "+fine\r\n".repeat(commands) + &well(1)
                 }
             };
             if socket.write_all(answer.as_bytes()).await.is_err() {
@@ -145,6 +165,29 @@ async fn a_broken_connection_is_not_mended_but_replaced() {
     assert_eq!(ask(&master).await, fine());
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
     assert_eq!((master.status().attempts, master.status().failures), (3, 1));
+}
+
+#[tokio::test]
+async fn what_a_master_said_does_not_count_if_it_was_a_replica_before_the_fence() {
+    let server = Server::start(&[Deed::Acknowledge(1), Deed::Return]).await;
+    let master = server.master();
+    assert_eq!(ask(&master).await, fine());
+    let told = ask(&master).await;
+    assert!(matches!(told, Err(Fault::Dropped(_))), "all replicas acknowledged other data: {told:?}");
+    assert_eq!(ask(&master).await, fine(), "on a new connection");
+    assert_eq!((server.connections.load(Ordering::SeqCst), master.status().failures), (2, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_replica() {
+    let server = Server::start(&[]).await;
+    server.is_replica.store(true, Ordering::SeqCst);
+    let master = server.master();
+    let told = ask(&master).await;
+    assert!(matches!(told, Err(Fault::Elsewhere(_))), "{told:?}");
+    server.is_replica.store(false, Ordering::SeqCst);
+    assert_eq!(ask(&master).await, fine());
+    assert_eq!(server.pipelines.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

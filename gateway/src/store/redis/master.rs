@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ::redis::Value;
-use ::redis::aio::MultiplexedConnection;
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::node::Fence;
 use tokio::sync::Notify;
 
-use super::connect::Connector;
+use super::connect::{Connector, Link, history};
 use super::lane::{Lane, MAX_QUEUE};
 use super::options::Address;
 use super::reply::Fault;
@@ -85,8 +84,16 @@ impl Health {
         self.suspicion.notify_one();
     }
 
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, String> {
-        self.connector.connect(&self.address).await.map_err(|error| self.failed(&error.to_string()))
+    pub(super) async fn connect(&self) -> Result<Link, Fault> {
+        match self.connector.link(&self.address).await {
+            Ok(Some(link)) => Ok(link),
+            Ok(None) => {
+                self.breaker().succeeded();
+                self.suspect();
+                Err(Fault::Elsewhere(format!("{} is no master", self.address)))
+            }
+            Err(error) => Err(Fault::Refused(self.failed(&error.to_string()))),
+        }
     }
 
     /// Replicas that must acknowledge.
@@ -94,9 +101,17 @@ impl Health {
         self.fence.load(Ordering::Relaxed)
     }
 
-    /// Judges the answers to the two commands of a fence: `None` if it holds.
-    pub(super) fn fenced(&self, raised: Option<Value>, acknowledged: Option<Value>) -> Option<Fault> {
+    /// Judges the answers to the three commands of a fence on a connection that was opened in the history `since`:
+    /// `None` if it holds.
+    pub(super) fn fenced(&self, since: &str, answers: [Option<Value>; 3]) -> Option<Fault> {
+        let [raised, acknowledged, told] = answers;
         match (raised, acknowledged) {
+            // It answers, as a master of other data now.
+            (Some(Value::Int(_)), Some(Value::Int(_))) if told.and_then(history).as_deref() != Some(since) => {
+                self.breaker().succeeded();
+                self.suspect();
+                Some(Fault::Dropped(format!("{}: it was not master all along", self.address)))
+            }
             (Some(Value::Int(_)), Some(Value::Int(count))) => {
                 let required = self.required();
                 if Fence::new(required).holds(u32::try_from(count).unwrap_or(0)) {

@@ -1,0 +1,94 @@
+//! [`PlanCommand`]: asks a running gateway for the Partition Shifter's plan, and turns its switches.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, header};
+use clap::Args;
+use foremap::protocol::Problem;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+
+use super::Failure;
+
+/// Longest wait for the answer.
+const TIME_OUT: Duration = Duration::from_secs(10);
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// Options of `plan`.
+#[derive(Args)]
+pub struct PlanCommand {
+    /// Origin of any gateway; http:// only.
+    #[arg(long, value_name = "ORIGIN", default_value = "http://127.0.0.1:7400")]
+    origin: String,
+    /// Token with the verb admin, where gateways check tokens.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Apply what would be done now, also where shifts are frozen or a dry run, and tell it.
+    #[arg(long, group = "switch")]
+    apply: bool,
+    /// Apply no more plans from now on, whoever coordinates.
+    #[arg(long, group = "switch")]
+    freeze: bool,
+    /// Apply plans again.
+    #[arg(long, group = "switch")]
+    unfreeze: bool,
+}
+
+/// Asks, and prints the answer.
+///
+/// # Errors
+/// [`Failure`] where the gateway cannot be reached or refuses.
+pub fn plan(options: &PlanCommand) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+    let text = runtime.block_on(ask(options))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", text.trim_end()).map_err(|error| Failure::new(error.to_string()))
+}
+
+async fn ask(options: &PlanCommand) -> Result<String, Failure> {
+    let origin = options.origin.trim_end_matches('/');
+    if !origin.starts_with("http://") {
+        return Err(Failure::new(format!("`{origin}` is no origin of http://")));
+    }
+    let frozen = |frozen: bool| Some(json!({ "frozen": frozen }).to_string());
+    let (method, path, body) = match options {
+        PlanCommand { apply: true, .. } => (Method::POST, "/v1/plan/apply", None),
+        PlanCommand { freeze: true, .. } => (Method::POST, "/v1/shifter/freeze", frozen(true)),
+        PlanCommand { unfreeze: true, .. } => (Method::POST, "/v1/shifter/freeze", frozen(false)),
+        _ => (Method::GET, "/v1/plan", None),
+    };
+    let accept = if options.json { "application/json" } else { "text/plain" };
+    let mut request = Request::builder().method(method).uri(format!("{origin}{path}")).header(header::ACCEPT, accept);
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    if let Some(token) = &options.token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(Body::from(body.unwrap_or_default()));
+    let request = request.map_err(|error| Failure::new(format!("`{origin}`: {error}")))?;
+    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let answered = async {
+        let response = client.request(request).await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = to_bytes(Body::new(response.into_body()), MAX_ANSWER_BYTES).await;
+        Ok((status, body.map_err(|error| error.to_string())?))
+    };
+    let answer = tokio::time::timeout(TIME_OUT, answered).await;
+    let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", TIME_OUT.as_secs())));
+    let (status, body) = answer.map_err(|why| Failure::new(format!("{origin} does not answer: {why}")))?;
+    if status.is_success() {
+        return Ok(String::from_utf8_lossy(&body).into_owned());
+    }
+    let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+    let why = problem.map_or_else(|| status.to_string(), |problem| format!("{}: {}", problem.code, problem.detail));
+    Err(Failure::new(format!("{origin} refuses: {why}")))
+}
