@@ -16,7 +16,7 @@ let complaints: string[];
 
 beforeAll(async () => {
   await mkdir(OUTPUT, { recursive: true });
-  gateway = await startGateway(3);
+  gateway = await startGateway(3, "--shifter", "off");
   using writer = createClient({ origins: gateway.origins });
   for (const user of ["ada", "grace", "mary"]) {
     for (const name of ["profile", "avatar", "settings", "inbox/2026-04-26"]) {

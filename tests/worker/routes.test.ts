@@ -11,7 +11,7 @@ let worker: Worker;
 let space = 0;
 
 beforeAll(async () => {
-  gateway = await startGateway(3);
+  gateway = await startGateway(3, "--shifter", "off");
   proxy = await startProxy(gateway.origins[0] ?? "");
   worker = await startWorker("(env) => ({ origins: env.ORIGINS, public: true, cors: ['https://app.example'] })", {
     ORIGINS: [proxy.origin],

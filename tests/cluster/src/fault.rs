@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     MasterRestarted { shard: usize },
     /// SIGSTOP of a master until its replica is promoted; it wakes up deposed.
     MasterDeposed { shard: usize },
+    /// A replica takes the lead over without asking its master, and later the master takes it back.
+    HandedOver { shard: usize },
     /// SIGKILL of the replicas, then of the master, which alone has the last writes; the replicas come back, and one of them
     /// is promoted without those writes. Nobody may have been told of them.
     TailLost { shard: usize },
@@ -48,6 +50,7 @@ impl fmt::Display for Fault {
             Self::MasterKilled { shard } => write!(f, "master {shard} killed"),
             Self::MasterRestarted { shard } => write!(f, "master {shard} restarted"),
             Self::MasterDeposed { shard } => write!(f, "master {shard} deposed"),
+            Self::HandedOver { shard } => write!(f, "master {shard} handed over and back"),
             Self::TailLost { shard } => write!(f, "master {shard} lost with its tail"),
             Self::ReplicaKilled { shard } => write!(f, "replica {shard} killed"),
             Self::GatewayKilled { gateway } => write!(f, "gateway {} killed", gateway + 1),
@@ -62,6 +65,7 @@ impl fmt::Display for Fault {
 enum Undo {
     StartServer(usize),
     ResumeServer(usize),
+    HandBack(usize),
     StartGateway(usize),
     ResumeGateway(usize),
 }
@@ -88,6 +92,12 @@ impl Struck {
                 let master = master_of(fleet, shard)?;
                 fleet.redis.pause(master)?;
                 (Undo::ResumeServer(master), Some(master))
+            }
+            Fault::HandedOver { shard } => {
+                let master = master_of(fleet, shard)?;
+                let replicas = &fleet.redis.shards()?[shard].replicas;
+                take_over(fleet, *replicas.first().context("a master without replicas")?)?;
+                (Undo::HandBack(master), Some(master))
             }
             Fault::TailLost { shard } => {
                 let master = master_of(fleet, shard)?;
@@ -127,9 +137,12 @@ impl Struck {
 
     /// Waits until it has had its effect on others.
     pub(crate) fn take_effect(&self, fleet: &Fleet) -> Result<()> {
-        let (Fault::MasterKilled { shard } | Fault::MasterDeposed { shard } | Fault::TailLost { shard }) = self.fault
-        else {
-            return Ok(());
+        let shard = match self.fault {
+            Fault::MasterKilled { shard }
+            | Fault::MasterDeposed { shard }
+            | Fault::HandedOver { shard }
+            | Fault::TailLost { shard } => shard,
+            _ => return Ok(()),
         };
         let deadline = Instant::now() + FAILOVER;
         // A server that loads what a master sends it answers nothing meanwhile.
@@ -147,10 +160,16 @@ impl Struck {
         match self.undo {
             Undo::StartServer(server) => fleet.redis.restart(server),
             Undo::ResumeServer(server) => fleet.redis.resume(server),
+            // Refused until it has heard that it is a replica.
+            Undo::HandBack(server) => fleet.redis.wait_for("the lead is not handed back", || take_over(fleet, server)),
             Undo::StartGateway(gateway) => fleet.start_gateway(gateway),
             Undo::ResumeGateway(gateway) => fleet.gateways[gateway].resume(),
         }
     }
+}
+
+fn take_over(fleet: &Fleet, server: usize) -> Result<()> {
+    fleet.redis.ask::<String>(server, &["CLUSTER", "FAILOVER", "TAKEOVER"]).map(drop)
 }
 
 fn master_of(fleet: &Fleet, shard: usize) -> Result<usize> {

@@ -42,12 +42,13 @@ impl Plan {
             let gateway = rng.usize(..GATEWAYS);
             let mut steps = vec![step(&mut rng, vec![Fault::GatewayKilled { gateway }])];
             let second = match nth {
-                1 | 9 => vec![Fault::MasterDeposed { shard: rng.usize(..MASTERS) }],
+                1 => vec![Fault::MasterDeposed { shard: rng.usize(..MASTERS) }],
                 2 => vec![Fault::MasterKilled { shard: rng.usize(..MASTERS) }],
                 3 => vec![Fault::GatewayPaused { gateway: rng.usize(..GATEWAYS) }],
                 4 => vec![Fault::MasterRestarted { shard: rng.usize(..MASTERS) }],
                 5 => vec![Fault::ReplicaKilled { shard: rng.usize(..MASTERS) }],
                 6 => vec![Fault::TailLost { shard: rng.usize(..MASTERS) }],
+                9 => vec![Fault::HandedOver { shard: rng.usize(..MASTERS) }],
                 _ => vec![of_store(&mut rng), of_gateway(&mut rng)],
             };
             steps.push(step(&mut rng, second));
@@ -63,11 +64,12 @@ impl Plan {
 
 fn of_store(rng: &mut Rng) -> Fault {
     let shard = rng.usize(..MASTERS);
-    match rng.u8(..5) {
+    match rng.u8(..6) {
         0 => Fault::MasterKilled { shard },
         1 => Fault::MasterRestarted { shard },
         2 => Fault::MasterDeposed { shard },
         3 => Fault::TailLost { shard },
+        4 => Fault::HandedOver { shard },
         _ => Fault::ReplicaKilled { shard },
     }
 }
@@ -84,7 +86,7 @@ fn of_gateway(rng: &mut Rng) -> Fault {
 fn step(rng: &mut Rng, faults: Vec<Fault>) -> Step {
     let (from, to) = match faults[..] {
         // Over before anybody is missed.
-        [Fault::MasterRestarted { .. }] => (200, 700),
+        [Fault::MasterRestarted { .. } | Fault::HandedOver { .. }] => (200, 700),
         [Fault::GatewayPaused { .. }] => (2_000, 4_000),
         [Fault::GatewayStopped { .. }] => (0, 300),
         _ => (800, 1_600),
@@ -105,7 +107,7 @@ mod tests {
         let faults: Vec<Fault> =
             plans.iter().flat_map(|plan| plan.steps.iter().flat_map(|s| s.faults.clone())).collect();
         let kinds: std::collections::HashSet<_> = faults.iter().map(std::mem::discriminant).collect();
-        assert_eq!(kinds.len(), 8);
+        assert_eq!(kinds.len(), 9);
         assert!(plans.iter().any(|plan| plan.steps.iter().any(|step| step.faults.len() == 2)));
         let alone = |plan: &&Plan| matches!(plan.steps[0].faults[..], [Fault::GatewayKilled { .. }]);
         assert_eq!(plans.iter().filter(alone).count(), 8);

@@ -14,6 +14,7 @@ use foremap::protocol::{
 use super::cluster::{self, Command};
 use super::mutant::Mutant;
 use super::net::Place;
+use super::office::Candidate;
 use super::pipes::{End, Errand, Link};
 use super::rng::Rng;
 use super::world::{Event, Outcome, Reply, World, WriteRequest};
@@ -47,6 +48,7 @@ pub(crate) struct Gateway {
     cursors: Vec<Option<Vec<Cursor>>>,
     /// Hops to other nodes that it waits for.
     hops: BTreeSet<u64>,
+    pub(crate) candidate: Candidate,
 }
 
 /// A question to another node, and where its answer belongs.
@@ -86,6 +88,7 @@ impl Gateway {
             offset: rng.range(0, 1 << 40),
             cursors: vec![None; groups],
             hops: BTreeSet::new(),
+            candidate: Candidate::new(rng),
         }
     }
 
@@ -281,7 +284,9 @@ impl World {
                     None => self.refuse(gateway, client, flight, ErrorCode::Unknown),
                 }
             }
-            Errand::Poll | Errand::Positions | Errand::Leave => {}
+            Errand::Round(round) if counts => self.round_done(gateway, &round, replies),
+            Errand::Step(performed) if counts => self.step_done(gateway, &performed, &replies),
+            Errand::Poll | Errand::Positions | Errand::Round(_) | Errand::Step(_) | Errand::Leave => {}
         }
         debug_assert_eq!(self.gateways[gateway].incarnation, incarnation);
     }
@@ -408,12 +413,6 @@ impl World {
         pages.iter().for_each(|page| gateway.node.apply_log(sent_at, page));
     }
 
-    pub(crate) fn map_arrives(&mut self, gateway: usize, map: Arc<PartitionMap>) {
-        if let Err(error) = self.gateways[gateway].node.publish_map(map) {
-            self.violate("map", format!("a node refused a shifted map: {error}"));
-        }
-    }
-
     /// The process of a node ends, and a new one starts some time later.
     pub(crate) fn restart(&mut self, gateway: usize) {
         self.note(|| format!("node {} ends", gateway + 1));
@@ -424,7 +423,9 @@ impl World {
         let offset = self.rng.range(0, 1 << 40);
         let ended = &mut self.gateways[gateway];
         ended.offset = offset;
-        ended.node = Node::new(ended.config, self.map.clone()).expect("a valid map");
+        let map = self.maps.newest.clone().expect("a map from the beginning");
+        ended.node = Node::new(ended.config, map).expect("a valid map");
+        ended.candidate = Candidate::new(&mut self.rng);
         ended.up = false;
         ended.incarnation += 1;
         ended.hops.clear();

@@ -30,10 +30,14 @@ pub enum Mutant {
     PartialFence,
     /// Gateways send `WAIT` without a write of their own before it.
     WaitAlone,
+    /// A gateway does not notice that its master was a replica in between, and has other data now.
+    HistoryIgnored,
     /// A gateway hands a write to the owner of its partition, and acknowledges it before the store has it.
     ForwardedWrite,
     /// Every attempt at a write has a write id of its own.
     RetriedAnew,
+    /// A coordinator puts its map in force without asking whether another one has.
+    MapInsisted,
     /// Masters answer before their disk has what they did, so one that crashes and is back before a replica was
     /// promoted has forgotten what it acknowledged.
     LazyDisk,
@@ -41,7 +45,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AgeZero,
         Self::FloorsStripped,
         Self::FloorsIgnored,
@@ -54,8 +58,10 @@ impl Mutant {
         Self::NoFence,
         Self::PartialFence,
         Self::WaitAlone,
+        Self::HistoryIgnored,
         Self::ForwardedWrite,
         Self::RetriedAnew,
+        Self::MapInsisted,
         Self::LazyDisk,
     ];
 

@@ -20,6 +20,8 @@ pub(crate) struct Net {
     paused: BTreeMap<Place, Millis>,
     /// Until when nothing passes between two places.
     cuts: BTreeMap<(Place, Place), Millis>,
+    /// Until when it loses most packets.
+    lossy: Millis,
 }
 
 fn pair(a: Place, b: Place) -> (Place, Place) {
@@ -43,6 +45,15 @@ impl Net {
 
     pub(crate) fn sever(&mut self, a: Place, b: Place, until: Millis) {
         self.cuts.insert(pair(a, b), until);
+    }
+
+    /// Share of packets that are lost, in percent.
+    pub(crate) fn loss(&self, now: Millis) -> u64 {
+        if now < self.lossy { 80 } else { 2 }
+    }
+
+    pub(crate) fn lose(&mut self, until: Millis) {
+        self.lossy = until;
     }
 
     /// Everything runs, and is reached.

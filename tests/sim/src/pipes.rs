@@ -7,12 +7,15 @@ use foremap::node::ReadTicket;
 use super::cluster::{Body, Command, Message, Refused, Reply, Server};
 use super::mutant::Mutant;
 use super::net::Place;
+use super::office::{Performed, Round};
 use super::world::{Event, World, WriteRequest};
 
 /// How long a master may wait for its replicas.
 const WAIT_MS: Millis = 250;
 /// How long a gateway waits for a master.
 const PIPE_MS: Millis = 700;
+/// When TCP sends a lost packet again, at the earliest.
+const RETRANSMISSION_MS: Millis = 200;
 
 /// A connection to the server that a gateway takes for the master of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(crate) struct Link {
     /// Start of the server that it was opened to.
     pub(crate) run: u32,
     pub(crate) connection: u64,
+    /// Its history then: what waits for replicas in another one says nothing of what was executed in this one.
+    pub(crate) history: usize,
 }
 
 /// What a pipeline is for.
@@ -37,6 +42,8 @@ pub(crate) enum Errand {
         flight: FlightId,
         write: std::sync::Arc<WriteRequest>,
     },
+    Round(Round),
+    Step(Performed),
     /// Nobody waits for it.
     Leave,
 }
@@ -109,9 +116,10 @@ impl World {
         if let Some(pipe) = self.pipes.get_mut(&id) {
             pipe.replies = replies;
         }
-        // The rest of it may come in a later packet.
+        // The rest of it may come in a later packet, and that one be sent again because it was lost.
         if self.rng.chance(20) {
-            let at = self.now + self.short_delay();
+            let lost = if self.rng.chance(self.net.loss(self.now)) { RETRANSMISSION_MS } else { 0 };
+            let at = self.now + lost + self.short_delay();
             return self.schedule(at, Event::ReachFence { pipe: id });
         }
         self.reach_fence(id);
@@ -148,7 +156,10 @@ impl World {
     pub(crate) fn pump(&mut self) {
         for message in self.cluster.take_messages() {
             match message.body {
-                Body::Waited(pipe, Some(count)) => self.answer_pipe(pipe, End::Executed(count)),
+                Body::Waited(pipe, Some(count)) if self.is_same_history(pipe) => {
+                    self.answer_pipe(pipe, End::Executed(count));
+                }
+                Body::Waited(pipe, Some(_)) => self.answer_pipe(pipe, End::Broken),
                 Body::Waited(pipe, None) => self.answer_pipe(pipe, End::Broken),
                 _ => {
                     let at = self.now + self.short_delay();
@@ -162,6 +173,14 @@ impl World {
                 self.violate("order", format!("{stored:?} is not the newest of its key"));
             }
         }
+    }
+
+    /// The last command of a fence: whether the server is still in the history that the connection was opened in.
+    fn is_same_history(&mut self, pipe: u64) -> bool {
+        let Some(link) = self.pipes.get(&pipe).map(|pipe| pipe.link) else { return true };
+        let is_same = self.cluster.history(link.server) == link.history;
+        self.tally.add("histories changed", u64::from(!is_same));
+        is_same || self.mutant == Some(Mutant::HistoryIgnored)
     }
 
     /// A message from server to server. Connections lose nothing, but what is held up arrives late.
@@ -245,6 +264,8 @@ impl World {
             Some((server, run))
         });
         let connection = self.fresh_id();
-        self.gateways[gateway].links[group] = link.map(|(server, run)| Link { server, run, connection });
+        let history = |server| self.cluster.history(server);
+        self.gateways[gateway].links[group] =
+            link.map(|(server, run)| Link { server, run, connection, history: history(server) });
     }
 }

@@ -40,7 +40,17 @@ impl Tally {
             self.add(what, count as u64);
         }
         // Each is counted where it happens; named here so that a test notices what never does.
-        for what in ["promotions", "crashes", "pauses", "cuts", "clock jumps", "fence refused", "pipelines failed"] {
+        for what in [
+            "promotions",
+            "handed over and back",
+            "crashes",
+            "pauses",
+            "cuts",
+            "clock jumps",
+            "fence refused",
+            "histories changed",
+            "pipelines failed",
+        ] {
             self.add(what, 0);
         }
     }

@@ -23,7 +23,7 @@ impl World {
         let group = self.rng.below(self.cluster.groups());
         let leader = (group, self.cluster.leader(group));
         let server = (group, self.rng.below(self.cluster.servers()));
-        match self.rng.below(20) {
+        match self.rng.below(22) {
             0..=3 => self.crash(leader),
             4 => self.crash(server),
             5..=7 => self.pause_server(leader),
@@ -37,6 +37,7 @@ impl World {
             15 | 16 => self.pause_gateway(),
             17 => self.cut_gateways(),
             18 => self.cut_client(),
+            19 | 20 => self.there_and_back(leader),
             _ => {
                 let gateway = self.rng.below(self.gateways.len());
                 self.relink_soon(gateway, group);
@@ -142,6 +143,21 @@ impl World {
         self.schedule(at, Event::Promote { group });
     }
 
+    /// An operator hands the lead over, and back as soon as the old leader follows: what it had not passed on is gone,
+    /// though it leads as before.
+    fn there_and_back(&mut self, old: Server) {
+        self.tally.add("handed over and back", 1);
+        // Its replicas do not receive what it does meanwhile, as the network is bad.
+        let until = self.now + self.rng.range(50, 400);
+        self.net.lose(until);
+        for other in (0..self.cluster.servers()).filter(|&other| other != old.1) {
+            self.net.sever(Place::Server(old), Place::Server((old.0, other)), until.min(ACTIVE_UNTIL));
+        }
+        self.promote(old.0);
+        self.schedule(until, Event::Notice { server: old });
+        self.promote_soon(old.0, until - self.now + 20, until - self.now + 120);
+    }
+
     /// The other masters agree on a new leader, whether or not the old one is gone. It does not know.
     pub(crate) fn promote(&mut self, group: usize) {
         let old = self.cluster.leader(group);
@@ -159,7 +175,7 @@ impl World {
         self.cluster.promote((group, new));
         self.pump();
         for other in (0..self.cluster.servers()).filter(|&other| other != new) {
-            let until = if other == old { 2_500 } else { 300 };
+            let until = if other == old && !self.rng.chance(50) { 2_500 } else { 300 };
             let at = self.now + self.rng.range(10, until);
             self.schedule(at, Event::Notice { server: (group, other) });
         }

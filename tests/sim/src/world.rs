@@ -8,9 +8,8 @@ use foremap::Millis;
 use foremap::adapter::{FailureKind, FlightId, Scope};
 use foremap::key::CompositeKey;
 use foremap::node::{Fence, ReadTicket};
-use foremap::partition::{MapNode, PartitionMap, Portion, StorageLayout};
+use foremap::partition::{MapNode, PartitionMap, StorageLayout};
 use foremap::protocol::{BatchRequest, BatchResponse, KeymapFields};
-use foremap::shifter::{Move, shift};
 use foremap_check::History;
 
 use super::check::Violation;
@@ -19,6 +18,7 @@ use super::cluster::{self, Cluster, Command, Expect, Message, Retention, Server}
 use super::gateway::{Gateway, Hop};
 use super::mutant::Mutant;
 use super::net::{Net, Place};
+use super::office::Maps;
 use super::pipes::{End, Pipe};
 use super::profile::Profile;
 use super::rng::Rng;
@@ -36,7 +36,7 @@ const SHARDS: u16 = 6;
 const MAX_STEPS: u64 = 1_000_000;
 /// True time when a history begins, in microseconds: clocks are set back by less.
 const EPOCH_US: u64 = 100_000_000;
-const NODES: u32 = 3;
+pub(crate) const NODES: u32 = 3;
 const PLAIN_CLIENTS: usize = 2;
 const ISOLATES: usize = 2;
 const USERS: usize = 3;
@@ -86,8 +86,8 @@ pub(crate) enum Event {
     ReadAgain { gateway: usize, group: usize, job: u64, tickets: Vec<ReadTicket>, attempt: u32 },
     Relink { gateway: usize, group: usize },
     Carry { message: Message },
-    Publish,
-    MapArrives { gateway: usize, map: Arc<PartitionMap> },
+    Wish,
+    Round { gateway: usize },
     Restart { gateway: usize },
     Up { gateway: usize },
     Truncate,
@@ -109,7 +109,7 @@ impl Event {
             | Self::PipeDone { gateway, .. }
             | Self::ReadAgain { gateway, .. }
             | Self::Relink { gateway, .. }
-            | Self::MapArrives { gateway, .. } => Some(*gateway),
+            | Self::Round { gateway } => Some(*gateway),
             Self::PeerDone { back, .. } => Some(back.gateway()),
             _ => None,
         }
@@ -131,7 +131,7 @@ pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) pipes: BTreeMap<u64, Pipe>,
     pub(crate) keys: Vec<CompositeKey>,
-    pub(crate) map: Arc<PartitionMap>,
+    pub(crate) maps: Maps,
     pub(crate) gateways: Vec<Gateway>,
     pub(crate) clients: Vec<Client>,
     pub(crate) sessions: Vec<Session>,
@@ -200,7 +200,7 @@ impl World {
             net: Net::default(),
             pipes: BTreeMap::new(),
             keys: (0..25).map(key).collect(),
-            map,
+            maps: Maps::new(map),
             gateways,
             clients,
             sessions: (0..PLAIN_CLIENTS + USERS).map(session).collect(),
@@ -291,6 +291,7 @@ impl World {
 
     fn begin(&mut self) {
         self.found();
+        self.found_map();
         for gateway in 0..self.gateways.len() {
             for group in 0..self.cluster.groups() {
                 self.relink(gateway, group);
@@ -303,7 +304,7 @@ impl World {
             self.schedule(LAST_READS, Event::LastReads { session });
         }
         let at = self.now + self.rng.range(500, 3_000);
-        self.schedule(at, Event::Publish);
+        self.schedule(at, Event::Wish);
         self.schedule(at + 700, Event::Truncate);
         let at = self.now + self.rng.range(0, self.profile.trouble_ms);
         self.schedule(at, Event::Trouble);
@@ -331,6 +332,7 @@ impl World {
             }
         }
         self.check_quiet();
+        self.check_office();
         self.check_history();
         self.violation.take().map_or(Ok(()), Err)
     }
@@ -358,8 +360,8 @@ impl World {
             }
             Event::Relink { gateway, group } => self.relink(gateway, group),
             Event::Carry { message } => self.carry(message),
-            Event::Publish => self.publish(),
-            Event::MapArrives { gateway, map } => self.map_arrives(gateway, map),
+            Event::Wish => self.wish(),
+            Event::Round { gateway } => self.round(gateway),
             Event::Restart { gateway } => self.restart(gateway),
             Event::Up { gateway } => self.gateways[gateway].up = true,
             Event::Truncate => self.truncate(),
@@ -371,43 +373,6 @@ impl World {
             Event::Notice { server } => self.notice(server),
             Event::ServerUp { server } => self.server_up(server),
         }
-    }
-
-    /// The next epoch; nodes hear of it one by one. Now and then a node breaks down, too.
-    fn publish(&mut self) {
-        if !self.is_active() {
-            return;
-        }
-        let prefix = foremap::key::KeyPrefix::parse("user").expect("a valid prefix");
-        let key = self.keys[self.rng.below(self.keys.len())].clone();
-        let node = Some(self.rng.range(1, NODES.into()) as u32);
-        let change = match self.rng.below(6) {
-            0 => Move::Place { prefix, portion: Portion { depth: 1, spread: self.rng.range(0, 3) as u8 } },
-            1 => Move::Place { prefix, portion: Portion { depth: 2, spread: self.rng.range(0, 2) as u8 } },
-            2 => Move::Merge { prefix },
-            3 => Move::Assign { partition: self.rng.below(64) as u32, node },
-            4 => Move::Replicate { key, nodes: node.into_iter().collect() },
-            _ => {
-                let weights = [self.rng.range(0, 2) as u32, 1, self.rng.range(0, 2) as u32];
-                let mut members = nodes(&weights);
-                members.truncate(self.rng.range(2, NODES.into()) as usize);
-                Move::Members { nodes: members }
-            }
-        };
-        // A move may name a node that is not a member at the moment.
-        if let Ok(next) = shift(&self.map, &[change]) {
-            self.map = Arc::new(next);
-            for gateway in 0..self.gateways.len() {
-                let (at, map) = (self.now + self.delay(), self.map.clone());
-                self.schedule(at, Event::MapArrives { gateway, map });
-            }
-        }
-        if self.rng.chance(25) {
-            let gateway = self.rng.below(self.gateways.len());
-            self.schedule(self.now, Event::Restart { gateway });
-        }
-        let at = self.now + self.rng.range(200, 2_500);
-        self.schedule(at, Event::Publish);
     }
 
     fn truncate(&mut self) {
@@ -430,6 +395,10 @@ impl World {
             fills.push(("ring", s.ring_entries, s.ring_entries_max));
             fills.push(("maps", s.map_history, s.map_history_max));
             fills.push(("load", s.load_partitions, s.load_partitions_max));
+            fills.push(("load, prefixes", s.load_prefixes, s.load_prefixes_max));
+            fills.push(("load, cells", s.load_cells, s.load_cells_max));
+            fills.push(("load, keys", s.load_keys, s.load_keys_max));
+            fills.push(("load, pairs", s.load_pairs, s.load_pairs_max));
             fills.push(("hot keys", s.hot_keys, s.hot_keys_max));
         }
         for client in &self.clients {

@@ -12,8 +12,8 @@ use foremap_sim::{Judge, Mutant, Tally, run};
 
 /// Failures after which there is no point in going on.
 const ENOUGH: usize = 3;
-/// A mutant that so many histories do not show is missed.
-const MOST_SEEDS: u64 = 500;
+/// A mutant that so many histories do not show is missed. Most take a few; `HistoryIgnored` takes some hundreds.
+const MOST_SEEDS: u64 = 5_000;
 
 fn setting(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).ok();
@@ -92,7 +92,9 @@ fn every_mutant_is_caught() {
 /// What clients are told is all that a test on real processes has.
 #[test]
 fn the_history_alone_tells_of_every_mutant_that_clients_can_notice() {
-    // An adapter does not take an answer below its floor, so its callers never see one.
-    let noticed: Vec<_> = Mutant::ALL.into_iter().filter(|&mutant| mutant != Mutant::FloorsIgnored).collect();
+    // An adapter does not take an answer below its floor, so its callers never see one; and the map is a hint, so whichever
+    // is in force, answers are right.
+    let unseen = [Mutant::FloorsIgnored, Mutant::MapInsisted];
+    let noticed: Vec<_> = Mutant::ALL.into_iter().filter(|mutant| !unseen.contains(mutant)).collect();
     catch(&noticed, Judge::HistoryAlone);
 }

@@ -103,6 +103,11 @@ impl Cluster {
         server.up.then_some(server.run)
     }
 
+    /// Which history of data `server` has, as the replication id of Redis tells: a promotion begins another one.
+    pub fn history(&self, (group, at): Server) -> usize {
+        self.groups[group].servers[at].now.stream
+    }
+
     /// Whether `server` takes part again, with all that its leader has: it follows it and is up to date, or leads.
     pub fn is_settled(&self, (group, at): Server) -> bool {
         self.groups[group].is_settled(at)
