@@ -35,7 +35,8 @@ struct Cli {
 enum Task {
     /// Set up what is missing, then build the wasm core, its glue and the npm package
     Build,
-    /// Replay a real trace through nodes and an edge worker: no cache, cache, cache + prediction
+    /// Replay a real trace through nodes and an edge worker: no cache, cache, cache + prediction. With --shift, spread the
+    /// load of a hot tenant
     Demo(demo::Options),
     /// Run every test: native, wasm, TypeScript, worker, browser, packaging, README
     Test(test::Options),

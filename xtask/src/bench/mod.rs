@@ -2,6 +2,8 @@
 
 mod gateway;
 mod prediction;
+mod report;
+mod shifter;
 mod size;
 
 use std::path::PathBuf;
@@ -30,7 +32,7 @@ pub(crate) struct Options {
     /// `gateway`: write what the capacity model multiplies with
     #[arg(long, value_name = "FILE")]
     coefficients: Option<PathBuf>,
-    /// Fail if a target is not met; `prediction` then measures a short version against bounds of its own
+    /// Fail if a target is not met; `prediction` and `shifter` then measure a short version against bounds of their own
     #[arg(long)]
     check: bool,
 }
@@ -42,6 +44,8 @@ enum Bench {
     Gateway,
     /// Hits, waste, calibration, budget, time, drift and the cost as WebAssembly, beside peers and what is asked
     Prediction,
+    /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
+    Shifter,
     /// Bytes of the core, of each entry, of the worker and of the packed package
     Size,
 }
@@ -56,6 +60,8 @@ impl Bench {
                 prediction::leave_one_out(workspace, options.traces.as_deref())
             }
             Self::Prediction => prediction::run(workspace, options.traces.as_deref()),
+            Self::Shifter if options.check => shifter::check(workspace),
+            Self::Shifter => shifter::run(workspace, options.traces.as_deref()),
             Self::Size => {
                 let rows = size::run(workspace)?;
                 rows::print(&rows);

@@ -25,6 +25,8 @@ impl Prefetch {
 
 /// Counter of a gateway, by route and status.
 const REQUESTS: &str = "foremap_http_requests";
+/// Counter of a node.
+const KEYS: &str = "foremap_keys_total";
 /// A counter that every gateway declares from the start; that of requests appears with the first one.
 const DECLARED: &str = "# TYPE foremap_keys ";
 /// Routes that clients use; the others are for operators.
@@ -36,7 +38,19 @@ const CLIENT_ROUTES: &str = "route=\"/v1/";
 /// If this is no gateway's text, or a sample is not a number.
 pub(super) fn client_requests(metrics: &str) -> Result<u64> {
     ensure!(metrics.lines().any(|line| line.starts_with(DECLARED)), "these are not a gateway's metrics");
-    let samples = metrics.lines().filter(|line| line.starts_with(REQUESTS) && line.contains(CLIENT_ROUTES));
+    sum(metrics.lines().filter(|line| line.starts_with(REQUESTS) && line.contains(CLIENT_ROUTES)))
+}
+
+/// The keys that a gateway's nodes were asked for, in its `/metrics`.
+///
+/// # Errors
+/// As [`client_requests`].
+pub(super) fn keys(metrics: &str) -> Result<u64> {
+    ensure!(metrics.lines().any(|line| line.starts_with(DECLARED)), "these are not a gateway's metrics");
+    sum(metrics.lines().filter(|line| line.starts_with(KEYS)))
+}
+
+fn sum<'a>(samples: impl Iterator<Item = &'a str>) -> Result<u64> {
     samples
         .map(|line| {
             let value = line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok());
@@ -71,7 +85,7 @@ foremap_keys_total{node="1"} 99
 
     #[test]
     fn requests_of_clients_are_summed_over_routes() -> Result<()> {
-        assert_eq!(client_requests(METRICS)?, 42);
+        assert_eq!((client_requests(METRICS)?, keys(METRICS)?), (42, 99));
         assert_eq!(client_requests("# TYPE foremap_keys counter\nforemap_keys_total 0\n")?, 0);
         Ok(())
     }
@@ -88,5 +102,6 @@ foremap_keys_total{node="1"} 99
     fn a_missing_or_damaged_counter_is_an_error() {
         assert!(client_requests("<html>").is_err());
         assert!(client_requests(&METRICS.replace("} 40", "} many")).is_err());
+        assert!(keys("<html>").is_err() && keys(&METRICS.replace("} 99", "} many")).is_err());
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Each mode starts with fresh nodes over the same store and a fresh worker, so
 //! none profits from what the one before it has warmed up.
+//!
+//! With `--shift`, another one: the Partition Shifter at work (`shift`).
 
 mod fleet;
 mod load;
@@ -11,6 +13,7 @@ mod metrics;
 mod options;
 mod replay;
 mod report;
+mod shift;
 
 pub(crate) use fleet::node_origins;
 pub(crate) use options::Options;
@@ -34,6 +37,10 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// Runs the demonstration.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.shift { shift::run(workspace, options) } else { replay_trace(workspace, options) }
+}
+
+fn replay_trace(workspace: &Workspace, options: &Options) -> Result<()> {
     let start = Instant::now();
     let mut trace = foremap_trace::read(&options.trace.clone().unwrap_or_else(|| workspace.path(BUNDLED_TRACE)))?;
     options.shorten(&mut trace);

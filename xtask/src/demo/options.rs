@@ -6,12 +6,19 @@ use std::str::FromStr;
 
 use foremap_trace::Trace;
 
+/// Options that are about the replay of a trace.
+const REPLAY: [&str; 7] = ["trace", "requests", "origin_latency", "clients", "gap_cap", "cache", "max_staleness"];
+
 /// Options of `cargo xtask demo`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// End after the table instead of leaving nodes, worker and page running
     #[arg(long)]
     pub(crate) once: bool,
+    /// Show the Partition Shifter instead: a tenant turns hot on six nodes, in one process and then in six over a Redis
+    /// Cluster, and its load is spread; ends by itself
+    #[arg(long, conflicts_with_all = REPLAY)]
+    pub(crate) shift: bool,
     /// Write the measured rows as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

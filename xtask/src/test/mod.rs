@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+pub(crate) use self::needs::Need;
 use self::stages::Stage;
 use crate::build;
 use crate::fuzz;

@@ -7,8 +7,8 @@
 use anyhow::{Context, Result};
 
 use super::replay::{Outcome, Replay};
-use super::report::Report;
 use super::sources;
+use crate::bench::report::Report;
 use crate::build;
 use crate::rows::{self, Better, Row};
 use crate::workspace::Workspace;

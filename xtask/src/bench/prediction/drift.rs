@@ -18,8 +18,8 @@ use foremap_trace::Trace;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::replay::Replay;
-use super::report::Report;
 use super::sources::Source;
+use crate::bench::report::Report;
 use crate::rows::{self, Better, Row};
 
 /// Relevant accesses that coverage is taken over: few enough to see the aim of 300, enough to tell 90 % from 80 %.

@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::reference::{ALL, Reference};
 use super::replay::{Outcome, PEERS, Played, Replay};
-use super::report::{Report, mean, optional};
 use super::sources::Source;
+use crate::bench::report::{Report, mean, optional};
 use crate::rows::{self, Better, Row};
 
 /// One way to replay all traces.

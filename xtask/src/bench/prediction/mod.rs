@@ -9,7 +9,6 @@ mod hits;
 mod quality;
 mod reference;
 mod replay;
-mod report;
 mod sources;
 mod sweep;
 mod synthetic;
@@ -20,7 +19,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use self::replay::Replay;
-use self::report::Report;
+use crate::bench::report::Report;
 use crate::build;
 use crate::rows::Row;
 use crate::workspace::Workspace;
@@ -51,4 +50,10 @@ pub(super) fn run(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Ro
     wasm::measure(workspace, &replay, &mut report)?;
     quality::summary(&measured);
     Ok(report.rows)
+}
+
+/// Names and paths of the traces of a folder, or of the bundled one.
+pub(super) fn traces_of(workspace: &Workspace, folder: Option<&Path>) -> Result<Vec<(String, String)>> {
+    let sources = sources::sources(workspace, folder)?;
+    Ok(sources.into_iter().map(|source| (source.name, source.path)).collect())
 }

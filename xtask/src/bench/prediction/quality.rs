@@ -3,7 +3,7 @@
 use super::hits::Measured;
 use super::reference::Reference;
 use super::replay::Outcome;
-use super::report::{Report, mean, optional};
+use crate::bench::report::{Report, mean, optional};
 use crate::rows::{self, Better, Row};
 
 const TITLE: &str = "Coverage of new keys, calibration, budget, cost";

@@ -6,8 +6,8 @@
 use anyhow::{Context, Result, ensure};
 
 use super::replay::Replay;
-use super::report::{Report, mean};
 use super::sources::Source;
+use crate::bench::report::{Report, mean};
 use crate::rows::{self, Better, Row};
 
 /// A setting: the replay tool's option, and values around the product's.

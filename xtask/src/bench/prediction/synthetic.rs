@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::replay::{Played, Replay};
-use super::report::{Report, optional};
+use crate::bench::report::{Report, optional};
 use crate::rows::{self, Better, Row};
 
 /// Those with keys that follow from others by a rule, so that a key can be foreseen before it was ever asked for.

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::replay::Replay;
-use super::report::Report;
+use crate::bench::report::Report;
 use crate::demo::BUNDLED_TRACE;
 use crate::rows::{self, Better, Row};
 use crate::workspace::Workspace;

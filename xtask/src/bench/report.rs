@@ -6,13 +6,13 @@ use crate::rows::Row;
 
 /// What has been measured so far.
 #[derive(Default)]
-pub(super) struct Report {
-    pub(super) rows: Vec<Row>,
+pub(in crate::bench) struct Report {
+    pub(in crate::bench) rows: Vec<Row>,
 }
 
 impl Report {
     /// Keeps a row, and returns its figure with so many digits, marked where it misses what is required.
-    pub(super) fn add(&mut self, row: Row, digits: usize) -> String {
+    pub(in crate::bench) fn add(&mut self, row: Row, digits: usize) -> String {
         let mark = if row.met { "" } else { " !" };
         let shown = format!("{:.digits$}{mark}", row.value);
         self.rows.push(row);
@@ -20,19 +20,19 @@ impl Report {
     }
 
     /// Prints a table under its title.
-    pub(super) fn print(title: &str, table: &Table, notes: &str) {
+    pub(in crate::bench) fn print(title: &str, table: &Table, notes: &str) {
         let gap = if notes.is_empty() { "" } else { "\n" };
         println!("\n### {title}\n\n{table}\n{gap}{notes}");
     }
 }
 
 /// A figure that may be missing.
-pub(super) fn optional(value: Option<f64>, digits: usize) -> String {
+pub(in crate::bench) fn optional(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.digits$}"))
 }
 
 /// The mean, 0 of nothing.
-pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+pub(in crate::bench) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
     if count > 0.0 { sum / count } else { 0.0 }
 }
