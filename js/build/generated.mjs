@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { deflateSync } from "node:zlib";
 import { build } from "esbuild";
 
 /**
@@ -11,8 +12,13 @@ import { build } from "esbuild";
 export async function generatedModules(core) {
   return {
     "foremap:glue": await glueFactory(join(core, "core.js")),
-    "foremap:bytes": `export default "${readFileSync(join(core, "core_bg.wasm")).toString("base64")}";\n`,
+    "foremap:bytes": `export default "${deflated(join(core, "core_bg.wasm"))}";\n`,
   };
+}
+
+/** The zlib form, which names neither time nor platform: the same core is the same package everywhere. */
+function deflated(file) {
+  return deflateSync(readFileSync(file), { level: 9 }).toString("base64");
 }
 
 /**

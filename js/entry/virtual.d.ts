@@ -6,7 +6,7 @@ declare module "foremap:glue" {
   export function createGlue(): CoreInstance & { initSync(init: { module: WebAssembly.Module }): unknown };
 }
 
-/** The wasm binary in base64. */
+/** The wasm binary, deflated (RFC 1950), in base64. */
 declare module "foremap:bytes" {
   const base64: string;
   export default base64;

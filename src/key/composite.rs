@@ -80,8 +80,8 @@ impl CompositeKey {
             }
         }
         // Put together in place, so that a short key costs one allocation.
-        let mut short = [b'/'; 128];
-        if let Some(room) = short[..127].get_mut(..text.len()) {
+        let mut short = [b'/'; 64];
+        if let Some(room) = short[..63].get_mut(..text.len()) {
             room.copy_from_slice(text.as_bytes());
             let slashed = std::str::from_utf8(&short[..=text.len()]).ok()?;
             return Some(Self { slashed: slashed.into() });
@@ -170,9 +170,9 @@ impl CompositeKey {
         (ends, count)
     }
 
-    /// The bytes up to `end`, and from there on.
-    pub(crate) fn split_at(&self, end: u16) -> (&str, &str) {
-        self.slashed.split_at_checked(end.into()).unwrap_or((&self.slashed, ""))
+    /// The text with its closing `/`.
+    pub(crate) fn slashed(&self) -> &[u8] {
+        self.slashed.as_bytes()
     }
 
     /// Every prefix of the key as text with a closing `/`, shortest first, the key itself last.

@@ -156,7 +156,7 @@ fn no_answer_claims_more_than_it_includes() {
                 if !page.changes.is_empty() {
                     told += 1;
                     // One in ten starts anew further on: what lies between is never heard of.
-                    while told % 10 == 0 && after == page.position && !stop.load(Ordering::Relaxed) {
+                    while told.is_multiple_of(10) && after == page.position && !stop.load(Ordering::Relaxed) {
                         std::thread::yield_now();
                         after = store.poll(after).position;
                     }

@@ -107,16 +107,14 @@ impl Placement {
             0 => 0,
             depth => ends.get(usize::from(depth) - 1).or(ends.last()).copied().unwrap_or(0),
         };
-        let (head, rest) = key.split_at(end);
         // Looking for a rule has hashed it more often than not.
         let hash = match known {
             Some((at, hash)) if at == end => hash,
-            _ => xxh3(self.map.seeds[0], head.as_bytes()),
+            _ => xxh3(self.map.seeds[0], between(key, 0, end)),
         };
         let index = match ends.get(usize::from(portion.depth)) {
-            Some(next) if portion.spread > 0 => {
-                let next = rest.get(..usize::from(next - end)).unwrap_or_default();
-                (xxh3(self.map.seeds[1], next.as_bytes()) & ((1 << portion.spread) - 1)) as u32
+            Some(&next) if portion.spread > 0 => {
+                (xxh3(self.map.seeds[1], between(key, end, next)) & ((1 << portion.spread) - 1)) as u32
             }
             _ => 0,
         };
@@ -143,13 +141,13 @@ impl Placement {
             let depth = depths.ilog2();
             depths ^= 1 << depth;
             let Some(&end) = ends.get(depth as usize - 1) else { break };
-            let (prefix, _) = key.split_at(end);
-            let hash = xxh3(self.map.seeds[0], prefix.as_bytes());
+            let prefix = between(key, 0, end);
+            let hash = xxh3(self.map.seeds[0], prefix);
             known = Some((end, hash));
             let Some(&first) = self.rules.get(&hash) else { continue };
             for at in std::iter::once(first).chain(self.others.iter().copied()) {
                 if let Some(rule) = self.map.rules.get(at as usize)
-                    && rule.prefix.slashed() == prefix
+                    && rule.prefix.slashed().as_bytes() == prefix
                 {
                     return (rule.portion, known);
                 }
@@ -181,6 +179,10 @@ impl Placement {
         }
         rendezvous_winner(self.map.seeds[0], partition, nodes)
     }
+}
+
+fn between(key: &CompositeKey, begin: u16, end: u16) -> &[u8] {
+    key.slashed().get(begin.into()..end.into()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl LocateBench {
     }
 
     /// See [`Locate::batch`](super::Locate::batch).
-    pub fn batch(&mut self, lines: &str) -> Vec<u32> {
+    pub fn batch(&mut self, lines: &[u8]) -> Vec<u32> {
         self.0.batch(lines).to_vec()
     }
 }

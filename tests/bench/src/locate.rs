@@ -37,12 +37,12 @@ impl Locate {
         sum
     }
 
-    /// Looks up keys given as text, one a line, as a caller without keys of its own would: the partition and the node of each,
-    /// one after the other. A line that is no key is left out.
-    pub fn batch(&mut self, lines: &str) -> &[u32] {
+    /// Looks up keys given as UTF-8, one a line, as a caller without keys of its own would: the partition and the node of
+    /// each, one after the other. A line that is no key is left out.
+    pub fn batch(&mut self, lines: &[u8]) -> &[u32] {
         self.found.clear();
-        for line in lines.lines() {
-            if let Ok(key) = CompositeKey::parse(line) {
+        for line in lines.split(|&byte| byte == b'\n') {
+            if let Some(key) = std::str::from_utf8(line).ok().and_then(|line| CompositeKey::parse(line).ok()) {
                 let place = self.placement.locate(&key);
                 self.found.extend([place.partition, place.node]);
             }
@@ -63,7 +63,7 @@ mod tests {
         let map = PartitionMap::new(1, 64, StorageLayout::default(), (1..=3).map(node).collect());
         let mut locate = Locate::new(&map.encode(), "a/b\na/c").expect("a map and keys");
         let mut sum = 0_u32;
-        for pair in locate.batch("a/b\na//\na/c").chunks_exact(2) {
+        for pair in locate.batch(b"a/b\na//\na/c").chunks_exact(2) {
             sum = sum.wrapping_mul(31).wrapping_add(pair[0] ^ pair[1]);
         }
         assert_eq!(sum, locate.core());

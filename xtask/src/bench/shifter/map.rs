@@ -84,7 +84,7 @@ pub(super) fn measure(workspace: &Workspace, report: &mut Report) -> Result<()> 
     let crossing = row("locate from JS in batches of 64, per key", from_js, "ns").requires(150.0).aims(90.0);
     line("from JavaScript in batches of 64, ns a key", crossing, 1);
     let notes = "Keys of three components, a third of them below a rule. In the core: keys are there already, 16,384 in a \
-        row. From JavaScript: 64 keys as one text, parsed, placed, partition and node of each handed back.";
+        row. From JavaScript: 64 keys encoded as one text, parsed, placed, partition and node of each handed back.";
     Report::print("Map and look-up", &table, notes);
     Ok(())
 }
