@@ -58,6 +58,13 @@ pub fn shift(map: &PartitionMap, moves: &[Move]) -> Result<PartitionMap, MapErro
     Ok(next)
 }
 
+/// Whether `map` is as `moves` would have it.
+pub(super) fn has(map: &PartitionMap, moves: &[Move]) -> bool {
+    let mut after = map.clone();
+    moves.iter().for_each(|change| apply(&mut after, change));
+    after == *map
+}
+
 fn apply(map: &mut PartitionMap, change: &Move) {
     match change {
         Move::Place { prefix, portion } => {

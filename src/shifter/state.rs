@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::forecast::Forecast;
 use super::history::History;
 use super::load::{LoadModel, ModelFill};
-use super::moves::{Move, shift};
+use super::moves::{Move, has, shift};
 use super::plan::Plan;
 use super::planner::{PlanInput, plan};
 use super::report::{LoadReport, ROUND_MS};
@@ -38,6 +38,8 @@ pub struct ShifterStats {
     pub plans: u64,
     /// Of these, those that took another back.
     pub reverts: u64,
+    /// Plans that no map can hold, as it would have too many rules or hot keys.
+    pub unfit: u64,
     /// Whether nothing is planned.
     pub frozen: bool,
     /// Load of the heaviest node over what it is to bear, as last measured.
@@ -134,9 +136,13 @@ impl Shifter {
         if map.nodes.iter().map(|n| (n.id, n.weight)).ne(self.map.nodes.iter().map(|n| (n.id, n.weight))) {
             self.base = map.rendezvous();
         }
-        // What was tried cannot be judged any more.
+        // What was tried cannot be judged any more. A plan may have come in force together with a join, though.
         self.trial = None;
-        self.proposed = None;
+        if let Some((_, trial)) = self.proposed.take()
+            && has(&map, &trial.plan.moves)
+        {
+            self.came(&trial);
+        }
         self.use_map(map);
     }
 
@@ -201,6 +207,7 @@ impl Shifter {
         let map = match shift(&self.map, &plan.moves) {
             Ok(map) => Arc::new(map),
             Err(MapError::Invalid(_) | MapError::Decode(_) | MapError::WrongBase | MapError::WrongResult) => {
+                self.stats.unfit += 1;
                 return None;
             }
         };
@@ -221,15 +228,19 @@ impl Shifter {
         if let Some((proposed, trial)) = self.proposed.take()
             && proposed == hash
         {
-            self.stats.plans += 1;
-            self.stats.reverts += u64::from(trial.is_revert);
-            self.history.applied(&trial.plan.moves, self.load.round());
+            self.came(&trial);
             self.use_map(Arc::clone(map));
             // It may have taken a while to get there.
             self.trial = Some(Trial { since: self.load.round(), ..trial });
         } else {
             self.set_map(Arc::clone(map));
         }
+    }
+
+    fn came(&mut self, trial: &Trial) {
+        self.stats.plans += 1;
+        self.stats.reverts += u64::from(trial.is_revert);
+        self.history.applied(&trial.plan.moves, self.load.round());
     }
 
     /// Holds what is measured against what was predicted, once, as soon as the last plan's effect shows. Returns what takes

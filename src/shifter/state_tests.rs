@@ -84,6 +84,22 @@ fn a_plan_that_was_not_published_is_made_again() {
 }
 
 #[test]
+fn a_plan_that_came_in_force_with_a_join_is_remembered() {
+    let mut fleet = Fleet::new();
+    let Some(ShifterAction::Publish { map, plan }) = fleet.round(&requests("hot")) else { panic!("nothing planned") };
+    let mut joined = PartitionMap::clone(&map);
+    joined.nodes.push(MapNode { id: 9, origin: "http://n9".into(), weight: 1 });
+    fleet.shifter.set_map(Arc::new(joined));
+    assert_eq!(fleet.shifter.stats().plans, 1);
+    let assigned = plan.moves.iter().find_map(|change| match change {
+        Move::Assign { partition, .. } => fleet.shifter.history().partition(*partition),
+        Move::Place { prefix, .. } => fleet.shifter.history().rule(prefix),
+        _ => None,
+    });
+    assert_eq!(assigned, Some(fleet.round));
+}
+
+#[test]
 fn what_turns_out_worse_than_predicted_is_taken_back_once_and_held_off() {
     let mut fleet = Fleet::new();
     let hot = requests("hot");

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::shifting::{NotApplied, OfficeRecord, ShifterMode, round_now};
 use super::warm::warm_up_in_time;
 use super::{NodeHandle, Process};
-use crate::store::{StoreError, Term};
+use crate::store::{Blob, StoreError, Term};
 
 /// Nodes of other processes that are asked for their load at once.
 const ASKED: usize = 256;
@@ -143,7 +143,11 @@ impl Process {
         let kept = OfficeRecord { origin, frozen }.write(&self.store, term).await?;
         if kept {
             self.shifting.freeze(frozen);
-            // What is proposed may not be wanted any more.
+            // What is proposed may not be wanted any more: taken out at once, as whoever comes into office next would finish
+            // it. What is still wanted is proposed again.
+            if frozen && let Err(error) = self.store.put_blob(Blob::Proposal, None, term).await {
+                tracing::info!(%error, "a proposal is left to the next round");
+            }
             self.news.notify_one();
         }
         Ok(kept)

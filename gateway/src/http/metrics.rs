@@ -180,7 +180,7 @@ fn process_gauges(peers: &PeerStats, membership: &MembershipStats, map: &Partiti
 }
 
 /// Zeros where another process coordinates.
-fn shifter_counters(shifting: &ShiftingStats) -> [Row; 5] {
+fn shifter_counters(shifting: &ShiftingStats) -> [Row; 6] {
     let s = &shifting.shifter;
     [
         ("load_reports", "Load reports taken in", s.reports),
@@ -188,6 +188,7 @@ fn shifter_counters(shifting: &ShiftingStats) -> [Row; 5] {
         ("load_reports_lost", "Load reports that a node did not deliver", shifting.lost),
         ("shifts", "Plans of the Partition Shifter that came in force", s.plans),
         ("shifts_reverted", "Of these, those that took another back", s.reverts),
+        ("shifts_unfit", "Plans that no map can hold, as it would have too many rules or hot keys", s.unfit),
     ]
 }
 

@@ -223,6 +223,22 @@ async fn a_freeze_while_another_begins_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_freeze_takes_out_what_is_proposed() {
+    let store = Shared::alone();
+    let running = start(&store).await;
+    let origin = format!("http://{}", running.addresses[0]);
+    until("the shifter is at work", || running.process().shifting.status().is_some()).await;
+    // Nothing but the freeze removes a proposal here, where there is no registry. A coordinator that ends right after it
+    // leaves nothing that the next one would finish.
+    for (frozen, left) in [(false, true), (true, false)] {
+        assert_eq!(store.put_blob(Blob::Proposal, Some(vec![1]), 0).await, Ok(true));
+        freeze(&origin, frozen).await;
+        assert_eq!(store.blob(Blob::Proposal).await.expect("read").is_some(), left, "frozen: {frozen}");
+    }
+    running.stop().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dry_run_tells_and_waits_to_be_applied() {
     let key = TokenKey::new(&[7; 32]).expect("long enough");
     let http = HttpOptions { token_key: Some(key.clone()), ..HttpOptions::default() };
