@@ -1,13 +1,10 @@
 //! [`Placement`]: a map made ready for look-ups.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use fxhash::FxHashMap;
-
 use super::hash::{rendezvous_winner, spread_hash, xxh3};
-use super::{NodeId, PartitionMap, Portion, replica};
+use super::{NodeId, PartitionMap, Portion, Rule, replica};
 use crate::key::CompositeKey;
 
 /// Where a key belongs in one epoch.
@@ -30,10 +27,9 @@ pub struct Location {
 #[derive(Debug)]
 pub struct Placement {
     map: Arc<PartitionMap>,
-    /// Placement hash of a rule's slashed prefix -> index of the rule.
-    rules: FxHashMap<u64, u32>,
-    /// Rules whose prefix has the hash of another rule's; next to none.
-    others: Vec<u32>,
+    /// Placement hash of a rule's slashed prefix, and the index of the rule plus one; 0 is a free slot. Open addressing with
+    /// linear probing, at most half full: the hash is there already, and uniform, so that a map of its own would do more.
+    rules: Box<[(u64, u32)]>,
     default: Portion,
     /// Bit n is set where a rule has n components.
     depths: u32,
@@ -48,24 +44,24 @@ impl Placement {
     ///
     /// `map` must be [valid](PartitionMap::validate), as a decoded one always is.
     pub fn new(map: Arc<PartitionMap>) -> Self {
-        let mut rules: FxHashMap<u64, u32> = FxHashMap::default();
-        let mut others = Vec::new();
+        let mut rules = vec![(0, 0); (2 * map.rules.len()).next_power_of_two()].into_boxed_slice();
         let (mut default, mut depths) = (Portion::default(), 0);
         for (at, rule) in map.rules.iter().enumerate() {
             if rule.prefix.depth() == 0 {
                 default = rule.portion;
-            } else {
-                depths |= 1 << rule.prefix.depth();
-                if let Entry::Vacant(entry) = rules.entry(xxh3(map.seeds[0], rule.prefix.slashed().as_bytes())) {
-                    entry.insert(at as u32);
-                } else {
-                    others.push(at as u32);
-                }
+                continue;
+            }
+            depths |= 1 << rule.prefix.depth();
+            let hash = xxh3(map.seeds[0], rule.prefix.slashed().as_bytes());
+            let count = rules.len();
+            let free = probes(hash, count).find(|&slot| rules[slot].1 == 0);
+            if let Some(slot) = free {
+                rules[slot] = (hash, at as u32 + 1);
             }
         }
         let owners = (0..map.partitions).map(|_| AtomicU16::new(0)).collect();
         let ids = map.nodes.iter().map(|node| node.id).collect();
-        Self { map, rules, others, default, depths, owners, ids }
+        Self { map, rules, default, depths, owners, ids }
     }
 
     /// The map behind it.
@@ -144,16 +140,28 @@ impl Placement {
             let prefix = between(key, 0, end);
             let hash = xxh3(self.map.seeds[0], prefix);
             known = Some((end, hash));
-            let Some(&first) = self.rules.get(&hash) else { continue };
-            for at in std::iter::once(first).chain(self.others.iter().copied()) {
-                if let Some(rule) = self.map.rules.get(at as usize)
-                    && rule.prefix.slashed().as_bytes() == prefix
-                {
-                    return (rule.portion, known);
-                }
+            if let Some(rule) = self.rule(hash, prefix) {
+                return (rule.portion, known);
             }
         }
         (self.default, known)
+    }
+
+    /// The rule of a slashed prefix with this placement hash.
+    fn rule(&self, hash: u64, prefix: &[u8]) -> Option<&Rule> {
+        for slot in probes(hash, self.rules.len()) {
+            let &(other, at) = self.rules.get(slot)?;
+            if at == 0 {
+                return None;
+            }
+            if other == hash
+                && let Some(rule) = self.map.rules.get(at as usize - 1)
+                && rule.prefix.slashed().as_bytes() == prefix
+            {
+                return Some(rule);
+            }
+        }
+        None
     }
 
     /// The owner of `partition`.
@@ -179,6 +187,11 @@ impl Placement {
         }
         rendezvous_winner(self.map.seeds[0], partition, nodes)
     }
+}
+
+/// Slots of a table, whose size is a power of two, in the order in which they are tried.
+fn probes(hash: u64, slots: usize) -> impl Iterator<Item = usize> {
+    (0..slots).map(move |step| (hash as usize).wrapping_add(step) & (slots - 1))
 }
 
 fn between(key: &CompositeKey, begin: u16, end: u16) -> &[u8] {
