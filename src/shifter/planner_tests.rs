@@ -248,34 +248,54 @@ fn pairs_of_prefixes_are_brought_to_one_node() {
     drop(other);
 }
 
-#[test]
-fn the_next_hour_gets_the_portion_and_the_homes_of_this_one() {
+/// The case's map once it is shifted, and the one after what is planned six seconds before eleven.
+fn before_eleven(case: &mut Case) -> (Plan, Arc<PartitionMap>) {
     let hour = 3_600_000;
     let ten = (20_782 * 24 + 10) * hour;
-    let mut case = Case::new(8, with_background((0..200).map(|n| (key(&format!("logs/2026-11-25T10/{n}")), 80))));
     case.map = case.shifted();
     let now = ten + hour - 6_000;
-    let round = now / super::super::ROUND_MS;
     case.load = LoadModel::new(16_384);
-    case.observe(round);
+    case.observe(now / super::super::ROUND_MS);
     let mut forecast = Forecast::default();
     forecast.update(&case.load, now, 5_000.0);
-    let input = PlanInput {
+    let planned = plan(&PlanInput {
         map: &case.map,
         base: &case.base,
         load: &case.load,
         forecast: &forecast,
         history: &History::default(),
         settings: &case.settings,
-    };
-    let planned = plan(&input);
+    });
     let after = Arc::new(shift(&case.map, &planned.moves).expect("a valid plan"));
-    let next = |(key, count): &(CompositeKey, u32)| {
-        (CompositeKey::parse(&key.as_str().replace("T10", "T11")).expect("a key"), *count)
-    };
-    let at_eleven: Vec<_> = case.requests.iter().map(next).collect();
-    let blind = imbalance(&case.map, &at_eleven);
-    let foreseen = imbalance(&after, &at_eleven);
+    (planned, after)
+}
+
+fn at_eleven(at_ten: &CompositeKey) -> CompositeKey {
+    key(&at_ten.as_str().replace("T10", "T11"))
+}
+
+#[test]
+fn the_next_hour_gets_the_portion_and_the_homes_of_this_one() {
+    let mut case = Case::new(8, with_background((0..200).map(|n| (key(&format!("logs/2026-11-25T10/{n}")), 80))));
+    let (planned, after) = before_eleven(&mut case);
+    let next: Vec<_> = case.requests.iter().map(|(key, count)| (at_eleven(key), *count)).collect();
+    let blind = imbalance(&case.map, &next);
+    let foreseen = imbalance(&after, &next);
     assert!(blind > 3.0 && foreseen < 1.2, "{blind} {foreseen}\n{planned}");
     assert!(imbalance(&after, &case.requests) < 1.2, "and this hour is served as before");
+}
+
+#[test]
+fn the_hot_keys_of_the_next_hour_have_the_replicas_of_those_of_this_one() {
+    let hot = |n: u32| key(&format!("logs/2026-11-25T10/{n}"));
+    let heavy = (0..3).map(|n| (hot(n), 4_000));
+    let mut case = Case::new(8, with_background(heavy.chain((3..200).map(|n| (hot(n), 20)))));
+    let (planned, after) = before_eleven(&mut case);
+    let (now, next) = (Placement::new(case.map.clone()), Placement::new(after));
+    for key in (0..3).map(hot) {
+        let serving = now.replicas(&key).expect("replicas");
+        assert!(serving.len() > 1, "{serving:?}");
+        assert_eq!(next.replicas(&at_eleven(&key)), Some(serving), "{key}\n{planned}");
+        assert_eq!(next.replicas(&key), Some(serving), "{key}: served as before");
+    }
 }
