@@ -217,7 +217,8 @@ impl Adapter {
     fn ask_again(&mut self, now: Millis, id: FetchId, why: &str) {
         let Some(fetch) = self.fetches.get_mut(id) else { return };
         self.counters.asked_again += 1;
-        if fetch.class == Class::Prefetch || fetch.attempts >= MAX_ATTEMPTS {
+        // Nor for those who have given up while others of its batch waited on.
+        if fetch.class == Class::Prefetch || fetch.waiters.is_empty() || fetch.attempts >= MAX_ATTEMPTS {
             let failure = Failure { code: ErrorCode::Unavailable, detail: why.to_owned(), retry_after: None };
             return self.fail_fetch(now, id, &failure);
         }

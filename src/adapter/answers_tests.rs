@@ -1,5 +1,5 @@
 use super::super::testing::{Host, locator};
-use crate::protocol::{Consistency, Cursor, ErrorCode};
+use crate::protocol::{BatchRequest, Consistency, Cursor, ErrorCode, Outcome};
 
 #[test]
 fn a_delta_that_comes_twice_leaves_the_map_as_it_is() {
@@ -35,6 +35,29 @@ fn a_joined_read_of_the_store_is_repeated_for_those_whom_it_is_too_old_for() {
     host.deliver();
     assert_eq!(host.answers[&joined].as_ref().map(locator), Ok(Some("new")));
     assert_eq!(host.adapter.stats(host.now).fetching, 0);
+}
+
+#[test]
+fn nothing_is_asked_again_for_those_who_gave_up() {
+    let mut host = Host::new();
+    let given_up = host.get("u/1");
+    let waits = host.get("u/2");
+    host.pass(1);
+    let sent = host.sent.remove(0);
+    host.adapter.cancel(host.now, given_up);
+    let request = BatchRequest::decode(&sent.body).expect("a batch");
+    let mut response = host.gateway.answer(&sent.body);
+    for (item, result) in request.items.iter().zip(&mut response.results) {
+        if item.key.as_str() == "u/1" {
+            result.outcome = Outcome::Unchanged { version: 99 };
+        }
+    }
+    host.respond(sent.flight, 200, &response.encode());
+    assert!(host.answers.contains_key(&waits));
+    let stats = host.adapter.stats(host.now);
+    assert_eq!((stats.fetching, stats.waiting.used), (0, 0));
+    host.pass(5_000);
+    assert!(host.sent.is_empty());
 }
 
 #[test]
