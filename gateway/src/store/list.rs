@@ -5,8 +5,12 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::Keymap;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{Store, StoreError};
+use super::{ListPart, Store, StoreError};
+
+/// Shards that are read at once. A short prefix is in all 256 of them, and with a store on a disk each read takes a thread.
+const TOGETHER: usize = 32;
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,8 +46,9 @@ pub async fn list(
     let chunk = (limit * 3 / (2 * shards.len())).max(8).min(limit + 1);
     let mut heads = Vec::with_capacity(shards.len());
     let mut heap = BinaryHeap::with_capacity(shards.len());
-    let firsts = shards.iter().map(|&shard| store.list_shard(shard, prefix.clone(), after.clone(), chunk));
-    let firsts = futures_util::future::try_join_all(firsts).await?;
+    let first = |&shard: &u16| store.list_shard(shard, prefix.clone(), after.clone(), chunk);
+    let firsts: Vec<_> = shards.iter().map(first).collect();
+    let firsts: Vec<ListPart> = futures_util::stream::iter(firsts).buffered(TOGETHER).try_collect().await?;
     for (at, (shard, part)) in shards.into_iter().zip(firsts).enumerate() {
         if let Some(first) = part.items.first() {
             heap.push(Reverse((first.key.clone(), at)));
