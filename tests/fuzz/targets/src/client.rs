@@ -42,7 +42,7 @@ struct Host {
     asked: BTreeMap<RequestId, Asked>,
     flights: BTreeMap<FlightId, Vec<u8>>,
     attempts: BTreeMap<FlightId, CallId>,
-    calls: Vec<CallId>,
+    calls: BTreeMap<CallId, Scope>,
     wakes: BTreeMap<Scope, Millis>,
     answered: usize,
     last: Option<(RequestId, Result<Answer, ErrorCode>)>,
@@ -65,7 +65,7 @@ impl Host {
             asked: BTreeMap::new(),
             flights: BTreeMap::new(),
             attempts: BTreeMap::new(),
-            calls: Vec::new(),
+            calls: BTreeMap::new(),
             wakes: BTreeMap::new(),
             answered: 0,
             last: None,
@@ -87,8 +87,7 @@ impl Host {
                 }
                 Action::Attempt { call, flight, .. } => _ = self.attempts.insert(flight, call),
                 Action::CallEnd { call, .. } => {
-                    let at = self.calls.iter().position(|&open| open == call).expect("a call under way");
-                    self.calls.remove(at);
+                    assert!(self.calls.remove(&call).is_some(), "a call under way");
                 }
                 Action::Abort { flight } => {
                     assert!(self.flights.remove(&flight).is_some() || self.attempts.remove(&flight).is_some());
@@ -121,6 +120,7 @@ impl Host {
         // Given up, but in a batch that others wait for.
         let orphans = (MAX_BATCH_KEYS - 1) * self.flights.len();
         assert!(stats.fetching <= stats.waiting.used + stats.prefetching.used + orphans, "{} fetches", stats.fetching);
+        assert_eq!(stats.calling.used, self.calls.len(), "every call is under way or has ended");
         assert_eq!(stats.flights, self.flights.len() + self.attempts.len(), "the host and the adapter agree");
         assert!(stats.flights <= stats.fetching + stats.calling.used + 16, "{} flights", stats.flights);
     }
@@ -233,17 +233,14 @@ fn close(host: &mut Host, scope: Scope) {
     host.drain();
     host.wakes.remove(&scope);
     // Its calls ended without a word: the host closes a scope because nobody waits in it.
-    let known: Vec<CallId> = host.attempts.values().copied().collect();
-    if host.adapter.stats(host.now).calling.used < host.calls.len() {
-        host.calls.retain(|call| known.contains(call));
-    }
+    host.calls.retain(|_, of| *of != scope);
 }
 
 fn raw_call(host: &mut Host, scope: Scope, input: &mut Input<'_>) {
     let choice = input.u8();
     if choice < 128 {
         let call = host.adapter.call(host.now, scope, 10_000, Some(key(choice)));
-        host.calls.push(call);
+        host.calls.insert(call, scope);
     } else if let Some((flight, _)) = host.attempts.pop_first() {
         let status = input.pick(&[200, 503, 429, 404, 0]);
         host.adapter.on_call_done(host.now, flight, status, input.pick(&[None, Some(5), Some(Millis::MAX)]));
