@@ -202,7 +202,7 @@ export class Client implements ForemapClient {
       if (cause instanceof ForemapError) throw cause;
       // The runtime refuses wasm: most when compiling, some browsers only when instantiating.
       console.warn(
-        "foremap: WebAssembly is not available here (a content security policy needs 'wasm-unsafe-eval'); " +
+        "foremap: the core cannot be loaded here (most often, a content security policy lacks 'wasm-unsafe-eval'); " +
           "keymaps are fetched without cache and prediction.",
         cause,
       );

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { Client } from "../../js/client.js";
+import { loadInlined } from "../../js/entry/inline.js";
 import { startGateway, type Gateway } from "../support/gateway.js";
 import { startProxy } from "../support/proxy.js";
 
@@ -16,6 +17,17 @@ afterEach(() => warn.mockRestore());
 
 const refused = () => Promise.reject(new WebAssembly.CompileError("blocked by CSP"));
 const make = (origins: readonly string[]) => new Client({ origins }, refused);
+
+test("where the core cannot be unpacked the client answers", async () => {
+  vi.stubGlobal("DecompressionStream", undefined);
+  const client = new Client({ origins: gateway.origins }, loadInlined);
+  await client.put("packed/a", { locator: "l" });
+  expect((await client.get("packed/a"))?.keymap.locator).toBe("l");
+  expect(client.stats()).toMatchObject({ state: "fallback", core: null });
+  expect(warn).toHaveBeenCalledOnce();
+  client.close();
+  vi.unstubAllGlobals();
+});
 
 test("without wasm the client answers through any origin, with one warning", async () => {
   const client = make(["http://127.0.0.1:9", ...gateway.origins]);
