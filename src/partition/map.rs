@@ -197,7 +197,18 @@ impl PartitionMap {
 
     /// The node `id`, in O(log n).
     pub fn node(&self, id: NodeId) -> Option<&MapNode> {
-        self.nodes.binary_search_by_key(&id, |n| n.id).ok().map(|at| &self.nodes[at])
+        self.nodes.get(usize::from(self.index_of(id)?))
+    }
+
+    /// Where the node `id` is in [`PartitionMap::nodes`], in O(log n).
+    pub fn index_of(&self, id: NodeId) -> Option<u16> {
+        self.nodes.binary_search_by_key(&id, |n| n.id).ok().map(|at| at as u16)
+    }
+
+    /// The nodes that serve `key` instead of its partition's owner, where the map names some. O(log hot keys).
+    pub fn replicas(&self, key: &CompositeKey) -> Option<&[NodeId]> {
+        let at = self.hot.binary_search_by(|hot| hot.key.cmp(key)).ok()?;
+        Some(self.hot.get(at)?.nodes.as_slice()).filter(|nodes| !nodes.is_empty())
     }
 }
 

@@ -11,6 +11,17 @@ impl PartitionMap {
         (0..self.partitions).map(|partition| rendezvous_winner(self.seeds[0], partition, &self.nodes)).collect()
     }
 
+    /// The owner of every partition, likewise, where `rendezvous` is what [`PartitionMap::rendezvous`] told. O(partitions).
+    pub fn owners(&self, rendezvous: &[u16]) -> Vec<u16> {
+        let mut owners = rendezvous.to_vec();
+        for (&partition, &id) in &self.exceptions {
+            if let (Some(owner), Some(at)) = (owners.get_mut(partition as usize), self.index_of(id)) {
+                *owner = at;
+            }
+        }
+        owners
+    }
+
     /// The partitions of the `2^spread` parts of `prefix` hashed by `portion`, in the order of the spread index; just one where
     /// the portion ends before the prefix does. `None` where it goes deeper, as then the prefix alone does not tell.
     pub fn parts(&self, prefix: &KeyPrefix, portion: Portion) -> Option<Vec<u32>> {

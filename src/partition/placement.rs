@@ -77,12 +77,7 @@ impl Placement {
 
     /// The nodes that serve `key` instead of its partition's owner, where the map names some. O(log hot keys).
     pub fn replicas(&self, key: &CompositeKey) -> Option<&[NodeId]> {
-        let hot = &self.map.hot;
-        if hot.is_empty() {
-            return None;
-        }
-        let at = hot.binary_search_by(|hot| hot.key.cmp(key)).ok()?;
-        Some(hot[at].nodes.as_slice()).filter(|nodes| !nodes.is_empty())
+        self.map.replicas(key)
     }
 
     /// The node that serves `key` to a batch of `salt`: the [`replica`] that falls to it where there are some, the
@@ -179,13 +174,8 @@ impl Placement {
     }
 
     fn compute_owner(&self, partition: u32) -> u16 {
-        let nodes = &self.map.nodes;
-        if let Some(id) = self.map.exceptions.get(&partition)
-            && let Ok(at) = nodes.binary_search_by_key(id, |n| n.id)
-        {
-            return at as u16;
-        }
-        rendezvous_winner(self.map.seeds[0], partition, nodes)
+        let exception = self.map.exceptions.get(&partition).and_then(|&id| self.map.index_of(id));
+        exception.unwrap_or_else(|| rendezvous_winner(self.map.seeds[0], partition, &self.map.nodes))
     }
 }
 

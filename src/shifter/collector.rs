@@ -2,7 +2,7 @@
 
 use fxhash::FxHashMap;
 
-use super::report::{CELLS, Count, LATE_SHARE, LoadReport, PrefixLoad, ROUND_MS};
+use super::report::{Count, LATE_SHARE, LoadReport, PrefixLoad, ROUND_MS, cell_of};
 use super::sketch::{Distinct, Heavy};
 use crate::Millis;
 use crate::key::{CompositeKey, KeyPrefix};
@@ -273,7 +273,7 @@ impl LoadCollector {
             self.prefixes.add(prefix, count, || Prefix { key: key.clone(), depth, keys: Distinct::default() });
         known.keys.see(hash);
         let is_heavy = self.requests.all >= Self::TELLING && total.all >= self.requests.all / Self::HEAVY;
-        let at = (xxh3(self.spread_seed, next.as_bytes()) % u64::from(CELLS)) as u16;
+        let at = cell_of(self.spread_seed, next);
         let id = (prefix ^ u64::from(at)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.cells.add(id, count, || Cell { prefix, at });
         is_heavy

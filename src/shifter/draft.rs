@@ -69,12 +69,7 @@ impl<'a> Draft<'a> {
         loads: impl Fn(u32) -> f64,
         is_known: impl Fn(NodeId) -> bool,
     ) -> Self {
-        let mut owner = base.to_vec();
-        for (&partition, id) in &map.exceptions {
-            if let Ok(at) = map.nodes.binary_search_by_key(id, |n| n.id) {
-                owner[partition as usize] = at as u16;
-            }
-        }
+        let owner = map.owners(base);
         let (count, partitions) = (map.nodes.len(), map.partitions);
         let mut nodes = vec![0.0; count];
         let mut owned = vec![Vec::new(); count];
@@ -218,9 +213,8 @@ impl<'a> Draft<'a> {
 
     /// Who owns a partition in the map.
     pub(super) fn original(&self, partition: u32) -> u16 {
-        let id = self.map.exceptions.get(&partition);
-        let at = id.and_then(|id| self.map.nodes.binary_search_by_key(id, |node| node.id).ok());
-        at.map_or(self.base[partition as usize], |at| at as u16)
+        let exception = self.map.exceptions.get(&partition).and_then(|&id| self.map.index_of(id));
+        exception.unwrap_or(self.base[partition as usize])
     }
 
     /// Adds a group that is served by `nodes`.
@@ -272,9 +266,9 @@ impl<'a> Draft<'a> {
         nodes.dedup();
         let old = std::mem::take(&mut self.groups[group].nodes);
         let load = self.groups[group].load();
+        self.take_load(&old, load);
         for &node in &old {
             self.pieces[usize::from(node)].retain(|&at| at != group);
-            self.add_to_node(node, -load / old.len() as f64);
         }
         for &node in &nodes {
             self.pieces[usize::from(node)].push(group);
@@ -329,6 +323,11 @@ impl<'a> Draft<'a> {
 pub(super) fn covering(rules: &BTreeMap<KeyPrefix, Portion>, prefix: &KeyPrefix) -> Portion {
     let known = prefix.enclosing().filter_map(KeyPrefix::from_canonical).find_map(|shorter| rules.get(&shorter));
     known.copied().unwrap_or_default()
+}
+
+/// Load of the heaviest part.
+pub(super) fn heaviest(parts: &[f64]) -> f64 {
+    parts.iter().copied().fold(0.0, f64::max)
 }
 
 /// Load of each of the `2^spread` parts of a prefix: heavy cells where they fall, the remainder evenly.

@@ -1,12 +1,13 @@
 //! Replicas for hot keys, placed by load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::HotGroup;
 use super::forecast::Upcoming;
 use super::planner::{PlanInput, Planner};
+use super::report::cell_of;
 use crate::key::{CompositeKey, KeyPrefix};
-use crate::partition::{NodeId, Placement, xxh3};
+use crate::partition::{NodeId, Placement};
 
 /// Most keys of one parent that share their replicas. More are taken one by one.
 const MAX_GROUP: usize = 16;
@@ -19,8 +20,7 @@ pub(super) fn groups_of(input: &PlanInput<'_>, placement: &Placement) -> Vec<Hot
     let mut groups: Vec<HotGroup> = Vec::new();
     let mut known: BTreeMap<(&str, Vec<u16>), usize> = BTreeMap::new();
     for hot in &map.hot {
-        let nodes = hot.nodes.iter().filter_map(|id| map.nodes.binary_search_by_key(id, |node| node.id).ok());
-        let mut nodes: Vec<u16> = nodes.map(|at| at as u16).collect();
+        let mut nodes: Vec<u16> = hot.nodes.iter().filter_map(|&id| map.index_of(id)).collect();
         nodes.sort_unstable();
         nodes.dedup();
         let key = (hot.key.clone(), input.load.key(&hot.key));
@@ -142,7 +142,7 @@ fn take_off(planner: &mut Planner<'_>, unit: Vec<Candidate>) {
             let prefix = KeyPrefix::of_portion(key.portion(depth));
             if let Some(now) = planner.prefixes.get_mut(&prefix) {
                 now.load = (now.load - load).max(0.0);
-                let at = (xxh3(seed, next.as_bytes()) % u64::from(super::report::CELLS)) as u16;
+                let at = cell_of(seed, next);
                 if let Ok(cell) = now.cells.binary_search_by_key(&at, |cell| cell.0) {
                     now.cells[cell].1 = (now.cells[cell].1 - load).max(0.0);
                 }
@@ -222,7 +222,7 @@ pub(super) fn spread_replicas(planner: &mut Planner<'_>) {
 
 /// Gives the keys of a prefix that is to come the replicas of those they follow. Returns how many.
 pub(super) fn foresee(planner: &mut Planner<'_>, step: &Upcoming) -> usize {
-    let known: Vec<CompositeKey> =
+    let known: BTreeSet<CompositeKey> =
         planner.draft.groups.iter().flat_map(|group| group.keys.iter().map(|(key, _)| key.clone())).collect();
     let mut added = 0;
     for at in 0..planner.draft.groups.len() {
@@ -245,11 +245,7 @@ pub(super) fn foresee(planner: &mut Planner<'_>, step: &Upcoming) -> usize {
 /// Has a key served by these nodes, or by its owner alone where there are none.
 pub(super) fn replace(planner: &mut Planner<'_>, key: &CompositeKey, ids: &[NodeId]) {
     let draft = &mut planner.draft;
-    let nodes: Vec<u16> = ids
-        .iter()
-        .filter_map(|id| draft.map.nodes.binary_search_by_key(id, |node| node.id).ok())
-        .map(|at| at as u16)
-        .collect();
+    let nodes: Vec<u16> = ids.iter().filter_map(|&id| draft.map.index_of(id)).collect();
     let load = planner.input.load.key(key);
     let known = draft.groups.iter().position(|group| group.keys.iter().any(|(other, _)| other == key));
     match known {

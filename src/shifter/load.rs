@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::attendance::Attendance;
 use super::report::{Count, LoadReport, PrefixLoad};
-use super::series::{ROUNDS, Series};
+use super::series::{ROUNDS, Series, begin};
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::partition::{HotKey, MapNode, NodeId};
 
@@ -223,13 +223,11 @@ impl LoadModel {
         self.newest = round;
         self.attendance.retain(|_, attendance| attendance.advance(rounds));
         self.requests.advance(rounds);
-        self.distinct.copy_within(..ROUNDS - rounds, rounds);
-        self.distinct[..rounds].fill(0);
+        begin(&mut self.distinct, rounds);
         self.partitions.iter_mut().for_each(|series| series.advance(rounds));
         self.prefixes.retain(|_, state| {
             state.series.advance(rounds);
-            state.keys.copy_within(..ROUNDS - rounds, rounds);
-            state.keys[..rounds].fill(0);
+            begin(&mut state.keys, rounds);
             state.cells.retain(|_, series| {
                 series.advance(rounds);
                 !series.is_empty()

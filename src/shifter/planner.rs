@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::balance;
-use super::draft::{Draft, part_loads};
+use super::draft::{Draft, heaviest, part_loads};
 use super::forecast::Forecast;
 use super::history::History;
 use super::hot;
@@ -86,8 +86,8 @@ pub(super) fn outlook_with(input: &PlanInput<'_>, moves: &[Move]) -> Outlook {
             Move::Merge { prefix } => planner.replace(prefix, None),
             Move::Assign { partition, node } => {
                 let home = planner.draft.base[*partition as usize];
-                let at = node.and_then(|id| input.map.nodes.binary_search_by_key(&id, |node| node.id).ok());
-                planner.draft.assign(*partition, at.map_or(home, |at| at as u16));
+                let at = node.and_then(|id| input.map.index_of(id));
+                planner.draft.assign(*partition, at.unwrap_or(home));
             }
             Move::Replicate { key, nodes } => hot::replace(&mut planner, key, nodes),
             Move::Members { .. } => {}
@@ -301,7 +301,6 @@ impl<'a> Planner<'a> {
             return None;
         }
         let loads = |spread| part_loads(load, &now.cells, spread);
-        let heaviest = |parts: &[f64]| parts.iter().copied().fold(0.0, f64::max);
         // One component too short: all of it lies in one part of the prefix above.
         let (now_at, first) = if depth == len { (portion.spread, portion.spread + 1) } else { (0, 0) };
         let current = heaviest(&loads(now_at));
@@ -354,10 +353,9 @@ impl<'a> Planner<'a> {
         } else {
             self.draft.rules.insert(prefix.clone(), portion);
         }
-        let heaviest = parts.iter().copied().fold(0.0, f64::max) / self.mean;
-        let of_mean = load / self.mean;
+        let (of_mean, of_heaviest) = (load / self.mean, heaviest(&parts) / self.mean);
         let why = format!(
-            "{of_mean:.2} of a node's load: {}.{} -> {}.{} (depth.spread), its heaviest part then {heaviest:.2}; re-homes {:.4} %",
+            "{of_mean:.2} of a node's load: {}.{} -> {}.{} (depth.spread), its heaviest part then {of_heaviest:.2}; re-homes {:.4} %",
             old.depth,
             old.spread,
             portion.depth,
@@ -391,15 +389,15 @@ impl<'a> Planner<'a> {
                 keys: 1,
                 cells: Vec::new(),
             });
-            let heaviest = |spread| part_loads(now.load, &now.cells, spread).into_iter().fold(0.0, f64::max);
-            let spread = (0..=portion.spread).find(|&spread| heaviest(spread) <= below);
+            let loads = |spread| part_loads(now.load, &now.cells, spread);
+            let spread = (0..=portion.spread).find(|&spread| heaviest(&loads(spread)) <= below);
             let merged = match spread {
                 // It needs no rule of its own any more.
                 Some(0) => super::draft::covering(&self.draft.rules, &prefix),
                 Some(spread) if spread < portion.spread => Portion { spread, ..portion },
                 _ => continue,
             };
-            let parts = part_loads(now.load, &now.cells, spread.unwrap_or(0));
+            let parts = loads(spread.unwrap_or(0));
             let load = now.load;
             self.place(&prefix, merged, load, parts, limit);
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer};
 use crate::key::{CompositeKey, KeyPrefix};
-use crate::partition::{MAX_SPREAD, NodeId};
+use crate::partition::{MAX_SPREAD, NodeId, xxh3};
 
 /// Nominal length of a round. Nodes report once a round.
 pub const ROUND_MS: u64 = 2_000;
@@ -12,6 +12,11 @@ pub const ROUND_MS: u64 = 2_000;
 pub const LATE_SHARE: f64 = 0.25;
 /// Parts that the children of a prefix are counted in: as many as the most spread bits make.
 pub const CELLS: u16 = 1 << MAX_SPREAD;
+
+/// The cell of the keys below a prefix whose next component, with its `/`, is this one. `seed` is the map's second one.
+pub(super) fn cell_of(seed: u64, component: &str) -> u16 {
+    (xxh3(seed, component.as_bytes()) % u64::from(CELLS)) as u16
+}
 
 /// Requests of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]

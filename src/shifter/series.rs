@@ -32,9 +32,7 @@ impl Series {
 
     /// Begins `rounds` new ones.
     pub(super) fn advance(&mut self, rounds: usize) {
-        let rounds = rounds.min(ROUNDS);
-        self.counts.copy_within(..ROUNDS - rounds, rounds);
-        self.counts[..rounds].fill(0);
+        begin(&mut self.counts, rounds);
         self.late = 0;
     }
 
@@ -72,6 +70,13 @@ impl Series {
         }
         requests / rounds
     }
+}
+
+/// Begins `rounds` new rounds in what is kept by round, newest first.
+pub(super) fn begin<T: Copy + Default>(by_round: &mut [T; ROUNDS], rounds: usize) {
+    let rounds = rounds.min(ROUNDS);
+    by_round.copy_within(..ROUNDS - rounds, rounds);
+    by_round[..rounds].fill(T::default());
 }
 
 #[cfg(test)]

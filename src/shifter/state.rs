@@ -13,7 +13,7 @@ use super::planner::{PlanInput, plan};
 use super::report::{LoadReport, ROUND_MS};
 use super::settings::PlanSettings;
 use crate::Millis;
-use crate::partition::{MapError, PartitionMap};
+use crate::partition::{MapDelta, PartitionMap};
 
 /// What the host is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ pub struct Shifter {
     forecast: Forecast,
     history: History,
     trial: Option<Trial>,
-    proposed: Option<(u64, Trial)>,
+    proposed: Option<Trial>,
     planned: u64,
     /// Plans in a row that were worse than predicted.
     misses: u32,
@@ -130,7 +130,7 @@ impl Shifter {
 
     /// The map now in force, whoever made it.
     pub fn set_map(&mut self, map: Arc<PartitionMap>) {
-        if map.hash() == self.map.hash() {
+        if map == self.map {
             return;
         }
         if map.nodes.iter().map(|n| (n.id, n.weight)).ne(self.map.nodes.iter().map(|n| (n.id, n.weight))) {
@@ -138,7 +138,7 @@ impl Shifter {
         }
         // What was tried cannot be judged any more. A plan may have come in force together with a join, though.
         self.trial = None;
-        if let Some((_, trial)) = self.proposed.take()
+        if let Some(trial) = self.proposed.take()
             && has(&map, &trial.plan.moves)
         {
             self.came(&trial);
@@ -204,12 +204,9 @@ impl Shifter {
     }
 
     fn propose(&mut self, plan: Plan, is_revert: bool) -> Option<ShifterAction> {
-        let map = match shift(&self.map, &plan.moves) {
-            Ok(map) => Arc::new(map),
-            Err(MapError::Invalid(_) | MapError::Decode(_) | MapError::WrongBase | MapError::WrongResult) => {
-                self.stats.unfit += 1;
-                return None;
-            }
+        let Ok(map) = shift(&self.map, &plan.moves).map(Arc::new) else {
+            self.stats.unfit += 1;
+            return None;
         };
         let trial = Trial {
             plan: plan.clone(),
@@ -218,15 +215,14 @@ impl Shifter {
             since: self.load.round(),
             is_revert,
         };
-        self.proposed = Some((map.hash(), trial));
+        self.proposed = Some(trial);
         Some(ShifterAction::Publish { map, plan })
     }
 
     /// The map that was asked to be published is in force.
     pub fn published(&mut self, map: &Arc<PartitionMap>) {
-        let hash = map.hash();
-        if let Some((proposed, trial)) = self.proposed.take()
-            && proposed == hash
+        if let Some(trial) = self.proposed.take()
+            && trial.after == map.hash()
         {
             self.came(&trial);
             self.use_map(Arc::clone(map));
@@ -335,22 +331,13 @@ impl Shifter {
 
 /// The moves from one map back to another of the same nodes.
 fn back(from: &PartitionMap, to: &PartitionMap) -> Vec<Move> {
-    let mut moves = Vec::new();
-    let rule = |rule: &crate::partition::Rule| Move::Place { prefix: rule.prefix.clone(), portion: rule.portion };
-    moves.extend(to.rules.iter().filter(|&old| from.rules.binary_search(old).is_err()).map(rule));
-    let is_new = |prefix| to.rules.binary_search_by(|rule| rule.prefix.cmp(prefix)).is_err();
-    let new = from.rules.iter().filter(|rule| is_new(&rule.prefix));
-    moves.extend(new.map(|rule| Move::Merge { prefix: rule.prefix.clone() }));
-    let assign = |(&partition, &node): (&u32, &u32)| Move::Assign { partition, node: Some(node) };
-    moves.extend(to.exceptions.iter().filter(|(p, n)| from.exceptions.get(p) != Some(n)).map(assign));
-    let gone = from.exceptions.keys().filter(|p| !to.exceptions.contains_key(p));
-    moves.extend(gone.map(|&partition| Move::Assign { partition, node: None }));
-    let replicate = |hot: &crate::partition::HotKey| Move::Replicate { key: hot.key.clone(), nodes: hot.nodes.clone() };
-    moves.extend(to.hot.iter().filter(|&hot| from.hot.binary_search(hot).is_err()).map(replicate));
-    let is_gone = |key| to.hot.binary_search_by(|hot| hot.key.cmp(key)).is_err();
-    let cold = from.hot.iter().filter(|hot| is_gone(&hot.key));
-    moves.extend(cold.map(|hot| Move::Replicate { key: hot.key.clone(), nodes: Vec::new() }));
-    moves
+    let MapDelta { rules, rules_gone, exceptions, hot, hot_gone, .. } = MapDelta::between(from, to).unwrap_or_default();
+    let rules = rules.into_iter().map(|rule| Move::Place { prefix: rule.prefix, portion: rule.portion });
+    let rules_gone = rules_gone.into_iter().map(|prefix| Move::Merge { prefix });
+    let exceptions = exceptions.into_iter().map(|(partition, node)| Move::Assign { partition, node });
+    let hot = hot.into_iter().map(|hot| Move::Replicate { key: hot.key, nodes: hot.nodes });
+    let hot_gone = hot_gone.into_iter().map(|key| Move::Replicate { key, nodes: Vec::new() });
+    rules.chain(rules_gone).chain(exceptions).chain(hot).chain(hot_gone).collect()
 }
 
 #[cfg(test)]

@@ -95,7 +95,6 @@ pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap
         let node = server.node.node();
         (node.map(), node.locate(&key))
     };
-    let replicas = map.hot.binary_search_by(|hot| hot.key.cmp(&key)).map(|at| &map.hot[at].nodes);
     let body = json!({
         "key": key.as_str(),
         "shard": map.storage.shard(&key),
@@ -103,7 +102,7 @@ pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap
         "portion": place.portion,
         "spread_index": place.spread_index,
         "node": place.node,
-        "replicas": replicas.map_or(&[][..], Vec::as_slice),
+        "replicas": map.replicas(&key).unwrap_or_default(),
         "origin": map.node(place.node).map(|node| node.origin.as_str()),
         "epoch": map.epoch,
     });

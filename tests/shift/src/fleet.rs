@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use foremap::partition::{DEFAULT_PARTITIONS, MapNode, PartitionMap, StorageLayout};
-use foremap::shifter::{LoadCollector, LoadReport, Plan, PlanSettings, Served, Shifter, ShifterAction};
+use foremap::shifter::{LoadCollector, LoadReport, Plan, PlanSettings, ROUND_MS, Served, Shifter, ShifterAction};
 
 use crate::rng::Rng;
 use crate::view::View;
@@ -158,9 +158,9 @@ impl Fleet {
     /// Lets time pass without requests, in whole rounds.
     pub fn skip(&mut self, ms: u64) {
         self.skipped_ms += ms / (STEPS * STEP_MS) * (STEPS * STEP_MS);
-        let round = self.now() / 2_000;
+        let now = self.now();
         for collector in &mut self.collectors {
-            collector.take(self.settings.start_ms + self.skipped_ms + self.step * STEP_MS, 0, 0, round);
+            collector.take(now, 0, 0, now / ROUND_MS);
         }
     }
 
@@ -229,7 +229,7 @@ impl Fleet {
     }
 
     fn report(&mut self) {
-        let (now, round) = (self.now(), self.now() / 2_000);
+        let (now, round) = (self.now(), self.now() / ROUND_MS);
         for (at, collector) in self.collectors.iter_mut().enumerate() {
             let report = collector.take(now, at as u32 + 1, 1, round);
             let bytes = report.encode();

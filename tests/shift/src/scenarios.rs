@@ -83,8 +83,7 @@ pub fn drift(settings: Settings, changes: usize, seed: u64) -> Drift {
         fleet.advance();
     }
     let before = fleet.done.len();
-    let first = crate::view::View::new(std::sync::Arc::new(unruled(&fleet)), fleet.base(), &fleet.workload);
-    let mut first = first;
+    let mut first = crate::view::View::new(std::sync::Arc::new(unruled(&fleet)), fleet.base(), &fleet.workload);
     for change in 0..changes {
         fleet.change(Workload::replace_hot_set);
         let since = fleet.step();

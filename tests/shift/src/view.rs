@@ -64,13 +64,8 @@ impl View {
     }
 
     fn finish(&mut self, base: &[u16], workload: &Workload) {
-        let node = |id: &u32| self.map.nodes.binary_search_by_key(id, |n| n.id).map(|at| at as u16).ok();
-        self.owners = base.to_vec();
-        for (&partition, id) in &self.map.exceptions {
-            if let Some(at) = node(id) {
-                self.owners[partition as usize] = at;
-            }
-        }
+        let node = |&id: &u32| self.map.index_of(id);
+        self.owners = self.map.owners(base);
         let find = |key: &CompositeKey| workload.keys.binary_search(key).ok().map(|at| at as u32);
         let replicas = |hot: &foremap::partition::HotKey| hot.nodes.iter().filter_map(node).collect::<Vec<_>>();
         self.hot = self.map.hot.iter().filter_map(|hot| Some((find(&hot.key)?, replicas(hot)))).collect();
