@@ -82,6 +82,11 @@ impl Writer {
         self.bytes.extend_from_slice(value);
     }
 
+    /// Bytes as they are, without a length: values that were written before.
+    pub fn raw(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+    }
+
     /// A length-prefixed UTF-8 string.
     pub fn str(&mut self, value: &str) {
         self.bytes(value.as_bytes());
@@ -227,6 +232,11 @@ impl<'a> Reader<'a> {
     fn count(&mut self, max: usize, field: &'static str) -> Result<usize, DecodeError> {
         let count = self.varint()?;
         if count > max as u64 { Err(DecodeError::TooMany(field)) } else { Ok(count as usize) }
+    }
+
+    /// Bytes that are left.
+    pub fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// Whether nothing is left.

@@ -53,6 +53,11 @@ fn batches() {
 }
 
 #[test]
+fn feeds() {
+    check::feeds(&file("feeds.json"));
+}
+
+#[test]
 fn codes() {
     check::codes(&file("codes.json"));
 }

@@ -34,6 +34,11 @@ fn batches() {
 }
 
 #[wasm_bindgen_test]
+fn feeds() {
+    check::feeds(include_str!("golden/feeds.json"));
+}
+
+#[wasm_bindgen_test]
 fn codes() {
     check::codes(include_str!("golden/codes.json"));
 }

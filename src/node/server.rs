@@ -15,8 +15,8 @@ use crate::Millis;
 use crate::key::CompositeKey;
 use crate::partition::{Location, MapError, NodeId, PartitionMap, replica, xxh3};
 use crate::protocol::{
-    BatchItem, BatchRequest, BatchResponse, Class, Consistency, Cursor, ErrorCode, ItemResult, MAX_BATCH_KEYS,
-    MAX_CHANGES, MapKnowledge, MapUpdate, Outcome, Problem, ReadPoint, ShardPosition,
+    BatchItem, BatchRequest, BatchResponse, Class, ClockReading, Consistency, Cursor, ErrorCode, ItemResult,
+    MAX_BATCH_KEYS, MAX_CHANGES, MapKnowledge, MapUpdate, Outcome, Problem, ReadPoint, ShardPosition,
 };
 use crate::shifter::{LoadCollector, LoadReport};
 
@@ -361,12 +361,18 @@ impl Node {
         let node = self.config.id;
         BatchResponse {
             epoch: epochs.map().epoch,
+            clock: Some(self.clock(now)),
             results: pending.slots.into_iter().map(|slot| slot.result(now, node)).collect(),
             positions: changes.positions,
             changes: changes.changes,
             resets: changes.resets,
             map,
         }
+    }
+
+    /// What the clock shows that its times are on. Its id is another one for each seed, and tells nothing about it.
+    pub fn clock(&self, now: Millis) -> ClockReading {
+        ClockReading { id: xxh3(self.config.seed, b"clock") >> 11, ms: now }
     }
 
     /// The changes since `cursors`, at most [`MAX_CHANGES`] together. Cursors of unknown shards are left out.
@@ -444,6 +450,7 @@ fn forward(epochs: &Epochs, request: &BatchRequest, pending: &Pending, node: Nod
         floors: pending.floors.iter().filter(|f| shards.binary_search(&f.shard).is_ok()).copied().collect(),
         cursors: Vec::new(),
         stream: request.stream.clone(),
+        feed: None,
         forwarded: true,
     };
     Forward { node, request, slots }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorCode, Keymap, MAX_BATCH_KEYS, MAX_SHARDS, MAX_VERSION, Problem};
+use super::{ClockReading, ErrorCode, FeedId, Keymap, MAX_BATCH_KEYS, MAX_SHARDS, MAX_VERSION, Problem};
 use crate::key::CompositeKey;
 use crate::partition::Epoch;
 
@@ -85,6 +85,10 @@ pub struct BatchRequest {
     /// The stream that the gateway's own analyzer should see, at most [`BatchRequest::MAX_STREAM_BYTES`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
+    /// The caller's change feed. The shards of `cursors`, and those of the items from where they are answered, are added
+    /// to it, at whichever gateway it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedId>,
     /// Set on the one hop between gateways; such a request is never forwarded again.
     pub forwarded: bool,
 }
@@ -99,6 +103,7 @@ impl Default for BatchRequest {
             floors: Vec::new(),
             cursors: Vec::new(),
             stream: None,
+            feed: None,
             forwarded: false,
         }
     }
@@ -127,6 +132,8 @@ impl BatchRequest {
         check(stream <= Self::MAX_STREAM_BYTES, bad, "stream", Self::MAX_STREAM_BYTES as u64)?;
         let epoch = self.map.map_or(0, |map| map.epoch.number);
         check(epoch <= MAX_VERSION, bad, "epoch", MAX_VERSION)?;
+        let feed = self.feed.map_or(0, |feed| feed.number);
+        check(feed <= MAX_VERSION, bad, "feed", MAX_VERSION)?;
         let positions = self.floors.iter().chain(&self.cursors).map(|cursor| cursor.position);
         let versions = self.items.iter().filter_map(|item| item.if_version);
         check(positions.chain(versions).all(|v| v <= MAX_VERSION), bad, "version", MAX_VERSION)
@@ -212,6 +219,9 @@ pub enum MapUpdate {
 pub struct BatchResponse {
     /// The gateway's epoch.
     pub epoch: Epoch,
+    /// What its clock showed when it answered. A caller that follows its feed learns from it how the clocks differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockReading>,
     /// One result per key, in order.
     pub results: Vec<ItemResult>,
     /// For every cursor sent: how far the changes below reach.

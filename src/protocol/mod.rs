@@ -6,8 +6,10 @@
 
 mod batch;
 mod error;
+mod feed;
 mod json;
 mod keymap;
+mod list;
 mod wire;
 
 pub use batch::{
@@ -15,7 +17,9 @@ pub use batch::{
     Outcome, ReadPoint, ShardPosition,
 };
 pub use error::{ErrorCode, Problem};
+pub use feed::{ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello, LateShard};
 pub use keymap::{Keymap, KeymapFields, Meta};
+pub use list::ListPage;
 
 /// Content type of every binary body.
 pub const CONTENT_TYPE: &str = "application/vnd.foremap.v1";

@@ -1,9 +1,9 @@
 //! Binary form of batches.
 
 use super::{
-    BatchItem, BatchRequest, BatchResponse, Change, Class, Consistency, Cursor, ErrorCode, ItemResult, Keymap,
-    KeymapFields, MAX_BATCH_KEYS, MAX_CHANGES, MAX_SHARDS, MAX_VERSION, MapKnowledge, MapUpdate, Meta, Outcome,
-    ReadPoint,
+    BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedId,
+    ItemResult, Keymap, KeymapFields, ListPage, MAX_BATCH_KEYS, MAX_CHANGES, MAX_PAGE, MAX_SHARDS, MAX_VERSION,
+    MapKnowledge, MapUpdate, Meta, Outcome, ReadPoint,
 };
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::CompositeKey;
@@ -11,13 +11,16 @@ use crate::partition::Epoch;
 
 const REQUEST_MAGIC: [u8; 4] = *b"FMBQ";
 const RESPONSE_MAGIC: [u8; 4] = *b"FMBA";
+const LIST_MAGIC: [u8; 4] = *b"FMLP";
 const KEYMAP_MAGIC: [u8; 4] = *b"FMKM";
+/// Of requests and answers. Version 1 had neither `feed` nor `clock`; it was never published and is refused.
+const BATCH_VERSION: u8 = 2;
 const VERSION: u8 = 1;
 
 impl BatchRequest {
     /// The binary form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::with_header(REQUEST_MAGIC, VERSION);
+        let mut w = Writer::with_header(REQUEST_MAGIC, BATCH_VERSION);
         w.u8(match self.consistency {
             Consistency::Strong => 0,
             Consistency::Bounded => 1,
@@ -30,6 +33,7 @@ impl BatchRequest {
             w.u64_le(map.hash);
         });
         w.option(self.stream.as_deref(), |w, stream| w.str(stream));
+        w.option(self.feed, write_feed);
         w.list(self.floors.iter(), write_cursor);
         w.list(self.cursors.iter(), write_cursor);
         w.list(self.items.iter(), |w, item| {
@@ -45,7 +49,7 @@ impl BatchRequest {
     /// # Errors
     /// [`DecodeError`]; `TooMany("items")` where the batch is over [`MAX_BATCH_KEYS`]. Never panics.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::with_header(bytes, REQUEST_MAGIC, VERSION)?;
+        let mut r = Reader::with_header(bytes, REQUEST_MAGIC, BATCH_VERSION)?;
         let request = Self {
             consistency: match r.u8()? {
                 0 => Consistency::Strong,
@@ -60,6 +64,7 @@ impl BatchRequest {
                 stream if stream.len() <= Self::MAX_STREAM_BYTES => Ok(stream.to_owned()),
                 _ => Err(DecodeError::BadValue("stream")),
             })?,
+            feed: r.option(read_feed)?,
             floors: r.list(MAX_SHARDS, "floors", read_cursor)?,
             cursors: r.list(MAX_SHARDS, "cursors", read_cursor)?,
             items: r.list(MAX_BATCH_KEYS, "items", |r| {
@@ -75,35 +80,12 @@ impl BatchRequest {
 impl BatchResponse {
     /// The binary form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::with_header(RESPONSE_MAGIC, VERSION);
+        let mut w = Writer::with_header(RESPONSE_MAGIC, BATCH_VERSION);
         write_epoch(&mut w, self.epoch);
-        w.list(self.results.iter(), |w, result| {
-            match &result.outcome {
-                Outcome::Found { keymap } => {
-                    w.u8(0);
-                    write_keymap(w, keymap);
-                }
-                Outcome::Unchanged { version } => {
-                    w.u8(1);
-                    w.varint(*version);
-                }
-                Outcome::Missing => w.u8(2),
-                Outcome::Error { code, detail } => {
-                    w.u8(3);
-                    w.varint(ErrorCode::ALL.iter().position(|c| c == code).unwrap_or(0) as u64);
-                    w.str(detail);
-                }
-            }
-            write_point(w, &result.at);
-            w.varint(result.node.into());
-        });
+        w.option(self.clock, write_clock);
+        w.list(self.results.iter(), write_result);
         w.list(self.positions.iter(), write_point);
-        w.list(self.changes.iter(), |w, change| {
-            w.varint(change.shard.into());
-            w.varint(change.version);
-            w.str(change.key.as_str());
-            w.u8(change.deleted.into());
-        });
+        w.list(self.changes.iter(), write_change);
         w.list(self.resets.iter(), |w, &shard| w.varint(shard.into()));
         match &self.map {
             None => w.u8(0),
@@ -124,15 +106,13 @@ impl BatchResponse {
     /// # Errors
     /// [`DecodeError`]; never panics, whatever the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::with_header(bytes, RESPONSE_MAGIC, VERSION)?;
+        let mut r = Reader::with_header(bytes, RESPONSE_MAGIC, BATCH_VERSION)?;
         let response = Self {
             epoch: read_epoch(&mut r)?,
+            clock: r.option(read_clock)?,
             results: r.list(MAX_BATCH_KEYS, "results", read_result)?,
             positions: r.list(MAX_SHARDS, "positions", read_point)?,
-            changes: r.list(MAX_CHANGES, "changes", |r| {
-                let shard = read_shard(r)?;
-                Ok(Change { shard, version: read_version(r)?, key: read_key(r)?, deleted: read_bool(r, "deleted")? })
-            })?,
+            changes: r.list(MAX_CHANGES, "changes", read_change)?,
             resets: r.list(MAX_SHARDS, "resets", read_shard)?,
             map: match r.u8()? {
                 0 => None,
@@ -143,6 +123,37 @@ impl BatchResponse {
         };
         r.finish()?;
         Ok(response)
+    }
+}
+
+impl ListPage {
+    /// The binary form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(LIST_MAGIC, VERSION);
+        write_epoch(&mut w, self.epoch);
+        w.option(self.clock, write_clock);
+        w.list(self.items.iter(), |w, (keymap, at)| {
+            write_keymap(w, keymap);
+            write_point(w, at);
+        });
+        w.option(self.next.as_deref(), Writer::str);
+        w.finish()
+    }
+
+    /// Reads what [`ListPage::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; never panics, whatever the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::with_header(bytes, LIST_MAGIC, VERSION)?;
+        let page = Self {
+            epoch: read_epoch(&mut r)?,
+            clock: r.option(read_clock)?,
+            items: r.list(MAX_PAGE, "items", |r| Ok((read_keymap(r)?, read_point(r)?)))?,
+            next: r.option(|r| Ok(r.str("next")?.to_owned()))?,
+        };
+        r.finish()?;
+        Ok(page)
     }
 }
 
@@ -173,6 +184,36 @@ fn write_epoch(w: &mut Writer, epoch: Epoch) {
 
 fn read_epoch(r: &mut Reader<'_>) -> Result<Epoch, DecodeError> {
     Ok(Epoch { incarnation: r.u32("incarnation")?, number: r.at_most(MAX_VERSION, "epoch")? })
+}
+
+fn write_feed(w: &mut Writer, feed: FeedId) {
+    w.varint(feed.node.into());
+    w.varint(feed.number);
+}
+
+fn read_feed(r: &mut Reader<'_>) -> Result<FeedId, DecodeError> {
+    Ok(FeedId { node: r.u32("node")?, number: r.at_most(MAX_VERSION, "feed")? })
+}
+
+fn write_clock(w: &mut Writer, clock: ClockReading) {
+    w.varint(clock.id);
+    w.varint(clock.ms);
+}
+
+fn read_clock(r: &mut Reader<'_>) -> Result<ClockReading, DecodeError> {
+    Ok(ClockReading { id: r.at_most(MAX_VERSION, "clock")?, ms: r.at_most(MAX_VERSION, "clock")? })
+}
+
+pub(super) fn write_change(w: &mut Writer, change: &Change) {
+    w.varint(change.shard.into());
+    w.varint(change.version);
+    w.str(change.key.as_str());
+    w.u8(change.deleted.into());
+}
+
+pub(super) fn read_change(r: &mut Reader<'_>) -> Result<Change, DecodeError> {
+    let shard = read_shard(r)?;
+    Ok(Change { shard, version: read_version(r)?, key: read_key(r)?, deleted: read_bool(r, "deleted")? })
 }
 
 fn write_cursor(w: &mut Writer, cursor: &Cursor) {
@@ -218,6 +259,27 @@ fn read_keymap(r: &mut Reader<'_>) -> Result<Keymap, DecodeError> {
     Ok(Keymap { key, version, fields })
 }
 
+fn write_result(w: &mut Writer, result: &ItemResult) {
+    match &result.outcome {
+        Outcome::Found { keymap } => {
+            w.u8(0);
+            write_keymap(w, keymap);
+        }
+        Outcome::Unchanged { version } => {
+            w.u8(1);
+            w.varint(*version);
+        }
+        Outcome::Missing => w.u8(2),
+        Outcome::Error { code, detail } => {
+            w.u8(3);
+            w.varint(ErrorCode::ALL.iter().position(|c| c == code).unwrap_or(0) as u64);
+            w.str(detail);
+        }
+    }
+    write_point(w, &result.at);
+    w.varint(result.node.into());
+}
+
 fn read_result(r: &mut Reader<'_>) -> Result<ItemResult, DecodeError> {
     let outcome = match r.u8()? {
         0 => Outcome::Found { keymap: read_keymap(r)? },
@@ -234,11 +296,11 @@ fn read_result(r: &mut Reader<'_>) -> Result<ItemResult, DecodeError> {
     Ok(ItemResult { outcome, at: read_point(r)?, node: r.u32("node")? })
 }
 
-fn read_shard(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
+pub(super) fn read_shard(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
     Ok(r.at_most(MAX_SHARDS as u64, "shard")? as u16)
 }
 
-fn read_version(r: &mut Reader<'_>) -> Result<u64, DecodeError> {
+pub(super) fn read_version(r: &mut Reader<'_>) -> Result<u64, DecodeError> {
     r.at_most(MAX_VERSION, "version")
 }
 

@@ -2,7 +2,7 @@
 
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::{MapDelta, PartitionMap, Placement, xxh3};
-use foremap::protocol::{BatchRequest, BatchResponse, ErrorCode, Keymap};
+use foremap::protocol::{BatchRequest, BatchResponse, ErrorCode, FeedFrame, FeedReader, Keymap, ListPage};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -184,5 +184,43 @@ pub(crate) fn codes(file: &str) {
         assert_eq!(text(case, "code"), code.as_str());
         assert_eq!(number(case, "status"), u64::from(code.status()), "{case}");
         assert_eq!(case["retryable"].as_bool(), Some(code.retryable()), "{case}");
+    }
+}
+
+/// Frames and pages of lists: what they decode to, and that they encode to the same bytes.
+pub(crate) fn feeds(file: &str) {
+    let file = parse(file);
+    assert_eq!(unhex(text(&cases(&file, "preamble")[0], "binary")), FeedFrame::PREAMBLE);
+    let mut reader = FeedReader::default();
+    reader.push(&FeedFrame::PREAMBLE).expect("a beginning");
+    for case in cases(&file, "frames") {
+        let bytes = unhex(text(case, "binary"));
+        let frames = reader.push(&bytes).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let [frame] = &frames[..] else { panic!("{case}: {} frames", frames.len()) };
+        assert_eq!(frame.encode(), bytes, "{case}");
+        let told = &case["frame"];
+        assert_eq!((frame.clock_ms, frame.age_ms), (number(told, "clock_ms"), number(told, "age_ms") as u32));
+        let steps: Vec<_> = frame.steps.iter().map(|s| serde_json::json!([s.shard, s.from, s.to])).collect();
+        let late: Vec<_> = frame.late.iter().map(|l| serde_json::json!([l.shard, l.age_ms])).collect();
+        assert_eq!((&Value::from(steps), &Value::from(late)), (&told["steps"], &told["late"]), "{case}");
+        assert_eq!(serde_json::to_value(&frame.changes).expect("JSON"), told["changes"], "{case}");
+        let hello =
+            frame.hello.map(|hello| (serde_json::to_value(hello.feed).expect("JSON"), hello.clock, hello.relayed));
+        let said = told["hello"].as_object().map(|hello| {
+            let clock = hello["clock"].as_u64().expect("a clock");
+            (hello["feed"].clone(), clock, hello["relayed"] == true)
+        });
+        assert_eq!(hello, said, "{case}");
+    }
+    for case in cases(&file, "pages") {
+        let bytes = unhex(text(case, "binary"));
+        let page = ListPage::decode(&bytes).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(page.encode(), bytes, "{case}");
+        assert_eq!(page.next.as_deref(), case["next"].as_str(), "{case}");
+        let items: Vec<_> =
+            page.items.iter().map(|(keymap, at)| serde_json::json!({"keymap": keymap.key, "at": at})).collect();
+        let told = cases(case, "items").iter();
+        let told = told.map(|item| serde_json::json!({"keymap": item["keymap"]["key"], "at": item["at"]}));
+        assert_eq!(items, told.collect::<Vec<_>>(), "{case}");
     }
 }

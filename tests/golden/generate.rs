@@ -8,8 +8,9 @@ use foremap::partition::{
     Epoch, HotKey, MapDelta, MapNode, PartitionMap, Placement, Portion, Rule, StorageLayout, xxh3,
 };
 use foremap::protocol::{
-    BatchItem, BatchRequest, BatchResponse, Change, Class, Consistency, Cursor, ErrorCode, ItemResult, Keymap,
-    KeymapFields, MAX_VERSION, MapKnowledge, MapUpdate, Meta, Outcome, ReadPoint,
+    BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
+    FeedId, FeedStep, Hello, ItemResult, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
+    MapUpdate, Meta, Outcome, ReadPoint,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
         ("maps.json", maps()),
         ("placement.json", placement()),
         ("batches.json", batches()),
+        ("feeds.json", feeds()),
         ("codes.json", codes()),
     ];
     files.map(|(name, value)| (name, pretty(&value))).into()
@@ -324,6 +326,7 @@ fn full_request() -> BatchRequest {
         floors: vec![Cursor { shard: 0, position: 7 }, Cursor { shard: 255, position: MAX_VERSION }],
         cursors: vec![Cursor { shard: 3, position: 0 }],
         stream: Some("stream-1".into()),
+        feed: Some(FeedId { node: 3, number: MAX_VERSION }),
         forwarded: true,
     }
 }
@@ -338,12 +341,75 @@ fn full_response() -> BatchResponse {
     ];
     BatchResponse {
         epoch: Epoch { incarnation: 1, number: 301 },
+        clock: Some(ClockReading { id: 77, ms: 86_400_000 }),
         results: outcomes.map(|outcome| ItemResult { outcome, at, node: 3 }).into(),
         positions: vec![at, ReadPoint { shard: 18, position: 0, age_ms: 0 }],
         changes: vec![Change { shard: 17, version: 9, key: key("user/9"), deleted: true }],
         resets: vec![4, 5],
         map: None,
     }
+}
+
+/// A feed of three frames: the beginning, news of two shards, and a heartbeat of a gateway that lags in one.
+fn feed_frames() -> [(&'static str, FeedFrame); 4] {
+    let hello = Hello { feed: FeedId { node: 3, number: 9 }, clock: 77, heartbeat_ms: 3_333, relayed: false };
+    let (from, to) = (1_790_000_000_000_000, 1_790_000_000_000_009);
+    let steps = vec![FeedStep { shard: 17, from, to }, FeedStep { shard: 255, from: 4, to: 4 }];
+    let changes = vec![
+        Change { shard: 17, version: from + 1, key: key("user/9"), deleted: false },
+        Change { shard: 17, version: to, key: key("user/9"), deleted: true },
+    ];
+    [
+        ("first frame", FeedFrame { hello: Some(hello), clock_ms: 500, age_ms: 3, ..FeedFrame::default() }),
+        ("first frame, passed on", {
+            let hello = Some(Hello { relayed: true, ..hello });
+            FeedFrame { hello, clock_ms: 501, age_ms: u32::MAX, steps: steps.clone(), ..FeedFrame::default() }
+        }),
+        ("frame with news", FeedFrame { clock_ms: 600, age_ms: 4, steps, changes, ..FeedFrame::default() }),
+        ("heartbeat", {
+            let late = vec![LateShard { shard: 8, age_ms: 5_000 }];
+            FeedFrame { clock_ms: 3_833, age_ms: 2, late, ..FeedFrame::default() }
+        }),
+    ]
+}
+
+/// In words, as the binary form is the only one.
+fn frame_json(frame: &FeedFrame) -> Value {
+    let hello = frame.hello.map(|hello| {
+        json!({"feed": hello.feed, "clock": hello.clock, "heartbeat_ms": hello.heartbeat_ms, "relayed": hello.relayed})
+    });
+    json!({
+        "hello": hello, "clock_ms": frame.clock_ms, "age_ms": frame.age_ms, "changes": frame.changes,
+        "steps": frame.steps.iter().map(|s| json!([s.shard, s.from, s.to])).collect::<Vec<_>>(),
+        "late": frame.late.iter().map(|l| json!([l.shard, l.age_ms])).collect::<Vec<_>>(),
+    })
+}
+
+fn list_page() -> ListPage {
+    let at = ReadPoint { shard: 17, position: 1_790_000_000_000_002, age_ms: 3 };
+    ListPage {
+        epoch: Epoch { incarnation: 1, number: 301 },
+        clock: Some(ClockReading { id: 77, ms: 86_400_000 }),
+        items: vec![(keymap("user/1", None), at), (keymap("user/2", Some("null")), at)],
+        next: Some("dXNlci8y".into()),
+    }
+}
+
+fn feeds() -> Value {
+    let frames = feed_frames()
+        .map(|(name, frame)| json!({"name": name, "binary": hex(&frame.encode()), "frame": frame_json(&frame)}));
+    let page = list_page();
+    let items = page.items.iter().map(|(keymap, at)| json!({"keymap": keymap, "at": at}));
+    let items: Vec<Value> = items.collect();
+    let page = json!({
+        "name": "a page", "binary": hex(&page.encode()), "epoch": page.epoch, "clock": page.clock,
+        "items": items, "next": page.next,
+    });
+    json!({
+        "preamble": [{"binary": hex(&FeedFrame::PREAMBLE)}],
+        "frames": frames,
+        "pages": [page],
+    })
 }
 
 fn batches() -> Value {
@@ -371,7 +437,7 @@ fn batches() -> Value {
         ("empty", vec![]),
         ("cut", request[..request.len() - 1].to_vec()),
         ("extended", [&request[..], &[0]].concat()),
-        ("a later version", [b"FMBQ\x02", &request[5..]].concat()),
+        ("a later version", [b"FMBQ\x03", &request[5..]].concat()),
         ("an answer", full_response().encode()),
         ("unknown consistency", [&request[..5], &[3], &request[6..]].concat()),
         ("too many keys", many.encode()),

@@ -1,12 +1,12 @@
 //! Arbitrary and damaged bytes: an error or a value that encodes to the same bytes, never a panic.
 
 use foremap::partition::{MapDelta, PartitionMap};
-use foremap::protocol::{BatchRequest, BatchResponse, Keymap};
+use foremap::protocol::{BatchRequest, BatchResponse, FeedFrame, FeedReader, Keymap, ListPage};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::config;
-use crate::strategies::{keymap, map, request, response, two_maps};
+use crate::strategies::{feed_frame, keymap, list_page, map, request, response, two_maps};
 
 /// Hands `bytes` to every decoder; what one accepts must be the only form of its value.
 ///
@@ -28,6 +28,14 @@ fn decode(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(keymap) = Keymap::decode(bytes) {
         prop_assert_eq!(keymap.encode(), bytes);
     }
+    if let Ok(page) = ListPage::decode(bytes) {
+        prop_assert_eq!(page.encode(), bytes);
+    }
+    if let Ok(frames) = FeedReader::default().push(bytes)
+        && !frames.is_empty()
+    {
+        prop_assert!(bytes.starts_with(&feed(&frames)));
+    }
     Ok(())
 }
 
@@ -39,7 +47,13 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         request().prop_map(|request| request.encode()),
         response(true).prop_map(|response| response.encode()),
         keymap().prop_map(|keymap| keymap.encode()),
+        list_page().prop_map(|page| page.encode()),
+        vec(feed_frame(), 1..4).prop_map(|frames| feed(&frames)),
     ]
+}
+
+fn feed(frames: &[FeedFrame]) -> Vec<u8> {
+    frames.iter().fold(FeedFrame::PREAMBLE.to_vec(), |feed, frame| [feed, frame.encode()].concat())
 }
 
 /// Damage at a place: a byte replaced, inserted or removed, or a large varint put in.
@@ -74,11 +88,12 @@ proptest! {
     #![proptest_config(config(1_500))]
 
     #[test]
-    fn arbitrary_bytes(bytes in vec(any::<u8>(), 0..200), kind in 0..5_usize) {
+    fn arbitrary_bytes(bytes in vec(any::<u8>(), 0..200), kind in 0..8_usize) {
         decode(&bytes)?;
         // Behind a valid header, so that the fields are reached.
-        let magic = [b"FMAP", b"FMDL", b"FMBQ", b"FMBA", b"FMKM"][kind];
-        decode(&[magic, &[1][..], &bytes].concat())?;
+        let headers = [b"FMAP\x01", b"FMDL\x01", b"FMBQ\x02", b"FMBA\x02", b"FMKM\x01", b"FMLP\x01", &FeedFrame::PREAMBLE];
+        let frame = [&[bytes.len() as u8 & 0x7f][..], &bytes].concat();
+        decode(&[&headers[kind.min(6)][..], if kind == 7 { &frame } else { &bytes }].concat())?;
     }
 
     #[test]
@@ -98,6 +113,6 @@ proptest! {
         let cut = &bytes[..end];
         prop_assert!(PartitionMap::decode(cut).is_err() && MapDelta::decode(cut).is_err());
         prop_assert!(BatchRequest::decode(cut).is_err() && BatchResponse::decode(cut).is_err());
-        prop_assert!(Keymap::decode(cut).is_err());
+        prop_assert!(Keymap::decode(cut).is_err() && ListPage::decode(cut).is_err());
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::{Epoch, HotKey, MapNode, PartitionMap, Portion, Rule, StorageLayout};
 use foremap::protocol::{
-    BatchItem, BatchRequest, BatchResponse, Change, Class, Consistency, Cursor, ErrorCode, ItemResult, Keymap,
-    KeymapFields, MAX_VERSION, MapKnowledge, MapUpdate, Meta, Outcome, ReadPoint,
+    BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
+    FeedId, FeedStep, Hello, ItemResult, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
+    MapUpdate, Meta, Outcome, ReadPoint,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -129,16 +130,51 @@ pub(crate) fn keymap() -> impl Strategy<Value = Keymap> {
     (key(), version(), fields).prop_map(|(key, version, fields)| Keymap { key, version, fields })
 }
 
+fn feed_id() -> impl Strategy<Value = FeedId> {
+    (any::<u32>(), version()).prop_map(|(node, number)| FeedId { node, number })
+}
+
+fn clock() -> impl Strategy<Value = ClockReading> {
+    (version(), version()).prop_map(|(id, ms)| ClockReading { id, ms })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let change = (any::<u16>(), version(), key(), any::<bool>());
+    change.prop_map(|(shard, version, key, deleted)| Change { shard, version, key, deleted })
+}
+
+pub(crate) fn feed_frame() -> impl Strategy<Value = FeedFrame> {
+    let hello = (feed_id(), version(), any::<u32>(), any::<bool>());
+    let hello = hello.prop_map(|(feed, clock, heartbeat_ms, relayed)| Hello { feed, clock, heartbeat_ms, relayed });
+    let step = (any::<u16>(), version(), version());
+    let step = step.prop_map(|(shard, a, b)| FeedStep { shard, from: a.min(b), to: a.max(b) });
+    let late = (any::<u16>(), any::<u32>()).prop_map(|(shard, age_ms)| LateShard { shard, age_ms });
+    let lists = (vec(step, 0..6), vec(late, 0..3), vec(change(), 0..6));
+    (option::of(hello), version(), any::<u32>(), lists).prop_map(|(hello, clock_ms, age_ms, (steps, late, changes))| {
+        FeedFrame { hello, clock_ms, age_ms, steps, late, changes }
+    })
+}
+
+pub(crate) fn list_page() -> impl Strategy<Value = ListPage> {
+    let items = vec((keymap(), point()), 0..6);
+    (epoch(), option::of(clock()), items, option::of(".{0,12}")).prop_map(|(epoch, clock, items, next)| ListPage {
+        epoch,
+        clock,
+        items,
+        next,
+    })
+}
+
 pub(crate) fn request() -> impl Strategy<Value = BatchRequest> {
     let class = prop_oneof![Just(Class::Demand), Just(Class::Prefetch)];
     let item = (key(), option::of(version()), class);
     let item = item.prop_map(|(key, if_version, class)| BatchItem { key, if_version, class });
     let consistency = prop_oneof![Just(Consistency::Strong), Just(Consistency::Bounded), Just(Consistency::Any)];
     let map = option::of((epoch(), any::<u64>()).prop_map(|(epoch, hash)| MapKnowledge { epoch, hash }));
-    let head = (consistency, any::<u32>(), map, option::of(".{0,12}"), any::<bool>());
+    let head = (consistency, any::<u32>(), map, option::of(".{0,12}"), option::of(feed_id()), any::<bool>());
     (vec(item, 0..12), head, cursors(), cursors()).prop_map(|(items, head, floors, cursors)| {
-        let (consistency, max_staleness_ms, map, stream, forwarded) = head;
-        BatchRequest { items, consistency, max_staleness_ms, map, floors, cursors, stream, forwarded }
+        let (consistency, max_staleness_ms, map, stream, feed, forwarded) = head;
+        BatchRequest { items, consistency, max_staleness_ms, map, floors, cursors, stream, feed, forwarded }
     })
 }
 
@@ -152,12 +188,11 @@ pub(crate) fn response(with_map: bool) -> impl Strategy<Value = BatchResponse> {
             .prop_map(|(code, detail)| Outcome::Error { code, detail }),
     ];
     let result = (outcome, point(), any::<u32>()).prop_map(|(outcome, at, node)| ItemResult { outcome, at, node });
-    let change = (any::<u16>(), version(), key(), any::<bool>());
-    let change = change.prop_map(|(shard, version, key, deleted)| Change { shard, version, key, deleted });
     let bytes = vec(any::<u8>(), 0..20);
     let update = prop_oneof![bytes.clone().prop_map(MapUpdate::Full), bytes.prop_map(MapUpdate::Delta)];
-    let lists = (vec(result, 0..8), vec(point(), 0..8), vec(change, 0..8), vec(any::<u16>(), 0..4));
-    (epoch(), lists, option::of(update)).prop_map(move |(epoch, (results, positions, changes, resets), map)| {
-        BatchResponse { epoch, results, positions, changes, resets, map: map.filter(|_| with_map) }
+    let lists = (vec(result, 0..8), vec(point(), 0..8), vec(change(), 0..8), vec(any::<u16>(), 0..4));
+    let head = (epoch(), option::of(clock()));
+    (head, lists, option::of(update)).prop_map(move |((epoch, clock), (results, positions, changes, resets), map)| {
+        BatchResponse { epoch, clock, results, positions, changes, resets, map: map.filter(|_| with_map) }
     })
 }
