@@ -269,7 +269,7 @@ fn forged(request: &BatchRequest, input: &mut Input<'_>) -> BatchResponse {
         4 => Some(MapUpdate::Delta(input.bytes(64).to_vec())),
         _ => None,
     };
-    BatchResponse { epoch: base.epoch, results, positions, changes, resets, map }
+    BatchResponse { epoch: base.epoch, clock: base.clock, results, positions, changes, resets, map }
 }
 
 fn forged_result(item: &BatchItem, input: &mut Input<'_>) -> ItemResult {
