@@ -13,6 +13,7 @@ use super::fetches::{Fetch, FetchId, Fetches, Progress};
 use super::floors::Floors;
 use super::hedge::HedgeBudget;
 use super::origins::Origins;
+use super::persistence::History;
 use super::prefetching::Ahead;
 use super::retry::{Jitter, RetryBudget};
 use super::scopes::{Scopes, Timer};
@@ -80,6 +81,7 @@ pub struct Adapter {
     pub(super) feed: Feed,
     pub(super) hedges: HedgeBudget,
     pub(super) ahead: Ahead,
+    pub(super) history: History,
     pub(super) jitter: Jitter,
     pub(super) retries: RetryBudget,
     pub(super) counters: Counters,
@@ -114,6 +116,7 @@ impl Adapter {
             feed: Feed::default(),
             hedges: HedgeBudget::default(),
             ahead: Ahead::default(),
+            history: History::default(),
             jitter: Jitter::new(config.seed),
             retries: RetryBudget::new(),
             counters: Counters::default(),
@@ -153,6 +156,7 @@ impl Adapter {
             },
         };
         if observe {
+            self.history.note(scope, stream, &key);
             self.prefetch_after(now, scope, stream, &key, access);
         }
         self.settle_evicted(now);

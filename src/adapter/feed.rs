@@ -120,9 +120,11 @@ pub(super) struct Feed {
     /// Whether its frames are passed on to others.
     relaying: bool,
     requests: u32,
-    last_request: Millis,
-    /// Sending of the newest exchange, or the moment that the newest frame speaks of.
-    fresh_at: Millis,
+    /// The last request, or return of the user.
+    active_at: Millis,
+    /// Sending of the newest exchange, or the moment that the newest frame speaks of; `None` where what is cached is of
+    /// unknown age.
+    fresh_at: Option<Millis>,
     not_before: Millis,
     failures: u8,
     avoid: Option<Arc<str>>,
@@ -133,20 +135,22 @@ pub(super) struct Feed {
 
 impl Feed {
     fn is_idle(&self, now: Millis, config: &FeedConfig) -> bool {
-        now.saturating_sub(self.last_request) >= config.idle_ms
+        now.saturating_sub(self.active_at) >= config.idle_ms
     }
 
-    /// Whether there should be one, as far as the user is concerned.
+    /// Whether one that is open stays, as far as the user is concerned.
+    fn is_kept(&self, now: Millis, config: &FeedConfig) -> bool {
+        config.enabled && self.attention == Attention::Active && !self.is_idle(now, config)
+    }
+
+    /// Whether there should be one.
     fn is_wanted(&self, now: Millis, config: &FeedConfig) -> bool {
-        config.enabled
-            && self.attention == Attention::Active
-            && self.requests >= config.after_requests
-            && !self.is_idle(now, config)
+        self.is_kept(now, config) && self.requests >= config.after_requests
     }
 
     /// When what is cached is about to grow too old.
     fn lapses_at(&self, max_staleness_ms: u32) -> Millis {
-        self.fresh_at + Millis::from(max_staleness_ms) * LAPSE_QUARTERS / 4
+        self.fresh_at.map_or(0, |at| at + Millis::from(max_staleness_ms) * LAPSE_QUARTERS / 4)
     }
 
     /// Its name at the gateway, once that has said it.
@@ -172,6 +176,7 @@ impl Adapter {
     pub fn set_attention(&mut self, now: Millis, attention: Attention) {
         let before = std::mem::replace(&mut self.feed.attention, attention);
         if attention == Attention::Active && before == Attention::Away {
+            self.feed.active_at = now;
             self.catch_up(now);
         }
         self.feed_due(now);
@@ -182,8 +187,18 @@ impl Adapter {
     pub fn resume(&mut self, now: Millis) {
         self.close_feed();
         if self.feed.attention == Attention::Active {
+            self.feed.active_at = now;
             self.catch_up(now);
         }
+        self.feed_due(now);
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
+    /// A page begins with what an earlier one had cached.
+    pub(super) fn come_back(&mut self, now: Millis) {
+        self.feed.active_at = now;
+        self.feed.fresh_at = None;
+        self.catch_up(now);
         self.feed_due(now);
         self.rearm(now, FEED_SCOPE, false);
     }
@@ -199,12 +214,12 @@ impl Adapter {
         self.counters.clock_breaks += 1;
         self.cache.forget_ages(now);
         self.close_feed();
-        self.feed.fresh_at = 0;
+        self.feed.fresh_at = None;
         self.feed_due(now);
     }
 
     /// Makes what is cached current, in one request, where it is no longer young.
-    fn catch_up(&mut self, now: Millis) {
+    pub(super) fn catch_up(&mut self, now: Millis) {
         if self.cache.is_empty() || now < self.feed.lapses_at(self.config.max_staleness_ms) || self.feed.open.is_some()
         {
             return;
@@ -218,13 +233,13 @@ impl Adapter {
     /// Notes a demand request.
     pub(super) fn feed_request(&mut self, now: Millis) {
         self.feed.requests = self.feed.requests.saturating_add(1);
-        self.feed.last_request = now;
+        self.feed.active_at = now;
         self.feed_due(now);
     }
 
     /// Notes an answer to what was sent at `sent_at`, with the clock that came with it.
     pub(super) fn feed_answer(&mut self, now: Millis, sent_at: Millis, clock: Option<ClockReading>) {
-        self.feed.fresh_at = self.feed.fresh_at.max(sent_at);
+        self.feed.fresh_at = self.feed.fresh_at.max(Some(sent_at));
         if let Some(clock) = clock
             && self.config.feed.enabled
             && self.feed.clocks.observe(clock, sent_at, Some(now), now).is_err()
@@ -260,16 +275,17 @@ impl Adapter {
             self.feed.timer = None;
         }
         let config = self.config.feed;
-        let wanted = self.feed.is_wanted(now, &config) && !self.cache.is_empty();
+        let holds = !self.cache.is_empty();
+        let (kept, wanted) = (holds && self.feed.is_kept(now, &config), holds && self.feed.is_wanted(now, &config));
         match &self.feed.open {
-            Some(_) if !wanted => self.close_feed(),
+            Some(_) if !kept => self.close_feed(),
             Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),
             Some(_) => {}
             None if wanted && now >= self.feed_opens_at() => _ = self.open_feed(now),
             None => {}
         }
         let next = match &self.feed.open {
-            Some(open) => Some(open.silent_at().min(self.feed.last_request + config.idle_ms)),
+            Some(open) => Some(open.silent_at().min(self.feed.active_at + config.idle_ms)),
             None if wanted => Some(self.feed_opens_at().max(now + 1)),
             None => None,
         };
@@ -404,7 +420,7 @@ impl Adapter {
             self.cache.heard(told_at, age);
             if frame.age_ms != u32::MAX {
                 let as_of = told_at - i64::from(frame.age_ms);
-                self.feed.fresh_at = self.feed.fresh_at.max(u64::try_from(as_of).unwrap_or(0));
+                self.feed.fresh_at = self.feed.fresh_at.max(u64::try_from(as_of).ok());
             }
         }
         if self.feed.relaying {

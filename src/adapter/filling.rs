@@ -38,6 +38,19 @@ pub struct OwnWrite {
     pub fence: Fence,
 }
 
+/// A page of a list that arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Listing<'a> {
+    /// What was listed.
+    pub prefix: &'a KeyPrefix,
+    /// Taken when it was asked for.
+    pub fence: Fence,
+    /// The page.
+    pub page: &'a ListPage,
+    /// Whether it is the first page.
+    pub first: bool,
+}
+
 impl Adapter {
     /// To be taken when a request is sent that the host performs itself, and handed back with its answer.
     pub fn fence(&self, now: Millis) -> Fence {
@@ -61,18 +74,10 @@ impl Adapter {
         self.settle_evicted(now);
     }
 
-    /// A page of the list of `prefix` arrived, asked for under `fence`: what is on it is cached, and the analyzer
-    /// learns that it was listed, if this is its `first` page. O(1) a keymap.
-    pub fn listed(
-        &mut self,
-        now: Millis,
-        scope: Scope,
-        stream: &str,
-        prefix: &KeyPrefix,
-        fence: Fence,
-        page: &ListPage,
-        first: bool,
-    ) {
+    /// A page of a list arrived: what is on it is cached, and the analyzer learns that its prefix was listed, if this is the
+    /// first page. O(1) a keymap.
+    pub fn listed(&mut self, now: Millis, scope: Scope, stream: &str, listing: &Listing<'_>) {
+        let Listing { prefix, fence, page, first } = *listing;
         if !self.heed(now, page.epoch) {
             return;
         }

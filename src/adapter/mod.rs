@@ -33,6 +33,7 @@ mod filling;
 mod floors;
 mod hedge;
 mod origins;
+mod persistence;
 mod prefetching;
 mod retry;
 mod scopes;
@@ -46,6 +47,7 @@ pub use action::{Action, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequ
 pub use config::{AdapterConfig, ConfigError};
 pub use demand::Adapter;
 pub use feed::{Attention, FeedConfig, FeedEnd};
-pub use filling::{Own, OwnWrite};
+pub use filling::{Listing, Own, OwnWrite};
+pub use persistence::BadState;
 pub use session::BadBookmark;
 pub use stats::{AdapterStats, FeedStats, KeyExplanation};

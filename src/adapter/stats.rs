@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Served;
 use super::demand::Adapter;
 use super::origins::Origins;
+use super::persistence::History;
 use crate::Millis;
 use crate::cache::{CacheStats, Invalidate, Lookup};
 use crate::key::CompositeKey;
@@ -125,6 +126,8 @@ pub struct AdapterStats {
     pub sessions_reset: u64,
     /// The change feed.
     pub feed: FeedStats,
+    /// Recent requests kept, so that what they taught outlives this adapter.
+    pub history: Fill,
     /// Epoch of the map at hand.
     pub epoch: Option<Epoch>,
     /// Requests waiting.
@@ -221,6 +224,7 @@ impl Adapter {
             clock_breaks: c.clock_breaks,
             sessions_reset: c.sessions_reset,
             feed: self.feed.stats(),
+            history: Fill { used: self.history.len(), bound: History::BOUND },
             epoch: self.map().map(|map| map.epoch),
             waiting: Fill { used: self.waiting.len(), bound: self.config.max_waiting },
             calling: Fill { used: self.calls.len(), bound: self.config.max_waiting },

@@ -197,13 +197,19 @@ impl Coverage {
         followed.map(|&(id, shard)| Cursor { shard: id, position: shard.position }).collect()
     }
 
+    /// Whether an entry misses no change up to where its shard is followed.
+    pub(super) fn covers(&self, shard: u16, covered: Option<Covered>) -> bool {
+        let known = self.find(shard).ok().map(|at| &self.shards[at].1);
+        known.is_some_and(|known| known.followed && covered == Some(Covered(known.generation)))
+    }
+
     /// Takes up the log of `shard` where an earlier cache was: nothing is known of how current that is.
     pub(super) fn resume(&mut self, shard: u16, position: u64) -> Option<Covered> {
         let known = self.shard_or_new(shard);
         if !known.followed {
             known.follow_from(position.max(known.position));
         }
-        (known.since <= position && known.position == position).then_some(Covered(known.generation))
+        (known.since <= position).then_some(Covered(known.generation))
     }
 
     fn find(&self, shard: u16) -> Result<usize, usize> {

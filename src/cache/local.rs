@@ -395,7 +395,16 @@ impl LocalCache {
         Inserted::NotCovered
     }
 
-    fn reach(&self, entry: &Entry) -> (u64, Moment) {
+    /// Puts an entry in whose key is not there yet, as if somebody had asked for it.
+    pub(super) fn put_proven(&mut self, id: u64, entry: Entry) {
+        let tags: Vec<u64> = entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)).collect();
+        let (key, shard) = (entry.key.clone(), entry.shard);
+        let left = self.queues.put_demanded(id, entry);
+        self.link(id, &key, shard, tags);
+        self.forget(left, DropReason::Capacity);
+    }
+
+    pub(super) fn reach(&self, entry: &Entry) -> (u64, Moment) {
         self.coverage.reach(entry.shard, entry.position, entry.as_of, entry.covered)
     }
 

@@ -37,11 +37,13 @@ mod coverage;
 mod fence;
 mod freshness;
 mod index;
+mod kept;
 mod local;
 mod queues;
 mod shares;
 mod types;
 
 pub use fence::Fence;
+pub use kept::Kept;
 pub use local::LocalCache;
 pub use types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};

@@ -388,6 +388,11 @@ impl Queues {
         (self.probation.len(), self.probation.bytes)
     }
 
+    /// The proven entries, those first that were asked for more than once, and the newest of each kind first.
+    pub(super) fn proven(&self) -> impl Iterator<Item = &Entry> {
+        self.main.entries.iter().chain(self.recent.entries.iter()).map(|(_, entry)| entry)
+    }
+
     /// Empties all queues, oldest first, proven before guessed.
     pub(super) fn drain(&mut self) -> Vec<(u64, Entry)> {
         let mut out = Vec::with_capacity(self.len());

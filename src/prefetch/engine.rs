@@ -150,6 +150,13 @@ impl PrefetchEngine {
         self.budget.pace(wanted_waste, left);
     }
 
+    /// A request of an earlier run: learns which key followed which, and nothing else.
+    pub fn recall(&mut self, stream: &str, key: &CompositeKey) {
+        if self.config.enabled {
+            self.analyzer.observe(stream, key, Access::Miss, 1);
+        }
+    }
+
     /// Follows a walk; returns the expected waste of what is above the threshold.
     fn look_ahead(
         &mut self,
