@@ -30,6 +30,7 @@ mod exchange;
 mod fetches;
 mod floors;
 mod origins;
+mod pooled;
 mod prefetching;
 mod retry;
 mod scopes;

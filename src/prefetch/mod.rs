@@ -17,6 +17,7 @@ mod config;
 mod engine;
 mod failures;
 mod ledger;
+mod pooled;
 mod stats;
 mod timing;
 mod types;
