@@ -68,17 +68,8 @@ struct World<'a> {
 
 /// Replays `trace`, called `name`. Everything follows from the setup.
 pub fn replay(name: &str, trace: &Paced, setup: Setup) -> Figures {
-    replay_over(Fleet::new(setup.seed), name, trace, setup)
-}
-
-fn replay_over(fleet: Fleet, name: &str, trace: &Paced, setup: Setup) -> Figures {
-    let mut world = World::new(fleet, trace, setup);
-    for request in &trace.requests {
-        world.run_until(request.at);
-        world.now = request.at;
-        world.request(*request);
-    }
-    world.run_until(Millis::MAX);
+    let mut world = World::new(Fleet::new(setup.seed), trace, setup);
+    world.run();
     let Setup { mode, writes, .. } = setup;
     world.tally.figures(Run { trace: name.to_owned(), mode: mode.name(), writes })
 }
@@ -99,6 +90,16 @@ impl<'a> World<'a> {
             seeds: Rng::new(setup.seed),
             writes: Rng::new(setup.seed ^ 1),
         }
+    }
+
+    /// From the first request until every tab is closed.
+    fn run(&mut self) {
+        for request in &self.trace.requests {
+            self.run_until(request.at);
+            self.now = request.at;
+            self.request(*request);
+        }
+        self.run_until(Millis::MAX);
     }
 
     /// Lets everything happen that is due up to `until`.

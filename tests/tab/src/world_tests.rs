@@ -83,8 +83,9 @@ fn a_node_that_claims_to_be_more_current_than_it_is_does_not_go_unnoticed() {
     let trace = paced(&human(3, 1_500), 1_500);
     let mut lying = Fleet::new(7);
     lying.lie_ms = 20_000;
-    let figures = replay_over(lying, "human", &trace, setup(Mode::Default, 900));
-    assert!(figures.beyond > 0, "{figures:?}");
+    let mut world = World::new(lying, &trace, setup(Mode::Default, 900));
+    world.run();
+    assert!(world.tally.beyond > 0, "{:?}", world.tally);
 }
 
 #[test]
@@ -94,6 +95,19 @@ fn a_shared_model_knows_what_others_did() {
     let (lone, pooled) = (replay("human", &trace, setup(Mode::Default)), replay("human", &trace, setup(Mode::Pooled)));
     assert!(pooled.hit > lone.hit + 5.0, "{lone:?} {pooled:?}");
     assert!(pooled.wasted < 0.25 + 20.0 / 3_000.0, "the budget holds: {pooled:?}");
+}
+
+#[test]
+fn the_shared_model_hears_of_every_order_what_became_of_it() {
+    let trace = paced(&human(3, 3_000), 3_000);
+    let mut world = World::new(Fleet::new(7), &trace, Setup { bound_ms: 30_000, ..setup(Mode::Pooled, 10) });
+    world.run();
+    let engine = world.pool.as_ref().expect("pooled").stats();
+    let ahead = world.tally.ahead;
+    assert_eq!(engine.outstanding, 0, "every tab is closed");
+    assert!(ahead.used > 100 && ahead.outdated > 20, "{ahead:?}");
+    assert_eq!((engine.issued - engine.refunded, engine.used), (ahead.issued, ahead.used));
+    assert_eq!(engine.late, ahead.late + ahead.outdated, "{ahead:?}");
 }
 
 #[test]
