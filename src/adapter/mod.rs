@@ -34,6 +34,7 @@ mod floors;
 mod hedge;
 mod origins;
 mod persistence;
+mod pooled;
 mod prefetching;
 mod retry;
 mod scopes;

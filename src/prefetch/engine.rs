@@ -74,6 +74,8 @@ pub struct PrefetchEngine {
     timing: Timing,
     /// Whether demand for what is in flight is fetched a second time, instead of joining it.
     overtakes: bool,
+    /// The stream that reports without one are about, with private caches.
+    pub(super) acting_for: Option<u64>,
 }
 
 impl PrefetchEngine {
@@ -103,6 +105,7 @@ impl PrefetchEngine {
             walk: Walk::default(),
             timing: Timing::default(),
             overtakes: false,
+            acting_for: None,
             config,
         }
     }
@@ -303,7 +306,12 @@ impl PrefetchEngine {
     }
 
     fn holder(&self, stream: &str) -> Holder {
-        Holder(self.config.private_caches.then(|| self.analyzer.stream_id(stream)))
+        Holder(self.config.private_caches.then(|| self.stream_id(stream)))
+    }
+
+    pub(super) fn stream_id(&self, stream: &str) -> u64 {
+        let acting_for = self.acting_for.filter(|_| stream.is_empty());
+        acting_for.unwrap_or_else(|| self.analyzer.stream_id(stream))
     }
 
     /// A key in the cache of a stream, and the present by the clock of who holds that.

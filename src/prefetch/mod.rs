@@ -21,6 +21,7 @@ mod engine;
 mod failures;
 mod hints;
 mod ledger;
+mod pooled;
 mod stats;
 mod timing;
 mod types;
