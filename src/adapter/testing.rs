@@ -100,7 +100,7 @@ impl Gateway {
             None => Some(MapUpdate::Full(self.map.encode())),
         };
         self.requests.push(request);
-        BatchResponse { epoch: self.map.epoch, results, positions, changes, resets: Vec::new(), map }
+        BatchResponse { epoch: self.map.epoch, clock: None, results, positions, changes, resets: Vec::new(), map }
     }
 }
 
