@@ -18,6 +18,8 @@
 //! then a slice of memory. A batch that memory answers takes the lock of no shard unless it asks for changes.
 
 mod coordinator;
+mod feed;
+mod feeds;
 mod fence;
 mod gain;
 mod hot;
@@ -28,6 +30,7 @@ mod memory;
 mod pending;
 mod server;
 mod shard;
+mod shares;
 mod stats;
 mod warm;
 
@@ -36,10 +39,12 @@ mod warm;
 mod threads_tests;
 
 pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
+pub use feeds::{FeedNumber, Feeds, Subscriber, additions};
 pub use fence::Fence;
 pub use gain::{changed_hot_keys, gaining, losing};
 pub use member::{Member, MemberState};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
 pub use server::{Node, NodeConfig};
 pub use shard::{ChangeSet, LogPage};
+pub use shares::{Shares, Subject};
 pub use stats::NodeStats;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::feeds::FeedTable;
 use super::hot::HotSet;
 use super::load::Places;
 use super::maps::{Epochs, Maps};
@@ -18,7 +19,7 @@ use crate::protocol::{
     BatchItem, BatchRequest, BatchResponse, Class, ClockReading, Consistency, Cursor, ErrorCode, ItemResult,
     MAX_BATCH_KEYS, MAX_CHANGES, MapKnowledge, MapUpdate, Outcome, Problem, ReadPoint, ShardPosition,
 };
-use crate::shifter::{LoadCollector, LoadReport};
+use crate::shifter::LoadCollector;
 
 /// Identity and bounds of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +34,19 @@ pub struct NodeConfig {
     pub ring_entries: usize,
     /// Maps kept to base deltas on.
     pub map_history: usize,
+    /// Most change feeds.
+    pub feeds: usize,
     /// Seed of the in-process tables: differs per process, so that keys cannot be chosen to collide.
     pub seed: u64,
 }
 
 impl NodeConfig {
     /// Defaults for node `id`: 64 MiB of memory; 1,024 changes a shard, which also bounds a client's catch-up to a
-    /// quarter of an answer; 16 maps, as many as a shifter that acts on every report of 2 s publishes in half a minute.
+    /// quarter of an answer; 16 maps, as many as a shifter that acts on every report of 2 s publishes in half a minute;
+    /// 16,384 feeds, which is less than a system lets a process have files open.
     pub fn new(id: NodeId, seed: u64) -> Self {
-        Self { id, memory_entries: 100_000, memory_bytes: 64 << 20, ring_entries: 1_024, map_history: 16, seed }
+        let (memory_entries, memory_bytes, ring_entries) = (100_000, 64 << 20, 1_024);
+        Self { id, memory_entries, memory_bytes, ring_entries, map_history: 16, feeds: 16_384, seed }
     }
 }
 
@@ -49,16 +54,17 @@ impl NodeConfig {
 ///
 /// Memory is bounded by the configuration: entries and bytes of the memory
 /// tier, `shards * ring_entries` recent changes, the map history, the
-/// load counters and the hot set; [`Node::stats`] shows each fill beside its bound.
+/// load counters, the hot set and the feeds; [`Node::stats`] shows each fill beside its bound.
 pub struct Node {
-    config: NodeConfig,
-    maps: Maps,
+    pub(super) config: NodeConfig,
+    pub(super) maps: Maps,
     pub(super) memory: Memory,
     pub(super) shards: Vec<Shard>,
     pub(super) load: Mutex<LoadCollector>,
     /// Chooses among replicas of keys that it sends on; rises by one with every batch.
     salt: AtomicU64,
     pub(super) hot: Mutex<HotSet>,
+    pub(super) feeds: FeedTable,
     pub(super) counters: Counters,
 }
 
@@ -69,12 +75,14 @@ impl Node {
     /// [`MapError::Invalid`] where the map contradicts itself.
     pub fn new(config: NodeConfig, map: Arc<PartitionMap>) -> Result<Self, MapError> {
         map.validate()?;
-        let shards = (0..map.storage.shards).map(|_| Shard::default()).collect();
+        let shards: Vec<Shard> = (0..map.storage.shards).map(|_| Shard::default()).collect();
+        let feeds = FeedTable::new(shards.len(), config.feeds);
         let memory = Memory::new(config.seed, config.memory_entries, config.memory_bytes);
         let load = Mutex::new(LoadCollector::new(map.seeds[1], config.seed, 0));
         let salt = AtomicU64::new(xxh3(config.seed, &config.id.to_le_bytes()));
         let maps = Maps::new(map, config.map_history);
-        Ok(Self { config, maps, memory, shards, load, salt, hot: Mutex::default(), counters: Counters::default() })
+        let (hot, counters) = (Mutex::default(), Counters::default());
+        Ok(Self { config, maps, memory, shards, load, salt, hot, feeds, counters })
     }
 
     /// Its id.
@@ -176,7 +184,7 @@ impl Node {
         Ok(pending)
     }
 
-    fn check(&self, request: &BatchRequest) -> Result<(), Problem> {
+    pub(super) fn check(&self, request: &BatchRequest) -> Result<(), Problem> {
         if request.items.len() > MAX_BATCH_KEYS {
             let detail = format!("{} keys in one batch, the limit is {MAX_BATCH_KEYS}", request.items.len());
             return Err(Problem::new(ErrorCode::TooManyKeys, detail).with_limit(MAX_BATCH_KEYS as u64));
@@ -407,35 +415,6 @@ impl Node {
             ReadPoint { shard: at as u16, position: point.position, age_ms: point.age(now) }
         };
         self.shards.iter().enumerate().map(shown).collect()
-    }
-
-    /// Counters and fills. While other threads are at work, each figure is of its own moment.
-    pub fn stats(&self) -> NodeStats {
-        let load = self.collector().fill();
-        NodeStats {
-            evictions: self.memory.evictions(),
-            memory_entries: self.memory.len() as u64,
-            memory_entries_max: self.config.memory_entries as u64,
-            memory_bytes: self.memory.bytes(),
-            memory_bytes_max: self.config.memory_bytes as u64,
-            ring_entries: self.shards.iter().map(|s| s.ring_len() as u64).sum(),
-            ring_entries_max: (self.config.ring_entries * self.shards.len()) as u64,
-            map_history: self.maps.newest().len() as u64,
-            map_history_max: self.config.map_history.max(1) as u64,
-            load_partitions: load.partitions as u64,
-            load_partitions_max: LoadReport::MAX_PARTITIONS as u64,
-            load_prefixes: load.prefixes as u64,
-            load_prefixes_max: LoadCollector::MAX_PREFIXES as u64,
-            load_cells: load.cells as u64,
-            load_cells_max: LoadCollector::MAX_CELLS as u64,
-            load_keys: load.keys as u64,
-            load_keys_max: LoadCollector::MAX_KEYS as u64,
-            load_pairs: load.pairs as u64,
-            load_pairs_max: LoadCollector::MAX_PAIRS as u64,
-            hot_keys: self.hot_set().len() as u64,
-            hot_keys_max: HotSet::CAPACITY as u64,
-            ..self.counters.sums()
-        }
     }
 }
 

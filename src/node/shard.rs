@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::Millis;
-use crate::key::CompositeKey;
-use crate::protocol::{Change, Cursor, ReadPoint, ShardPosition};
+use crate::key::{CompositeKey, KeyPrefix};
+use crate::protocol::{Change, Cursor, FeedStep, ReadPoint, ShardPosition};
 
 /// A page of one shard's change log, as a poll of the store returned it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,6 +35,25 @@ pub struct ChangeSet {
     pub changes: Vec<Change>,
     /// Shards whose recent changes no longer reach back to the cursor.
     pub resets: Vec<u16>,
+}
+
+/// What a frame of a feed still has room for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) changes: usize,
+    pub(super) bytes: usize,
+}
+
+/// What a feed learns of one shard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News {
+    pub(super) step: FeedStep,
+    /// Age of the knowledge that `step.to` is the end; `u32::MAX` where it is not, for want of room.
+    pub(super) age_ms: u32,
+    /// Changes added.
+    pub(super) changes: usize,
+    /// The recent changes no longer reach back to where the feed was.
+    pub(super) is_gap: bool,
 }
 
 /// What is claimed of everything in memory of one shard.
@@ -125,9 +144,34 @@ impl Shard {
         self.log().changes(now, cursor, room, out);
     }
 
+    /// Adds to `out`, in binary form, what a feed at `cursor` has to learn of the changes below `prefixes`.
+    pub(super) fn news(
+        &self,
+        now: Millis,
+        cursor: Cursor,
+        room: Room,
+        prefixes: Option<&[KeyPrefix]>,
+        out: &mut Vec<u8>,
+    ) -> News {
+        self.log().news(now, cursor, room, prefixes, out)
+    }
+
     pub(super) fn ring_len(&self) -> usize {
         self.log().ring.len()
     }
+}
+
+/// The changes in `(from, to]` in binary form, as many feeds learn them at once.
+struct Span {
+    from: u64,
+    to: u64,
+    count: usize,
+    bytes: Box<[u8]>,
+}
+
+impl Span {
+    /// Longer ones are rare and made anew: they would be kept until the next change.
+    const MAX_BYTES: usize = 16 << 10;
 }
 
 /// Log position, freshness and the recent changes of one shard.
@@ -138,6 +182,8 @@ struct Log {
     ring: VecDeque<Change>,
     base: u64,
     started: bool,
+    /// What the last feed learned that sees everything.
+    span: Option<Span>,
 }
 
 impl Log {
@@ -201,6 +247,48 @@ impl Log {
             }
         }
         out.positions.push(point);
+    }
+
+    fn news(
+        &mut self,
+        now: Millis,
+        cursor: Cursor,
+        room: Room,
+        prefixes: Option<&[KeyPrefix]>,
+        out: &mut Vec<u8>,
+    ) -> News {
+        let Cursor { shard, position: from } = cursor;
+        let (head, age_ms) = (self.point.position, self.point.age(now));
+        if from < self.base {
+            let step = FeedStep { shard, from: head, to: head };
+            return News { step, age_ms, changes: 0, is_gap: true };
+        }
+        // A reader ahead of this node stays ahead.
+        let step = FeedStep { shard, from, to: from.max(head) };
+        let whole = |changes| News { step, age_ms, changes, is_gap: false };
+        let same = self.span.as_ref().filter(|span| prefixes.is_none() && (span.from, span.to) == (from, head));
+        if let Some(span) = same.filter(|span| span.count <= room.changes && span.bytes.len() <= room.bytes) {
+            out.extend_from_slice(&span.bytes);
+            return whole(span.count);
+        }
+        let (begin, mut count, mut reached) = (out.len(), 0, from);
+        for change in self.after(from) {
+            if prefixes.is_none_or(|prefixes| prefixes.iter().any(|prefix| prefix.covers(&change.key))) {
+                let bytes = change.encode();
+                if count == room.changes || out.len() - begin + bytes.len() > room.bytes {
+                    let step = FeedStep { shard, from, to: reached };
+                    return News { step, age_ms: u32::MAX, changes: count, is_gap: false };
+                }
+                out.extend_from_slice(&bytes);
+                count += 1;
+            }
+            reached = change.version;
+        }
+        let bytes = &out[begin..];
+        if prefixes.is_none() && count > 0 && bytes.len() <= Span::MAX_BYTES {
+            self.span = Some(Span { from, to: head, count, bytes: bytes.into() });
+        }
+        whole(count)
     }
 }
 

@@ -114,9 +114,18 @@ impl FeedFrame {
         framed(w)
     }
 
+    /// The same, with `count` changes that stand one behind the other in `changes`.
+    pub fn encode_joined(&self, count: usize, changes: &[u8]) -> Vec<u8> {
+        let mut w = Writer::default();
+        self.write_head(&mut w);
+        w.varint(count as u64);
+        w.raw(changes);
+        framed(w)
+    }
+
     fn write_head(&self, w: &mut Writer) {
         let relayed = self.hello.is_some_and(|hello| hello.relayed);
-        w.u8(u8::from(self.hello.is_some()) * HAS_HELLO | u8::from(relayed) * RELAYED);
+        w.u8((u8::from(self.hello.is_some()) * HAS_HELLO) | (u8::from(relayed) * RELAYED));
         if let Some(hello) = self.hello {
             w.varint(hello.feed.node.into());
             w.varint(hello.feed.number);

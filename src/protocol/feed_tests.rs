@@ -44,6 +44,7 @@ fn a_heartbeat_is_small_and_shared_changes_make_the_same_bytes() {
     let changes: Vec<Vec<u8>> = frames[2].changes.iter().map(Change::encode).collect();
     let head = FeedFrame { changes: Vec::new(), ..frames[2].clone() };
     assert_eq!(head.encode_with(changes.iter().map(Vec::as_slice)), frames[2].encode());
+    assert_eq!(head.encode_joined(changes.len(), &changes.concat()), frames[2].encode());
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn response() -> BatchResponse {
     BatchResponse {
         clock: None,
         epoch: Epoch { incarnation: u32::MAX, number: MAX_VERSION },
+        clock: None,
         results: outcomes.map(|outcome| ItemResult { outcome, at, node: u32::MAX }).collect(),
         positions: vec![at],
         changes: vec![Change { shard: 1, version: 2, key: key("x"), deleted: true }],

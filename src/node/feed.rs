@@ -1,0 +1,167 @@
+//! [`Feed`]: one reader of changes, and what its next frame is.
+
+use std::sync::Arc;
+
+use super::shard::{Room, Shard};
+use super::shares::Subject;
+use crate::Millis;
+use crate::key::KeyPrefix;
+use crate::protocol::{Cursor, FeedFrame, FeedId, FeedStep, Hello, LateShard, MAX_CHANGES};
+
+/// A shard is late where it is known less well than the best known one by more: two polls of the log and a half.
+const LATE_MS: u32 = 250;
+/// Most steps of one frame, and most late shards: a third of its bytes and an eighth.
+const MAX_STEPS: usize = 16_384;
+/// Most bytes of changes in one frame.
+const MAX_CHANGE_BYTES: usize = FeedFrame::MAX_BYTES / 2;
+/// A frame is due that much before the reader would miss it.
+const AHEAD_MS: Millis = 100;
+
+/// A reader, what it follows, and how far it has been told. Holds no frame and no change: the next frame is made when
+/// the last one has been taken. 16 bytes for each shard.
+pub(super) struct Feed {
+    /// Who opened it.
+    pub(super) subject: Subject,
+    /// The keys that it may hear of; `None` is all.
+    prefixes: Option<Arc<[KeyPrefix]>>,
+    /// Until its first frame.
+    hello: Option<Hello>,
+    heartbeat_ms: u32,
+    /// When its last frame was made.
+    last: Millis,
+    ends: Millis,
+    /// By ascending shard.
+    followed: Vec<Followed>,
+}
+
+#[derive(Clone, Copy)]
+struct Followed {
+    shard: u16,
+    /// The reader has not heard yet that it follows it.
+    is_new: bool,
+    position: u64,
+}
+
+/// A frame, and what it counts for.
+pub(super) struct Made {
+    pub(super) bytes: Vec<u8>,
+    pub(super) gaps: u64,
+}
+
+/// A frame on its way.
+struct Draft {
+    steps: Vec<FeedStep>,
+    /// Of every followed shard.
+    ages: Vec<LateShard>,
+    changes: Vec<u8>,
+    count: usize,
+    gaps: u64,
+}
+
+impl Feed {
+    pub(super) fn new(
+        (subject, prefixes): (Subject, Option<Arc<[KeyPrefix]>>),
+        (feed, clock): (FeedId, u64),
+        heartbeat_ms: u32,
+        ends: Millis,
+    ) -> Self {
+        let hello = Some(Hello { feed, clock, heartbeat_ms, relayed: false });
+        Self { subject, prefixes, hello, heartbeat_ms, last: 0, ends, followed: Vec::new() }
+    }
+
+    /// When its next frame is due even without news.
+    pub(super) fn due(&self) -> Millis {
+        match self.hello {
+            Some(_) => 0,
+            None => (self.last + Millis::from(self.heartbeat_ms) - AHEAD_MS).min(self.ends),
+        }
+    }
+
+    pub(super) fn is_over(&self, now: Millis) -> bool {
+        now >= self.ends
+    }
+
+    /// Follows the shards of `cursors` from there on, where it does not already; returns those that are new.
+    pub(super) fn follow(&mut self, cursors: &[Cursor]) -> Vec<u16> {
+        let mut added = Vec::new();
+        for &Cursor { shard, position } in cursors {
+            match self.followed.binary_search_by_key(&shard, |followed| followed.shard) {
+                // Named twice at once: from the lower position on.
+                Ok(at) if self.followed[at].is_new => {
+                    self.followed[at].position = self.followed[at].position.min(position);
+                }
+                Ok(_) => {}
+                Err(at) => {
+                    self.followed.insert(at, Followed { shard, is_new: true, position });
+                    added.push(shard);
+                }
+            }
+        }
+        // Most feeds never follow more than at first.
+        self.followed.shrink_to_fit();
+        added
+    }
+
+    /// The shards it follows, ascending.
+    pub(super) fn shards(&self) -> impl Iterator<Item = u16> {
+        self.followed.iter().map(|followed| followed.shard)
+    }
+
+    /// The next frame where there is one to send now. Where it had no room for everything, the one after is there at once.
+    pub(super) fn next(&mut self, now: Millis, shards: &[Shard]) -> Option<Made> {
+        if self.is_over(now) {
+            return None;
+        }
+        let is_due = now >= self.due();
+        let draft = self.draft(now, shards);
+        if draft.steps.is_empty() && !is_due {
+            return None;
+        }
+        let (age_ms, late) = ages(draft.ages);
+        let hello = self.hello.take();
+        self.last = now;
+        let frame = FeedFrame { hello, clock_ms: now, age_ms, steps: draft.steps, late, changes: Vec::new() };
+        Some(Made { bytes: frame.encode_joined(draft.count, &draft.changes), gaps: draft.gaps })
+    }
+
+    fn draft(&mut self, now: Millis, shards: &[Shard]) -> Draft {
+        let ages = Vec::with_capacity(self.followed.len());
+        let mut draft = Draft { steps: Vec::new(), ages, changes: Vec::new(), count: 0, gaps: 0 };
+        for followed in &mut self.followed {
+            let Followed { shard, is_new, position } = *followed;
+            let Some(state) = shards.get(usize::from(shard)) else { continue };
+            let point = state.point();
+            if !is_new && point.position <= position {
+                draft.ages.push(LateShard { shard, age_ms: point.age(now) });
+                continue;
+            }
+            let room = Room { changes: MAX_CHANGES - draft.count, bytes: MAX_CHANGE_BYTES - draft.changes.len() };
+            if draft.steps.len() == MAX_STEPS || room.changes == 0 {
+                draft.ages.push(LateShard { shard, age_ms: u32::MAX });
+                continue;
+            }
+            let news = state.news(now, Cursor { shard, position }, room, self.prefixes.as_deref(), &mut draft.changes);
+            draft.ages.push(LateShard { shard, age_ms: news.age_ms });
+            draft.count += news.changes;
+            draft.gaps += u64::from(news.is_gap);
+            if is_new || news.step.to > position {
+                draft.steps.push(news.step);
+                (followed.position, followed.is_new) = (news.step.to, false);
+            }
+        }
+        draft
+    }
+}
+
+/// One age for all shards but those that are known much less well.
+fn ages(mut ages: Vec<LateShard>) -> (u32, Vec<LateShard>) {
+    let best = ages.iter().map(|shard| shard.age_ms).min().unwrap_or(0);
+    let worst = ages.iter().map(|shard| shard.age_ms).max().unwrap_or(0);
+    let most = best.saturating_add(LATE_MS);
+    if worst <= most {
+        return (worst, Vec::new());
+    }
+    let age_ms = ages.iter().map(|shard| shard.age_ms).filter(|&age| age <= most).max().unwrap_or(worst);
+    ages.retain(|shard| shard.age_ms > most);
+    if ages.len() > MAX_STEPS { (worst, Vec::new()) } else { (age_ms, ages) }
+}
