@@ -12,8 +12,8 @@ use foremap::key::CompositeKey;
 use foremap::partition::MapDelta;
 use foremap::prefetch::PrefetchConfig;
 use foremap::protocol::{
-    BatchItem, BatchRequest, BatchResponse, Change, Consistency, ErrorCode, ItemResult, Keymap, KeymapFields,
-    MAX_BATCH_KEYS, MAX_VERSION, MapUpdate, Outcome, ReadPoint,
+    BatchItem, BatchRequest, BatchResponse, Change, ClockReading, Consistency, ErrorCode, ItemResult, Keymap,
+    KeymapFields, MAX_BATCH_KEYS, MAX_VERSION, MapUpdate, Outcome, ReadPoint,
 };
 
 use crate::input::Input;
@@ -269,7 +269,8 @@ fn forged(request: &BatchRequest, input: &mut Input<'_>) -> BatchResponse {
         4 => Some(MapUpdate::Delta(input.bytes(64).to_vec())),
         _ => None,
     };
-    BatchResponse { epoch: base.epoch, clock: base.clock, results, positions, changes, resets, map }
+    let clock = (input.u8() % 2 == 1).then(|| ClockReading { id: input.u8().into(), ms: position(input) });
+    BatchResponse { epoch: base.epoch, clock, results, positions, changes, resets, map }
 }
 
 fn forged_result(item: &BatchItem, input: &mut Input<'_>) -> ItemResult {
