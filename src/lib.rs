@@ -17,6 +17,7 @@
 //! | [`partition`] | the virtual partition map: placement, delta, wire form |
 //! | [`protocol`], [`codec`] | what travels over HTTP |
 //! | [`breaker`] | keeps callers away from peers that do not answer |
+//! | [`clock`] | one clock out of two that may stand still, and bounds of the clocks of gateways |
 //! | [`analyzer`] | the Access Pattern Analyzer: streams and the Prediction Table |
 //! | [`confidence`] | the Confidence Map: calibrated probabilities |
 //! | [`prefetch`] | the Prefetch Engine: threshold, waste budget, ledger, failure log |
@@ -36,6 +37,7 @@ pub mod analyzer;
 pub mod bindings;
 pub mod breaker;
 pub mod cache;
+pub mod clock;
 pub mod codec;
 pub mod confidence;
 pub mod key;

@@ -36,6 +36,31 @@ pub struct GetRequest<'a> {
     pub bypass_cache: bool,
     /// Whether the analyzer learns from it. A caller's own prefetch is no sign of what its application does next.
     pub observe: bool,
+    /// How much older than the bound an answer from the cache may be, in milliseconds, while it is asked for anew.
+    pub stale_while_revalidate_ms: u32,
+    /// How much older than the bound an answer from the cache may be, in milliseconds, where nothing else answers.
+    pub stale_if_error_ms: u32,
+    /// Whether another gateway may be asked as well once an answer takes unusually long.
+    pub hedge: bool,
+}
+
+impl GetRequest<'_> {
+    /// A bounded read of scope 0 in the stream without a name: no older than 2 s, within 10 s.
+    pub fn new(key: CompositeKey) -> Self {
+        Self {
+            scope: 0,
+            key,
+            stream: "",
+            consistency: Consistency::Bounded,
+            max_staleness_ms: 2_000,
+            timeout_ms: 10_000,
+            bypass_cache: false,
+            observe: true,
+            stale_while_revalidate_ms: 0,
+            stale_if_error_ms: 0,
+            hedge: true,
+        }
+    }
 }
 
 /// Where an answer came from. The text is the metric label.
@@ -52,7 +77,7 @@ pub enum Served {
     Revalidated,
     /// A gateway.
     Network,
-    /// The Local Cache, beyond the bound, because nothing else answered (`any` only).
+    /// The Local Cache, beyond the bound: because nothing else answered, or while it is asked for anew.
     Stale,
 }
 
@@ -81,6 +106,9 @@ pub struct Answer {
     pub age_ms: u64,
     /// What the answer is current as of.
     pub at: ReadPoint,
+    /// Whether it is older than asked for: from the cache because the caller allowed it, or as new as a round trip longer
+    /// than the bound can make it.
+    pub stale: bool,
 }
 
 /// How a raw call ended.
@@ -161,6 +189,39 @@ pub enum Action {
     Abort {
         /// Which.
         flight: FlightId,
+    },
+    /// `POST {origin}/v1/changes` with the binary `body`, and hand on what arrives with
+    /// [`Adapter::on_feed_bytes`](super::Adapter::on_feed_bytes) until [`Adapter::on_feed_end`](super::Adapter::on_feed_end).
+    OpenFeed {
+        /// The context to perform it in.
+        scope: Scope,
+        /// Hand on its bytes under this id.
+        feed: FlightId,
+        /// Scheme, host and port.
+        origin: Arc<str>,
+        /// A [`BatchRequest`](crate::protocol::BatchRequest) in binary form.
+        body: Vec<u8>,
+    },
+    /// Nobody reads this feed any more.
+    CloseFeed {
+        /// The context it was opened in.
+        scope: Scope,
+        /// Which.
+        feed: FlightId,
+    },
+    /// Pass a frame of the feed on to the other clients of this host.
+    Relay {
+        /// The context the feed was opened in.
+        scope: Scope,
+        /// Which feed.
+        feed: FlightId,
+        /// A [`FeedFrame`](crate::protocol::FeedFrame) behind its length.
+        frame: Vec<u8>,
+    },
+    /// The store is another one than this session has seen: floors and cache were given up.
+    SessionReset {
+        /// The incarnation that the gateways tell of now.
+        incarnation: u32,
     },
     /// Call [`Adapter::poll`](super::Adapter::poll) for `scope` at `at`, or sooner. Replaces an earlier wake.
     Wake {

@@ -9,12 +9,21 @@ use super::retry::MAX_ATTEMPTS;
 use super::scopes::Timer;
 use super::sending::Flight;
 use crate::Millis;
-use crate::cache::{Inserted, Source};
+use crate::cache::{Fence, Inserted, Source};
 use crate::partition::{MapDelta, MapError, PartitionMap, Placement};
 use crate::prefetch::Fate;
 use crate::protocol::{
     BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, MapUpdate, Outcome, ReadPoint,
 };
+
+/// A batch that came back.
+struct Landing {
+    flight: FlightId,
+    sent_at: Millis,
+    /// Whether it was read through the store.
+    strong: bool,
+    fence: Fence,
+}
 
 /// Why a fetch did not get its answer, and whether asking again can help.
 struct Failure {
@@ -33,14 +42,17 @@ impl Adapter {
         retry_after: Option<Millis>,
         body: &[u8],
     ) {
-        let Some(flight) = self.flights.remove(&flight) else { return };
-        let Flight::Batch { scope, origin, sent_at, fetches, .. } = *flight else { return };
+        let id = flight;
+        let Some(flight) = self.flights.remove(&id) else { return };
+        let Flight::Batch { scope, origin, sent_at, fetches, strong, fence, .. } = *flight else { return };
         self.counters.bytes_received += body.len() as u64;
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
         match decoded.filter(|response| response.results.len() == fetches.len()) {
             Some(response) => {
                 self.origins.succeeded(now, &origin, now.saturating_sub(sent_at));
-                self.apply(now, sent_at, fetches, response);
+                let landing = Landing { flight: id, sent_at, strong, fence };
+                self.apply(now, &landing, fetches, response);
+                self.feed_due(now);
             }
             None => {
                 let code = if status == 200 { ErrorCode::BadAnswer } else { code_of(status, body) };
@@ -48,7 +60,7 @@ impl Adapter {
                     self.origins.failed(now, &origin);
                 }
                 let detail = format!("{origin} answered {status}");
-                self.flight_failed(now, &origin, fetches, &Failure { code, detail, retry_after });
+                self.flight_failed(now, id, &origin, fetches, &Failure { code, detail, retry_after });
             }
         }
         self.settle_evicted(now);
@@ -57,7 +69,8 @@ impl Adapter {
 
     /// An [`Action::Send`] or [`Action::Attempt`] that brought no response.
     pub fn on_failure(&mut self, now: Millis, flight: FlightId, kind: FailureKind) {
-        let Some(flight) = self.flights.remove(&flight) else { return };
+        let id = flight;
+        let Some(flight) = self.flights.remove(&id) else { return };
         let (scope, origin) = (flight.scope(), flight.origin().clone());
         let code = match kind {
             FailureKind::Network => ErrorCode::Network,
@@ -70,14 +83,22 @@ impl Adapter {
         match *flight {
             Flight::Batch { fetches, .. } => {
                 let detail = format!("{origin} could not be reached");
-                self.flight_failed(now, &origin, fetches, &Failure { code, detail, retry_after: None });
+                self.flight_failed(now, id, &origin, fetches, &Failure { code, detail, retry_after: None });
             }
             Flight::Call { call, .. } => self.call_failed(now, call, &origin, code, None),
         }
         self.rearm(now, scope, false);
     }
 
-    fn apply(&mut self, now: Millis, sent_at: Millis, fetches: Vec<FetchId>, response: BatchResponse) {
+    fn apply(&mut self, now: Millis, landing: &Landing, fetches: Vec<FetchId>, response: BatchResponse) {
+        if !self.heed(now, response.epoch) {
+            let detail = "the gateway answers for a store that is gone".to_owned();
+            let failure = Failure { code: ErrorCode::Unavailable, detail, retry_after: None };
+            fetches.into_iter().for_each(|id| self.fetch_failed(now, landing.flight, id, None, &failure));
+            return;
+        }
+        let sent_at = landing.sent_at;
+        self.feed_answer(now, sent_at, response.clock);
         if let Some(update) = &response.map {
             self.update_map(update);
         }
@@ -93,7 +114,7 @@ impl Adapter {
             self.cache.cover(position, sent_at);
         }
         for (id, result) in fetches.into_iter().zip(response.results) {
-            self.settle(now, sent_at, id, result);
+            self.settle(now, landing, id, result);
         }
     }
 
@@ -124,32 +145,41 @@ impl Adapter {
     }
 
     /// One result: check it, cache it, hand it to the waiters.
-    fn settle(&mut self, now: Millis, sent_at: Millis, id: FetchId, result: ItemResult) {
+    fn settle(&mut self, now: Millis, landing: &Landing, id: FetchId, result: ItemResult) {
+        let &Landing { flight, sent_at, strong, .. } = landing;
         let Some(fetch) = self.fetches.get(id) else { return };
         let at = result.at;
         let (keymap, served) = match result.outcome {
             Outcome::Found { keymap } if keymap.key == fetch.key => (Some(Arc::new(keymap)), Served::Network),
             Outcome::Unchanged { version } => match fetch.held.clone().filter(|held| held.version == version) {
                 Some(held) => (Some(held), Served::Revalidated),
-                None => return self.ask_again(now, id, "the gateway confirmed a version that was not asked for"),
+                None => {
+                    return self.ask_again(now, flight, id, "the gateway confirmed a version that was not asked for");
+                }
             },
             Outcome::Missing => (None, Served::Network),
-            Outcome::Found { .. } => return self.ask_again(now, id, "the gateway answered another key"),
+            Outcome::Found { .. } => return self.ask_again(now, flight, id, "the gateway answered another key"),
             Outcome::Error { code, detail } => {
-                return self.fetch_failed(now, id, None, &Failure { code, detail, retry_after: None });
+                return self.fetch_failed(now, flight, id, None, &Failure { code, detail, retry_after: None });
             }
         };
-        let age_ms = now.saturating_sub(sent_at) + u64::from(at.age_ms);
+        let age_ms = self.age_of(now, landing, at.age_ms);
         if at.position < self.floor(fetch.scope, at.shard) {
-            return self.ask_again(now, id, "no gateway is as new as this session");
+            return self.ask_again(now, flight, id, "no gateway is as new as this session");
         }
-        if !fetch.strong && age_ms > u64::from(fetch.max_staleness_ms) && !self.only_any(fetch) {
-            return self.ask_again(now, id, "no gateway answers within the staleness bound");
+        let as_of = sent_at as i64 - i64::from(at.age_ms);
+        if !strong && fetch.needed_after > 0 && as_of <= fetch.needed_after as i64 {
+            return self.ask_again(now, flight, id, "no gateway is as new as the invalidation");
+        }
+        if !strong && age_ms > u64::from(fetch.max_staleness_ms) && !self.only_any(fetch) {
+            return self.ask_again(now, flight, id, "no gateway answers within the staleness bound");
         }
         let Some(mut fetch) = self.fetches.remove(id) else { return };
         let waiters = std::mem::take(&mut fetch.waiters);
         self.floors.raise(at.shard, at.position);
-        self.store(now, &fetch, keymap.clone(), served, at);
+        self.store(now, landing.fence, &fetch, keymap.clone(), served, at);
+        let other = if fetch.flight() == Some(flight) { fetch.hedge } else { fetch.flight() };
+        other.into_iter().for_each(|other| self.abort_if_unneeded(other));
         let mut outdated = Vec::new();
         for (nth, waiter) in waiters.into_iter().enumerate() {
             let Some(waiting) = self.waiting.get(&waiter) else { continue };
@@ -160,8 +190,9 @@ impl Adapter {
                 continue;
             }
             let served = if nth > 0 || waiting.joined { Served::Joined } else { served };
+            let stale = waiting.consistency != Consistency::Strong && age_ms > u64::from(waiting.max_staleness_ms);
             self.waiting.remove(&waiter);
-            self.resolve(waiter, Answer { keymap: keymap.clone(), served, age_ms, at });
+            self.resolve(waiter, Answer { keymap: keymap.clone(), served, age_ms, at, stale });
         }
         if !outdated.is_empty() {
             self.ask_for(fetch, outdated);
@@ -172,8 +203,8 @@ impl Adapter {
     fn ask_for(&mut self, fetch: Fetch, waiters: Vec<RequestId>) {
         self.counters.asked_again += 1;
         let (class, progress) = (Class::Demand, Progress::Queued);
-        let again =
-            Fetch { class, progress, ordered: false, strong: true, held: None, attempts: 0, avoid: None, ..fetch };
+        let (held, hedge, avoid) = (None, None, None);
+        let again = Fetch { class, progress, ordered: false, strong: true, held, hedge, attempts: 0, avoid, ..fetch };
         let id = self.enqueue(Fetch { waiters: waiters.clone(), ..again });
         for waiter in waiters {
             if let Some(waiting) = self.waiting.get_mut(&waiter) {
@@ -183,17 +214,25 @@ impl Adapter {
     }
 
     /// `cache_store`, and the ledger's word on what was fetched ahead.
-    fn store(&mut self, now: Millis, fetch: &Fetch, keymap: Option<Arc<Keymap>>, served: Served, at: ReadPoint) {
-        if let (Served::Revalidated, Some(held)) = (served, &fetch.held)
-            && self.cache.refresh(fetch.fence, &fetch.key, held.version, at)
-        {
-            return;
-        }
+    fn store(
+        &mut self,
+        now: Millis,
+        fence: Fence,
+        fetch: &Fetch,
+        keymap: Option<Arc<Keymap>>,
+        served: Served,
+        at: ReadPoint,
+    ) {
+        let source = if fetch.class == Class::Prefetch { Source::Prefetch } else { Source::Demand };
         if fetch.ordered {
             self.engine.on_landed("", &fetch.key);
         }
+        if let (Served::Revalidated, Some(held)) = (served, &fetch.held)
+            && self.cache.refresh(fence, &fetch.key, held.version, at, source)
+        {
+            return;
+        }
         let missing = keymap.is_none();
-        let source = if fetch.class == Class::Prefetch { Source::Prefetch } else { Source::Demand };
         if missing && source == Source::Prefetch {
             // A guess that does not exist is not worth room in the cache.
             if fetch.ordered {
@@ -201,21 +240,33 @@ impl Adapter {
             }
             return;
         }
-        let inserted = self.cache.insert(now, fetch.fence, &fetch.key, keymap, at, source);
+        let inserted = self.cache.insert(now, fence, &fetch.key, keymap, at, source);
         // `Superseded`: somebody else's answer is there already, so this one will never be used.
         if fetch.ordered && (!inserted.is_held() || inserted == Inserted::Superseded) {
             self.engine.on_fate(now, &fetch.key, Fate::Wasted);
         }
     }
 
-    fn only_any(&self, fetch: &Fetch) -> bool {
+    /// End-to-end age of an answer: since its sending, and what it came with unless it was read from the store after that.
+    fn age_of(&self, now: Millis, landing: &Landing, age_ms: u32) -> u64 {
+        if age_ms == u32::MAX || self.cache.is_unknown(landing.sent_at as i64) {
+            return u32::MAX.into();
+        }
+        let since = now.saturating_sub(landing.sent_at);
+        if landing.strong { since } else { since + u64::from(age_ms) }
+    }
+
+    pub(super) fn only_any(&self, fetch: &Fetch) -> bool {
         let consistencies = fetch.waiters.iter().filter_map(|w| self.waiting.get(w)).map(|w| w.consistency);
         !fetch.waiters.is_empty() && consistencies.into_iter().all(|c| c == Consistency::Any)
     }
 
     /// The answer was not good enough: the same question once more, through the store.
-    fn ask_again(&mut self, now: Millis, id: FetchId, why: &str) {
+    fn ask_again(&mut self, now: Millis, flight: FlightId, id: FetchId, why: &str) {
         let Some(fetch) = self.fetches.get_mut(id) else { return };
+        if fetch.lose(flight) {
+            return; // the other one may do better
+        }
         self.counters.asked_again += 1;
         // Nor for those who have given up while others of its batch waited on.
         if fetch.class == Class::Prefetch || fetch.waiters.is_empty() || fetch.attempts >= MAX_ATTEMPTS {
@@ -227,14 +278,31 @@ impl Adapter {
         self.requeue(id);
     }
 
-    fn flight_failed(&mut self, now: Millis, origin: &Arc<str>, fetches: Vec<FetchId>, failure: &Failure) {
+    fn flight_failed(
+        &mut self,
+        now: Millis,
+        flight: FlightId,
+        origin: &Arc<str>,
+        fetches: Vec<FetchId>,
+        failure: &Failure,
+    ) {
         for id in fetches {
-            self.fetch_failed(now, id, Some(origin), failure);
+            self.fetch_failed(now, flight, id, Some(origin), failure);
         }
     }
 
     /// Sends a fetch again after a pause, while attempts, budget and the waiters' time allow.
-    fn fetch_failed(&mut self, now: Millis, id: FetchId, origin: Option<&Arc<str>>, failure: &Failure) {
+    fn fetch_failed(
+        &mut self,
+        now: Millis,
+        flight: FlightId,
+        id: FetchId,
+        origin: Option<&Arc<str>>,
+        failure: &Failure,
+    ) {
+        if self.fetches.get_mut(id).is_some_and(|fetch| fetch.lose(flight)) {
+            return; // it is under way elsewhere as well
+        }
         let Some(fetch) = self.fetches.get(id) else { return };
         let latest = fetch.waiters.iter().filter_map(|w| self.waiting.get(w)).map(|w| w.deadline).max();
         let delay = self.jitter.delay(fetch.attempts, failure.retry_after);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::feed::FeedConfig;
 use crate::cache::CacheConfig;
 use crate::prefetch::PrefetchConfig;
 
@@ -22,6 +23,8 @@ pub struct AdapterConfig {
     pub cache: CacheConfig,
     /// The Prefetch Engine.
     pub prefetch: PrefetchConfig,
+    /// When to hold a change feed.
+    pub feed: FeedConfig,
     /// Staleness bound that prefetched entries and change polls are kept to, in milliseconds.
     pub max_staleness_ms: u32,
     /// Most requests that may wait at once, and most raw calls; one more is refused with `TOO_MANY_REQUESTS`.
@@ -38,6 +41,7 @@ impl Default for AdapterConfig {
             seed: 0,
             cache: CacheConfig::default(),
             prefetch: PrefetchConfig::default(),
+            feed: FeedConfig::default(),
             max_staleness_ms: 2_000,
             max_waiting: 10_000,
             max_prefetching: 64,

@@ -8,9 +8,13 @@ use fxhash::FxHashMap;
 use super::action::{Action, Answer, CallId, FlightId, GetRequest, RequestId, Scope, Served};
 use super::calls::Call;
 use super::exchange::Exchange;
+use super::feed::Feed;
 use super::fetches::{Fetch, FetchId, Fetches, Progress};
 use super::floors::Floors;
+use super::hedge::HedgeBudget;
 use super::origins::Origins;
+use super::persistence::History;
+use super::prefetching::Ahead;
 use super::retry::{Jitter, RetryBudget};
 use super::scopes::{Scopes, Timer};
 use super::sending::Flight;
@@ -23,7 +27,7 @@ use crate::key::CompositeKey;
 use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement, xxh3};
 use crate::prefetch::{Fate, PrefetchEngine};
-use crate::protocol::{BatchRequest, Class, Consistency, Cursor, ErrorCode};
+use crate::protocol::{BatchRequest, Class, Consistency, ErrorCode};
 
 /// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
 const PARK_STEP_MS: Millis = 4;
@@ -42,6 +46,11 @@ pub(super) struct Waiting {
     pub(super) deadline: Millis,
     /// What the cache holds beyond the bound.
     pub(super) stale: Option<Hit>,
+    /// How much older than the bound that may be where nothing else answers.
+    pub(super) stale_if_error_ms: u32,
+    /// The answer has to be current as of a moment after this one.
+    pub(super) needed_after: Millis,
+    pub(super) hedge: bool,
     /// The fetch it waits for; `None` while parked.
     pub(super) fetch: Option<FetchId>,
     pub(super) park_until: Millis,
@@ -61,12 +70,18 @@ pub struct Adapter {
     pub(super) map_hash: u64,
     pub(super) origins: Origins,
     pub(super) floors: Floors,
+    /// Of the store that the floors are of.
+    pub(super) incarnation: Option<u32>,
     pub(super) waiting: FxHashMap<RequestId, Box<Waiting>>,
     pub(super) fetches: Fetches,
     pub(super) flights: FxHashMap<FlightId, Box<Flight>>,
     pub(super) calls: FxHashMap<CallId, Box<Call>>,
     pub(super) scopes: Scopes,
     pub(super) exchange: Exchange,
+    pub(super) feed: Feed,
+    pub(super) hedges: HedgeBudget,
+    pub(super) ahead: Ahead,
+    pub(super) history: History,
     pub(super) jitter: Jitter,
     pub(super) retries: RetryBudget,
     pub(super) counters: Counters,
@@ -91,12 +106,17 @@ impl Adapter {
             map_hash: 0,
             origins: Origins::new(&config.origins, config.max_origins),
             floors: Floors::default(),
+            incarnation: None,
             waiting: FxHashMap::default(),
             fetches: Fetches::new(config.seed),
             flights: FxHashMap::default(),
             calls: FxHashMap::default(),
             scopes: Scopes::default(),
             exchange: Exchange::default(),
+            feed: Feed::default(),
+            hedges: HedgeBudget::default(),
+            ahead: Ahead::default(),
+            history: History::default(),
             jitter: Jitter::new(config.seed),
             retries: RetryBudget::new(),
             counters: Counters::default(),
@@ -119,21 +139,51 @@ impl Adapter {
         let id = self.fresh_id();
         self.counters.requests += 1;
         self.retries.deposit();
+        self.ahead.begin(now);
         let (scope, stream, key, observe) = (request.scope, request.stream, request.key.clone(), request.observe);
         let access = match self.look_up(now, &request) {
             Ok((answer, access)) => {
+                self.want_exchange(now, scope, answer.age_ms);
                 self.resolve(id, answer);
                 access
             }
-            Err(stale) => self.dht_request(now, id, request, stale),
+            Err(stale) => match self.serve_stale(&request, stale) {
+                Ok(answer) => {
+                    self.resolve(id, answer);
+                    Access::Hit
+                }
+                Err(stale) => self.dht_request(now, id, request, stale),
+            },
         };
         if observe {
+            self.history.note(scope, stream, &key);
             self.prefetch_after(now, scope, stream, &key, access);
         }
         self.settle_evicted(now);
-        self.want_exchange(now, scope);
+        self.feed_request(now);
         self.rearm(now, scope, false);
         id
+    }
+
+    /// An answer a little beyond the bound, where the caller takes it while it is asked for anew (RFC 5861, 3).
+    fn serve_stale(&mut self, request: &GetRequest<'_>, stale: Option<Hit>) -> Result<Answer, Option<Hit>> {
+        let most = request.max_staleness_ms.saturating_add(request.stale_while_revalidate_ms);
+        let serves = |hit: &Hit| {
+            request.stale_while_revalidate_ms > 0
+                && hit.at.age_ms <= most
+                && hit.at.age_ms != u32::MAX
+                && hit.at.position >= self.scopes.floor(request.scope, hit.at.shard)
+        };
+        let Some(hit) = stale.as_ref().filter(|hit| serves(hit)).cloned() else { return Err(stale) };
+        if self.fetches.of_key(&request.key).next().is_none() {
+            let fetch = Fetch {
+                held: hit.keymap.clone(),
+                needed_after: self.cache.needed_after(&request.key),
+                ..Fetch::new(request.scope, request.key.clone(), Class::Demand, request.max_staleness_ms)
+            };
+            self.enqueue(fetch);
+        }
+        Ok(answer_from(hit, Served::Stale))
     }
 
     /// What the cache answers, or the stale entry that a gateway must confirm.
@@ -146,6 +196,7 @@ impl Adapter {
                 let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
                 if hit.first_use {
                     self.engine.on_fate(now, &request.key, Fate::Used);
+                    self.ahead.used(now);
                 }
                 let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
                 Ok((answer_from(hit, served), access))
@@ -154,7 +205,7 @@ impl Adapter {
             Lookup::Hit(hit) | Lookup::Stale(hit) => {
                 if hit.first_use {
                     // It arrived, but too early to be used without asking again.
-                    self.engine.on_fate(now, &request.key, Fate::Late);
+                    self.engine.on_fate(now, &request.key, Fate::Outdated);
                 }
                 Err(Some(hit))
             }
@@ -180,10 +231,14 @@ impl Adapter {
             asked_at: now,
             deadline,
             stale,
+            stale_if_error_ms: request.stale_if_error_ms,
+            needed_after: 0,
+            hedge: request.hedge,
             fetch: None,
             park_until: 0,
             joined: false,
         };
+        waiting.needed_after = self.cache.needed_after(&waiting.key);
         let strong = waiting.consistency == Consistency::Strong;
         let (mine, elsewhere) = self.find_joinable(&waiting, strong || request.bypass_cache);
         let access = if let Some(fetch) = mine {
@@ -193,7 +248,7 @@ impl Adapter {
             waiting.joined = true;
             self.park(now, id, &mut waiting, fetch)
         } else {
-            waiting.fetch = Some(self.start_fetch(now, &waiting, id));
+            waiting.fetch = Some(self.start_fetch(&waiting, id));
             Access::Miss
         };
         self.waiting.insert(id, Box::new(waiting));
@@ -202,12 +257,15 @@ impl Adapter {
 
     /// A fetch of the same scope to join, and one of another scope to wait beside.
     ///
-    /// A strong read joins only what is not sent yet: one that is may have read the store before this request began.
+    /// A strong read joins only what is not sent yet: one that is may have read the store before this request began. No
+    /// read joins what left before an invalidation or own write of its key.
     fn find_joinable(&self, waiting: &Waiting, unsent_only: bool) -> (Option<FetchId>, Option<FetchId>) {
         let mut found = (None, None);
         for (id, fetch) in self.fetches.of_key(&waiting.key) {
-            let sent = matches!(fetch.progress, Progress::InFlight(_));
-            if unsent_only && (sent || !fetch.strong) {
+            let flight = fetch.flight().and_then(|flight| self.flights.get(&flight));
+            let sent = fetch.flight().is_some();
+            let overtaken = flight.and_then(|f| f.fence()).is_some_and(|f| self.cache.is_overtaken(f, &waiting.key));
+            if (unsent_only && (sent || !fetch.strong)) || overtaken {
                 continue;
             }
             if fetch.scope == waiting.scope {
@@ -225,15 +283,13 @@ impl Adapter {
         if let Some(fetch) = self.fetches.get_mut(fetch_id) {
             fetch.waiters.push(id);
             fetch.max_staleness_ms = fetch.max_staleness_ms.min(waiting.max_staleness_ms);
+            fetch.needed_after = fetch.needed_after.max(waiting.needed_after);
         }
         access
     }
 
     fn park(&mut self, now: Millis, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
-        let flight = self.fetches.get(fetch_id).and_then(|f| match f.progress {
-            Progress::InFlight(flight) => self.flights.get(&flight),
-            _ => None,
-        });
+        let flight = self.fetches.get(fetch_id).and_then(Fetch::flight).and_then(|flight| self.flights.get(&flight));
         let expected = flight.map_or(0.0, |flight| self.origins.latency_ms(flight.origin()));
         let patience = if expected > 0.0 { (2.0 * expected) as Millis } else { PARK_UNKNOWN_MS };
         let sent_at = flight.map_or(now, |flight| flight.sent_at());
@@ -246,6 +302,12 @@ impl Adapter {
     fn claim(&mut self, now: Millis, fetch_id: FetchId) -> Access {
         self.fetches.promote(fetch_id);
         let Some(fetch) = self.fetches.get_mut(fetch_id) else { return Access::Miss };
+        if std::mem::take(&mut fetch.rides) && fetch.progress == Progress::Queued {
+            let state = self.scopes.get(fetch.scope);
+            let held = state.held.iter().position(|&id| id == fetch_id);
+            state.queue.extend(held.map(|at| state.held.swap_remove(at)));
+            self.ahead.asked();
+        }
         if !std::mem::take(&mut fetch.ordered) {
             return Access::Miss;
         }
@@ -277,27 +339,20 @@ impl Adapter {
         }
         if let Some(mut waiting) = self.waiting.remove(&id) {
             waiting.joined = false;
-            waiting.fetch = Some(self.start_fetch(now, &waiting, id));
+            waiting.fetch = Some(self.start_fetch(&waiting, id));
             self.waiting.insert(id, waiting);
         }
     }
 
-    fn start_fetch(&mut self, now: Millis, waiting: &Waiting, id: RequestId) -> FetchId {
-        let fetch = Fetch {
-            scope: waiting.scope,
-            key: waiting.key.clone(),
-            class: Class::Demand,
-            ordered: false,
+    fn start_fetch(&mut self, waiting: &Waiting, id: RequestId) -> FetchId {
+        self.ahead.asked();
+        self.enqueue(Fetch {
             waiters: vec![id],
-            attempts: 0,
             strong: waiting.consistency == Consistency::Strong,
-            max_staleness_ms: waiting.max_staleness_ms,
+            needed_after: waiting.needed_after,
             held: waiting.stale.as_ref().and_then(|hit| hit.keymap.clone()),
-            progress: Progress::Queued,
-            fence: self.cache.fence(now),
-            avoid: None,
-        };
-        self.enqueue(fetch)
+            ..Fetch::new(waiting.scope, waiting.key.clone(), Class::Demand, waiting.max_staleness_ms)
+        })
     }
 
     /// Registers `fetch` and queues it for the next flush of its scope.
@@ -329,7 +384,11 @@ impl Adapter {
             Progress::Queued | Progress::Backoff => {
                 self.fetches.remove(id);
             }
-            Progress::InFlight(flight) => self.abort_if_unneeded(flight),
+            Progress::InFlight(flight) => {
+                let hedge = fetch.hedge;
+                self.abort_if_unneeded(flight);
+                hedge.into_iter().for_each(|flight| self.abort_if_unneeded(flight));
+            }
         }
     }
 
@@ -341,6 +400,8 @@ impl Adapter {
                 Timer::Parked(request) => self.unpark(now, request),
                 Timer::Retry(fetch) => self.requeue(fetch),
                 Timer::CallRetry(call) => self.attempt_call(now, call),
+                Timer::Hedge(flight) => self.hedge(now, flight),
+                Timer::Feed => self.feed_due(now),
             }
         }
         self.flush(now, scope);
@@ -371,11 +432,17 @@ impl Adapter {
     /// where not.
     pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
         let scope = waiting.scope;
-        match waiting.stale.filter(|hit| hit.at.position >= self.scopes.floor(scope, hit.at.shard)) {
-            Some(mut hit) if waiting.consistency == Consistency::Any => {
-                // It has aged since it was looked up.
-                let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
-                hit.at.age_ms = hit.at.age_ms.saturating_add(waited);
+        let seen = |hit: &Hit| hit.at.position >= self.scopes.floor(scope, hit.at.shard);
+        let aged = waiting.stale.filter(seen).map(|mut hit| {
+            // It has aged since it was looked up.
+            let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
+            hit.at.age_ms = hit.at.age_ms.saturating_add(waited);
+            hit
+        });
+        let most = waiting.max_staleness_ms.saturating_add(waiting.stale_if_error_ms);
+        let if_error = |hit: &Hit| waiting.stale_if_error_ms > 0 && hit.at.age_ms <= most && hit.at.age_ms != u32::MAX;
+        match aged {
+            Some(hit) if waiting.consistency == Consistency::Any || if_error(&hit) => {
                 self.resolve(request, answer_from(hit, Served::Stale));
             }
             _ => self.reject(request, code, detail.to_owned()),
@@ -403,21 +470,6 @@ impl Adapter {
         self.last_id
     }
 
-    /// What the session behind `scope` has seen, beside the adapter's own floors: no answer in this scope is older. An
-    /// edge worker passes on the floors of its callers, which must not bind each other.
-    pub fn set_scope_floors(&mut self, scope: Scope, floors: impl IntoIterator<Item = Cursor>) {
-        let state = self.scopes.get(scope);
-        for floor in floors {
-            state.floors.raise(floor.shard, floor.position);
-        }
-    }
-
-    /// An own write was acknowledged: no older version of `key` is returned to this session any more.
-    pub fn wrote(&mut self, key: &CompositeKey, version: u64, shard: u16, position: u64) {
-        self.floors.raise(shard, position.max(version));
-        self.cache.wrote(key, version);
-    }
-
     /// The newest map that the gateways have told of.
     pub fn map(&self) -> Option<&Arc<PartitionMap>> {
         self.placement.as_ref().map(Placement::map)
@@ -430,7 +482,7 @@ fn within(text: &str, limit: usize) -> &str {
 }
 
 pub(super) fn answer_from(hit: Hit, served: Served) -> Answer {
-    Answer { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at }
+    Answer { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at, stale: served == Served::Stale }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::super::testing::{Host, ORIGIN, key, locator};
 use super::super::{Action, AdapterConfig, CallEnd, Served};
 use super::*;
-use crate::protocol::BatchRequest;
+use crate::protocol::{BatchRequest, Cursor};
 
 #[test]
 fn a_miss_asks_a_gateway_and_the_next_read_is_a_hit() {
@@ -55,7 +55,7 @@ fn the_flight_is_aborted_when_the_last_caller_leaves() {
 fn the_next_tier_is_told_the_stream_of_whoever_waits() {
     let mut host = Host::new();
     host.read("u/1").expect("answered");
-    host.adapter.prefetch(host.now, 0, [key("u/2")]);
+    host.adapter.prefetch(host.now, 0, [key("u/2")], None, None);
     host.pass(1);
     host.deliver();
     let streams: Vec<_> = host.gateway.requests.iter().map(|request| request.stream.as_deref()).collect();
@@ -142,8 +142,7 @@ fn an_own_write_is_read_back_although_the_gateway_lags() {
     host.read("u/1").expect("found");
     host.gateway.lag_at = Some(1);
     let version = host.gateway.put("u/1", "new");
-    let shard = host.gateway.map.storage.shard(&key("u/1"));
-    host.adapter.wrote(&key("u/1"), version, shard, version);
+    host.wrote("u/1", version);
     assert_eq!(host.read("u/1").as_ref().map(locator), Ok(Some("new")));
     assert_eq!(host.adapter.stats(host.now).asked_again, 1);
 }
@@ -157,8 +156,7 @@ fn an_answer_that_left_before_an_own_write_reaches_nobody_after_it() {
     let early = host.sent.remove(0);
     let response = host.gateway.answer(&early.body);
     let version = host.gateway.put("u/1", "new");
-    let shard = host.gateway.map.storage.shard(&key("u/1"));
-    host.adapter.wrote(&key("u/1"), version, shard, version);
+    host.wrote("u/1", version);
     let late = host.get("u/1");
     host.respond(early.flight, 200, &response.encode());
     host.pass(1);
@@ -316,19 +314,7 @@ fn a_read_that_is_not_observed_teaches_nothing() {
     for _ in 0..12 {
         for text in ["u/1/x", "u/2/x"] {
             let (key, stream) = (key(text), "s");
-            host.adapter.handle_request(
-                host.now,
-                GetRequest {
-                    scope: 0,
-                    key,
-                    stream,
-                    consistency: Consistency::Bounded,
-                    max_staleness_ms: 2_000,
-                    timeout_ms: 1_000,
-                    bypass_cache: false,
-                    observe: false,
-                },
-            );
+            host.adapter.handle_request(host.now, GetRequest { stream, observe: false, ..GetRequest::new(key) });
             host.pass(10);
             host.deliver();
         }
@@ -345,7 +331,7 @@ fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
     let shard = host.gateway.map.storage.shard(&key(&keys[1]));
     host.adapter.set_scope_floors(2, [Cursor { shard, position: u64::MAX }]);
     host.get_in(2, &keys[1], Consistency::Bounded);
-    assert_eq!(host.adapter.stats(host.now).prefetch.late, before.late + 1);
+    assert_eq!(host.adapter.stats(host.now).prefetch.outdated, before.outdated + 1);
     host.adapter.clear(host.now);
     host.adapter.close_scope(host.now, 2);
     assert_eq!(host.adapter.stats(host.now).prefetch.outstanding, 0);
@@ -355,11 +341,11 @@ fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
 fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
     let (mut host, keys) = trained(6);
     let before = host.adapter.stats(host.now).prefetch;
-    host.adapter.prefetch(host.now, 0, [key(&keys[1])]);
+    host.adapter.prefetch(host.now, 0, [key(&keys[1])], None, None);
     host.pass(1);
     host.deliver();
     let version = host.gateway.put(&keys[1], "new");
-    host.adapter.wrote(&key(&keys[1]), version, host.gateway.map.storage.shard(&key(&keys[1])), version);
+    host.wrote(&keys[1], version);
     host.read(&keys[0]).expect("found");
     assert_eq!(host.adapter.stats(host.now).prefetch.wasted, before.wasted);
     assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
@@ -400,7 +386,7 @@ fn an_order_below_a_callers_floor_is_settled_too() {
     host.adapter.set_caution(crate::prefetch::Caution::Off);
     host.get_in(7, &keys[1], Consistency::Bounded);
     let after = host.adapter.stats(host.now).prefetch;
-    assert_eq!((after.late - before.late, before.outstanding - after.outstanding), (1, 1));
+    assert_eq!((after.outdated - before.outdated, before.outstanding - after.outstanding), (1, 1));
 }
 
 #[test]

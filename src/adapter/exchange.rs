@@ -1,9 +1,8 @@
 //! Change exchange: cursors out, changes back.
 //!
-//! While the change feed of a shard is covered, everything cached of that shard
-//! is fresh, however long ago it was fetched. The cursors ride on a batch that
-//! goes out anyway; where none does, an empty batch carries them, at most once
-//! a second and only while requests are being served.
+//! Where no change feed keeps the cache fresh, the cursors ride on a batch that goes out anyway. Where none does, and what
+//! was just served is more than half as old as it may be, an empty batch carries them: at most once a second, and only
+//! while requests are being served, so that a client that serves much stays fresh and an idle one sends nothing.
 
 use super::AdapterConfig;
 use super::action::Scope;
@@ -54,10 +53,21 @@ impl Exchange {
 }
 
 impl Adapter {
-    /// Asks for an exchange with the next flush of `scope`, when one is due and anything is cached.
-    pub(super) fn want_exchange(&mut self, now: Millis, scope: Scope) {
-        if self.exchange.is_due(now, &self.config) && !self.cache.is_empty() {
+    /// Asks for an exchange with the next flush of `scope`, where what was just served will soon be too old, and nothing
+    /// else keeps it fresh.
+    pub(super) fn want_exchange(&mut self, now: Millis, scope: Scope, age_ms: u64) {
+        let soon = age_ms * 2 >= u64::from(self.config.max_staleness_ms);
+        if soon && !self.feed_serves(now) && self.exchange.is_due(now, &self.config) && !self.cache.is_empty() {
             self.scopes.get(scope).exchange_wanted = true;
         }
+    }
+
+    /// Adds to `request` what keeps the cache fresh: the shards that the feed should follow, or else the cursors of an
+    /// exchange, when one is due. Whether cursors are on it.
+    pub(super) fn ride(&mut self, now: Millis, request: &mut BatchRequest) -> bool {
+        if !self.feed_joins(request) {
+            return self.exchange.ride(now, &self.config, &self.cache, request);
+        }
+        !request.cursors.is_empty()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fxhash::FxHashMap;
 
 use super::{FlightId, RequestId, Scope};
-use crate::cache::Fence;
+use crate::Millis;
 use crate::key::CompositeKey;
 use crate::order::ascending;
 use crate::partition::xxh3;
@@ -30,19 +30,71 @@ pub(super) struct Fetch {
     pub(super) class: Class,
     /// Whether the Prefetch Engine issued it and is owed its fate.
     pub(super) ordered: bool,
+    /// Whether it has to ride on what goes out anyway, as it was only predicted.
+    pub(super) rides: bool,
     pub(super) waiters: Vec<RequestId>,
     pub(super) attempts: u8,
     /// Whether the read must go through the store's fence.
     pub(super) strong: bool,
     /// Smallest bound of the waiters; 0 makes the gateway read the store.
     pub(super) max_staleness_ms: u32,
+    /// The answer has to be current as of a moment after this one; 0 for any.
+    pub(super) needed_after: Millis,
     /// The cached keymap that may be confirmed instead of sent.
     pub(super) held: Option<Arc<Keymap>>,
     pub(super) progress: Progress,
-    /// Taken when it was last sent.
-    pub(super) fence: Fence,
+    /// A second flight that carries it, while the first one takes unusually long.
+    pub(super) hedge: Option<FlightId>,
     /// The origin that has just failed.
     pub(super) avoid: Option<Arc<str>>,
+}
+
+impl Fetch {
+    /// A fetch of `key` that is not sent yet, and that nobody waits for so far.
+    pub(super) fn new(scope: Scope, key: CompositeKey, class: Class, max_staleness_ms: u32) -> Self {
+        Self {
+            scope,
+            key,
+            class,
+            ordered: false,
+            rides: false,
+            waiters: Vec::new(),
+            attempts: 0,
+            strong: false,
+            max_staleness_ms,
+            needed_after: 0,
+            held: None,
+            progress: Progress::Queued,
+            hedge: None,
+            avoid: None,
+        }
+    }
+
+    /// The flight that carries it.
+    pub(super) fn flight(&self) -> Option<FlightId> {
+        match self.progress {
+            Progress::InFlight(flight) => Some(flight),
+            Progress::Queued | Progress::Backoff => None,
+        }
+    }
+
+    /// Takes `flight` off it, which brought nothing. Whether another one still carries it.
+    pub(super) fn lose(&mut self, flight: FlightId) -> bool {
+        if self.hedge == Some(flight) {
+            self.hedge = None;
+            return self.flight().is_some();
+        }
+        match self.hedge.take() {
+            Some(other) if self.progress == Progress::InFlight(flight) => {
+                self.progress = Progress::InFlight(other);
+                true
+            }
+            other => {
+                self.hedge = other;
+                false
+            }
+        }
+    }
 }
 
 /// All fetches, found by id or by key.

@@ -18,8 +18,8 @@
 //!
 //! Guarantees: single-flight per scope and key; no answer older than the
 //! session's floor of its storage shard; no bounded answer older end to end
-//! than its bound; retries stay within a budget; every table is bounded and
-//! shows in [`AdapterStats`].
+//! than its bound, unless it says so; a read after an invalidation is at least as new as the moment of it;
+//! retries and hedges stay within a budget; every table is bounded and shows in [`AdapterStats`].
 
 mod action;
 mod answers;
@@ -27,13 +27,19 @@ mod calls;
 mod config;
 mod demand;
 mod exchange;
+mod feed;
 mod fetches;
+mod filling;
 mod floors;
+mod hedge;
 mod origins;
+mod persistence;
+mod pooled;
 mod prefetching;
 mod retry;
 mod scopes;
 mod sending;
+mod session;
 mod stats;
 #[cfg(test)]
 mod testing;
@@ -41,4 +47,8 @@ mod testing;
 pub use action::{Action, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequest, RequestId, Scope, Served};
 pub use config::{AdapterConfig, ConfigError};
 pub use demand::Adapter;
-pub use stats::{AdapterStats, KeyExplanation};
+pub use feed::{Attention, FeedConfig, FeedEnd};
+pub use filling::{Listing, Own, OwnWrite};
+pub use persistence::BadState;
+pub use session::BadBookmark;
+pub use stats::{AdapterStats, FeedStats, KeyExplanation};

@@ -7,11 +7,14 @@
 
 use std::sync::Arc;
 
+use super::retry::ATTEMPT_MS;
 use crate::Millis;
 use crate::breaker::{Breaker, BreakerConfig};
 
 /// How long a used connection is presumed open: keep-alive limits of common servers start at 60 s.
 const WARM_MS: Millis = 60_000;
+/// Answers before one can be called unusually late: one in twenty is.
+const ENOUGH_ANSWERS: u32 = 40;
 /// An origin is reached over an ocean, where a lost answer or two mean little.
 const BREAKER: BreakerConfig = BreakerConfig { failures: 3, first_ms: 1_000, most_ms: 30_000 };
 /// Most origins remembered. The map may name thousands; the rest is reached by forwarding.
@@ -23,7 +26,29 @@ struct Origin {
     last_used: Option<Millis>,
     /// Smoothed answer time in milliseconds; weight 1/8 for a new sample, as TCP smooths its round trip (RFC 6298).
     latency_ms: f32,
+    /// Smoothed deviation from it; weight 1/4, as there.
+    deviation_ms: f32,
+    /// Estimate of the time within which 95 of 100 answers arrive.
+    unusual_ms: f32,
+    answers: u32,
     breaker: Breaker,
+}
+
+impl Origin {
+    fn answered(&mut self, took: f32) {
+        if self.answers == 0 {
+            (self.latency_ms, self.deviation_ms, self.unusual_ms) = (took, took / 2.0, 2.0 * took);
+        } else {
+            self.deviation_ms += ((took - self.latency_ms).abs() - self.deviation_ms) / 4.0;
+            self.latency_ms += (took - self.latency_ms) / 8.0;
+            // A step up for each answer beyond it, a nineteenth of that down for each other one: at rest where one in
+            // twenty is beyond (Robbins and Monro, 1951).
+            let step = (self.latency_ms / 8.0).max(1.0);
+            self.unusual_ms += if took > self.unusual_ms { step } else { -step / 19.0 };
+            self.unusual_ms = self.unusual_ms.max(self.latency_ms);
+        }
+        self.answers = self.answers.saturating_add(1);
+    }
 }
 
 /// The origins that may be used and what is known of them.
@@ -51,7 +76,15 @@ impl Origins {
         if self.known.len() == MAX_ORIGINS {
             return None;
         }
-        self.known.push(Origin { url: url.into(), last_used: None, latency_ms: 0.0, breaker: Breaker::new(BREAKER) });
+        self.known.push(Origin {
+            url: url.into(),
+            last_used: None,
+            latency_ms: 0.0,
+            deviation_ms: 0.0,
+            unusual_ms: 0.0,
+            answers: 0,
+            breaker: Breaker::new(BREAKER),
+        });
         Some(self.known.len() - 1)
     }
 
@@ -114,10 +147,8 @@ impl Origins {
 
     pub(super) fn succeeded(&mut self, now: Millis, url: &str, took: Millis) {
         if let Some(origin) = self.known.iter_mut().find(|o| &*o.url == url) {
-            let first = origin.last_used.is_none();
             origin.last_used = Some(now);
-            origin.latency_ms =
-                if first { took as f32 } else { origin.latency_ms + (took as f32 - origin.latency_ms) / 8.0 };
+            origin.answered(took as f32);
             origin.breaker.succeeded();
         }
     }
@@ -137,6 +168,19 @@ impl Origins {
     /// Smoothed answer time of `url` in milliseconds; 0 before the first answer.
     pub(super) fn latency_ms(&self, url: &str) -> f32 {
         self.known.iter().find(|o| &*o.url == url).map_or(0.0, |o| o.latency_ms)
+    }
+
+    /// What an answer from `url` takes at most, but for a rare one, in milliseconds (the time-out of RFC 6298); before the first
+    /// answer, whatever an attempt may take.
+    pub(super) fn round_trip_ms(&self, url: &str) -> u32 {
+        let origin = self.known.iter().find(|o| &*o.url == url).filter(|o| o.answers > 0);
+        origin.map_or(ATTEMPT_MS, |o| (o.latency_ms + 4.0 * o.deviation_ms) as u32)
+    }
+
+    /// After so many milliseconds an answer from `url` is later than 95 of 100; `None` before enough of them are known.
+    pub(super) fn unusual_ms(&self, url: &str) -> Option<Millis> {
+        let origin = self.known.iter().find(|o| &*o.url == url)?;
+        (origin.answers >= ENOUGH_ANSWERS).then_some(origin.unusual_ms as Millis + 1)
     }
 
     pub(super) fn len(&self) -> usize {

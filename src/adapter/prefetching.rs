@@ -1,15 +1,89 @@
 //! Fetching ahead: from the engine's orders to fetches that nobody waits for.
 
 use super::demand::Adapter;
-use super::fetches::{Fetch, FetchId, Progress};
+use super::fetches::{Fetch, FetchId};
 use super::{Scope, action::FlightId};
 use crate::Millis;
 use crate::analyzer::Access;
+use crate::cache::Lookup;
 use crate::key::CompositeKey;
-use crate::prefetch::{Fate, Order};
+use crate::prefetch::{Fate, Order, Verdict};
 use crate::protocol::Class;
 
+/// Whether a batch may go out for what was predicted alone.
+///
+/// Users are billed by the request. Predicted keys ride on batches that go out anyway; a batch of their own is sent only
+/// on credit, which earlier predictions earned: one request for each moment that was answered by what had been fetched
+/// ahead, and asked for nothing else. So with prediction on there are never more requests than without.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    credit: u64,
+    /// The present moment: all that is asked for within it goes out together.
+    moment: Millis,
+    used: bool,
+    asked: bool,
+}
+
+impl Ahead {
+    /// Most credit kept: what was earned long ago is no reason for a burst.
+    const MOST: u64 = 64;
+
+    /// A request is made at `now`.
+    pub(super) fn begin(&mut self, now: Millis) {
+        if now == self.moment {
+            return;
+        }
+        if self.used && !self.asked {
+            self.credit = (self.credit + 1).min(Self::MOST);
+        }
+        (self.moment, self.used, self.asked) = (now, false, false);
+    }
+
+    /// It was answered by what had been fetched ahead.
+    pub(super) fn used(&mut self, now: Millis) {
+        self.begin(now);
+        self.used = true;
+    }
+
+    /// It has to ask a gateway.
+    pub(super) fn asked(&mut self) {
+        self.asked = true;
+    }
+
+    /// Takes the credit for one batch. What the present moment earns counts: nothing else of it will be asked for.
+    fn withdraw(&mut self) -> bool {
+        let earned = std::mem::take(&mut self.used) && !self.asked;
+        if earned {
+            return true;
+        }
+        let enough = self.credit > 0;
+        self.credit -= u64::from(enough);
+        enough
+    }
+}
+
 impl Adapter {
+    /// What is to go out of `queue`: all of it where somebody waits for any, or where what was predicted may go by itself. Else
+    /// that waits for the next request, which asks for it, or predicts anew.
+    pub(super) fn rides(&mut self, scope: Scope, queue: Vec<FetchId>) -> Vec<FetchId> {
+        let rides = |id: &FetchId| self.fetches.get(*id).is_none_or(|fetch| fetch.rides);
+        if queue.is_empty() || !queue.iter().all(rides) || self.ahead.withdraw() {
+            return queue;
+        }
+        self.scopes.get(scope).held.extend(queue);
+        Vec::new()
+    }
+
+    /// Gives up what was predicted and did not find a ride before the next request of `scope`.
+    fn refund_held(&mut self, now: Millis, scope: Scope) {
+        for id in std::mem::take(&mut self.scopes.get(scope).held) {
+            // What was claimed meanwhile does not ride any more, and stands in the queue.
+            if self.fetches.get(id).is_some_and(|fetch| fetch.rides) {
+                self.drop_fetch(now, id);
+            }
+        }
+    }
+
     /// Lets the engine learn from a request and starts what it orders.
     pub(super) fn prefetch_after(
         &mut self,
@@ -19,11 +93,14 @@ impl Adapter {
         key: &CompositeKey,
         access: Access,
     ) {
+        self.refund_held(now, scope);
         // First what left: a new order for such a key would be taken for the one that it left unused.
         self.settle_evicted(now);
         let mut orders = Vec::new();
-        let (cache, fetches) = (&self.cache, &self.fetches);
-        let mut skip = |key: &CompositeKey| cache.contains(now, key) || fetches.of_key(key).next().is_some();
+        let (cache, fetches, renew) = (&self.cache, &self.fetches, !self.feed_serves(now));
+        let bound = if renew { self.config.max_staleness_ms } else { u32::MAX };
+        let mut skip =
+            |key: &CompositeKey| cache.contains_fresh(now, key, bound) || fetches.of_key(key).next().is_some();
         self.engine.on_access(now, stream, key, access, &mut skip, &mut orders);
         for order in orders {
             self.prefetch_keymap(now, scope, order);
@@ -37,36 +114,43 @@ impl Adapter {
             self.engine.on_fate(now, &order.key, Fate::Refunded);
             return;
         }
-        self.start_prefetch(now, scope, order.key, true);
+        self.start_prefetch(now, scope, order.key, true, true);
     }
 
-    /// Fetches ahead what the application names. Keys that are cached or on their way are left alone.
-    pub fn prefetch(&mut self, now: Millis, scope: Scope, keys: impl IntoIterator<Item = CompositeKey>) {
+    /// Fetches ahead what the application says will be asked for, with a probability and within so many milliseconds, as
+    /// far as experience with its hints and the budget allow. Keys that are cached or on their way are left alone; where
+    /// prediction is off, so that there is neither, all others are fetched.
+    pub fn prefetch(
+        &mut self,
+        now: Millis,
+        scope: Scope,
+        keys: impl IntoIterator<Item = CompositeKey>,
+        probability: Option<f32>,
+        within: Option<Millis>,
+    ) {
         for key in keys {
-            let known = self.cache.contains(now, &key) || self.fetches.of_key(&key).next().is_some();
-            if !known && self.fetches.prefetching() < self.config.max_prefetching && !self.cache.is_off() {
-                self.start_prefetch(now, scope, key, false);
+            let known = self.cache.contains_fresh(now, &key, self.config.max_staleness_ms)
+                || self.fetches.of_key(&key).next().is_some()
+                || self.fetches.prefetching() >= self.config.max_prefetching
+                || self.cache.is_off();
+            let predicts = self.config.prefetch.enabled;
+            let verdict =
+                if predicts { self.engine.hint(now, &key, probability, within, known) } else { Verdict::Fetch };
+            if verdict == Verdict::Fetch && !known {
+                self.start_prefetch(now, scope, key, predicts, false);
             }
         }
         self.rearm(now, scope, false);
     }
 
-    fn start_prefetch(&mut self, now: Millis, scope: Scope, key: CompositeKey, ordered: bool) {
-        let fetch = Fetch {
-            scope,
-            key,
-            class: Class::Prefetch,
-            ordered,
-            waiters: Vec::new(),
-            attempts: 0,
-            strong: false,
-            max_staleness_ms: self.config.max_staleness_ms,
-            held: None,
-            progress: Progress::Queued,
-            fence: self.cache.fence(now),
-            avoid: None,
+    fn start_prefetch(&mut self, now: Millis, scope: Scope, key: CompositeKey, ordered: bool, rides: bool) {
+        let needed_after = self.cache.needed_after(&key);
+        let held = match self.cache.peek(now, &key, u32::MAX) {
+            Lookup::Hit(hit) | Lookup::Stale(hit) => hit.keymap,
+            Lookup::Miss => None,
         };
-        self.enqueue(fetch);
+        let fetch = Fetch::new(scope, key, Class::Prefetch, self.config.max_staleness_ms);
+        self.enqueue(Fetch { ordered, rides, needed_after, held, ..fetch });
     }
 
     /// Tells the engine which of its prefetched entries left the cache unused.
@@ -82,7 +166,7 @@ impl Adapter {
     pub(super) fn drop_fetch(&mut self, now: Millis, id: FetchId) {
         let Some(fetch) = self.fetches.remove(id) else { return };
         if fetch.ordered {
-            let unsent = fetch.progress == Progress::Queued;
+            let unsent = fetch.attempts == 0;
             self.engine.on_fate(now, &fetch.key, if unsent { Fate::Refunded } else { Fate::Failed });
         }
     }

@@ -7,7 +7,7 @@ use fxhash::FxHashMap;
 
 use super::fetches::FetchId;
 use super::floors::Floors;
-use super::{CallId, RequestId, Scope};
+use super::{CallId, FlightId, RequestId, Scope};
 use crate::Millis;
 use crate::protocol::Cursor;
 
@@ -22,6 +22,10 @@ pub(super) enum Timer {
     Retry(FetchId),
     /// A failed call is attempted again.
     CallRetry(CallId),
+    /// An answer takes unusually long.
+    Hedge(FlightId),
+    /// The change feed is due for something.
+    Feed,
 }
 
 /// The queue and the timers of one scope. Timers of things that are over are skipped when they fall due, so there are
@@ -29,6 +33,8 @@ pub(super) enum Timer {
 #[derive(Debug, Default)]
 pub(super) struct ScopeState {
     pub(super) queue: Vec<FetchId>,
+    /// Predicted keys that have to ride on what the next request sends.
+    pub(super) held: Vec<FetchId>,
     pub(super) exchange_wanted: bool,
     pub(super) floors: Floors,
     timers: BinaryHeap<Reverse<(Millis, Timer)>>,
@@ -77,7 +83,7 @@ impl Scopes {
             state.wake = None;
         }
         let Some(next) = state.next_wake(now) else {
-            if polled && state.floors.len() == 0 {
+            if polled && state.floors.len() == 0 && state.held.is_empty() {
                 self.states.remove(&scope);
             }
             return None;
@@ -96,6 +102,10 @@ impl Scopes {
 
     pub(super) fn floors(&self, scope: Scope) -> impl Iterator<Item = Cursor> + '_ {
         self.states.get(&scope).into_iter().flat_map(|state| state.floors.iter())
+    }
+
+    pub(super) fn forget_floors(&mut self) {
+        self.states.values_mut().for_each(|state| state.floors = Floors::default());
     }
 
     pub(super) fn remove(&mut self, scope: Scope) {

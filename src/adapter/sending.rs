@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::action::{Action, CallId, FlightId, Scope};
 use super::demand::Adapter;
-use super::fetches::{FetchId, Progress};
+use super::fetches::{Fetch, FetchId, Progress};
 use super::floors::Floors;
 use super::retry::{ATTEMPT_MS, first_attempt_ms};
+use super::scopes::Timer;
 use crate::Millis;
+use crate::cache::Fence;
 use crate::order::ascending;
 use crate::protocol::{BatchItem, BatchRequest, Class, Consistency, Cursor, MAX_BATCH_KEYS, MapKnowledge};
 
@@ -20,6 +22,10 @@ pub(super) enum Flight {
         origin: Arc<str>,
         sent_at: Millis,
         fetches: Vec<FetchId>,
+        /// Whether it was read through the store.
+        strong: bool,
+        /// Taken when it was sent.
+        fence: Fence,
         exchanges: bool,
         /// Retries that were promised when it was given little time.
         reserved: u32,
@@ -54,16 +60,43 @@ impl Flight {
         }
     }
 
+    /// Taken when it was sent.
+    pub(super) fn fence(&self) -> Option<Fence> {
+        match *self {
+            Self::Batch { fence, .. } => Some(fence),
+            Self::Call { .. } => None,
+        }
+    }
+
     /// Whether it carries cursors.
     pub(super) fn exchanges(&self) -> bool {
         matches!(self, Self::Batch { exchanges: true, .. })
     }
 }
 
+/// A batch about to leave, beside what it asks.
+struct Departure {
+    flight: FlightId,
+    origin: Arc<str>,
+    fetches: Vec<FetchId>,
+    strong: bool,
+    timeout_ms: u32,
+    /// Whether nobody waits for it.
+    prefetch: bool,
+    exchanges: bool,
+    reserved: u32,
+}
+
+/// Knowledge of a gateway's memory is rarely younger, nor is its read of the store much faster: below, it is asked to read
+/// the store at once.
+const TIGHT_MS: u32 = 20;
+
 /// Keys that go to one origin at one consistency.
 struct Group {
     origin: Arc<str>,
     strong: bool,
+    /// Whether what is fetched ahead may ride on it: not where somebody asked for strong reads.
+    takes_guests: bool,
     fetches: Vec<FetchId>,
 }
 
@@ -75,9 +108,10 @@ impl Adapter {
         let state = self.scopes.get(scope);
         let queue = std::mem::take(&mut state.queue);
         let exchange = std::mem::take(&mut state.exchange_wanted);
-        for group in self.group(now, queue) {
+        let queue = self.rides(scope, queue);
+        for group in self.group(now, scope, queue) {
             for chunk in group.fetches.chunks(MAX_BATCH_KEYS) {
-                self.send_batch(now, scope, group.origin.clone(), group.strong, chunk.to_vec());
+                self.send_batch(now, scope, group.origin.clone(), group.strong, chunk.to_vec(), false);
             }
         }
         if exchange && self.exchange.is_due(now, &self.config) {
@@ -87,30 +121,46 @@ impl Adapter {
 
     /// Demand goes to the owner of each key. Prefetches ride on a demand batch where there is one, as a further
     /// request would cost more than the gateway's hop; otherwise all of them go out as one batch.
-    fn group(&mut self, now: Millis, queue: Vec<FetchId>) -> Vec<Group> {
+    fn group(&mut self, now: Millis, scope: Scope, queue: Vec<FetchId>) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         let mut ahead = Vec::new();
         for id in queue {
             let Some(fetch) = self.fetches.get(id).filter(|f| f.progress == Progress::Queued) else { continue };
-            let (class, strong, key, avoid) = (fetch.class, fetch.strong, fetch.key.clone(), fetch.avoid.clone());
+            let (class, key, avoid, asked_strong) = (fetch.class, fetch.key.clone(), fetch.avoid.clone(), fetch.strong);
             let origin = self.origin_for(now, Some(&key), avoid.as_deref());
+            let strong = self.is_strong(now, id, &origin);
             if class == Class::Prefetch {
                 ahead.push((id, origin));
                 continue;
             }
+            if let Some(fetch) = self.fetches.get_mut(id) {
+                fetch.strong = strong;
+            }
             match groups.iter_mut().find(|g| g.origin == origin && g.strong == strong) {
-                Some(group) => group.fetches.push(id),
-                None => groups.push(Group { origin, strong, fetches: vec![id] }),
+                Some(group) => {
+                    group.takes_guests &= !asked_strong;
+                    group.fetches.push(id);
+                }
+                None => groups.push(Group { origin, strong, takes_guests: !asked_strong, fetches: vec![id] }),
             }
         }
-        for (id, origin) in ahead {
-            let own = groups.iter().position(|g| !g.strong && g.origin == origin);
-            match own.or_else(|| groups.iter().position(|g| !g.strong)) {
-                Some(at) => groups[at].fetches.push(id),
-                None => groups.push(Group { origin, strong: false, fetches: vec![id] }),
-            }
-        }
+        self.seat(scope, ahead, &mut groups);
         groups
+    }
+
+    /// Lets what is fetched ahead ride: with its owner's batch, or else with any.
+    fn seat(&mut self, scope: Scope, ahead: Vec<(FetchId, Arc<str>)>, groups: &mut Vec<Group>) {
+        let demanded = !groups.is_empty();
+        for (id, origin) in ahead {
+            let own = groups.iter().position(|g| g.takes_guests && g.origin == origin);
+            let at = own.or_else(|| groups.iter().position(|g| g.takes_guests));
+            let rides = self.fetches.get(id).is_some_and(|fetch| fetch.rides);
+            match at {
+                Some(at) => groups[at].fetches.push(id),
+                None if rides && demanded => self.scopes.get(scope).held.push(id),
+                None => groups.push(Group { origin, strong: false, takes_guests: true, fetches: vec![id] }),
+            }
+        }
     }
 
     /// The origin to ask for `key`: that of its owner, or of the replica that serves this batch, where it is warm; the warmest
@@ -128,22 +178,53 @@ impl Adapter {
         self.origins.choose(now, owner.as_deref(), avoid)
     }
 
-    fn send_batch(&mut self, now: Millis, scope: Scope, origin: Arc<str>, strong: bool, ids: Vec<FetchId>) {
+    /// How old a gateway's knowledge may be for a fetch that leaves now, in milliseconds, so that its answer arrives
+    /// within the bound and is no older than what was invalidated.
+    fn may_be_old(&self, now: Millis, fetch: &Fetch, origin: &str) -> u32 {
+        // Where any age will do, a later answer is better than none.
+        let way_back = if self.only_any(fetch) { 0 } else { self.origins.round_trip_ms(origin) };
+        let bound = fetch.max_staleness_ms.saturating_sub(way_back);
+        let since = match fetch.needed_after {
+            0 => u32::MAX,
+            at => u32::try_from(now.saturating_sub(at + 1)).unwrap_or(u32::MAX),
+        };
+        bound.min(since)
+    }
+
+    /// Whether a fetch is to be read through the store: it was asked to, or nothing that a gateway remembers could still be
+    /// young enough when it arrives. Asking memory first would only cost a second round trip.
+    fn is_strong(&self, now: Millis, id: FetchId, origin: &str) -> bool {
+        let tight = |fetch: &Fetch| self.may_be_old(now, fetch, origin) < TIGHT_MS && !self.only_any(fetch);
+        self.fetches.get(id).is_some_and(|fetch| fetch.strong || tight(fetch))
+    }
+
+    /// Sends `ids` to `origin` in one batch; as a `hedge` beside the flight that carries them already.
+    pub(super) fn send_batch(
+        &mut self,
+        now: Millis,
+        scope: Scope,
+        origin: Arc<str>,
+        strong: bool,
+        ids: Vec<FetchId>,
+        hedge: bool,
+    ) {
         let flight = self.fresh_id();
-        let margin = self.origins.latency_ms(&origin) as u32;
         let mut request = self.request_frame();
-        let patience = self.patience(now, &origin, strong, &ids);
+        let patience = if hedge { ATTEMPT_MS } else { self.patience(now, &origin, strong, &ids) };
         let reserved = if patience < ATTEMPT_MS { ids.len() as u32 } else { 0 };
         let (mut demand, mut timeout_ms, mut bound, mut asker) = (false, 0, u32::MAX, None);
         for &id in &ids {
             let deadline = self.latest_deadline(id);
+            bound = bound.min(self.fetches.get(id).map_or(u32::MAX, |fetch| self.may_be_old(now, fetch, &origin)));
             let Some(fetch) = self.fetches.get_mut(id) else { continue };
-            fetch.progress = Progress::InFlight(flight);
-            fetch.attempts += 1;
-            fetch.fence = self.cache.fence(now);
+            if hedge {
+                fetch.hedge = Some(flight);
+            } else {
+                fetch.progress = Progress::InFlight(flight);
+                fetch.attempts += 1;
+            }
             demand |= fetch.class == Class::Demand;
             asker = asker.or(fetch.waiters.first().copied());
-            bound = bound.min(fetch.max_staleness_ms);
             timeout_ms = timeout_ms.max(deadline.map_or(ATTEMPT_MS, |at| at.saturating_sub(now) as u32));
             let if_version = fetch.held.as_ref().map(|keymap| keymap.version);
             request.items.push(BatchItem { key: fetch.key.clone(), if_version, class: fetch.class });
@@ -152,15 +233,22 @@ impl Adapter {
         let stream = asker.and_then(|asker| self.waiting.get(&asker)).map(|waiting| waiting.stream.to_string());
         request.stream = stream.filter(|stream| !stream.is_empty());
         request.consistency = if strong { Consistency::Strong } else { Consistency::Bounded };
-        // What the way back takes counts towards the bound, too.
-        request.max_staleness_ms = bound.saturating_sub(margin);
+        request.max_staleness_ms = bound;
         request.floors = self.floors_for(scope, &request);
-        // While an owner's origin is still cold, the next exchange goes out alone and warms it.
-        let exchanges =
-            self.cold_origin(now).is_none() && self.exchange.ride(now, &self.config, &self.cache, &mut request);
+        let exchanges = !hedge && self.ride(now, &mut request);
         self.counters.batches += 1;
         self.counters.keys_sent += ids.len() as u64;
-        self.depart(now, scope, flight, origin, request, ids, timeout_ms.min(patience), !demand, exchanges, reserved);
+        if !hedge {
+            self.hedges.deposit();
+            if let Some(at) = self.hedge_at(now, &origin, strong, &ids) {
+                self.scopes.set_timer(scope, at, Timer::Hedge(flight));
+            }
+        }
+        let timeout_ms = timeout_ms.min(patience);
+        let fetches = ids;
+        let departure =
+            Departure { flight, origin, fetches, strong, timeout_ms, prefetch: !demand, exchanges, reserved };
+        self.depart(now, scope, departure, request);
     }
 
     /// How long to wait for `origin`. Not for long where memory is asked for the first time, another origin could answer
@@ -193,35 +281,34 @@ impl Adapter {
     /// An empty batch: only cursors go out, changes come back.
     fn send_exchange(&mut self, now: Millis, scope: Scope) {
         let mut request = self.request_frame();
-        if !self.exchange.ride(now, &self.config, &self.cache, &mut request) {
+        if !self.ride(now, &mut request) {
             return;
         }
         let origin = self.cold_origin(now).unwrap_or_else(|| self.origins.choose(now, None, None));
-        let flight = self.fresh_id();
         self.counters.exchanges += 1;
-        self.depart(now, scope, flight, origin, request, Vec::new(), ATTEMPT_MS, true, true, 0);
+        let departure = Departure {
+            flight: self.fresh_id(),
+            origin,
+            fetches: Vec::new(),
+            strong: false,
+            timeout_ms: ATTEMPT_MS,
+            prefetch: true,
+            exchanges: true,
+            reserved: 0,
+        };
+        self.depart(now, scope, departure, request);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the one place where a flight takes off")]
-    fn depart(
-        &mut self,
-        now: Millis,
-        scope: Scope,
-        flight: FlightId,
-        origin: Arc<str>,
-        request: BatchRequest,
-        fetches: Vec<FetchId>,
-        timeout_ms: u32,
-        prefetch: bool,
-        exchanges: bool,
-        reserved: u32,
-    ) {
+    /// The one place where a batch takes off.
+    fn depart(&mut self, now: Millis, scope: Scope, departure: Departure, request: BatchRequest) {
+        let Departure { flight, origin, fetches, strong, timeout_ms, prefetch, exchanges, reserved } = departure;
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
-        self.flights.insert(
-            flight,
-            Box::new(Flight::Batch { scope, origin: origin.clone(), sent_at: now, fetches, exchanges, reserved }),
-        );
+        let fence = self.cache.fence(now);
+        let fence = if strong { fence.linear() } else { fence };
+        let of = origin.clone();
+        let batch = Flight::Batch { scope, origin: of, sent_at: now, fetches, strong, fence, exchanges, reserved };
+        self.flights.insert(flight, Box::new(batch));
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }
 

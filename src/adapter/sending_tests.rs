@@ -89,16 +89,7 @@ fn replicated() -> Host {
 /// Asks a gateway for `keys` in one flush; which origin each was sent to.
 fn flush(host: &mut Host, keys: &[CompositeKey]) -> BTreeMap<CompositeKey, String> {
     for key in keys {
-        let request = GetRequest {
-            scope: 0,
-            key: key.clone(),
-            stream: "s",
-            consistency: Consistency::Bounded,
-            max_staleness_ms: 2_000,
-            timeout_ms: 10_000,
-            bypass_cache: true,
-            observe: false,
-        };
+        let request = GetRequest { stream: "s", bypass_cache: true, observe: false, ..GetRequest::new(key.clone()) };
         host.adapter.handle_request(host.now, request);
     }
     host.adapter.poll(host.now, 0);

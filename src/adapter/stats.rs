@@ -5,12 +5,12 @@ use serde::Serialize;
 use super::Served;
 use super::demand::Adapter;
 use super::origins::Origins;
+use super::persistence::History;
 use crate::Millis;
 use crate::cache::{CacheStats, Invalidate, Lookup};
 use crate::key::CompositeKey;
 use crate::partition::{Epoch, Portion};
 use crate::prefetch::{Caution, Prediction, PredictionExplanation, PrefetchStats};
-use crate::protocol::Cursor;
 
 /// Running counts.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,9 @@ pub(super) struct Counters {
     pub(super) map_errors: u64,
     pub(super) bytes_sent: u64,
     pub(super) bytes_received: u64,
+    pub(super) hedges: u64,
+    pub(super) clock_breaks: u64,
+    pub(super) sessions_reset: u64,
     served: [u64; 6],
 }
 
@@ -45,6 +48,30 @@ pub struct Fill {
     pub used: usize,
     /// Most entries there can be.
     pub bound: usize,
+}
+
+/// The change feed of one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedStats {
+    /// Whether one is open and has spoken.
+    pub open: bool,
+    /// Feeds asked for so far.
+    pub opened: u64,
+    /// Those that broke or were refused.
+    pub lost: u64,
+    /// Frames taken in.
+    pub frames: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Bytes held of a frame that is not whole yet.
+    pub buffered: usize,
+    /// Their bound.
+    pub max_buffered: usize,
+    /// Gateways' clocks that are followed.
+    pub clocks: usize,
+    /// Their bound.
+    pub max_clocks: usize,
 }
 
 /// Everything an operator wants to know of one client. Counts are since the core was built.
@@ -89,8 +116,18 @@ pub struct AdapterStats {
     pub map_errors: u64,
     /// Bytes of batch bodies sent.
     pub bytes_sent: u64,
-    /// Bytes of batch bodies received.
+    /// Bytes of batch bodies and feeds received.
     pub bytes_received: u64,
+    /// Batches sent to a second gateway because the first took unusually long.
+    pub hedges: u64,
+    /// Times that a clock was found to have stood still or been set.
+    pub clock_breaks: u64,
+    /// Times that the store turned out to be a new one.
+    pub sessions_reset: u64,
+    /// The change feed.
+    pub feed: FeedStats,
+    /// Recent requests kept, so that what they taught outlives this adapter.
+    pub history: Fill,
     /// Epoch of the map at hand.
     pub epoch: Option<Epoch>,
     /// Requests waiting.
@@ -183,6 +220,11 @@ impl Adapter {
             map_errors: c.map_errors,
             bytes_sent: c.bytes_sent,
             bytes_received: c.bytes_received,
+            hedges: c.hedges,
+            clock_breaks: c.clock_breaks,
+            sessions_reset: c.sessions_reset,
+            feed: self.feed.stats(),
+            history: Fill { used: self.history.len(), bound: History::BOUND },
             epoch: self.map().map(|map| map.epoch),
             waiting: Fill { used: self.waiting.len(), bound: self.config.max_waiting },
             calling: Fill { used: self.calls.len(), bound: self.config.max_waiting },
@@ -248,31 +290,22 @@ impl Adapter {
         self.engine.predictions_after(key)
     }
 
-    /// Drops what `what` covers from the cache; answers on their way never become fresh for it. Returns how many.
+    /// Drops what `what` covers from the cache and returns how many entries that were. A read from now on is at least as new
+    /// as this moment, whichever node answers it; answers on their way reach those who asked before, and nobody else.
     pub fn invalidate(&mut self, now: Millis, what: &Invalidate) -> usize {
-        let count = self.cache.invalidate(what);
+        let count = self.cache.invalidate(now, what);
         self.settle_evicted(now);
         count
     }
 
     /// Empties the cache. Floors and what was learnt stay.
     pub fn clear(&mut self, now: Millis) {
-        self.cache.clear();
+        self.cache.clear(now);
         self.settle_evicted(now);
     }
 
     /// How eager to fetch ahead: `Save-Data`, a hidden page or a slow link ask for caution.
     pub fn set_caution(&mut self, caution: Caution) {
         self.engine.set_caution(caution);
-    }
-
-    /// The session's floors, to outlive this adapter.
-    pub fn floors(&self) -> impl Iterator<Item = Cursor> + '_ {
-        self.floors.iter()
-    }
-
-    /// Takes over the floors of an earlier adapter of the same session.
-    pub fn raise_floor(&mut self, floor: Cursor) {
-        self.floors.raise(floor.shard, floor.position);
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Action, Adapter, AdapterConfig, Answer, FailureKind, FlightId, GetRequest, RequestId, Scope};
+use super::{
+    Action, Adapter, AdapterConfig, Answer, FailureKind, FlightId, GetRequest, Own, OwnWrite, RequestId, Scope,
+};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::partition::{MapDelta, MapNode, PartitionMap, StorageLayout};
@@ -161,19 +163,19 @@ impl Host {
     }
 
     pub(super) fn get_in(&mut self, scope: Scope, text: &str, consistency: Consistency) -> RequestId {
-        let request = GetRequest {
-            scope,
-            key: key(text),
-            stream: "s",
-            consistency,
-            max_staleness_ms: 2_000,
-            timeout_ms: 10_000,
-            bypass_cache: false,
-            observe: true,
-        };
+        let request = GetRequest { scope, stream: "s", consistency, ..GetRequest::new(key(text)) };
         let id = self.adapter.handle_request(self.now, request);
         self.drain();
         id
+    }
+
+    /// This session wrote `version` of a key, whatever it was.
+    pub(super) fn wrote(&mut self, text: &str, version: u64) {
+        let key = key(text);
+        let shard = self.gateway.map.storage.shard(&key);
+        let fence = self.adapter.fence(self.now);
+        let write = OwnWrite { key, version, shard, position: version, own: Own::Unknown, fence };
+        self.adapter.wrote(self.now, write);
     }
 
     /// Starts a bounded read in scope 0.

@@ -27,12 +27,14 @@ pub enum Expert {
     Far2,
     /// The template of the same; while orders arrive before the next request, of the request after that.
     FarTemplate,
+    /// The application, which named the key. Not one that learns, so not in [`Expert::ALL`].
+    Hint,
 }
 
 impl Expert {
-    /// Number of experts.
+    /// Number of experts that learn.
     pub const COUNT: usize = 8;
-    /// All of them.
+    /// All of those.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Order1,
         Self::Order2,

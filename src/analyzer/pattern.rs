@@ -108,6 +108,7 @@ impl Context {
             Expert::Template2 => self.step,
             Expert::Template3 => self.steps,
             Expert::Order2 | Expert::Far2 => self.pair,
+            Expert::Hint => 0,
         };
         (what != 0).then(|| context_hash(expert, what))
     }

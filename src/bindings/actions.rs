@@ -6,9 +6,9 @@ use wasm_bindgen::JsValue;
 use web_sys::{Headers, Request, RequestInit};
 
 use super::errors::{plain, thrown};
-use crate::adapter::{Action, Adapter, Answer, CallEnd, Served};
+use crate::adapter::{Action, Adapter, Answer, CallEnd};
 use crate::key::CompositeKey;
-use crate::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ReadPoint};
+use crate::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ListPage, ReadPoint};
 
 /// An [`Action`] for `postMessage`-like consumption: `kind` tells which.
 #[derive(Serialize)]
@@ -52,6 +52,25 @@ enum JsAction<'a> {
     Abort {
         flight: u32,
     },
+    OpenFeed {
+        scope: u32,
+        feed: u32,
+        #[serde(with = "serde_wasm_bindgen::preserve")]
+        request: Request,
+    },
+    CloseFeed {
+        scope: u32,
+        feed: u32,
+    },
+    Relay {
+        scope: u32,
+        feed: u32,
+        #[serde(with = "serde_wasm_bindgen::preserve")]
+        frame: JsValue,
+    },
+    SessionReset {
+        incarnation: u32,
+    },
     Wake {
         scope: u32,
         at: u64,
@@ -74,7 +93,7 @@ impl<'a> From<&'a Answer> for JsAnswer<'a> {
             keymap: answer.keymap.as_deref().map(JsKeymap::from),
             source: answer.served.as_str(),
             age: answer.age_ms,
-            stale: answer.served == Served::Stale,
+            stale: answer.stale,
             at: answer.at,
         }
     }
@@ -112,6 +131,20 @@ impl<'a> From<&'a Keymap> for JsKeymap<'a> {
     }
 }
 
+/// A page of a list.
+#[derive(Serialize)]
+pub(super) struct JsPage<'a> {
+    keymaps: Vec<JsKeymap<'a>>,
+    next: Option<&'a str>,
+}
+
+impl<'a> From<&'a ListPage> for JsPage<'a> {
+    fn from(page: &'a ListPage) -> Self {
+        let keymaps = page.items.iter().map(|(keymap, _)| JsKeymap::from(keymap)).collect();
+        Self { keymaps, next: page.next.as_deref() }
+    }
+}
+
 /// Drains the adapter into an array.
 pub(super) fn drain(adapter: &mut Adapter, token: Option<&str>) -> Result<Array, JsValue> {
     let actions = Array::new();
@@ -133,7 +166,7 @@ fn to_js(action: &Action, token: Option<&str>) -> Result<JsValue, JsValue> {
         Action::Send { scope, flight, origin, body, timeout_ms, prefetch } => JsAction::Send {
             scope: *scope,
             flight: *flight,
-            request: batch_request(origin, body, token)?,
+            request: binary_request(origin, "/v1/batch", body, token)?,
             timeout_ms: *timeout_ms,
             prefetch: *prefetch,
         },
@@ -153,11 +186,21 @@ fn to_js(action: &Action, token: Option<&str>) -> Result<JsValue, JsValue> {
             }
         }
         Action::Abort { flight } => JsAction::Abort { flight: *flight },
+        Action::OpenFeed { scope, feed, origin, body } => JsAction::OpenFeed {
+            scope: *scope,
+            feed: *feed,
+            request: binary_request(origin, "/v1/changes", body, token)?,
+        },
+        Action::CloseFeed { scope, feed } => JsAction::CloseFeed { scope: *scope, feed: *feed },
+        Action::Relay { scope, feed, frame } => {
+            JsAction::Relay { scope: *scope, feed: *feed, frame: Uint8Array::from(frame.as_slice()).into() }
+        }
+        Action::SessionReset { incarnation } => JsAction::SessionReset { incarnation: *incarnation },
         Action::Wake { scope, at } => JsAction::Wake { scope: *scope, at: *at },
     }))
 }
 
-fn batch_request(origin: &str, body: &[u8], token: Option<&str>) -> Result<Request, JsValue> {
+fn binary_request(origin: &str, path: &str, body: &[u8], token: Option<&str>) -> Result<Request, JsValue> {
     let headers = Headers::new()?;
     headers.set("content-type", CONTENT_TYPE)?;
     headers.set("accept", CONTENT_TYPE)?;
@@ -168,6 +211,6 @@ fn batch_request(origin: &str, body: &[u8], token: Option<&str>) -> Result<Reque
     init.set_method("POST");
     init.set_headers(&headers);
     init.set_body(&Uint8Array::from(body));
-    Request::new_with_str_and_init(&format!("{origin}/v1/batch"), &init)
+    Request::new_with_str_and_init(&format!("{origin}{path}"), &init)
         .map_err(|_| thrown(ErrorCode::Config, &format!("`{origin}` is not an origin")))
 }

@@ -51,7 +51,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
         error => thrown(ErrorCode::BadRequest, &error.to_string()),
     })?;
     let frame = BatchRequest { items: Vec::new(), floors: Vec::new(), ..request.clone() };
-    let wants_frame = !frame.cursors.is_empty() || frame.map.is_none();
+    let wants_frame = !frame.cursors.is_empty() || frame.map.is_none() || frame.feed.is_some();
     let upstream = if wants_frame { Uint8Array::from(frame.encode().as_slice()).into() } else { JsValue::NULL };
     let items = request.items.iter().map(|item| Item {
         key: &item.key,
@@ -123,12 +123,17 @@ fn read_keymap(keymap: &Fields) -> Result<Keymap, JsValue> {
     Ok(Keymap {
         key: CompositeKey::parse(&key).map_err(|error| thrown(ErrorCode::Internal, error.reason()))?,
         version: keymap.whole("version")?.ok_or_else(missing("version"))?,
-        fields: KeymapFields {
-            locator: keymap.text("locator")?.ok_or_else(missing("locator"))?,
-            size: keymap.whole("size")?,
-            etag: keymap.text("etag")?,
-            tags: keymap.texts("tags")?.unwrap_or_default(),
-            meta: keymap.text("meta")?.map(|text| Meta(text.into())),
-        },
+        fields: read_fields(keymap)?,
+    })
+}
+
+/// The fields of a keymap; `meta` is JSON text.
+pub(super) fn read_fields(keymap: &Fields) -> Result<KeymapFields, JsValue> {
+    Ok(KeymapFields {
+        locator: keymap.text("locator")?.ok_or_else(|| keymap.missing("locator"))?,
+        size: keymap.whole("size")?,
+        etag: keymap.text("etag")?,
+        tags: keymap.texts("tags")?.unwrap_or_default(),
+        meta: keymap.text("meta")?.map(|text| Meta(text.into())),
     })
 }

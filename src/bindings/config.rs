@@ -18,6 +18,11 @@ pub(super) fn read(options: JsValue) -> Result<(AdapterConfig, Option<String>), 
     set(&mut config.max_staleness_ms, options.whole("maxStalenessMs")?);
     set(&mut config.max_waiting, options.whole("maxWaiting")?);
     set(&mut config.max_prefetching, options.whole("maxPrefetching")?);
+    if let Some(feed) = options.object("feed")? {
+        set(&mut config.feed.enabled, feed.flag("enabled")?);
+        set(&mut config.feed.idle_ms, feed.whole("idleMs")?);
+        set(&mut config.feed.after_requests, feed.whole("afterRequests")?);
+    }
     if let Some(cache) = options.object("cache")? {
         read_cache(&mut config.cache, &cache)?;
     }

@@ -4,21 +4,26 @@ use js_sys::{Array, Float64Array, JsString};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
+use super::batch::read_fields;
 use super::errors::{bad_key, plain, thrown};
 use super::fields::Fields;
 use super::{actions, config};
 use crate::Millis;
-use crate::adapter::{Adapter, FailureKind, GetRequest};
-use crate::cache::Invalidate;
+use crate::adapter::{
+    Adapter, Attention, BadBookmark, BadState, FailureKind, FeedEnd, GetRequest, Listing, Own, OwnWrite,
+};
+use crate::cache::{Fence, Invalidate};
+use crate::clock::{LocalClock, Tick};
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::prefetch::Caution;
-use crate::protocol::{Consistency, Cursor, ErrorCode};
+use crate::protocol::{Consistency, Cursor, ErrorCode, ListPage};
 
 /// Bits of the `flags` of [`Core::get`].
 const STRONG: u32 = 1;
 const ANY: u32 = 2;
 const BYPASS_CACHE: u32 = 4;
 const UNOBSERVED: u32 = 8;
+const UNHEDGED: u32 = 16;
 
 /// One client's core. After each call drain [`Core::actions`].
 #[wasm_bindgen]
@@ -26,6 +31,9 @@ const UNOBSERVED: u32 = 8;
 pub struct Core {
     adapter: Adapter,
     token: Option<String>,
+    clock: LocalClock,
+    /// Where the clock of an earlier core of this host had come.
+    since: f64,
 }
 
 #[wasm_bindgen]
@@ -38,7 +46,23 @@ impl Core {
     pub fn new(options: JsValue) -> Result<Self, JsValue> {
         let (config, token) = config::read(options)?;
         let adapter = Adapter::new(config).map_err(|error| thrown(ErrorCode::Config, &error.0))?;
-        Ok(Self { adapter, token })
+        Ok(Self { adapter, token, clock: LocalClock::default(), since: 0.0 })
+    }
+
+    /// Goes on where the clock of an earlier core of this host stood.
+    #[wasm_bindgen(js_name = startClock)]
+    pub fn start_clock(&mut self, now: f64) {
+        self.since = now.max(0.0);
+    }
+
+    /// The time that every other call is to be given, from a reading of a monotonic clock and of the wall clock.
+    pub fn tick(&mut self, monotonic: f64, wall: f64) -> f64 {
+        let Tick { now, broke } = self.clock.read(monotonic, wall);
+        let now = now as f64 + self.since;
+        if broke {
+            self.adapter.clock_broke(millis(now));
+        }
+        now
     }
 
     /// What the host must do, in order.
@@ -63,6 +87,8 @@ impl Core {
         max_staleness_ms: u32,
         timeout_ms: u32,
         stream: Option<String>,
+        stale_while_revalidate_ms: u32,
+        stale_if_error_ms: u32,
     ) -> Result<u32, JsValue> {
         let consistency = match flags & (STRONG | ANY) {
             STRONG => Consistency::Strong,
@@ -78,6 +104,9 @@ impl Core {
             timeout_ms,
             bypass_cache: flags & BYPASS_CACHE != 0,
             observe: flags & UNOBSERVED == 0,
+            stale_while_revalidate_ms,
+            stale_if_error_ms,
+            hedge: flags & UNHEDGED == 0,
         };
         Ok(self.adapter.handle_request(millis(now), request))
     }
@@ -87,13 +116,20 @@ impl Core {
         self.adapter.cancel(millis(now), request);
     }
 
-    /// Fetches keys ahead on the application's word.
+    /// Fetches keys ahead on the application's word: that each is asked for with `probability`, in `within_ms`.
     ///
     /// # Errors
     /// Throws `{code: "BAD_KEY", message}`; then nothing is fetched.
-    pub fn prefetch(&mut self, now: f64, scope: u32, keys: &Array) -> Result<(), JsValue> {
+    pub fn prefetch(
+        &mut self,
+        now: f64,
+        scope: u32,
+        keys: &Array,
+        probability: Option<f32>,
+        within_ms: Option<f64>,
+    ) -> Result<(), JsValue> {
         let keys: Vec<CompositeKey> = keys.iter().map(|key| parse(&key)).collect::<Result<_, _>>()?;
-        self.adapter.prefetch(millis(now), scope, keys);
+        self.adapter.prefetch(millis(now), scope, keys, probability, within_ms.map(millis));
         Ok(())
     }
 
@@ -146,14 +182,116 @@ impl Core {
         self.adapter.on_failure(millis(now), flight, kind);
     }
 
-    /// An own write was acknowledged.
+    /// To be taken when a call's request is sent, and handed back with what became of it.
+    pub fn fence(&self, now: f64) -> Float64Array {
+        let parts = self.adapter.fence(millis(now)).to_parts().map(|part| part as f64);
+        Float64Array::from(&parts[..])
+    }
+
+    /// An own write was acknowledged: `{key, version, shard, position, fields?, deleted?}`; what it left behind is cached where
+    /// it is named. `fence` is that of the first attempt.
     ///
     /// # Errors
-    /// Throws `{code: "BAD_KEY", message}`.
-    pub fn wrote(&mut self, key: &str, version: f64, shard: u16, position: f64) -> Result<(), JsValue> {
-        let key = CompositeKey::parse(key).map_err(bad_key)?;
-        self.adapter.wrote(&key, version as u64, shard, position as u64);
+    /// Throws `{code: "BAD_KEY" | "BAD_REQUEST", message}`.
+    pub fn wrote(&mut self, now: f64, fence: &[f64], write: JsValue) -> Result<(), JsValue> {
+        let fields = Fields::of(write, ErrorCode::BadRequest)?;
+        let write = read_write(&fields, read_fence(fence))?;
+        self.adapter.wrote(millis(now), write);
         Ok(())
+    }
+
+    /// A page of a list arrived, in binary form: `{keymaps, next}`. What is on it is cached. `fence` is that of the attempt.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_KEY" | "BAD_ANSWER", message}`.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross the boundary cheaply, an options object does not")]
+    pub fn listed(
+        &mut self,
+        now: f64,
+        scope: u32,
+        stream: Option<String>,
+        prefix: &str,
+        fence: &[f64],
+        page: &[u8],
+        first: bool,
+    ) -> Result<JsValue, JsValue> {
+        let prefix = KeyPrefix::parse(prefix).map_err(bad_key)?;
+        let page = ListPage::decode(page).map_err(|error| thrown(ErrorCode::BadAnswer, &error.to_string()))?;
+        let listing = Listing { prefix: &prefix, fence: read_fence(fence), page: &page, first };
+        self.adapter.listed(millis(now), scope, stream.as_deref().unwrap_or(""), &listing);
+        Ok(plain(&actions::JsPage::from(&page)))
+    }
+
+    /// Whether somebody looks at the page; on return what is cached is made current.
+    #[wasm_bindgen(js_name = setAttention)]
+    pub fn set_attention(&mut self, now: f64, active: bool) {
+        let attention = if active { Attention::Active } else { Attention::Away };
+        self.adapter.set_attention(millis(now), attention);
+    }
+
+    /// The host woke up: streams that were open may never speak again.
+    pub fn resume(&mut self, now: f64) {
+        self.adapter.resume(millis(now));
+    }
+
+    /// Bytes of an `openFeed`, as they arrive.
+    #[wasm_bindgen(js_name = onFeedBytes)]
+    pub fn on_feed_bytes(&mut self, now: f64, feed: u32, bytes: &[u8]) {
+        self.adapter.on_feed_bytes(millis(now), feed, bytes);
+    }
+
+    /// The end of an `openFeed`: status 0 where it broke, 200 where the gateway ended it, else what it was refused with.
+    #[wasm_bindgen(js_name = onFeedEnd)]
+    pub fn on_feed_end(&mut self, now: f64, feed: u32, status: u16, retry_after_ms: f64) {
+        let end = match status {
+            0 => FeedEnd::Broken,
+            200 => FeedEnd::Ended,
+            status => FeedEnd::Refused { status, retry_after: retry_after(retry_after_ms) },
+        };
+        self.adapter.on_feed_end(millis(now), feed, end);
+    }
+
+    /// Whether each frame of the feed comes back as a `relay`.
+    #[wasm_bindgen(js_name = setRelaying)]
+    pub fn set_relaying(&mut self, relaying: bool) {
+        self.adapter.set_relaying(relaying);
+    }
+
+    /// What another core needs to follow this one's feed from here on, or `undefined`.
+    #[wasm_bindgen(js_name = feedOpening)]
+    pub fn feed_opening(&self, now: f64) -> Option<Vec<u8>> {
+        self.adapter.feed_opening(millis(now))
+    }
+
+    /// What this session has seen, for another device.
+    pub fn bookmark(&self) -> Vec<u8> {
+        self.adapter.bookmark()
+    }
+
+    /// Goes on where the session behind `bookmark` was.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_REQUEST", message}`.
+    #[wasm_bindgen(js_name = openBookmark)]
+    pub fn open_bookmark(&mut self, now: f64, bookmark: &[u8]) -> Result<(), JsValue> {
+        let refused = |error: BadBookmark| thrown(ErrorCode::BadRequest, &error.to_string());
+        self.adapter.open_bookmark(millis(now), bookmark).map_err(refused)
+    }
+
+    /// Entries, session and requests, to outlive the page.
+    #[wasm_bindgen(js_name = exportState)]
+    pub fn export_state(&self, max_bytes: usize) -> Vec<u8> {
+        self.adapter.export(max_bytes)
+    }
+
+    /// Takes over what `exportState` gave; returns how many entries there are.
+    ///
+    /// # Errors
+    /// Throws `{code: "BAD_REQUEST", message}`; then nothing changed.
+    #[wasm_bindgen(js_name = importState)]
+    pub fn import_state(&mut self, now: f64, state: &[u8]) -> Result<usize, JsValue> {
+        let refused = |error: BadState| thrown(ErrorCode::BadRequest, &error.to_string());
+        self.adapter.import(millis(now), state).map_err(refused)
     }
 
     /// What the cache would answer now, or `undefined`.
@@ -273,6 +411,30 @@ fn read_selector(what: JsValue) -> Result<Invalidate, JsValue> {
         return Ok(Invalidate::All);
     }
     Err(thrown(ErrorCode::BadRequest, "name one of `key`, `prefix`, `tag` or `all`"))
+}
+
+fn read_fence(parts: &[f64]) -> Fence {
+    let part = |at: usize| parts.get(at).map_or(0, |&part| part as u64);
+    Fence::from_parts([part(0), part(1)])
+}
+
+fn read_write(write: &Fields, fence: Fence) -> Result<OwnWrite, JsValue> {
+    let missing = |name| move || write.missing(name);
+    let key = write.text("key")?.ok_or_else(missing("key"))?;
+    let version = write.whole("version")?.ok_or_else(missing("version"))?;
+    let own = match write.object("fields")? {
+        Some(fields) => Own::Put(read_fields(&fields)?),
+        None if write.flag("deleted")? == Some(true) => Own::Deleted,
+        None => Own::Unknown,
+    };
+    Ok(OwnWrite {
+        key: CompositeKey::parse(&key).map_err(bad_key)?,
+        version,
+        shard: write.whole("shard")?.ok_or_else(missing("shard"))?,
+        position: write.whole("position")?.unwrap_or(version),
+        own,
+        fence,
+    })
 }
 
 fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use fxhash::FxHashMap;
 
-use crate::Millis;
-use crate::protocol::{Cursor, ReadPoint};
+use super::types::Moment;
+use crate::protocol::{Cursor, FeedStep, ReadPoint};
 
 /// The log of one storage shard, as far as this cache has followed it.
 ///
@@ -20,10 +20,19 @@ struct Shard {
     /// Every change in (`since`, `position`] was applied and is still remembered.
     since: u64,
     /// No change committed before this time lies above `position`.
-    covered_as_of: Millis,
+    covered_as_of: Option<Moment>,
     /// Raised by a reset; entries of an older generation are not covered.
     generation: u32,
     entries: usize,
+    /// How far the change feed has come, while it follows the shard. It covers what is known here only where that
+    /// reaches as far: else a frame was missed, or the feed began later.
+    fed: Option<u64>,
+}
+
+impl Shard {
+    fn is_fed(&self) -> bool {
+        self.followed && self.fed.is_some_and(|to| self.position >= to)
+    }
 }
 
 /// Proof that an entry misses no change of its shard, until the shard is reset.
@@ -102,7 +111,7 @@ impl Coverage {
     }
 
     /// All changes up to `position` were applied, which is all that was committed before `as_of`.
-    pub(super) fn cover(&mut self, shard: u16, position: u64, as_of: Millis) {
+    pub(super) fn cover(&mut self, shard: u16, position: u64, as_of: Moment) {
         let Some(shard) = self.shard_mut(shard) else { return };
         if shard.followed {
             shard.position = shard.position.max(position);
@@ -110,7 +119,46 @@ impl Coverage {
             shard.follow_from(shard.position.max(position));
         }
         // Also from a gateway that is behind `position`: what lies in between was applied already.
-        shard.covered_as_of = shard.covered_as_of.max(as_of);
+        shard.covered_as_of = shard.covered_as_of.max(Some(as_of));
+    }
+
+    /// The feed passed on every change of `shard` in `(from, to]`, and they were applied.
+    pub(super) fn step(&mut self, step: FeedStep) {
+        let shard = self.shard_or_new(step.shard);
+        shard.fed = Some(step.to);
+        if !shard.followed {
+            // What is read from now on can be current as of any position since `from`.
+            let reached = shard.position;
+            shard.follow_from(step.from.max(reached));
+            shard.position = step.to.max(reached);
+        } else if shard.position >= step.from {
+            shard.position = shard.position.max(step.to);
+        }
+    }
+
+    /// At `told_at` the feed had passed on whatever was committed more than `age` before, in each shard that it follows.
+    pub(super) fn heard(&mut self, told_at: Moment, age: impl Fn(u16) -> u32) {
+        for (id, shard) in self.shards.iter_mut().filter(|(_, shard)| shard.is_fed()) {
+            let age = age(*id);
+            if age != u32::MAX {
+                shard.covered_as_of = shard.covered_as_of.max(Some(told_at - Moment::from(age)));
+            }
+        }
+    }
+
+    /// How far the feed has come, in each shard that it follows.
+    pub(super) fn fed(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        self.shards.iter().filter_map(|&(id, shard)| Some((id, shard.fed?)))
+    }
+
+    /// There is no feed any more.
+    pub(super) fn feed_ended(&mut self) {
+        self.shards.iter_mut().for_each(|(_, shard)| shard.fed = None);
+    }
+
+    /// Whether the feed keeps `shard` fresh.
+    pub(super) fn is_fed(&self, shard: u16) -> bool {
+        self.find(shard).is_ok_and(|at| self.shards[at].1.is_fed())
     }
 
     /// The log no longer reaches back to the cursor: nothing cached of the shard is covered any more.
@@ -118,15 +166,15 @@ impl Coverage {
         if let Some(shard) = self.shard_mut(shard) {
             shard.generation = shard.generation.wrapping_add(1);
             shard.followed = false;
-            shard.covered_as_of = 0;
+            shard.covered_as_of = None;
         }
     }
 
     /// How far an entry is known to be current: (log position, time).
-    pub(super) fn reach(&self, shard: u16, position: u64, as_of: Millis, covered: Option<Covered>) -> (u64, Millis) {
+    pub(super) fn reach(&self, shard: u16, position: u64, as_of: Moment, covered: Option<Covered>) -> (u64, Moment) {
         match self.find(shard).ok().map(|at| &self.shards[at].1) {
             Some(known) if covered == Some(Covered(known.generation)) => {
-                (position.max(known.position), as_of.max(known.covered_as_of))
+                (position.max(known.position), known.covered_as_of.map_or(as_of, |covered| covered.max(as_of)))
             }
             _ => (position, as_of),
         }
@@ -142,10 +190,26 @@ impl Coverage {
         }
     }
 
-    /// Cursors of the followed shards that have entries, ascending by shard.
+    /// Cursors of the followed shards that have entries and are not kept fresh by the feed, ascending by shard.
     pub(super) fn cursors(&self) -> Vec<Cursor> {
-        let followed = self.shards.iter().filter(|(_, shard)| shard.followed && shard.entries > 0);
+        let wanted = |shard: &Shard| shard.followed && shard.entries > 0 && !shard.is_fed();
+        let followed = self.shards.iter().filter(|(_, shard)| wanted(shard));
         followed.map(|&(id, shard)| Cursor { shard: id, position: shard.position }).collect()
+    }
+
+    /// Whether an entry misses no change up to where its shard is followed.
+    pub(super) fn covers(&self, shard: u16, covered: Option<Covered>) -> bool {
+        let known = self.find(shard).ok().map(|at| &self.shards[at].1);
+        known.is_some_and(|known| known.followed && covered == Some(Covered(known.generation)))
+    }
+
+    /// Takes up the log of `shard` where an earlier cache was: nothing is known of how current that is.
+    pub(super) fn resume(&mut self, shard: u16, position: u64) -> Option<Covered> {
+        let known = self.shard_or_new(shard);
+        if !known.followed {
+            known.follow_from(position.max(known.position));
+        }
+        (known.since <= position).then_some(Covered(known.generation))
     }
 
     fn find(&self, shard: u16) -> Result<usize, usize> {

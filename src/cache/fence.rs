@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use fxhash::FxHashMap;
 
+use super::types::{Moment, before};
 use crate::Millis;
 
 /// State of the cache when a request was sent. Taken by [`LocalCache::fence`](super::LocalCache::fence),
@@ -12,7 +13,42 @@ use crate::Millis;
 pub struct Fence {
     sequence: u64,
     pub(super) sent_at: Millis,
+    linear: bool,
 }
+
+impl Fence {
+    /// The same for an answer that was read from the store after the request was sent: it includes whatever was
+    /// acknowledged by then, however long it took.
+    pub fn linear(self) -> Self {
+        Self { linear: true, ..self }
+    }
+
+    /// When an answer that came with `age_ms` was current as of, at the earliest.
+    pub(super) fn as_of(self, age_ms: u32) -> Moment {
+        if self.linear { self.sent_at as Moment } else { before(self.sent_at, age_ms) }
+    }
+
+    /// When the request was sent.
+    pub fn sent_at(self) -> Millis {
+        self.sent_at
+    }
+
+    /// As two numbers, to be kept by a host beside a request that it performs itself.
+    pub fn to_parts(self) -> [u64; 2] {
+        [self.sequence, self.sent_at]
+    }
+
+    /// What [`Fence::to_parts`] gave.
+    pub fn from_parts([sequence, sent_at]: [u64; 2]) -> Self {
+        Self { sequence, sent_at, linear: false }
+    }
+}
+
+/// What a read has to be newer than, whichever node answers it.
+///
+/// An answer says how old its knowledge is in whole milliseconds, and so does the clock of this client: what was
+/// known two milliseconds after the moment of an invalidation was certainly known after it.
+const ROUNDING_MS: Millis = 2;
 
 /// Verdict on an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +56,7 @@ pub(super) enum Passage {
     Open,
     /// In flight at an invalidation or own write of something that it belongs to.
     Fenced,
-    /// Asked for after an own write, yet older than it.
+    /// Asked for after an own write or an invalidation, yet older than it.
     Outdated,
 }
 
@@ -35,64 +71,147 @@ pub(super) struct Fences {
     sequence: u64,
     /// Events up to here are forgotten, or concerned everything.
     floor: u64,
+    /// Time of the latest invalidation among them.
+    floor_at: Millis,
+    /// Latest invalidation of a tag: which keys it concerns is known of their answers only.
+    tag: Raised,
     bound: usize,
     order: VecDeque<(u64, u64)>,
     newest: FxHashMap<u64, Raised>,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// What raises a fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// This client wrote the version.
+    Wrote(u64),
+    /// Invalidated at this moment.
+    Invalidated(Millis),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
 struct Raised {
     sequence: u64,
     /// Newest version that this client wrote, 0 if none.
     wrote: u64,
+    /// Latest invalidation, 0 if none.
+    at: Millis,
+}
+
+impl Raised {
+    fn join(self, sequence: u64, event: Event) -> Self {
+        match event {
+            Event::Wrote(version) => Self { sequence, wrote: self.wrote.max(version), ..self },
+            Event::Invalidated(at) => Self { sequence, at: self.at.max(at), ..self },
+        }
+    }
 }
 
 impl Fences {
     pub(super) fn new(bound: usize) -> Self {
-        Self { sequence: 0, floor: 0, bound, order: VecDeque::new(), newest: FxHashMap::default() }
+        Self {
+            sequence: 0,
+            floor: 0,
+            floor_at: 0,
+            tag: Raised::default(),
+            bound,
+            order: VecDeque::new(),
+            newest: FxHashMap::default(),
+        }
     }
 
     pub(super) fn take(&self, sent_at: Millis) -> Fence {
-        Fence { sequence: self.sequence, sent_at }
+        Fence { sequence: self.sequence, sent_at, linear: false }
     }
 
-    /// Raises the fence around `scope`; `wrote` is the version of an own write, 0 for an invalidation.
-    pub(super) fn raise(&mut self, scope: u64, wrote: u64) {
+    /// Raises the fence around `scope`.
+    pub(super) fn raise(&mut self, scope: u64, event: Event) {
         self.sequence += 1;
-        let before = self.newest.get(&scope).map_or(0, |raised| raised.wrote);
-        self.newest.insert(scope, Raised { sequence: self.sequence, wrote: wrote.max(before) });
+        let raised = self.newest.entry(scope).or_default();
+        *raised = raised.join(self.sequence, event);
         self.order.push_back((scope, self.sequence));
         if self.order.len() > self.bound
             && let Some((oldest, sequence)) = self.order.pop_front()
         {
             self.floor = self.floor.max(sequence);
-            if self.newest.get(&oldest).is_some_and(|raised| raised.sequence == sequence) {
+            if let Some(raised) = self.newest.get(&oldest).copied().filter(|raised| raised.sequence == sequence) {
+                self.floor_at = self.floor_at.max(raised.at);
                 self.newest.remove(&oldest);
             }
         }
     }
 
-    /// Raises the fence around everything. What this client wrote stays known.
-    pub(super) fn raise_all(&mut self) {
-        self.sequence += 1;
-        self.floor = self.sequence;
+    /// Raises the fence around a tag.
+    pub(super) fn raise_tag(&mut self, tag: u64, at: Millis) {
+        self.raise(tag, Event::Invalidated(at));
+        self.tag = self.tag.join(self.sequence, Event::Invalidated(at));
     }
 
-    /// Judges an answer that includes the log up to `reach`. `scopes` are its key's prefixes and its tags.
-    pub(super) fn check(&self, fence: Fence, key: u64, reach: u64, mut scopes: impl Iterator<Item = u64>) -> Passage {
+    /// Raises the fence around everything. What this client wrote stays known.
+    pub(super) fn raise_all(&mut self, at: Millis) {
+        self.sequence += 1;
+        self.floor = self.sequence;
+        self.floor_at = self.floor_at.max(at);
+    }
+
+    /// Judges an answer that includes the log up to `reach` and was current as of `as_of`. `scopes` are its key's
+    /// prefixes and its tags.
+    pub(super) fn check(
+        &self,
+        fence: Fence,
+        key: u64,
+        reach: u64,
+        as_of: Moment,
+        mut scopes: impl Iterator<Item = u64>,
+    ) -> Passage {
         // A fence from the future belongs to a cache before this one.
         if fence.sequence < self.floor || fence.sequence > self.sequence {
             return Passage::Fenced;
         }
-        let raised = self.newest.get(&key);
-        if raised.is_some_and(|raised| raised.sequence > fence.sequence) {
-            return Passage::Fenced;
-        }
-        if raised.is_some_and(|raised| raised.wrote > reach) {
+        let known_at = |at: Millis| at == 0 || fence.linear || as_of >= (at + ROUNDING_MS) as Moment;
+        let verdict = |raised: &Raised| {
+            if raised.sequence > fence.sequence {
+                Passage::Fenced
+            } else if raised.wrote > reach || !known_at(raised.at) {
+                Passage::Outdated
+            } else {
+                Passage::Open
+            }
+        };
+        let of = |scope: u64| self.newest.get(&scope).map_or(Passage::Open, verdict);
+        // Whether a key has a tag may have changed since what this answer knows.
+        if !known_at(self.floor_at.max(self.tag.at)) {
             return Passage::Outdated;
         }
-        let overtaken = |scope: u64| self.newest.get(&scope).is_some_and(|r| r.sequence > fence.sequence);
-        if fence.sequence < self.sequence && scopes.any(overtaken) { Passage::Fenced } else { Passage::Open }
+        let own = of(key);
+        if own != Passage::Open || self.newest.is_empty() {
+            return own;
+        }
+        scopes.find_map(|scope| Some(of(scope)).filter(|&of| of != Passage::Open)).unwrap_or(Passage::Open)
+    }
+
+    /// Whether what was asked for under `fence` left before an event that concerns a key, or may concern it: whether
+    /// the answer has a tag is not known yet. `scopes` are the key's prefixes.
+    pub(super) fn is_overtaken(&self, fence: Fence, key: u64, mut scopes: impl Iterator<Item = u64>) -> bool {
+        let raised = |scope: u64| self.newest.get(&scope).is_some_and(|raised| raised.sequence > fence.sequence);
+        fence.sequence < self.floor.max(self.tag.sequence)
+            || fence.sequence > self.sequence
+            || (fence.sequence < self.sequence && (raised(key) || scopes.any(raised)))
+    }
+
+    /// The moment that knowledge about a key must be younger than; 0 where there is none.
+    pub(super) fn needed_after(&self, key: u64, scopes: impl Iterator<Item = u64>) -> Millis {
+        let at = |scope: u64| self.newest.get(&scope).map_or(0, |raised| raised.at);
+        let named = std::iter::once(key).chain(scopes).map(at).max().unwrap_or(0);
+        let needed = named.max(self.floor_at).max(self.tag.at);
+        if needed == 0 { 0 } else { needed + ROUNDING_MS - 1 }
+    }
+
+    /// Forgets what this client wrote, too, and lets nothing in flight pass.
+    pub(super) fn start_over(&mut self, at: Millis) {
+        self.raise_all(at);
+        self.order.clear();
+        self.newest.clear();
     }
 
     pub(super) fn len(&self) -> usize {

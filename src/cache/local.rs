@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::coverage::{Admission, Coverage};
-use super::fence::{Fence, Fences, Passage};
+use super::fence::{Event, Fence, Fences, Passage};
 use super::index::Index;
 use super::queues::{Entry, Queues};
-use super::types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};
+use super::types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Moment, Source};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::order::sorted;
 use crate::partition::xxh3;
-use crate::protocol::{Change, Cursor, Keymap, MAX_CHANGES, MAX_SHARDS, ReadPoint, ShardPosition};
+use crate::protocol::{Keymap, MAX_CHANGES, MAX_SHARDS, ReadPoint};
 
 /// Recent changes remembered: one whole answer of the feed.
 const KNOWN_CHANGES: usize = MAX_CHANGES;
@@ -28,12 +28,14 @@ const EVICTED: usize = 1_024;
 /// collide: then the newer key takes the place of the older.
 #[derive(Debug)]
 pub struct LocalCache {
-    config: CacheConfig,
-    queues: Queues,
-    coverage: Coverage,
-    fences: Fences,
-    index: Index,
+    pub(super) config: CacheConfig,
+    pub(super) queues: Queues,
+    pub(super) coverage: Coverage,
+    pub(super) fences: Fences,
+    pub(super) index: Index,
     evicted: Vec<Evicted>,
+    /// Moments up to here are of unknown age: the clock broke then.
+    pub(super) unknown_until: Option<Moment>,
     /// Counters only; the rest is filled in by `stats`.
     counted: CacheStats,
 }
@@ -51,6 +53,7 @@ impl LocalCache {
             fences: Fences::new(fences),
             index: Index::default(),
             evicted: Vec::new(),
+            unknown_until: None,
             counted: CacheStats::default(),
             config,
         }
@@ -92,7 +95,7 @@ impl LocalCache {
 
     /// Whether anything is cached of `key`, fresh or not. No effect.
     pub fn contains(&self, now: Millis, key: &CompositeKey) -> bool {
-        !matches!(self.peek(now, key, u32::MAX), Lookup::Miss)
+        self.contains_fresh(now, key, u32::MAX)
     }
 
     /// Whether nothing is cached.
@@ -137,7 +140,7 @@ impl LocalCache {
             shard: at.shard,
             // A value proves that the log had reached its version.
             position: at.position.max(value.as_ref().map_or(0, |keymap| keymap.version)),
-            as_of: fence.sent_at.saturating_sub(at.age_ms.into()),
+            as_of: fence.as_of(at.age_ms),
             covered: None,
             expires_at,
             unused_prefetch: source == Source::Prefetch,
@@ -161,8 +164,9 @@ impl LocalCache {
     }
 
     /// A gateway confirmed the cached `version`: the entry gets younger. Returns `false` where that version is not
-    /// cached (any more) or the confirmation was overtaken by an invalidation, an own write or a change.
-    pub fn refresh(&mut self, fence: Fence, key: &CompositeKey, version: u64, at: ReadPoint) -> bool {
+    /// cached (any more) or the confirmation was overtaken by an invalidation, an own write or a change. A
+    /// confirmation that nobody asked for yet has one outcome later, as a prefetch that was inserted.
+    pub fn refresh(&mut self, fence: Fence, key: &CompositeKey, version: u64, at: ReadPoint, source: Source) -> bool {
         let id = self.key_id(key);
         let Some(entry) = self.queues.find(id) else { return false };
         let same = entry.key == *key && entry.value.as_ref().is_some_and(|keymap| keymap.version == version);
@@ -171,50 +175,34 @@ impl LocalCache {
         }
         let mut confirmed = entry.clone();
         confirmed.position = at.position.max(version);
-        confirmed.as_of = fence.sent_at.saturating_sub(at.age_ms.into());
+        confirmed.as_of = fence.as_of(at.age_ms);
         confirmed.covered = match self.admit(fence, id, &confirmed, &at) {
             Ok(Admission::Covered(covered)) => Some(covered),
             Ok(_) => None,
             Err(_) => return false,
         };
-        self.renews(id, &confirmed, Source::Prefetch)
+        let renewed = self.renews(id, &confirmed, Source::Prefetch);
+        if renewed
+            && source == Source::Prefetch
+            && let Some(entry) = self.queues.find_mut(id)
+        {
+            entry.unused_prefetch = true;
+        }
+        renewed
     }
 
-    /// The feed told of a change: drops the entry if it does not include it, and returns whether it did.
-    pub fn apply_change(&mut self, change: &Change) -> bool {
-        let id = self.key_id(&change.key);
-        self.coverage.apply(id, change.shard, change.version);
-        self.drop_older(id, &change.key, change.version)
-    }
-
-    /// The feed reaches up to `position`, in an answer to a request sent at `sent_at`. Every change up to there
-    /// since the cursor sent must have been applied, and every change committed more than `age_ms` before must be among them.
-    pub fn cover(&mut self, position: &ShardPosition, sent_at: Millis) {
-        let as_of = sent_at.saturating_sub(position.age_ms.into());
-        self.coverage.cover(position.shard, position.position, as_of);
-    }
-
-    /// The shard's log no longer reaches back to the cursor: its entries are not covered any more and age alone.
-    pub fn reset_shard(&mut self, shard: u16) {
-        self.coverage.reset(shard);
-    }
-
-    /// From where the feed is to go on, for the shards that have entries, ascending.
-    pub fn cursors(&self) -> Vec<Cursor> {
-        self.coverage.cursors()
-    }
-
-    /// Drops entries, fences the answers in flight, and returns how many were dropped. O(log entries) each, one sort of
-    /// the dropped for a tag, O(entries) for all.
-    pub fn invalidate(&mut self, what: &Invalidate) -> usize {
+    /// Drops entries, fences the answers in flight, and returns how many were dropped. From `now` on no older answer
+    /// enters for what it covers, whenever that was asked for. O(log entries) each, one sort of the dropped for a
+    /// tag, O(entries) for all.
+    pub fn invalidate(&mut self, now: Millis, what: &Invalidate) -> usize {
         let ids = match what {
             Invalidate::Key(key) => {
                 let id = self.key_id(key);
-                self.fences.raise(id, 0);
+                self.fences.raise(id, Event::Invalidated(now));
                 self.queues.find(id).filter(|entry| entry.key == *key).map(|_| id).into_iter().collect()
             }
             Invalidate::Prefix(prefix) if prefix.depth() > 0 => {
-                self.fences.raise(self.prefix_id(prefix.slashed()), 0);
+                self.fences.raise(self.prefix_id(prefix.slashed()), Event::Invalidated(now));
                 let itself = xxh3(self.config.seed, prefix.as_str().as_bytes());
                 let itself = self.queues.find(itself).filter(|e| e.key.as_str() == prefix.as_str()).map(|_| itself);
                 let below = self.index.below(prefix.slashed());
@@ -222,14 +210,14 @@ impl LocalCache {
             }
             Invalidate::Tag(tag) => {
                 let tag = tag_id(self.config.seed, tag);
-                self.fences.raise(tag, 0);
+                self.fences.raise_tag(tag, now);
                 let ids = self.index.tagged(tag);
                 let key = |at: usize| self.queues.find(ids[at]).map(|entry| &entry.key);
                 // In the order of their keys, not of ids that depend on the seed.
                 sorted(ids.len(), &|a, b| key(a).cmp(&key(b))).into_iter().map(|at| ids[at]).collect()
             }
             Invalidate::Prefix(_) | Invalidate::All => {
-                self.fences.raise_all();
+                self.fences.raise_all(now);
                 return self.drop_all();
             }
         };
@@ -244,8 +232,22 @@ impl LocalCache {
     /// flight included.
     pub fn wrote(&mut self, key: &CompositeKey, version: u64) {
         let id = self.key_id(key);
-        self.fences.raise(id, version);
+        self.fences.raise(id, Event::Wrote(version));
         self.drop_older(id, key, version);
+    }
+
+    /// Whether a request for `key` under `fence` left before an invalidation or own write that concerns it: a read that
+    /// began later must not wait for its answer.
+    pub fn is_overtaken(&self, fence: Fence, key: &CompositeKey) -> bool {
+        let scopes = key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
+        self.fences.is_overtaken(fence, self.key_id(key), scopes)
+    }
+
+    /// An answer about `key` has to be current as of a moment after this one, which is that of the latest invalidation
+    /// that may concern it; 0 where there was none.
+    pub fn needed_after(&self, key: &CompositeKey) -> Millis {
+        let scopes = key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
+        self.fences.needed_after(self.key_id(key), scopes)
     }
 
     /// Entries that left since the last call, in order. At most 1,024 wait; what did not fit is counted in `stats`.
@@ -254,8 +256,15 @@ impl LocalCache {
     }
 
     /// Drops everything and fences every answer in flight. What is known of the shards' logs stays.
-    pub fn clear(&mut self) {
-        self.invalidate(&Invalidate::All);
+    pub fn clear(&mut self, now: Millis) {
+        self.invalidate(now, &Invalidate::All);
+    }
+
+    /// Drops everything for another store: positions and versions of the one before mean nothing in it.
+    pub fn start_over(&mut self, now: Millis) {
+        self.clear(now);
+        self.fences.start_over(now);
+        self.coverage = Coverage::new(self.coverage.bound());
     }
 
     /// Fill, bounds and counters.
@@ -290,18 +299,18 @@ impl LocalCache {
             return Lookup::Miss;
         };
         let (position, as_of) = self.reach(entry);
-        let age = now.saturating_sub(as_of);
-        let age_ms = u32::try_from(age).unwrap_or(u32::MAX);
+        let age = (now as Moment).saturating_sub(as_of).max(0);
+        let age_ms = if self.is_unknown(as_of) { u32::MAX } else { u32::try_from(age).unwrap_or(u32::MAX) };
         let at = ReadPoint { shard: entry.shard, position, age_ms };
         let hit = Hit { keymap: entry.value.clone(), at, first_use: entry.unused_prefetch };
-        if age <= max_staleness_ms.into() { Lookup::Hit(hit) } else { Lookup::Stale(hit) }
+        if age_ms <= max_staleness_ms { Lookup::Hit(hit) } else { Lookup::Stale(hit) }
     }
 
     /// Whether an answer may be cached, and with what coverage.
     fn admit(&mut self, fence: Fence, id: u64, entry: &Entry, at: &ReadPoint) -> Result<Admission, Inserted> {
         let scopes = entry.key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
         let scopes = scopes.chain(entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)));
-        let passage = self.fences.check(fence, id, entry.position, scopes);
+        let passage = self.fences.check(fence, id, entry.position, entry.as_of, scopes);
         let admission = match passage {
             Passage::Open => self.coverage.admit(id, at, entry.position),
             Passage::Outdated => Admission::Outdated,
@@ -386,11 +395,20 @@ impl LocalCache {
         Inserted::NotCovered
     }
 
-    fn reach(&self, entry: &Entry) -> (u64, Millis) {
+    /// Puts an entry in whose key is not there yet, as if somebody had asked for it.
+    pub(super) fn put_proven(&mut self, id: u64, entry: Entry) {
+        let tags: Vec<u64> = entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)).collect();
+        let (key, shard) = (entry.key.clone(), entry.shard);
+        let left = self.queues.put_demanded(id, entry);
+        self.link(id, &key, shard, tags);
+        self.forget(left, DropReason::Capacity);
+    }
+
+    pub(super) fn reach(&self, entry: &Entry) -> (u64, Moment) {
         self.coverage.reach(entry.shard, entry.position, entry.as_of, entry.covered)
     }
 
-    fn drop_older(&mut self, id: u64, key: &CompositeKey, version: u64) -> bool {
+    pub(super) fn drop_older(&mut self, id: u64, key: &CompositeKey, version: u64) -> bool {
         let older = self.queues.find(id).is_some_and(|entry| entry.key == *key && entry.position < version);
         if older {
             self.remove(id, DropReason::Changed);
@@ -458,7 +476,7 @@ impl LocalCache {
         }
     }
 
-    fn key_id(&self, key: &CompositeKey) -> u64 {
+    pub(super) fn key_id(&self, key: &CompositeKey) -> u64 {
         xxh3(self.config.seed, key.as_str().as_bytes())
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::key::KeyPrefix;
-use crate::protocol::KeymapFields;
+use crate::protocol::{Change, Cursor, KeymapFields};
 
 const ANY: u32 = u32::MAX;
 
@@ -146,7 +146,7 @@ fn a_reset_leaves_entries_to_their_own_age() {
 fn an_unused_shard_starts_anew_instead_of_catching_up() {
     let mut cache = cache();
     put(&mut cache, 0, "a", 5, 10);
-    cache.invalidate(&Invalidate::Key(key("a")));
+    cache.invalidate(0, &Invalidate::Key(key("a")));
     assert_eq!(cache.cursors(), []);
     put(&mut cache, 5_000, "b", 5, 500);
     assert_eq!(cache.cursors(), [Cursor { shard: 1, position: 500 }]);
@@ -165,7 +165,7 @@ fn whatever_was_in_flight_at_an_invalidation_is_not_cached() {
     for scope in scopes {
         let mut cache = cache();
         let fence = cache.fence(0);
-        cache.invalidate(&scope);
+        cache.invalidate(0, &scope);
         let mut offer =
             |fence, text: &str, tag| cache.insert(9, fence, &key(text), keymap(text, 1, &[tag]), at(1), Source::Demand);
         assert_eq!(offer(fence, "user/1", "red"), Inserted::Fenced, "{scope:?}");
@@ -181,10 +181,10 @@ fn whatever_was_in_flight_at_an_invalidation_is_not_cached() {
 fn a_fence_older_than_what_is_remembered_counts_as_raised() {
     let mut cache = LocalCache::with_memory(CacheConfig::default(), 8, 2);
     let old = cache.fence(0);
-    cache.invalidate(&Invalidate::Key(key("x")));
+    cache.invalidate(0, &Invalidate::Key(key("x")));
     let newer = cache.fence(0);
     for other in ["y", "z"] {
-        cache.invalidate(&Invalidate::Key(key(other)));
+        cache.invalidate(0, &Invalidate::Key(key(other)));
     }
     let mut offer = |fence| cache.insert(0, fence, &key("a"), None, at(1), Source::Demand);
     assert_eq!(offer(old), Inserted::Fenced);
@@ -192,9 +192,9 @@ fn a_fence_older_than_what_is_remembered_counts_as_raised() {
     assert_eq!((cache.stats().fences, cache.stats().max_fences, cache.stats().fenced), (2, 2, 1));
     // Forgetting what came before a clear does not lift the fence that the clear raised.
     let during = cache.fence(0);
-    cache.clear();
+    cache.clear(0);
     for other in ["y", "z"] {
-        cache.invalidate(&Invalidate::Key(key(other)));
+        cache.invalidate(0, &Invalidate::Key(key(other)));
     }
     assert_eq!(cache.insert(0, during, &key("a"), None, at(1), Source::Demand), Inserted::Fenced);
     // A fence of a cache that lived before this one is of no use here.
@@ -215,7 +215,7 @@ fn own_writes_are_never_undone() {
     assert_eq!(put(&mut cache, 1, "a", 8, 7), Inserted::Covered, "its own version proves that it is included");
     cache.wrote(&key("a"), 8);
     assert_eq!(version(&cache.get(1, &key("a"), ANY)), Some(8), "not older than the write");
-    cache.clear();
+    cache.clear(0);
     assert_eq!(put(&mut cache, 2, "a", 5, 7), Inserted::Outdated);
 }
 
@@ -254,23 +254,26 @@ fn revalidation_makes_an_entry_younger() {
     put(&mut cache, 0, "a", 5, 5);
     cache.reset_shard(1);
     let (early, point) = (cache.fence(5_000), ReadPoint { shard: 1, position: 30, age_ms: 40 });
-    assert!(!cache.refresh(early, &key("a"), 4, point), "another version");
-    assert!(!cache.refresh(early, &key("b"), 5, point), "not cached");
-    assert!(cache.refresh(early, &key("a"), 5, point));
+    assert!(!cache.refresh(early, &key("a"), 4, point, Source::Demand), "another version");
+    assert!(!cache.refresh(early, &key("b"), 5, point, Source::Demand), "not cached");
+    assert!(cache.refresh(early, &key("a"), 5, point, Source::Demand));
     assert!(cache.contains_fresh(5_100, &key("a"), 140));
     cache.cover(&at(30), 5_090);
     assert!(cache.contains_fresh(5_100, &key("a"), 10), "and covered again");
     let behind = ReadPoint { shard: 1, position: 4, age_ms: 4_000 };
-    assert!(cache.refresh(early, &key("a"), 5, behind));
+    assert!(cache.refresh(early, &key("a"), 5, behind, Source::Demand));
     assert!(cache.contains_fresh(5_100, &key("a"), 10), "no less than before");
     assert!(!cache.contains_fresh(5_100, &key("a"), 9));
-    cache.invalidate(&Invalidate::Key(key("a")));
+    cache.invalidate(0, &Invalidate::Key(key("a")));
     put(&mut cache, 6_000, "a", 5, 31);
-    assert!(!cache.refresh(early, &key("a"), 5, point), "overtaken by an invalidation");
+    assert!(!cache.refresh(early, &key("a"), 5, point, Source::Demand), "overtaken by an invalidation");
     cache.apply_change(&change("a", 31));
     let fence = cache.fence(7_000);
-    assert!(!cache.refresh(fence, &key("a"), 5, ReadPoint { shard: 2, position: 40, age_ms: 0 }), "another shard");
-    assert!(cache.refresh(fence, &key("a"), 5, at(31)));
+    assert!(
+        !cache.refresh(fence, &key("a"), 5, ReadPoint { shard: 2, position: 40, age_ms: 0 }, Source::Demand),
+        "another shard"
+    );
+    assert!(cache.refresh(fence, &key("a"), 5, at(31), Source::Demand));
 }
 
 #[test]
@@ -299,19 +302,19 @@ fn prefixes_and_tags_drop_exactly_what_they_name() {
         cache.insert(0, fence, &key(text), keymap(text, 1, tags), at(1), Source::Demand);
     }
     assert_eq!((cache.stats().indexed_keys, cache.stats().indexed_tags), (7, 9));
-    assert_eq!(cache.invalidate(&Invalidate::Prefix(KeyPrefix::parse("user/1").unwrap())), 3);
-    assert_eq!(cache.invalidate(&Invalidate::Prefix(KeyPrefix::parse("user/1").unwrap())), 0);
+    assert_eq!(cache.invalidate(0, &Invalidate::Prefix(KeyPrefix::parse("user/1").unwrap())), 3);
+    assert_eq!(cache.invalidate(0, &Invalidate::Prefix(KeyPrefix::parse("user/1").unwrap())), 0);
     for (text, there) in [("user/1", false), ("user/1/b/c", false), ("user/1!", true), ("user/10", true)] {
         assert_eq!(cache.contains_fresh(0, &key(text), 0), there, "{text}");
     }
-    assert_eq!(cache.invalidate(&Invalidate::Tag("long".into())), 0, "those were below user/1");
-    assert_eq!(cache.invalidate(&Invalidate::Key(key("user/10"))), 1);
-    assert_eq!(cache.invalidate(&Invalidate::Tag("x".into())), 3);
+    assert_eq!(cache.invalidate(0, &Invalidate::Tag("long".into())), 0, "those were below user/1");
+    assert_eq!(cache.invalidate(0, &Invalidate::Key(key("user/10"))), 1);
+    assert_eq!(cache.invalidate(0, &Invalidate::Tag("x".into())), 3);
     let stats = cache.stats();
     assert_eq!((stats.entries, stats.bytes, stats.indexed_keys, stats.indexed_tags), (0, 0, 0, 0));
     assert_eq!((stats.invalidations, cache.cursors().len()), (7, 0));
     put(&mut cache, 0, "z", 1, 1);
-    assert_eq!(cache.invalidate(&Invalidate::All), 1);
+    assert_eq!(cache.invalidate(0, &Invalidate::All), 1);
 }
 
 #[test]
@@ -322,8 +325,8 @@ fn replacing_a_value_replaces_its_tags() {
         cache.insert(0, fence, &key("a"), keymap("a", version, &[tag]), at(version), source);
     }
     assert_eq!(cache.stats().indexed_tags, 1);
-    assert_eq!(cache.invalidate(&Invalidate::Tag("red".into())), 0);
-    assert_eq!(cache.invalidate(&Invalidate::Tag("blue".into())), 1);
+    assert_eq!(cache.invalidate(0, &Invalidate::Tag("red".into())), 0);
+    assert_eq!(cache.invalidate(0, &Invalidate::Tag("blue".into())), 1);
     assert_eq!(cache.cursors(), []);
 }
 
@@ -339,7 +342,7 @@ fn every_prefetch_has_one_outcome() {
     for text in ["invalidated", "changed", "replaced", "renewed", "same"] {
         guess(&mut cache, text);
     }
-    cache.invalidate(&Invalidate::Key(key("invalidated")));
+    cache.invalidate(0, &Invalidate::Key(key("invalidated")));
     cache.apply_change(&change("changed", 2));
     put(&mut cache, 0, "replaced", 2, 2);
     let fence = cache.fence(0);

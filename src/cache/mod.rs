@@ -22,24 +22,28 @@
 //!
 //! **Epoch fence.** An answer that was in flight when its key, a prefix of it,
 //! one of its tags or everything was invalidated, or when this client wrote
-//! its key, is never cached (`fence.rs`). An answer that a known change has
-//! overtaken is not cached either.
+//! its key, is never cached (`fence.rs`); nor is one that was asked for later but
+//! whose knowledge is older, nor one that a known change has overtaken.
 //!
 //! **Proven and guessed entries** are kept apart (`queues.rs`): a wrong guess
 //! never evicts an entry that somebody asked for.
 //!
-//! Order of calls for one answer of the feed: [`LocalCache::reset_shard`] for its
+//! Order of calls for one exchange: [`LocalCache::reset_shard`] for its
 //! resets, [`LocalCache::apply_change`] for its changes, then
-//! [`LocalCache::cover`] for its positions. Exchanges may overlap and arrive in any order.
+//! [`LocalCache::cover`] for its positions. Exchanges may overlap and arrive in any order. For one frame of the pushed
+//! feed: `apply_change`, [`LocalCache::step`], then [`LocalCache::heard`].
 
 mod coverage;
 mod fence;
+mod freshness;
 mod index;
+mod kept;
 mod local;
 mod queues;
 mod shares;
 mod types;
 
 pub use fence::Fence;
+pub use kept::Kept;
 pub use local::LocalCache;
 pub use types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};

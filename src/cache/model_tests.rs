@@ -1,7 +1,8 @@
 //! The cache against a naive world that remembers every write.
 //!
 //! Two gateways follow the log by polls of their own; requests, answers, feed exchanges, resets,
-//! invalidations, own writes and evictions interleave as proptest likes. Gateways are honest, nothing else is ordered.
+//! invalidations, own writes and evictions interleave as proptest likes. A pushed feed follows one of the gateways; its frames
+//! come late, doubled, in another order or not at all. Gateways are honest, nothing else is ordered.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::key::KeyPrefix;
-use crate::protocol::KeymapFields;
+use crate::protocol::{Change, Cursor, FeedFrame, FeedStep, KeymapFields, LateShard};
 
 const KEYS: u8 = 24;
 const SHARDS: u16 = 3;
@@ -25,6 +26,11 @@ enum Step {
     Truncate(u8),
     Send { gateway: u8, key: u8, prefetch: bool, revalidates: bool },
     SendFeed(u8),
+    OpenFeed(u8),
+    MakeFrame,
+    DeliverFrame { pick: u8, again: bool },
+    LoseFrame(u8),
+    CloseFeed,
     Process(u8),
     Deliver(u8),
     Reset(u8),
@@ -44,7 +50,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => gateway.clone().prop_map(Step::Truncate),
         7 => (gateway.clone(), key.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(gateway, key, prefetch, revalidates)| Step::Send { gateway, key, prefetch, revalidates }),
-        4 => gateway.prop_map(Step::SendFeed),
+        4 => gateway.clone().prop_map(Step::SendFeed),
+        1 => gateway.prop_map(Step::OpenFeed),
+        5 => Just(Step::MakeFrame),
+        5 => (any::<u8>(), any::<bool>()).prop_map(|(pick, again)| Step::DeliverFrame { pick, again }),
+        1 => any::<u8>().prop_map(Step::LoseFrame),
+        1 => Just(Step::CloseFeed),
         10 => any::<u8>().prop_map(Step::Process),
         10 => any::<u8>().prop_map(Step::Deliver),
         1 => (0..SHARDS as u8).prop_map(Step::Reset),
@@ -70,6 +81,17 @@ struct Gateway {
     kept_from: [u64; SHARDS as usize],
 }
 
+/// A feed from a gateway, and how far it has come in each shard that it follows.
+struct Feed {
+    gateway: usize,
+    followed: BTreeMap<u16, u64>,
+    /// Shards that have not had a step yet.
+    added: Vec<u16>,
+    /// Frames made and heard.
+    made: u32,
+    heard: u32,
+}
+
 #[derive(Debug, Clone)]
 enum Request {
     Key { key: u8, source: Source, fence: Fence, sent: usize, if_version: Option<u64>, floor: u64 },
@@ -90,6 +112,10 @@ struct World {
     answered: Vec<(Request, Answer)>,
     /// Per key: sends before this number were in flight at an invalidation; newest own write.
     invalid_before: BTreeMap<u8, usize>,
+    /// Per key, and whether by tag: when it was invalidated last.
+    invalid_at: BTreeMap<(u8, bool), Millis>,
+    feed: Option<Feed>,
+    frames: Vec<FeedFrame>,
     wrote: BTreeMap<u8, u64>,
     sends: usize,
     /// Largest cursor seen, by shard.
@@ -120,6 +146,9 @@ impl World {
             sent: Vec::new(),
             answered: Vec::new(),
             invalid_before: BTreeMap::new(),
+            invalid_at: BTreeMap::new(),
+            feed: None,
+            frames: Vec::new(),
             wrote: BTreeMap::new(),
             sends: 0,
             cursors: Default::default(),
@@ -180,11 +209,80 @@ impl World {
         Answer::Feed { resets, changes, positions }
     }
 
+    fn open_feed(&mut self, gateway: usize) {
+        self.close_feed();
+        let followed: BTreeMap<u16, u64> = self.cache.cursors().iter().map(|c| (c.shard, c.position)).collect();
+        let added = followed.keys().copied().collect();
+        self.feed = Some(Feed { gateway, followed, added, made: 0, heard: 0 });
+    }
+
+    fn close_feed(&mut self) {
+        if self.feed.take().is_some() {
+            self.frames.clear();
+            self.cache.feed_ended();
+        }
+    }
+
+    /// The next frame of the feed, after it was told to follow what it does not yet.
+    fn make_frame(&mut self) {
+        let Some(mut feed) = self.feed.take() else { return };
+        for cursor in self.cache.cursors() {
+            if !feed.followed.contains_key(&cursor.shard) {
+                feed.followed.insert(cursor.shard, cursor.position);
+                feed.added.push(cursor.shard);
+            }
+        }
+        let gateway = self.gateways[feed.gateway];
+        feed.made += 1;
+        let mut frame = FeedFrame {
+            number: feed.made,
+            clock_ms: self.now,
+            age_ms: (self.now - gateway.polled) as u32,
+            ..FeedFrame::default()
+        };
+        for (&of, at) in &mut feed.followed {
+            let from = *at;
+            let end = self.position(of, gateway.applied);
+            if from < gateway.kept_from[usize::from(of)] {
+                *at = end;
+                frame.steps.push(FeedStep { shard: of, from: end, to: end });
+                continue;
+            }
+            let answer = self.feed(gateway, &[Cursor { shard: of, position: from }]);
+            let Answer::Feed { changes, positions, .. } = answer else { unreachable!("a feed answers as one") };
+            let to = positions[0].position.max(from);
+            if to > from || feed.added.contains(&of) {
+                frame.steps.push(FeedStep { shard: of, from, to });
+            }
+            if positions[0].age_ms > frame.age_ms {
+                frame.late.push(LateShard { shard: of, age_ms: u32::MAX });
+            }
+            frame.changes.extend(changes);
+            *at = to;
+        }
+        feed.added.clear();
+        self.feed = Some(feed);
+        self.frames.push(frame);
+    }
+
+    /// What the adapter sees to: a frame that comes twice is passed over, and where one is missing the feed is over.
+    fn hear(&mut self, frame: &FeedFrame) {
+        let Some(feed) = self.feed.as_mut().filter(|feed| frame.number > feed.heard) else { return };
+        if frame.number != feed.heard + 1 {
+            return self.close_feed();
+        }
+        feed.heard = frame.number;
+        frame.changes.iter().for_each(|change| _ = self.cache.apply_change(change));
+        frame.steps.iter().for_each(|&step| self.cache.step(step));
+        let age = |shard| frame.late.iter().find(|late| late.shard == shard).map_or(frame.age_ms, |late| late.age_ms);
+        self.cache.heard(frame.clock_ms as i64, age);
+    }
+
     fn deliver(&mut self, request: Request, answer: Answer) -> String {
         match (request, answer) {
             (Request::Key { key, source, fence, sent, if_version, .. }, Answer::Value { version, at }) => {
                 if let Some(version) = if_version.filter(|known| version == Some(*known)) {
-                    return format!("{}", self.cache.refresh(fence, &name(key), version, at));
+                    return format!("{}", self.cache.refresh(fence, &name(key), version, at, source));
                 }
                 let value = version.map(|version| {
                     let fields = KeymapFields { locator: sent.to_string(), tags: vec![tag(key)], ..Default::default() };
@@ -248,7 +346,18 @@ impl World {
                 let (request, answer) = self.answered.swap_remove(usize::from(pick) % self.answered.len());
                 return self.deliver(request, answer);
             }
-            Step::Process(_) | Step::Deliver(_) => {}
+            Step::OpenFeed(gateway) => self.open_feed(usize::from(gateway)),
+            Step::MakeFrame => self.make_frame(),
+            Step::DeliverFrame { pick, again } if !self.frames.is_empty() => {
+                let at = usize::from(pick) % self.frames.len();
+                let frame = if again { self.frames[at].clone() } else { self.frames.remove(at) };
+                self.hear(&frame);
+            }
+            Step::LoseFrame(pick) if !self.frames.is_empty() => {
+                self.frames.remove(usize::from(pick) % self.frames.len());
+            }
+            Step::CloseFeed => self.close_feed(),
+            Step::DeliverFrame { .. } | Step::LoseFrame(_) | Step::Process(_) | Step::Deliver(_) => {}
             Step::Reset(shard) => self.cache.reset_shard(shard.into()),
             Step::Invalidate(kind, key) => return self.invalidate(kind, key),
             Step::Get { key, max_staleness_ms } => {
@@ -272,8 +381,9 @@ impl World {
         };
         for key in keys {
             self.invalid_before.insert(key, self.sends);
+            self.invalid_at.insert((key, kind == 2), self.now);
         }
-        self.cache.invalidate(&what).to_string()
+        self.cache.invalidate(self.now, &what).to_string()
     }
 
     /// Everything that the cache claims, for every key, is true.
@@ -282,12 +392,17 @@ impl World {
             let (Lookup::Hit(hit) | Lookup::Stale(hit)) = self.cache.peek(self.now, &name(key), 0) else { continue };
             let served = hit.keymap.as_ref().map(|keymap| keymap.version);
             // Not older than any write that was committed before the time claimed ...
-            let as_of = self.now - Millis::from(hit.at.age_ms);
+            let as_of = self.now.saturating_sub(hit.at.age_ms.into());
             let due = self.log.iter().filter(|w| w.key == key && w.committed < as_of).map(|w| w.version).max();
             prop_assert!(due.is_none_or(|due| due <= hit.at.position), "{key}: {hit:?} lacks {due:?}");
             // ... and exactly the newest one at the position claimed.
             prop_assert_eq!(served, self.value(key, hit.at.position), "{}: {:?}", key, &hit);
             prop_assert!(hit.at.position >= self.wrote.get(&key).copied().unwrap_or(0), "{key}: own write undone");
+            // A negative entry has no tags: one that is there stays.
+            let by_name = self.invalid_at.get(&(key, false)).copied().unwrap_or(0);
+            let by_tag = self.invalid_at.get(&(key, true)).copied().filter(|_| hit.keymap.is_some()).unwrap_or(0);
+            let invalid_at = by_name.max(by_tag);
+            prop_assert!(as_of > invalid_at || invalid_at == 0, "{key}: {hit:?} is older than {invalid_at}");
             if let Some(keymap) = &hit.keymap {
                 let sent: usize = keymap.fields.locator.parse().unwrap();
                 prop_assert!(sent > self.invalid_before.get(&key).copied().unwrap_or(0), "{key}: fence jumped");

@@ -7,7 +7,7 @@ use lru::LruCache;
 
 use super::coverage::Covered;
 use super::shares::{Gone, Shares, is_recent_above};
-use super::types::CacheConfig;
+use super::types::{CacheConfig, Moment};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::protocol::Keymap;
@@ -33,7 +33,7 @@ pub(super) struct Entry {
     /// Log position that the answer included; at least the value's version.
     pub(super) position: u64,
     /// Time that the answer itself was current as of.
-    pub(super) as_of: Millis,
+    pub(super) as_of: Moment,
     pub(super) covered: Option<Covered>,
     /// End of a negative entry's life.
     pub(super) expires_at: Millis,
@@ -386,6 +386,11 @@ impl Queues {
     /// Entries and bytes on probation.
     pub(super) fn on_probation(&self) -> (usize, usize) {
         (self.probation.len(), self.probation.bytes)
+    }
+
+    /// The proven entries, those first that were asked for more than once, and the newest of each kind first.
+    pub(super) fn proven(&self) -> impl Iterator<Item = &Entry> {
+        self.main.entries.iter().chain(self.recent.entries.iter()).map(|(_, entry)| entry)
     }
 
     /// Empties all queues, oldest first, proven before guessed.

@@ -316,6 +316,13 @@ impl ConfidenceMap {
         settled
     }
 
+    /// The key was asked for, but to have fetched it was of no use: what was predicted of it stays booked as failed. O(1).
+    pub fn forfeit(&mut self, id: KeyId) {
+        if let Some(at) = self.find(id) {
+            (self.entries[at].direct, self.entries[at].chained) = (None, None);
+        }
+    }
+
     /// What is thought of a key at request `seq`, if it was predicted lately.
     pub fn assessment(&self, seq: u64, id: KeyId) -> Option<Assessment> {
         let Entry { confidence, expert, until, .. } = self.entries[self.find(id)?];

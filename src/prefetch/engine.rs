@@ -8,6 +8,7 @@ use lru::LruCache;
 use super::budget::Budget;
 use super::config::{Caution, PrefetchConfig};
 use super::failures::{Failure, FailureLog, FailureReason};
+use super::hints::Hints;
 use super::ledger::{Ledger, OUTSTANDING_BYTES, Outstanding};
 use super::stats::{FailureCounts, PrefetchStats};
 use super::timing::Timing;
@@ -46,8 +47,9 @@ const MISSING_BYTES: usize = 80;
 /// Bytes that all parts of a fixed size take at most: a walk's buffers, the Confidence Map's cells, the structs. A
 /// constant, as pointers are of different sizes: what is left for the tables decides what is predicted, and native code
 /// and WebAssembly are to decide alike.
-const FIXED_BYTES: usize = 168 << 10;
-const _: () = assert!(Walk::BYTES + ConfidenceMap::FIXED_BYTES + size_of::<PrefetchEngine>() <= FIXED_BYTES);
+const FIXED_BYTES: usize = 188 << 10;
+const _: () =
+    assert!(Walk::BYTES + ConfidenceMap::FIXED_BYTES + Hints::BYTES + size_of::<PrefetchEngine>() <= FIXED_BYTES);
 /// Candidates below the threshold that are followed up per access: two or six replay level within a tenth of a point.
 const SHADOWS: usize = 4;
 
@@ -65,10 +67,15 @@ pub struct PrefetchEngine {
     failures: FailureLog,
     not_fetched: FailureCounts,
     missing: LruCache<KeyId, Millis, FxBuildHasher>,
+    hints: Hints,
+    /// The order whose entry the present request found too old.
+    outdated: Option<KeyId>,
     walk: Walk,
     timing: Timing,
     /// Whether demand for what is in flight is fetched a second time, instead of joining it.
     overtakes: bool,
+    /// The stream that reports without one are about, with private caches.
+    pub(super) acting_for: Option<u64>,
 }
 
 impl PrefetchEngine {
@@ -93,9 +100,12 @@ impl PrefetchEngine {
             failures: FailureLog::new(config.failure_log, for_log),
             not_fetched: FailureCounts::default(),
             missing: suppressed,
+            hints: Hints::default(),
+            outdated: None,
             walk: Walk::default(),
             timing: Timing::default(),
             overtakes: false,
+            acting_for: None,
             config,
         }
     }
@@ -126,8 +136,12 @@ impl PrefetchEngine {
         let moment = self.moment(at.requests);
         // Where demand joins what is in flight, an order too late has still saved a part of the wait.
         let useful = if self.overtakes { reached } else { seq - 1 };
-        let settled = self.confidence.settle(Moment { of_all: useful, ..moment }, holder.of(at.id));
-        if let Some(after) = settled.after {
+        self.hints.asked(now, at.id);
+        if self.outdated.take() == Some(at.id) {
+            // What was predicted came, and yet fetching it was of no use.
+            self.confidence.forfeit(holder.of(at.id));
+        } else if let Some(after) = self.confidence.settle(Moment { of_all: useful, ..moment }, holder.of(at.id)).after
+        {
             self.analyzer.came_true(at.id, after);
         }
         let mut walk = std::mem::take(&mut self.walk);
@@ -137,6 +151,13 @@ impl PrefetchEngine {
         self.walk = walk;
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
+    }
+
+    /// A request of an earlier run: learns which key followed which, and nothing else.
+    pub fn recall(&mut self, stream: &str, key: &CompositeKey) {
+        if self.config.enabled {
+            self.analyzer.observe(stream, key, Access::Miss, 1);
+        }
     }
 
     /// Follows a walk; returns the expected waste of what is above the threshold.
@@ -213,6 +234,35 @@ impl PrefetchEngine {
         self.decide(now, self.moment(0), id, key, &worth, expert)
     }
 
+    /// Decides on a key that the application says will be asked for, with `probability` and within so many
+    /// milliseconds. How often earlier hints of that probability came true corrects it. `skip` says whether the key is
+    /// cached or in flight already: then the hint is scored, and nothing is fetched.
+    pub fn hint(
+        &mut self,
+        now: Millis,
+        key: &CompositeKey,
+        probability: Option<f32>,
+        within: Option<Millis>,
+        skip: bool,
+    ) -> Verdict {
+        let id = self.analyzer.id(key);
+        let probability = self.hints.book(now, id, probability, within);
+        if skip {
+            return Verdict::Outstanding;
+        }
+        if self.is_missing(now, id) {
+            self.log_failure(now, key, probability, Expert::Hint, FailureReason::Missing);
+            return Verdict::Logged(FailureReason::Missing);
+        }
+        self.prefetch_keymap(now, key, probability, Expert::Hint)
+    }
+
+    /// There is no keymap of `key`, as far as is known: it is not fetched ahead for a while.
+    pub fn on_absent(&mut self, now: Millis, key: &CompositeKey) {
+        let id = self.analyzer.id(key);
+        self.missing.put(id, now + MISSING_FOR);
+    }
+
     /// Decides on a key without an open order.
     fn decide(
         &mut self,
@@ -227,7 +277,10 @@ impl PrefetchEngine {
         let reason = if confidence > self.budget.threshold() {
             if self.can_spend() {
                 self.budget.issued(confidence);
-                self.confidence.issued(worth);
+                // What is thought of predictions says nothing of hints, nor the other way round.
+                if expert != Expert::Hint {
+                    self.confidence.issued(worth);
+                }
                 self.ledger.issue(id, Outstanding { worth: *worth, expert, issued, landed: None });
                 return Verdict::Fetch;
             }
@@ -253,7 +306,12 @@ impl PrefetchEngine {
     }
 
     fn holder(&self, stream: &str) -> Holder {
-        Holder(self.config.private_caches.then(|| self.analyzer.stream_id(stream)))
+        Holder(self.config.private_caches.then(|| self.stream_id(stream)))
+    }
+
+    pub(super) fn stream_id(&self, stream: &str) -> u64 {
+        let acting_for = self.acting_for.filter(|_| stream.is_empty());
+        acting_for.unwrap_or_else(|| self.analyzer.stream_id(stream))
     }
 
     /// A key in the cache of a stream, and the present by the clock of who holds that.
@@ -310,28 +368,28 @@ impl PrefetchEngine {
         let reason = match fate {
             Fate::Used | Fate::Refunded => None,
             Fate::Late | Fate::Overtaken => Some(FailureReason::Late),
+            Fate::Outdated => Some(FailureReason::Outdated),
             Fate::Wasted => Some(FailureReason::Unused),
             Fate::Harmful => Some(FailureReason::Harmful),
             Fate::Missing => Some(FailureReason::Missing),
             Fate::Failed => Some(FailureReason::Failed),
         };
+        let predicted = order.expert != Expert::Hint;
         match fate {
-            Fate::Used => {
+            Fate::Used | Fate::Late => {
                 self.budget.not_wasted();
-                self.confidence.used(&order.worth);
+                if predicted {
+                    self.confidence.used(&order.worth);
+                }
+                self.overtakes &= fate != Fate::Late;
             }
-            Fate::Late => {
-                self.budget.not_wasted();
-                self.confidence.used(&order.worth);
-                self.overtakes = false;
-            }
-            Fate::Refunded => {
-                self.budget.unissued(order.worth.probability);
-                self.confidence.unissued(&order.worth);
-            }
-            Fate::Missing | Fate::Failed => self.confidence.unissued(&order.worth),
+            Fate::Refunded => self.budget.unissued(order.worth.probability),
             Fate::Overtaken => self.overtakes = true,
-            Fate::Wasted | Fate::Harmful => {}
+            Fate::Outdated => self.outdated = Some(id),
+            Fate::Wasted | Fate::Harmful | Fate::Missing | Fate::Failed => {}
+        }
+        if predicted && matches!(fate, Fate::Refunded | Fate::Missing | Fate::Failed) {
+            self.confidence.unissued(&order.worth);
         }
         if matches!(fate, Fate::Late | Fate::Overtaken) && order.landed.is_none() {
             self.timing.late(order.issued.of_all, self.budget.requests());
@@ -412,13 +470,15 @@ impl PrefetchEngine {
         let outcomes = self.ledger.outcomes();
         let (analyzer, confidence) = (self.analyzer.stats(), self.confidence.stats());
         let settled = outcomes.used + outcomes.late + outcomes.spent();
-        let kept = self.ledger.bytes() + self.failures.bytes() + self.missing.len() * MISSING_BYTES;
+        let kept = self.ledger.bytes() + self.failures.bytes() + self.missing.len() * MISSING_BYTES + Hints::BYTES;
+        let (hints, hints_came_true, hints_open) = self.hints.counts();
         PrefetchStats {
             requests: self.budget.requests(),
             issued: outcomes.issued,
             used: outcomes.used,
             late: outcomes.late,
             overtaken: outcomes.overtaken,
+            outdated: outcomes.outdated,
             wasted: outcomes.wasted,
             harmful: outcomes.harmful,
             refunded: outcomes.refunded,
@@ -432,6 +492,10 @@ impl PrefetchEngine {
             threshold: self.budget.threshold(),
             precision: outcomes.used as f64 / settled.max(1) as f64,
             calibration_error_issued: self.ledger.reliability().error(),
+            hints,
+            hints_came_true,
+            hints_open,
+            hints_open_max: Hints::OPEN,
             not_fetched: self.not_fetched,
             failure_log: self.failures.len(),
             failure_log_max: self.failures.max(),

@@ -21,6 +21,8 @@ pub enum FailureReason {
     Unused,
     /// Fetched, but asked for before it arrived.
     Late,
+    /// Fetched, but too old when it was asked for.
+    Outdated,
     /// Fetched unused, and displaced an entry that was asked for.
     Harmful,
     /// Fetched, but there is no such keymap.

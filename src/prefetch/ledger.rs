@@ -28,6 +28,7 @@ pub(super) struct Outcomes {
     pub(super) used: u64,
     pub(super) late: u64,
     pub(super) overtaken: u64,
+    pub(super) outdated: u64,
     pub(super) wasted: u64,
     pub(super) harmful: u64,
     pub(super) refunded: u64,
@@ -38,7 +39,7 @@ pub(super) struct Outcomes {
 impl Outcomes {
     /// Requests that were made for nothing.
     pub(super) fn spent(&self) -> u64 {
-        self.wasted + self.harmful + self.missing + self.failed + self.overtaken
+        self.outdated + self.wasted + self.harmful + self.missing + self.failed + self.overtaken
     }
 }
 
@@ -125,6 +126,7 @@ impl Ledger {
             Fate::Used => &mut self.outcomes.used,
             Fate::Late => &mut self.outcomes.late,
             Fate::Overtaken => &mut self.outcomes.overtaken,
+            Fate::Outdated => &mut self.outcomes.outdated,
             Fate::Wasted => &mut self.outcomes.wasted,
             Fate::Harmful => &mut self.outcomes.harmful,
             Fate::Refunded => &mut self.outcomes.refunded,
@@ -137,7 +139,7 @@ impl Ledger {
                 self.reliability.predicted(order.worth.probability);
                 self.reliability.came_true(order.worth.probability);
             }
-            Fate::Overtaken => self.reliability.predicted(order.worth.probability),
+            Fate::Overtaken | Fate::Outdated => self.reliability.predicted(order.worth.probability),
             Fate::Wasted | Fate::Harmful => {
                 self.reliability.predicted(order.worth.probability);
                 let stay = seq.saturating_sub(order.landed.unwrap_or(seq)) as f64;

@@ -9,6 +9,9 @@
 //! is what was allowed and the best candidates get it. The *bank* is hard: what was wasted plus all that is still
 //! unused never exceeds budget x requests plus a start-up allowance, at any moment.
 //!
+//! Hints of the application ([`PrefetchEngine::hint`]) go the same way: their stated probability is corrected by what became
+//! of earlier ones, and threshold, bank, ledger and failure log treat them like any prediction.
+//!
 //! The engine does no I/O: it returns orders, and the adapter reports when each arrives and, exactly once, its
 //! [`Fate`].
 
@@ -16,7 +19,9 @@ mod budget;
 mod config;
 mod engine;
 mod failures;
+mod hints;
 mod ledger;
+mod pooled;
 mod stats;
 mod timing;
 mod types;

@@ -29,6 +29,8 @@ pub struct PrefetchStats {
     pub late: u64,
     /// Asked for before they arrived, and fetched a second time.
     pub overtaken: u64,
+    /// Asked for when they had grown too old.
+    pub outdated: u64,
     /// Gone unused.
     pub wasted: u64,
     /// Gone unused, and displaced an entry that was asked for.
@@ -55,6 +57,14 @@ pub struct PrefetchStats {
     pub precision: f64,
     /// Expected calibration error over all settled prefetches.
     pub calibration_error_issued: f64,
+    /// Hints of the application.
+    pub hints: u64,
+    /// Those whose key was asked for in time, fetched or not.
+    pub hints_came_true: u64,
+    /// Hints without an outcome so far.
+    pub hints_open: usize,
+    /// Most of those.
+    pub hints_open_max: usize,
     /// Predictions not fetched.
     pub not_fetched: FailureCounts,
     /// Failures in the log.

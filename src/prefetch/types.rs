@@ -29,6 +29,8 @@ pub enum Fate {
     Late,
     /// It was asked for while in flight, and that did not wait for it: both were fetched.
     Overtaken,
+    /// Its entry was asked for, but had grown too old by then to be used without asking again: fetched for nothing.
+    Outdated,
     /// Its entry left the cache unused.
     Wasted,
     /// As [`Fate::Wasted`], and it displaced an entry that was asked for.

@@ -5,6 +5,7 @@ mod prediction;
 mod report;
 mod shifter;
 mod size;
+mod tab;
 
 use std::path::PathBuf;
 
@@ -32,7 +33,11 @@ pub(crate) struct Options {
     /// `gateway`: write what the capacity model multiplies with
     #[arg(long, value_name = "FILE")]
     coefficients: Option<PathBuf>,
-    /// Fail if a target is not met; `prediction` and `shifter` then measure a short version against bounds of their own
+    /// `tab`: most requests of each trace, 60,000 unless told otherwise
+    #[arg(long, value_name = "N", conflicts_with = "check")]
+    requests: Option<usize>,
+    /// Fail if a target is not met; `prediction`, `shifter` and `tab` then measure a short version against bounds of their
+    /// own
     #[arg(long)]
     check: bool,
 }
@@ -48,6 +53,8 @@ enum Bench {
     Shifter,
     /// Bytes of the core, of each entry, of the worker and of the packed package
     Size,
+    /// Hits, waiting time and requests of a lone browser tab at its user's own pace, beside other ways and what is asked
+    Tab,
 }
 
 impl Bench {
@@ -67,6 +74,8 @@ impl Bench {
                 rows::print(&rows);
                 Ok(rows)
             }
+            Self::Tab if options.check => tab::check(workspace),
+            Self::Tab => tab::run(workspace, options.traces.as_deref(), options.requests),
         }
     }
 }

@@ -1,0 +1,491 @@
+//! The change feed: what is cached stays fresh for as long as a person thinks.
+//!
+//! Without a feed, everything cached is too old after one staleness bound, and most requests of real users come
+//! later than that. So a client that is being used holds a feed from one gateway, over which changes are pushed, and
+//! which says in between that there were none. It opens when what is cached is about to grow too old, follows the storage
+//! shards of what is cached (batches add to them), and closes when nobody looks or nobody asks. The first frame makes
+//! everything current that the log still tells about, so opening is also the exchange after a pause.
+//!
+//! A feed that breaks costs no answer: entries age from then on, and requests ask again as ever.
+
+use serde::Deserialize;
+
+use super::action::{Action, FlightId, Scope};
+use super::demand::Adapter;
+use super::retry::ATTEMPT_MS;
+use super::scopes::Timer;
+use super::stats::FeedStats;
+use crate::Millis;
+use crate::clock::{ClockBroke, RemoteClocks};
+use crate::protocol::{BatchRequest, ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello};
+use std::sync::Arc;
+
+/// The scope that a client's feed and its timers belong to: the one of its page or process.
+pub(super) const FEED_SCOPE: Scope = 0;
+/// Part of the staleness bound, in quarters, after which what is cached counts as about to grow too old.
+const LAPSE_QUARTERS: Millis = 3;
+/// Heartbeats that may be missed, and what may come on top, before a feed counts as dead.
+const SILENT_BEATS: Millis = 2;
+const SILENT_MS: Millis = 2_000;
+/// A gateway that has no feeds, or refuses this one for good, is not asked again for so long.
+const REFUSED_MS: Millis = 300_000;
+/// Longest back-off, as 2^6 times the first: a client that cannot hold a feed exchanges instead.
+const MAX_FAILURES: u8 = 6;
+
+/// When to hold a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FeedConfig {
+    /// Whether the host can hold one at all: it can read an answer while it arrives, and its scope 0 lasts.
+    pub enabled: bool,
+    /// Closed after so many milliseconds without a request.
+    pub idle_ms: u64,
+    /// Not opened before so many requests. Most visits of two requests have a third, many of one have no second.
+    pub after_requests: u32,
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        Self { enabled: false, idle_ms: 300_000, after_requests: 1 }
+    }
+}
+
+/// Whether somebody looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attention {
+    /// The page is shown, or the process serves.
+    #[default]
+    Active,
+    /// Hidden, frozen, off line, or asked to save data.
+    Away,
+}
+
+/// How a feed ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedEnd {
+    /// The gateway ended it in good order, as it does after some minutes.
+    Ended,
+    /// It broke, or no connection came about.
+    Broken,
+    /// The gateway answered with another status than 200.
+    Refused {
+        /// That status.
+        status: u16,
+        /// Its `Retry-After` in milliseconds.
+        retry_after: Option<Millis>,
+    },
+}
+
+/// The feed did not survive a frame.
+struct Unheard;
+
+/// Where a frame stands in its feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Next,
+    /// Heard before.
+    Again,
+    /// Another one should have come first.
+    Missing,
+}
+
+/// A feed that is open or being opened.
+#[derive(Debug)]
+struct Open {
+    id: FlightId,
+    origin: Arc<str>,
+    asked_at: Millis,
+    heard_at: Millis,
+    reader: FeedReader,
+    hello: Option<Hello>,
+    /// Number of the newest frame.
+    number: u32,
+}
+
+impl Open {
+    /// When it counts as dead unless something is heard.
+    fn silent_at(&self) -> Millis {
+        match self.hello {
+            Some(hello) => self.heard_at + SILENT_BEATS * Millis::from(hello.heartbeat_ms) + SILENT_MS,
+            None => self.asked_at + Millis::from(ATTEMPT_MS),
+        }
+    }
+}
+
+/// The feed of one client, and what it knows of the gateways' clocks.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    attention: Attention,
+    open: Option<Open>,
+    /// Whether its frames are passed on to others.
+    relaying: bool,
+    requests: u32,
+    /// The last request, or return of the user.
+    active_at: Millis,
+    /// Sending of the newest exchange, or the moment that the newest frame speaks of; `None` where what is cached is of
+    /// unknown age.
+    fresh_at: Option<Millis>,
+    not_before: Millis,
+    failures: u8,
+    avoid: Option<Arc<str>>,
+    clocks: RemoteClocks,
+    timer: Option<Millis>,
+    counted: FeedStats,
+}
+
+impl Feed {
+    fn is_idle(&self, now: Millis, config: &FeedConfig) -> bool {
+        now.saturating_sub(self.active_at) >= config.idle_ms
+    }
+
+    /// Whether one that is open stays, as far as the user is concerned.
+    fn is_kept(&self, now: Millis, config: &FeedConfig) -> bool {
+        config.enabled && self.attention == Attention::Active && !self.is_idle(now, config)
+    }
+
+    /// Whether there should be one.
+    fn is_wanted(&self, now: Millis, config: &FeedConfig) -> bool {
+        self.is_kept(now, config) && self.requests >= config.after_requests
+    }
+
+    /// When what is cached is about to grow too old.
+    fn lapses_at(&self, max_staleness_ms: u32) -> Millis {
+        self.fresh_at.map_or(0, |at| at + Millis::from(max_staleness_ms) * LAPSE_QUARTERS / 4)
+    }
+
+    /// Its name at the gateway, once that has said it.
+    fn name(&self) -> Option<FeedId> {
+        Some(self.open.as_ref()?.hello?.feed)
+    }
+
+    pub(super) fn stats(&self) -> FeedStats {
+        FeedStats {
+            open: self.open.as_ref().is_some_and(|open| open.hello.is_some()),
+            buffered: self.open.as_ref().map_or(0, |open| open.reader.buffered()),
+            max_buffered: FeedFrame::MAX_BYTES,
+            clocks: self.clocks.len(),
+            max_clocks: RemoteClocks::BOUND,
+            ..self.counted
+        }
+    }
+}
+
+impl Adapter {
+    /// Somebody looks, or nobody does. On return what is cached is made current before it is asked for: by the feed, or
+    /// by one exchange where there is none.
+    pub fn set_attention(&mut self, now: Millis, attention: Attention) {
+        let before = std::mem::replace(&mut self.feed.attention, attention);
+        if attention == Attention::Active && before == Attention::Away {
+            self.feed.active_at = now;
+            self.catch_up(now);
+        }
+        self.feed_due(now);
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
+    /// The host woke up: what a feed had under way may never speak again, and is not waited for.
+    pub fn resume(&mut self, now: Millis) {
+        self.close_feed();
+        if self.feed.attention == Attention::Active {
+            self.feed.active_at = now;
+            self.catch_up(now);
+        }
+        self.feed_due(now);
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
+    /// A page begins with what an earlier one had cached.
+    pub(super) fn come_back(&mut self, now: Millis) {
+        self.feed.active_at = now;
+        self.feed.fresh_at = None;
+        self.catch_up(now);
+        self.feed_due(now);
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
+    /// The clock stood still or was set: ages are not known any more, and what is under way has one that is not known.
+    pub fn clock_broke(&mut self, now: Millis) {
+        self.feed.clocks.clear();
+        self.forget_ages(now);
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
+    fn forget_ages(&mut self, now: Millis) {
+        self.counters.clock_breaks += 1;
+        self.cache.forget_ages(now);
+        self.close_feed();
+        self.feed.fresh_at = None;
+        self.feed_due(now);
+    }
+
+    /// Makes what is cached current, in one request, where it is no longer young.
+    pub(super) fn catch_up(&mut self, now: Millis) {
+        if self.cache.is_empty() || now < self.feed.lapses_at(self.config.max_staleness_ms) || self.feed.open.is_some()
+        {
+            return;
+        }
+        let may_open = self.config.feed.enabled && now >= self.feed.not_before;
+        if !may_open || !self.open_feed(now) {
+            self.scopes.get(FEED_SCOPE).exchange_wanted = true;
+        }
+    }
+
+    /// Notes a demand request.
+    pub(super) fn feed_request(&mut self, now: Millis) {
+        self.feed.requests = self.feed.requests.saturating_add(1);
+        self.feed.active_at = now;
+        self.feed_due(now);
+    }
+
+    /// Notes an answer to what was sent at `sent_at`, with the clock that came with it.
+    pub(super) fn feed_answer(&mut self, now: Millis, sent_at: Millis, clock: Option<ClockReading>) {
+        self.feed.fresh_at = self.feed.fresh_at.max(Some(sent_at));
+        if let Some(clock) = clock
+            && self.config.feed.enabled
+            && self.feed.clocks.observe(clock, sent_at, Some(now), now).is_err()
+        {
+            self.forget_ages(now);
+        }
+    }
+
+    /// Whether a feed keeps entries fresh, or is about to.
+    pub(super) fn feed_serves(&self, now: Millis) -> bool {
+        self.feed.open.is_some()
+            || (self.feed.is_wanted(now, &self.config.feed) && self.feed.not_before <= now && self.feed.failures == 0)
+    }
+
+    /// Lets `request` add what the feed does not follow yet: the shards of its keys, and those of entries that have none
+    /// so far. Returns `false` where there is no feed.
+    pub(super) fn feed_joins(&self, request: &mut BatchRequest) -> bool {
+        let Some(name) = self.feed.name() else { return false };
+        let cursors = self.cache.cursors();
+        let news = self
+            .map()
+            .is_none_or(|map| request.items.iter().any(|item| !self.cache.is_fed(map.storage.shard(&item.key))));
+        if news || !cursors.is_empty() {
+            request.feed = Some(name);
+            request.cursors = cursors;
+        }
+        true
+    }
+
+    /// Does what is due, and sees to it that it is called again.
+    pub(super) fn feed_due(&mut self, now: Millis) {
+        if self.feed.timer.is_some_and(|at| at <= now) {
+            self.feed.timer = None;
+        }
+        let config = self.config.feed;
+        let holds = !self.cache.is_empty();
+        let (kept, wanted) = (holds && self.feed.is_kept(now, &config), holds && self.feed.is_wanted(now, &config));
+        match &self.feed.open {
+            Some(_) if !kept => self.close_feed(),
+            Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),
+            Some(_) => {}
+            None if wanted && now >= self.feed_opens_at() => _ = self.open_feed(now),
+            None => {}
+        }
+        let next = match &self.feed.open {
+            Some(open) => Some(open.silent_at().min(self.feed.active_at + config.idle_ms)),
+            None if wanted => Some(self.feed_opens_at().max(now + 1)),
+            None => None,
+        };
+        if let Some(at) = next
+            && self.feed.timer.is_none_or(|timer| at < timer)
+        {
+            self.feed.timer = Some(at);
+            self.scopes.set_timer(FEED_SCOPE, at, Timer::Feed);
+        }
+    }
+
+    fn feed_opens_at(&self) -> Millis {
+        self.feed.lapses_at(self.config.max_staleness_ms).max(self.feed.not_before)
+    }
+
+    /// Asks for a feed of everything cached. `false` where nothing cached can be followed.
+    fn open_feed(&mut self, now: Millis) -> bool {
+        let cursors = self.cache.cursors();
+        if cursors.is_empty() {
+            // Followed again as soon as something new is cached.
+            self.feed.not_before = now + Millis::from(self.config.max_staleness_ms).max(1_000);
+            return false;
+        }
+        let origin = self.origins.choose(now, None, self.feed.avoid.take().as_deref());
+        let id = self.fresh_id();
+        let request =
+            BatchRequest { cursors, max_staleness_ms: self.config.max_staleness_ms, ..BatchRequest::default() };
+        let body = request.encode();
+        self.counters.bytes_sent += body.len() as u64;
+        self.feed.counted.opened += 1;
+        self.feed.open = Some(Open {
+            id,
+            origin: origin.clone(),
+            asked_at: now,
+            heard_at: now,
+            reader: FeedReader::default(),
+            hello: None,
+            number: 0,
+        });
+        self.act(Action::OpenFeed { scope: FEED_SCOPE, feed: id, origin, body });
+        true
+    }
+
+    fn close_feed(&mut self) {
+        if let Some(open) = self.feed.open.take() {
+            self.cache.feed_ended();
+            self.act(Action::CloseFeed { scope: FEED_SCOPE, feed: open.id });
+        }
+    }
+
+    /// Bytes of the feed `feed`, as they arrived; of any other they are passed over.
+    pub fn on_feed_bytes(&mut self, now: Millis, feed: FlightId, bytes: &[u8]) {
+        let Some(open) = self.feed.open.as_mut().filter(|open| open.id == feed) else { return };
+        self.counters.bytes_received += bytes.len() as u64;
+        self.feed.counted.bytes += bytes.len() as u64;
+        open.heard_at = now;
+        match open.reader.push(bytes) {
+            Ok(frames) => {
+                for frame in frames {
+                    if self.hear(now, feed, &frame).is_err() {
+                        break;
+                    }
+                }
+            }
+            Err(_) => self.feed_lost(now, FeedEnd::Broken),
+        }
+        self.settle_evicted(now);
+        self.feed_due(now);
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
+    /// The feed `feed` is over.
+    pub fn on_feed_end(&mut self, now: Millis, feed: FlightId, end: FeedEnd) {
+        if self.feed.open.as_ref().is_some_and(|open| open.id == feed) {
+            self.feed_lost(now, end);
+            self.feed_due(now);
+            self.rearm(now, FEED_SCOPE, false);
+        }
+    }
+
+    fn feed_lost(&mut self, now: Millis, end: FeedEnd) {
+        let Some(open) = self.feed.open.take() else { return };
+        self.cache.feed_ended();
+        self.act(Action::CloseFeed { scope: FEED_SCOPE, feed: open.id });
+        if end == FeedEnd::Ended && open.hello.is_some() {
+            // All feeds of a gateway that restarts end at once; when to come back is a matter of each one's age.
+            return;
+        }
+        self.feed.counted.lost += 1;
+        self.feed.failures = (self.feed.failures + 1).min(MAX_FAILURES);
+        self.feed.avoid = Some(open.origin.clone());
+        let wait = match end {
+            FeedEnd::Refused { status: 429 | 503, retry_after } => self.jitter.delay(MAX_FAILURES, retry_after),
+            FeedEnd::Refused { .. } => REFUSED_MS,
+            FeedEnd::Ended | FeedEnd::Broken => {
+                self.origins.failed(now, &open.origin);
+                self.jitter.delay(self.feed.failures, None)
+            }
+        };
+        self.feed.not_before = now + wait;
+    }
+
+    /// Takes in one frame. `Err` where the feed did not survive it.
+    fn hear(&mut self, now: Millis, feed: FlightId, frame: &FeedFrame) -> Result<(), Unheard> {
+        match self.in_turn(frame) {
+            Turn::Next => {}
+            Turn::Again => return Ok(()),
+            Turn::Missing => {
+                self.feed_lost(now, FeedEnd::Broken);
+                return Err(Unheard);
+            }
+        }
+        let clock = match frame.hello {
+            Some(hello) => self.greet(now, hello, frame.clock_ms)?,
+            None => self.feed.open.as_ref().and_then(|open| open.hello).map_or(0, |hello| hello.clock),
+        };
+        let told_at = match self.feed.clocks.date(ClockReading { id: clock, ms: frame.clock_ms }, now) {
+            Ok(told_at) => told_at,
+            Err(ClockBroke) => {
+                self.clock_broke(now);
+                return Err(Unheard);
+            }
+        };
+        self.feed.counted.frames += 1;
+        for change in &frame.changes {
+            self.counters.changes += u64::from(self.cache.apply_change(change));
+        }
+        frame.steps.iter().for_each(|&step| self.cache.step(step));
+        if let Some(told_at) = told_at {
+            let age =
+                |shard| frame.late.iter().find(|late| late.shard == shard).map_or(frame.age_ms, |late| late.age_ms);
+            self.cache.heard(told_at, age);
+            if frame.age_ms != u32::MAX {
+                let as_of = told_at - i64::from(frame.age_ms);
+                self.feed.fresh_at = self.feed.fresh_at.max(u64::try_from(as_of).ok());
+            }
+        }
+        if self.feed.relaying {
+            self.act(Action::Relay { scope: FEED_SCOPE, feed, frame: frame.encode() });
+        }
+        Ok(())
+    }
+
+    /// Whether a frame is the one that follows what was heard.
+    fn in_turn(&mut self, frame: &FeedFrame) -> Turn {
+        let Some(open) = &mut self.feed.open else { return Turn::Again };
+        let next = open.number.wrapping_add(1);
+        let turn = match (open.hello, frame.hello) {
+            (None, None) => Turn::Missing,
+            (None, Some(_)) => Turn::Next,
+            (Some(_), None) if frame.number == next => Turn::Next,
+            // Counted round the circle, so that the newest of two is known.
+            (Some(_), _) if frame.number.wrapping_sub(next) > u32::MAX / 2 => Turn::Again,
+            (Some(_), _) => Turn::Missing,
+        };
+        if turn == Turn::Next {
+            open.number = frame.number;
+        }
+        turn
+    }
+
+    /// Takes in how a feed introduces itself; returns the clock that it counts on.
+    fn greet(&mut self, now: Millis, hello: Hello, clock_ms: u64) -> Result<u64, Unheard> {
+        let Some(open) = &mut self.feed.open else { return Ok(hello.clock) };
+        open.hello = Some(hello);
+        let (asked_at, origin) = (open.asked_at, open.origin.clone());
+        let reading = ClockReading { id: hello.clock, ms: clock_ms };
+        // What is passed on was made up when this client asked for it, or later.
+        let received = (!hello.relayed).then_some(now);
+        self.feed.failures = 0;
+        if !hello.relayed {
+            self.origins.succeeded(now, &origin, now.saturating_sub(asked_at));
+        }
+        match self.feed.clocks.observe(reading, asked_at, received, now) {
+            Ok(()) => Ok(hello.clock),
+            Err(ClockBroke) => {
+                self.forget_ages(now);
+                Err(Unheard)
+            }
+        }
+    }
+
+    /// Whether each frame comes back as [`Action::Relay`], for a host that holds the feed for several clients.
+    pub fn set_relaying(&mut self, relaying: bool) {
+        self.feed.relaying = relaying;
+    }
+
+    /// What another client of this host needs in order to follow this one's feed from here on, as bytes of a feed; `None`
+    /// without one. Frames passed on as [`Action::Relay`] go on from there.
+    pub fn feed_opening(&self, now: Millis) -> Option<Vec<u8>> {
+        let open = self.feed.open.as_ref()?;
+        let (hello, number) = (open.hello?, open.number);
+        let clock_ms = self.feed.clocks.shows(hello.clock, now)?.ms;
+        let steps = self.cache.fed().map(|(shard, to)| FeedStep { shard, from: to, to }).collect();
+        let hello = Some(Hello { relayed: true, ..hello });
+        let frame = FeedFrame { hello, number, clock_ms, age_ms: u32::MAX, steps, ..FeedFrame::default() };
+        Some([&FeedFrame::PREAMBLE[..], &frame.encode()].concat())
+    }
+}
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

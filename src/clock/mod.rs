@@ -1,0 +1,12 @@
+//! What time it is, and what a gateway's time is here.
+//!
+//! Ages are only as true as the clocks that they are counted on. A host's monotonic clock may stand still while the
+//! machine sleeps, and in some runtimes it is the wall clock, which can be set back ([`LocalClock`]). What is pushed says
+//! when it was true on its sender's clock, and its arrival says nothing, as it may have waited in a buffer for
+//! an hour ([`RemoteClocks`]). Both err on the old side: what is not known to be young is old.
+
+mod local;
+mod remote;
+
+pub use local::{LocalClock, Tick};
+pub use remote::{ClockBroke, RemoteClocks};
