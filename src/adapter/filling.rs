@@ -61,9 +61,12 @@ impl Adapter {
     /// wrote is cached, as old as the sending of the first attempt.
     pub fn wrote(&mut self, now: Millis, write: OwnWrite) {
         let OwnWrite { key, version, shard, position, own, fence } = write;
+        // Where the session has seen more of the shard, somebody may have written since.
+        let is_newest = version >= self.floors.get(shard);
         self.floors.raise(shard, position.max(version));
         self.cache.wrote(&key, version);
         let value = match own {
+            _ if !is_newest => return self.settle_evicted(now),
             Own::Unknown => return self.settle_evicted(now),
             Own::Deleted => None,
             Own::Put(fields) => Some(Arc::new(Keymap { key: key.clone(), version, fields })),

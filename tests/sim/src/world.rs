@@ -448,7 +448,7 @@ impl World {
             let s = client.adapter.stats(now);
             let left = [s.waiting.used, s.fetching, s.flights, s.scopes, s.prefetching.used, client.reads.len()];
             let p = &s.prefetch;
-            let fates = p.used + p.late + p.wasted + p.harmful + p.refunded + p.missing + p.failed;
+            let fates = p.used + p.late + p.outdated + p.wasted + p.harmful + p.refunded + p.missing + p.failed;
             let balanced = p.issued == fates + p.outstanding as u64 && p.outstanding <= s.cache.entries;
             client.adapter.clear(now);
             let after = client.adapter.stats(now);
