@@ -6,8 +6,10 @@
 //!
 //! Frames chain: a [`FeedStep`] says that the frame has **every** change of a shard in `(from, to]`. A reader whose own
 //! knowledge ends before `from` has a gap, wherever it came from: a frame that got lost, a log that was cut, a shard
-//! that was added later. It closes the gap by an exchange of cursors. Frames may therefore be lost, doubled and shared
-//! among readers without anybody being told something false.
+//! that was added later. It closes the gap by an exchange of cursors. A frame without a step for a shard says that there
+//! was no news of it **since the frame before**, so frames are numbered: one that comes twice is passed over, and
+//! where one is missing the feed is of no use any more and is opened anew. Frames may therefore be lost, doubled,
+//! reordered and shared among readers without anybody being told something false.
 
 use super::batch::{Change, Cursor};
 use super::wire::{read_change, read_shard, read_version, write_change};
@@ -73,6 +75,8 @@ pub struct LateShard {
 pub struct FeedFrame {
     /// In the first frame.
     pub hello: Option<Hello>,
+    /// Number of the frame in its feed; any in the first one, and one more in each that follows.
+    pub number: u32,
     /// What the gateway's clock showed when the frame was made.
     pub clock_ms: u64,
     /// Age of the knowledge about all followed shards but the late ones.
@@ -128,6 +132,7 @@ impl FeedFrame {
             w.varint(hello.clock);
             w.varint(hello.heartbeat_ms.into());
         }
+        w.varint(self.number.into());
         w.varint(self.clock_ms);
         w.varint(self.age_ms.into());
         w.list(self.steps.iter(), |w, step| {
@@ -160,6 +165,7 @@ impl FeedFrame {
         };
         let frame = Self {
             hello,
+            number: r.u32("number")?,
             clock_ms: r.at_most(MAX_VERSION, "clock_ms")?,
             age_ms: r.u32("age_ms")?,
             steps: r.list(MAX_SHARDS, "steps", |r| {

@@ -7,8 +7,9 @@ fn frames() -> Vec<FeedFrame> {
     let change = Change { shard: 9, version: 1_000, key, deleted: true };
     vec![
         FeedFrame { hello: Some(hello), clock_ms: 5, age_ms: 2, ..FeedFrame::default() },
-        FeedFrame { clock_ms: 3_338, age_ms: 7, ..FeedFrame::default() },
+        FeedFrame { number: 1, clock_ms: 3_338, age_ms: 7, ..FeedFrame::default() },
         FeedFrame {
+            number: 2,
             clock_ms: 4_000,
             steps: vec![FeedStep { shard: 9, from: 900, to: 1_000 }, FeedStep { shard: 10, from: 4, to: 4 }],
             late: vec![LateShard { shard: 8, age_ms: u32::MAX }],
@@ -39,7 +40,7 @@ fn frames_are_read_however_the_bytes_are_cut() {
 #[test]
 fn a_heartbeat_is_small_and_shared_changes_make_the_same_bytes() {
     let frames = frames();
-    assert!(frames[1].encode().len() <= 9);
+    assert!(frames[1].encode().len() <= 10);
     let changes: Vec<Vec<u8>> = frames[2].changes.iter().map(Change::encode).collect();
     let head = FeedFrame { changes: Vec::new(), ..frames[2].clone() };
     assert_eq!(head.encode_with(changes.iter().map(Vec::as_slice)), frames[2].encode());
@@ -53,7 +54,7 @@ fn what_is_no_feed_is_refused() {
     let mut reader = FeedReader::default();
     reader.push(&FeedFrame::PREAMBLE).expect("a beginning");
     assert_eq!(reader.push(&[0xff, 0xff, 0xff, 0x7f]), Err(DecodeError::TooMany("frame")));
-    for bytes in [&[2, 0, 0, 0, 0, 0][..], &[4, 0, 0, 0, 0, 0], &[0, 0, 0, 0, 0, 0, 0]] {
+    for bytes in [&[2, 0, 0, 0, 0, 0, 0][..], &[4, 0, 0, 0, 0, 0, 0], &[0, 0, 0, 0, 0, 0, 0, 0]] {
         assert!(FeedFrame::decode(bytes).is_err(), "{bytes:?}");
     }
     let step = FeedStep { shard: 1, from: MAX_VERSION, to: MAX_VERSION };

@@ -21,8 +21,8 @@ fn response() -> BatchResponse {
     let outcomes = [Outcome::Found { keymap: keymap() }, Outcome::Unchanged { version: 1 }, Outcome::Missing];
     let outcomes = outcomes.into_iter().chain(errors);
     BatchResponse {
-        epoch: Epoch { incarnation: u32::MAX, number: MAX_VERSION },
         clock: None,
+        epoch: Epoch { incarnation: u32::MAX, number: MAX_VERSION },
         results: outcomes.map(|outcome| ItemResult { outcome, at, node: u32::MAX }).collect(),
         positions: vec![at],
         changes: vec![Change { shard: 1, version: 2, key: key("x"), deleted: true }],
@@ -73,9 +73,9 @@ fn a_code_of_a_newer_gateway_is_still_an_error() {
     let outcome = Outcome::Error { code: ErrorCode::BadKey, detail: String::new() };
     let result = ItemResult { outcome, at: ReadPoint::default(), node: 0 };
     let mut bytes = BatchResponse { results: vec![result], ..BatchResponse::default() }.encode();
-    // Magic, version, epoch (2), count, tag, then the code.
-    assert_eq!(bytes[8..10], [3, 0]);
-    bytes[9] = 99;
+    // Magic, version, epoch (2), clock, count, tag, then the code.
+    assert_eq!(bytes[9..11], [3, 0]);
+    bytes[10] = 99;
     let read = BatchResponse::decode(&bytes).unwrap();
     assert!(matches!(read.results[0].outcome, Outcome::Error { code: ErrorCode::BadAnswer, .. }));
 }

@@ -199,7 +199,8 @@ pub(crate) fn feeds(file: &str) {
         let [frame] = &frames[..] else { panic!("{case}: {} frames", frames.len()) };
         assert_eq!(frame.encode(), bytes, "{case}");
         let told = &case["frame"];
-        assert_eq!((frame.clock_ms, frame.age_ms), (number(told, "clock_ms"), number(told, "age_ms") as u32));
+        let times = (u64::from(frame.number), frame.clock_ms, u64::from(frame.age_ms));
+        assert_eq!(times, (number(told, "number"), number(told, "clock_ms"), number(told, "age_ms")));
         let steps: Vec<_> = frame.steps.iter().map(|s| serde_json::json!([s.shard, s.from, s.to])).collect();
         let late: Vec<_> = frame.late.iter().map(|l| serde_json::json!([l.shard, l.age_ms])).collect();
         assert_eq!((&Value::from(steps), &Value::from(late)), (&told["steps"], &told["late"]), "{case}");

@@ -365,10 +365,10 @@ fn feed_frames() -> [(&'static str, FeedFrame); 4] {
             let hello = Some(Hello { relayed: true, ..hello });
             FeedFrame { hello, clock_ms: 501, age_ms: u32::MAX, steps: steps.clone(), ..FeedFrame::default() }
         }),
-        ("frame with news", FeedFrame { clock_ms: 600, age_ms: 4, steps, changes, ..FeedFrame::default() }),
+        ("frame with news", FeedFrame { number: 1, clock_ms: 600, age_ms: 4, steps, changes, ..FeedFrame::default() }),
         ("heartbeat", {
             let late = vec![LateShard { shard: 8, age_ms: 5_000 }];
-            FeedFrame { clock_ms: 3_833, age_ms: 2, late, ..FeedFrame::default() }
+            FeedFrame { number: 2, clock_ms: 3_833, age_ms: 2, late, ..FeedFrame::default() }
         }),
     ]
 }
@@ -379,7 +379,7 @@ fn frame_json(frame: &FeedFrame) -> Value {
         json!({"feed": hello.feed, "clock": hello.clock, "heartbeat_ms": hello.heartbeat_ms, "relayed": hello.relayed})
     });
     json!({
-        "hello": hello, "clock_ms": frame.clock_ms, "age_ms": frame.age_ms, "changes": frame.changes,
+        "hello": hello, "number": frame.number, "clock_ms": frame.clock_ms, "age_ms": frame.age_ms, "changes": frame.changes,
         "steps": frame.steps.iter().map(|s| json!([s.shard, s.from, s.to])).collect::<Vec<_>>(),
         "late": frame.late.iter().map(|l| json!([l.shard, l.age_ms])).collect::<Vec<_>>(),
     })

@@ -150,9 +150,17 @@ pub(crate) fn feed_frame() -> impl Strategy<Value = FeedFrame> {
     let step = step.prop_map(|(shard, a, b)| FeedStep { shard, from: a.min(b), to: a.max(b) });
     let late = (any::<u16>(), any::<u32>()).prop_map(|(shard, age_ms)| LateShard { shard, age_ms });
     let lists = (vec(step, 0..6), vec(late, 0..3), vec(change(), 0..6));
-    (option::of(hello), version(), any::<u32>(), lists).prop_map(|(hello, clock_ms, age_ms, (steps, late, changes))| {
-        FeedFrame { hello, clock_ms, age_ms, steps, late, changes }
-    })
+    (option::of(hello), any::<u32>(), version(), any::<u32>(), lists).prop_map(
+        |(hello, number, clock_ms, age_ms, (steps, late, changes))| FeedFrame {
+            hello,
+            number,
+            clock_ms,
+            age_ms,
+            steps,
+            late,
+            changes,
+        },
+    )
 }
 
 pub(crate) fn list_page() -> impl Strategy<Value = ListPage> {
