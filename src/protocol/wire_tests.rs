@@ -21,8 +21,8 @@ fn response() -> BatchResponse {
     let outcomes = [Outcome::Found { keymap: keymap() }, Outcome::Unchanged { version: 1 }, Outcome::Missing];
     let outcomes = outcomes.into_iter().chain(errors);
     BatchResponse {
-        epoch: Epoch { incarnation: u32::MAX, number: MAX_VERSION },
         clock: None,
+        epoch: Epoch { incarnation: u32::MAX, number: MAX_VERSION },
         results: outcomes.map(|outcome| ItemResult { outcome, at, node: u32::MAX }).collect(),
         positions: vec![at],
         changes: vec![Change { shard: 1, version: 2, key: key("x"), deleted: true }],
