@@ -1,14 +1,17 @@
 import type { Backend, Lookup } from "./backend.js";
 import { Calls } from "./calls.js";
-import { watchCaution } from "./caution.js";
-import { milliseconds, settings, type Settings } from "./config.js";
+import { bookmarkText } from "./bookmark.js";
+import { MAX_STALENESS_MS, PERSON_STALENESS_MS, milliseconds, settings, within, type Settings } from "./config.js";
 import { CoreBackend } from "./core-backend.js";
 import { Engine, type EngineEvents } from "./engine/engine.js";
 import type { LoadCore } from "./engine/core.js";
 import { ForemapError, toForemapError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { FallbackBackend } from "./fallback.js";
+import { DirectFeed, canStream, type Fetch, type FeedSource } from "./feed/source.js";
 import { keyText } from "./keys.js";
+import { watchLifecycle } from "./lifecycle.js";
+import { holdsFeed, isBrowser } from "./surroundings.js";
 import type {
   CallOptions,
   ClientEvents,
@@ -26,6 +29,7 @@ import type {
   ListPage,
   ManyResult,
   Prediction,
+  PrefetchHint,
   PutOptions,
   Stats,
   VersionEntry,
@@ -35,10 +39,16 @@ import type {
 /** Origins with an open connection at once: what browsers do for one page without queueing. */
 const MAX_ORIGINS = 4;
 
+/** What an entry knows of its runtime. */
+export interface EntryTraits {
+  /** Whether a connection can be kept between calls; an edge worker ends it with the request. Default true. */
+  lasting?: boolean;
+}
+
 /** The client behind `createClient`; entries differ only in how they load the core. */
 export class Client implements ForemapClient {
   readonly #settings: Settings;
-  readonly #fetch: (request: Request, init: { signal: AbortSignal }) => Promise<Response>;
+  readonly #fetch: Fetch;
   readonly #emitter = new Emitter<ClientEvents>();
   #backend: Backend | null = null;
   #loading: Promise<Backend> | null = null;
@@ -49,8 +59,13 @@ export class Client implements ForemapClient {
   constructor(
     private readonly options: ClientOptions,
     private readonly loadCore: LoadCore,
+    { lasting = true }: EntryTraits = {},
   ) {
-    this.#settings = settings(options, MAX_ORIGINS);
+    this.#settings = settings(options, {
+      maxOrigins: MAX_ORIGINS,
+      maxStaleness: isBrowser() ? PERSON_STALENESS_MS : MAX_STALENESS_MS,
+      feed: lasting && canStream() ? holdsFeed() : null,
+    });
     const { fetch } = options;
     // Called through a wrapper: browsers refuse `fetch` with another `this`.
     this.#fetch = (request, init) => (fetch === undefined ? globalThis.fetch(request, init) : fetch(request, init));
@@ -96,7 +111,8 @@ export class Client implements ForemapClient {
   async listPage(prefix: KeyInput, options: ListOptions = {}): Promise<ListPage> {
     const text = prefixText(prefix);
     const calls = await this.#calls();
-    return calls.listPage(text, options.limit, options.cursor, this.#spec(options));
+    const listed = { prefix: text, first: options.cursor === undefined, stream: this.#settings.stream };
+    return calls.listPage(listed, options.limit, options.cursor, this.#spec(options));
   }
 
   async put(key: KeyInput, fields: KeymapFields, options: PutOptions = {}): Promise<WriteResult> {
@@ -117,10 +133,14 @@ export class Client implements ForemapClient {
     return calls.versions(this.#canonical(text), this.#spec(options));
   }
 
-  async prefetch(keys: readonly KeyInput[]): Promise<void> {
+  async prefetch(keys: readonly KeyInput[], hint: PrefetchHint = {}): Promise<void> {
     const texts = keys.map(keyText);
+    const checked = {
+      probability: within("probability", hint.probability, 0, 1),
+      within: milliseconds("within", hint.within),
+    };
     const backend = this.#ready() ?? (await this.#load());
-    backend.prefetch(texts);
+    backend.prefetch(texts, checked);
   }
 
   peek(key: KeyInput, options: { maxStaleness?: number } = {}): GetResult | null {
@@ -132,6 +152,10 @@ export class Client implements ForemapClient {
   predictions(key?: KeyInput): Prediction[] {
     const text = key === undefined ? undefined : keyText(key);
     return this.#ready()?.predictions(text, this.#settings.stream) ?? [];
+  }
+
+  bookmark(): string {
+    return bookmarkText(this.#ready()?.bookmark() ?? this.#settings.bookmark);
   }
 
   invalidate(what: Invalidation): number {
@@ -163,8 +187,8 @@ export class Client implements ForemapClient {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#unwatch();
     this.#backend?.close();
+    this.#unwatch();
     // Dropped rather than kept: with it goes the memory of the wasm instance.
     this.#backend = null;
     this.#loading = null;
@@ -192,11 +216,12 @@ export class Client implements ForemapClient {
   }
 
   async #start(): Promise<Backend> {
+    const { core, bookmark } = this.#settings;
     let engine: Engine;
     try {
       const instantiate = await this.loadCore();
       if (this.#closed) throw closedError();
-      engine = new Engine(instantiate, this.#settings.core, this.#engineEvents());
+      engine = new Engine(instantiate, core, this.#engineEvents(), bookmark);
     } catch (cause) {
       if (this.#closed) throw closedError();
       if (cause instanceof ForemapError) throw cause;
@@ -207,10 +232,25 @@ export class Client implements ForemapClient {
         cause,
       );
       this.#emitter.emit("fallback", { cause });
-      return (this.#backend = new FallbackBackend(this.#settings.core.origins, this.options.token, this.#fetch));
+      return (this.#backend = new FallbackBackend(core.origins, this.options.token, this.#fetch, bookmark));
     }
-    this.#unwatch = watchCaution((caution) => engine.guard.setCaution(caution));
-    return (this.#backend = new CoreBackend(engine, engine.openScope({ fetch: this.#fetch })));
+    const feed = core.feed?.enabled === true ? this.#feedSource() : undefined;
+    const scope = engine.openScope({ fetch: this.#fetch, feed });
+    const unwatch = watchLifecycle({
+      caution: (caution) => engine.guard.setCaution(caution),
+      attention: (active) => engine.setAttention(scope, active),
+      resumed: () => engine.resume(scope),
+    });
+    this.#unwatch = () => {
+      unwatch();
+      feed?.dispose?.();
+    };
+    return (this.#backend = new CoreBackend(engine, scope));
+  }
+
+  /** Where changes come from: a connection of this client's own. */
+  #feedSource(): FeedSource {
+    return new DirectFeed(this.#fetch);
   }
 
   #engineEvents(): EngineEvents {
@@ -221,6 +261,7 @@ export class Client implements ForemapClient {
         this.#panics += 1;
         this.#emitter.emit("panic", { message, count: this.#panics });
       },
+      sessionReset: (incarnation) => this.#emitter.emit("sessionReset", { incarnation }),
     };
   }
 
@@ -239,6 +280,10 @@ export class Client implements ForemapClient {
       consistency: options.consistency ?? "bounded",
       maxStaleness: milliseconds("maxStaleness", options.maxStaleness) ?? this.#settings.maxStaleness,
       stream: options.stream ?? this.#settings.stream,
+      staleWhileRevalidate:
+        milliseconds("staleWhileRevalidate", options.staleWhileRevalidate) ?? this.#settings.staleWhileRevalidate,
+      staleIfError: milliseconds("staleIfError", options.staleIfError) ?? this.#settings.staleIfError,
+      hedge: options.hedge ?? this.#settings.hedge,
       ...this.#spec(options),
     };
   }

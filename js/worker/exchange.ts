@@ -1,7 +1,7 @@
 import { flagsOf } from "../core-backend.js";
-import { noteWrite } from "../calls.js";
+import { fieldsOfJson, noteWrite, type LeftBehind } from "../calls.js";
 import { type CoreAnswer, UNOBSERVED } from "../engine/core.js";
-import type { RawAnswer } from "../engine/engine.js";
+import type { RawAnswer } from "../engine/exchange.js";
 import type { Scope } from "../engine/scope.js";
 import { ForemapError } from "../errors.js";
 import { isRecord, keymapOfCore } from "../keymap.js";
@@ -147,10 +147,15 @@ export class Exchange {
 
   async #write(grant: Grant): Promise<Response> {
     const verb = this.request.method === "PUT" ? "put" : "delete";
-    const key = await this.#key(new Query(this.#url.search), grant, verb);
+    const query = new Query(this.#url.search);
+    const key = await this.#key(query, grant, verb);
     const body = verb === "put" ? await readBody(this.request) : undefined;
     const answer = await this.#call(grant, verb, key, body);
-    if (answer.status < 300) noteWrite({ wrote: (...write) => this.isolate.engine.wrote(this.scope, ...write) }, key, answer);
+    if (answer.status < 300) {
+      const { engine } = this.isolate;
+      const left = body === undefined ? { deleted: query.get("version") === undefined } : leftBehind(body);
+      noteWrite({ wrote: (...write) => engine.wrote(this.scope, ...write) }, key, answer, left);
+    }
     return back(answer);
   }
 
@@ -232,6 +237,15 @@ const METHODS: { readonly [path: string]: readonly string[] } = {
   "/v1/stats": ["GET"],
   "/v1/explain": ["GET"],
 };
+
+/** What an acknowledged write left behind; nothing is known where it was written in another form than JSON. */
+function leftBehind(body: Uint8Array): LeftBehind {
+  try {
+    return { fields: fieldsOfJson(new TextDecoder().decode(body)) };
+  } catch {
+    return {};
+  }
+}
 
 /** `If-None-Match` (RFC 9110, 13.1.2). */
 function matches(header: string | null, tag: string): boolean {

@@ -27,8 +27,9 @@ pub(super) struct Feed {
     /// Until its first frame.
     hello: Option<Hello>,
     heartbeat_ms: u32,
-    /// When its last frame was made.
+    /// When its last frame was made, and how many were before it.
     last: Millis,
+    frames: u32,
     ends: Millis,
     /// By ascending shard.
     followed: Vec<Followed>,
@@ -66,7 +67,7 @@ impl Feed {
         ends: Millis,
     ) -> Self {
         let hello = Some(Hello { feed, clock, heartbeat_ms, relayed: false });
-        Self { subject, prefixes, hello, heartbeat_ms, last: 0, ends, followed: Vec::new() }
+        Self { subject, prefixes, hello, heartbeat_ms, last: 0, frames: 0, ends, followed: Vec::new() }
     }
 
     /// When its next frame is due even without news.
@@ -119,8 +120,9 @@ impl Feed {
         }
         let (age_ms, late) = ages(draft.ages);
         let hello = self.hello.take();
-        self.last = now;
-        let frame = FeedFrame { hello, clock_ms: now, age_ms, steps: draft.steps, late, changes: Vec::new() };
+        let (number, steps) = (self.frames, draft.steps);
+        (self.last, self.frames) = (now, number.wrapping_add(1));
+        let frame = FeedFrame { hello, number, clock_ms: now, age_ms, steps, late, changes: Vec::new() };
         Some(Made { bytes: frame.encode_joined(draft.count, &draft.changes), gaps: draft.gaps })
     }
 
