@@ -1,6 +1,7 @@
-import type { Backend, CallSpec, Listed } from "./backend.js";
+import type { Backend, Listed } from "./backend.js";
 import type { CoreWrite } from "./engine/core.js";
 import type { RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, codeOfStatus, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
 import type { DeleteOptions, KeymapFields, ListPage, PutOptions, VersionEntry, WriteResult } from "./types.js";

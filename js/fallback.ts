@@ -1,8 +1,9 @@
-import type { Backend, CallSpec, Lookup } from "./backend.js";
+import type { Backend, Lookup } from "./backend.js";
 import { readBookmark, writeBookmark } from "./bookmark.js";
 import { errorOfAnswer } from "./calls.js";
 import type { CoreWrite } from "./engine/core.js";
 import { retryAfter, type RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, toForemapError, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
 import type { CoreStats, Explanation, GetResult, Prediction } from "./types.js";

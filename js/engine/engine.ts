@@ -13,7 +13,7 @@ import {
 import { exchange, retryAfter, type RawAnswer } from "./exchange.js";
 import { Feeds } from "./feeds.js";
 import { Guard } from "./guard.js";
-import type { Call, Flight, GetSpec, Waiter } from "./pending.js";
+import type { Call, CallSpec, Flight, GetSpec, Waiter } from "./pending.js";
 import { Scope, type ScopeHost } from "./scope.js";
 
 /** Older than everything. */
@@ -185,11 +185,7 @@ export class Engine {
   }
 
   /** Performs a call against the origin that the core chooses, again if it says so. */
-  call(
-    scope: Scope,
-    spec: { timeout: number; key?: string | undefined; signal?: AbortSignal | undefined },
-    request: (origin: string) => Request,
-  ): Promise<RawAnswer> {
+  call(scope: Scope, spec: CallSpec, request: (origin: string) => Request): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       const { signal } = spec;
       if (scope.closed) throw closed();
@@ -212,6 +208,7 @@ export class Engine {
       const call: Call = {
         scope,
         generation: this.guard.generation,
+        spec,
         request,
         flight: null,
         firstFence: null,
@@ -391,15 +388,18 @@ export class Engine {
     const call = this.#calls.get(action.call);
     if (call === undefined) return this.#refuse(action);
     const flight = this.#fly(action.flight, scope);
-    const { generation } = call;
+    const { generation, spec } = call;
+    const { controller } = flight;
     call.flight = flight;
     scope.enqueue(false, async () => {
       const last = this.#fence();
       const first = (call.firstFence ??= last);
-      const result = await exchange(scope, () => call.request(action.origin), flight.controller, action.timeoutMs);
+      const request = () => call.request(action.origin);
+      const result = await exchange(scope, request, controller, action.timeoutMs, spec.unread);
       if (typeof result !== "number") call.answer = { ...result, sent: { first, last, generation } };
       if (generation !== this.guard.generation) return this.#endOrphan(call, result);
-      if (!this.#lands(flight)) return;
+      // Nobody would read what has not been read yet.
+      if (!this.#lands(flight)) return controller.abort();
       this.#quietly(scope, (core, now) => {
         if (typeof result === "number") core.onFailure(now, flight.id, result);
         else core.onCallDone(now, flight.id, result.status, retryAfter(result.headers));

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { serveFeed, type ServedFeed } from "./feed.js";
 
 /** What a proxy does with a request instead of passing it on. */
 export type Fault =
   | { status: number; headers?: Record<string, string>; body?: string | Uint8Array }
   | "reset"
   | "hang"
+  | "feed"
   | { delay: number };
 
 /** A proxy in front of a real gateway, on which faults can be injected. */
@@ -15,6 +17,8 @@ export interface Proxy {
   seen: string[];
   /** Requests whose caller went away. */
   aborted: number;
+  /** Change feeds that `"feed"` has begun. */
+  feeds: ServedFeed[];
   /** Decides about each request; undefined passes it on. */
   fault: (request: IncomingMessage) => Fault | undefined;
   stop(): Promise<void>;
@@ -26,6 +30,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     origin: "",
     seen: [],
     aborted: 0,
+    feeds: [],
     fault: () => undefined,
     stop: () =>
       new Promise((done) => {
@@ -44,6 +49,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const fault = proxy.fault(request);
     if (fault === "hang") return;
+    if (fault === "feed") return void proxy.feeds.push(serveFeed(response, request.headers, Buffer.concat(chunks)));
     if (fault === "reset") return void request.socket.destroy();
     if (fault !== undefined && "status" in fault) {
       response.writeHead(fault.status, fault.headers).end(fault.body ?? "");
