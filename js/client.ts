@@ -1,5 +1,5 @@
 import type { Backend, Lookup } from "./backend.js";
-import { Calls } from "./calls.js";
+import { Calls, jsonText } from "./calls.js";
 import { bookmarkText } from "./bookmark.js";
 import { MAX_STALENESS_MS, PERSON_STALENESS_MS, milliseconds, settings, within, type Settings } from "./config.js";
 import { CoreBackend } from "./core-backend.js";
@@ -117,8 +117,10 @@ export class Client implements ForemapClient {
 
   async put(key: KeyInput, fields: KeymapFields, options: PutOptions = {}): Promise<WriteResult> {
     const text = keyText(key);
+    // At once: the object is the caller's, who may go on with it.
+    const body = jsonText(fields);
     const calls = await this.#calls();
-    return calls.put(this.#canonical(text), fields, options, this.#spec(options));
+    return calls.put(this.#canonical(text), body, options, this.#spec(options));
   }
 
   async delete(key: KeyInput, options: DeleteOptions = {}): Promise<WriteResult> {
