@@ -192,13 +192,7 @@ export class Engine {
       if (signal?.aborted) throw aborted(signal);
       const id = this.guard.run((core, now) => core.call(now, scope.id, spec.timeout, spec.key));
       const onAbort = () => {
-        if (signal === undefined) return;
-        // After a rebuild another call may have this id.
-        if (this.#calls.get(id) === call) {
-          this.#calls.delete(id);
-          this.#quietly(scope, (core) => core.cancelCall(id));
-        }
-        call.settle(aborted(signal));
+        if (signal !== undefined) this.#giveUp(id, call, aborted(signal));
       };
       const done = once(() => {
         scope.waiting -= 1;
@@ -400,6 +394,10 @@ export class Engine {
       if (generation !== this.guard.generation) return this.#endOrphan(call, result);
       // Nobody would read what has not been read yet.
       if (!this.#lands(flight)) return controller.abort();
+      if (spec.unread === true && call.answer !== null && call.answer.stream === undefined) {
+        // Whoever passes answers on passes on refusals too, and leaves it to the caller when to ask again.
+        return this.#giveUp(action.call, call, call.answer);
+      }
       this.#quietly(scope, (core, now) => {
         if (typeof result === "number") core.onFailure(now, flight.id, result);
         else core.onCallDone(now, flight.id, result.status, retryAfter(result.headers));
@@ -420,6 +418,16 @@ export class Engine {
   #endOrphan(call: Call, result: RawAnswer | number): void {
     if (typeof result !== "number" && call.answer !== null) return call.settle(call.answer);
     call.settle(new ForemapError("CORE_PANIC", "the core trapped while the call was under way"));
+  }
+
+  /** Ends a call that the core would go on with. */
+  #giveUp(id: number, call: Call, result: RawAnswer | ForemapError): void {
+    // After a rebuild another call may have this id.
+    if (this.#calls.get(id) === call) {
+      this.#calls.delete(id);
+      this.#quietly(call.scope, (core) => core.cancelCall(id));
+    }
+    call.settle(result);
   }
 
   #endCall(action: Extract<Action, { kind: "callEnd" }>): void {
