@@ -60,7 +60,7 @@ export class CoreBackend implements Backend {
   }
 
   predictions(key: string | undefined, stream: string): Prediction[] {
-    return this.engine.guard.run((core) => core.predictions(key, stream));
+    return this.engine.guard.ask((core) => core.predictions(key, stream));
   }
 
   explain(key: string): Explanation {

@@ -277,7 +277,7 @@ export class Engine {
       try {
         const again = scope.reissue.splice(0);
         for (const waiter of again) this.#reissue(waiter);
-        const actions = scope.mail.splice(0).concat(this.guard.run((core) => core.actions()));
+        const actions = scope.mail.splice(0).concat(this.guard.ask((core) => core.actions()));
         if (actions.length === 0 && again.length === 0) return;
         for (const action of actions) this.#route(action, scope);
       } catch {
