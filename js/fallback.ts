@@ -25,6 +25,8 @@ export class FallbackBackend implements Backend {
   /** Per storage shard the position that this session has seen: answers must not be older. */
   #floors = new Map<number, number>();
   #incarnation = 0;
+  /** What is read must be newer than this. */
+  #invalidatedAt = -Infinity;
   #preferred = 0;
   #open = 0;
   #closing = new AbortController();
@@ -70,7 +72,7 @@ export class FallbackBackend implements Backend {
     const body = JSON.stringify({
       items: lookups.map(({ key }) => ({ key })),
       consistency: first.consistency,
-      max_staleness_ms: first.maxStaleness,
+      max_staleness_ms: Math.min(first.maxStaleness, Math.max(0, Math.floor(performance.now() - this.#invalidatedAt))),
       stream: first.stream,
       floors: [...this.#floors].map(([shard, position]) => ({ shard, position })),
     });
@@ -194,10 +196,13 @@ export class FallbackBackend implements Backend {
   }
 
   invalidate(): number {
+    this.#invalidatedAt = performance.now();
     return 0;
   }
 
-  clear(): void {}
+  clear(): void {
+    this.invalidate();
+  }
 
   coreStats(): CoreStats | null {
     return null;
