@@ -1,8 +1,13 @@
-import type { Backend, CallSpec } from "./backend.js";
-import type { RawAnswer } from "./engine/engine.js";
+import type { Backend, Listed } from "./backend.js";
+import type { CoreWrite } from "./engine/core.js";
+import type { RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, codeOfStatus, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
 import type { DeleteOptions, KeymapFields, ListPage, PutOptions, VersionEntry, WriteResult } from "./types.js";
+
+/** Content type of binary bodies. */
+export const BINARY = "application/vnd.foremap.v1";
 
 /** Writes, lists and versions: one HTTP exchange each. */
 export class Calls {
@@ -11,32 +16,40 @@ export class Calls {
     private readonly token: string | undefined,
   ) {}
 
-  async put(key: string, fields: KeymapFields, options: PutOptions, spec: CallSpec): Promise<WriteResult> {
+  /** @param body the fields as {@link jsonText} */
+  async put(key: string, body: string, options: PutOptions, spec: CallSpec): Promise<WriteResult> {
     const headers = writeHeaders(options.ifVersion);
     headers.set("content-type", "application/json");
-    return this.#write(key, { method: "PUT", headers, body: jsonText(fields) }, { key }, spec);
+    return this.#write(key, { method: "PUT", headers, body }, { key }, spec, () => ({ fields: fieldsOfJson(body) }));
   }
 
   async delete(key: string, options: DeleteOptions, spec: CallSpec): Promise<WriteResult> {
-    const query = options.version === undefined ? { key } : { key, version: String(options.version) };
-    return this.#write(key, { method: "DELETE", headers: writeHeaders(options.ifVersion) }, query, spec);
+    const { version, ifVersion } = options;
+    const query = version === undefined ? { key } : { key, version: String(version) };
+    const init = { method: "DELETE", headers: writeHeaders(ifVersion) };
+    return this.#write(key, init, query, spec, () => ({ deleted: version === undefined }));
   }
 
-  async #write(key: string, init: RequestInit, query: Query, spec: CallSpec): Promise<WriteResult> {
+  async #write(key: string, init: RequestInit, query: Query, spec: CallSpec, left: () => LeftBehind): Promise<WriteResult> {
     const answer = await this.#exchange("/v1/keymap", query, init, { ...spec, key });
     const body = jsonOf(answer.body);
     if (!isRecord(body) || typeof body.version !== "number") {
       throw new ForemapError("BAD_ANSWER", "the gateway did not say which version it wrote");
     }
-    noteWrite(this.backend, key, answer);
+    noteWrite(this.backend, key, answer, left());
     return { version: body.version };
   }
 
-  async listPage(prefix: string, limit: number | undefined, cursor: string | undefined, spec: CallSpec): Promise<ListPage> {
-    const query: Query = { prefix };
+  async listPage(listed: Listed, limit: number | undefined, cursor: string | undefined, spec: CallSpec): Promise<ListPage> {
+    const query: Query = { prefix: listed.prefix };
     if (limit !== undefined) query.limit = String(limit);
     if (cursor !== undefined) query.cursor = cursor;
-    const body = jsonOf((await this.#exchange("/v1/list", query, { method: "GET" }, spec)).body);
+    const headers = new Headers(this.backend.listed === null ? {} : { accept: `${BINARY}, application/json;q=0.5` });
+    const answer = await this.#exchange("/v1/list", query, { method: "GET", headers }, spec);
+    if (this.backend.listed !== null && answer.headers.get("content-type")?.startsWith(BINARY) === true) {
+      return this.backend.listed(answer, listed);
+    }
+    const body = jsonOf(answer.body);
     if (!isRecord(body) || !Array.isArray(body.items)) {
       throw new ForemapError("BAD_ANSWER", "the gateway sent something that is not a page");
     }
@@ -55,7 +68,7 @@ export class Calls {
 
   async #exchange(path: string, query: Query, init: RequestInit, spec: CallSpec): Promise<RawAnswer> {
     const headers = new Headers(init.headers);
-    headers.set("accept", "application/json");
+    if (!headers.has("accept")) headers.set("accept", "application/json");
     if (this.token !== undefined) headers.set("authorization", `Bearer ${this.token}`);
     const target = `${path}?${new URLSearchParams(query).toString()}`;
     const answer = await this.backend.call(spec, (origin) => new Request(origin + target, { ...init, headers }));
@@ -66,12 +79,27 @@ export class Calls {
 
 type Query = Record<string, string>;
 
+/** What a write left behind, as far as it is known here. */
+export type LeftBehind = Pick<CoreWrite, "fields" | "deleted">;
+
 /** Tells the core of a write that a gateway acknowledged, so that this session never reads an older state. */
-export function noteWrite(backend: Pick<Backend, "wrote">, key: string, answer: RawAnswer): void {
+export function noteWrite(backend: Pick<Backend, "wrote">, key: string, answer: RawAnswer, left: LeftBehind): void {
   const body = jsonOf(answer.body);
   if (!isRecord(body) || typeof body.version !== "number" || typeof body.shard !== "number") return;
   const position = typeof body.position === "number" ? body.position : body.version;
-  backend.wrote(key, body.version, body.shard, position);
+  backend.wrote(answer, { key, version: body.version, shard: body.shard, position, ...left });
+}
+
+/** The fields that a gateway made of the JSON that it was sent. */
+export function fieldsOfJson(text: string): NonNullable<CoreWrite["fields"]> {
+  const { locator, size, etag, tags, meta } = JSON.parse(text) as KeymapFields;
+  return {
+    locator,
+    ...(size === undefined || size === null ? {} : { size }),
+    ...(etag === undefined || etag === null ? {} : { etag }),
+    ...(tags === undefined ? {} : { tags: [...tags] }),
+    ...(meta === undefined || meta === null ? {} : { meta: JSON.stringify(meta) }),
+  };
 }
 
 /** The error that an answer with a failing status stands for. */
@@ -96,7 +124,8 @@ function writeHeaders(ifVersion: number | undefined): Headers {
   return headers;
 }
 
-function jsonText(fields: KeymapFields): string {
+/** Fields as they are sent. @throws {ForemapError} `BAD_REQUEST` */
+export function jsonText(fields: KeymapFields): string {
   try {
     return JSON.stringify(fields);
   } catch (cause) {

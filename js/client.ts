@@ -1,14 +1,17 @@
 import type { Backend, Lookup } from "./backend.js";
-import { Calls } from "./calls.js";
-import { watchCaution } from "./caution.js";
-import { milliseconds, settings, type Settings } from "./config.js";
+import { Calls, jsonText } from "./calls.js";
+import { bookmarkText } from "./bookmark.js";
+import { MAX_STALENESS_MS, PERSON_STALENESS_MS, milliseconds, settings, within, type Settings } from "./config.js";
 import { CoreBackend } from "./core-backend.js";
 import { Engine, type EngineEvents } from "./engine/engine.js";
 import type { LoadCore } from "./engine/core.js";
 import { ForemapError, toForemapError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { FallbackBackend } from "./fallback.js";
+import { DirectFeed, canStream, type Fetch, type FeedSource } from "./feed/source.js";
 import { keyText } from "./keys.js";
+import { watchLifecycle } from "./lifecycle.js";
+import { holdsFeed, isBrowser } from "./surroundings.js";
 import type {
   CallOptions,
   ClientEvents,
@@ -26,6 +29,7 @@ import type {
   ListPage,
   ManyResult,
   Prediction,
+  PrefetchHint,
   PutOptions,
   Stats,
   VersionEntry,
@@ -35,22 +39,41 @@ import type {
 /** Origins with an open connection at once: what browsers do for one page without queueing. */
 const MAX_ORIGINS = 4;
 
+/** Most selectors that wait for the first use; with more of them everything is forgotten. */
+const MAX_EARLY = 16;
+
+/** What to forget, as a backend takes it. */
+type Selector = Parameters<Backend["invalidate"]>[0];
+
+/** What an entry knows of its runtime. */
+export interface EntryTraits {
+  /** Whether a connection can be kept between calls; an edge worker ends it with the request. Default true. */
+  lasting?: boolean;
+}
+
 /** The client behind `createClient`; entries differ only in how they load the core. */
 export class Client implements ForemapClient {
   readonly #settings: Settings;
-  readonly #fetch: (request: Request, init: { signal: AbortSignal }) => Promise<Response>;
+  readonly #fetch: Fetch;
   readonly #emitter = new Emitter<ClientEvents>();
   #backend: Backend | null = null;
   #loading: Promise<Backend> | null = null;
   #closed = false;
   #panics = 0;
   #unwatch = () => {};
+  /** Asked for before there was anything to forget: what is read then is to be as new all the same. */
+  #early: Selector[] = [];
 
   constructor(
     private readonly options: ClientOptions,
     private readonly loadCore: LoadCore,
+    { lasting = true }: EntryTraits = {},
   ) {
-    this.#settings = settings(options, MAX_ORIGINS);
+    this.#settings = settings(options, {
+      maxOrigins: MAX_ORIGINS,
+      maxStaleness: isBrowser() ? PERSON_STALENESS_MS : MAX_STALENESS_MS,
+      feed: lasting && canStream() ? holdsFeed() : null,
+    });
     const { fetch } = options;
     // Called through a wrapper: browsers refuse `fetch` with another `this`.
     this.#fetch = (request, init) => (fetch === undefined ? globalThis.fetch(request, init) : fetch(request, init));
@@ -96,13 +119,16 @@ export class Client implements ForemapClient {
   async listPage(prefix: KeyInput, options: ListOptions = {}): Promise<ListPage> {
     const text = prefixText(prefix);
     const calls = await this.#calls();
-    return calls.listPage(text, options.limit, options.cursor, this.#spec(options));
+    const listed = { prefix: text, first: options.cursor === undefined, stream: this.#settings.stream };
+    return calls.listPage(listed, options.limit, options.cursor, this.#spec(options));
   }
 
   async put(key: KeyInput, fields: KeymapFields, options: PutOptions = {}): Promise<WriteResult> {
     const text = keyText(key);
+    // At once: the object is the caller's, who may go on with it.
+    const body = jsonText(fields);
     const calls = await this.#calls();
-    return calls.put(this.#canonical(text), fields, options, this.#spec(options));
+    return calls.put(this.#canonical(text), body, options, this.#spec(options));
   }
 
   async delete(key: KeyInput, options: DeleteOptions = {}): Promise<WriteResult> {
@@ -117,10 +143,14 @@ export class Client implements ForemapClient {
     return calls.versions(this.#canonical(text), this.#spec(options));
   }
 
-  async prefetch(keys: readonly KeyInput[]): Promise<void> {
+  async prefetch(keys: readonly KeyInput[], hint: PrefetchHint = {}): Promise<void> {
     const texts = keys.map(keyText);
+    const checked = {
+      probability: within("probability", hint.probability, 0, 1),
+      within: milliseconds("within", hint.within),
+    };
     const backend = this.#ready() ?? (await this.#load());
-    backend.prefetch(texts);
+    backend.prefetch(texts, checked);
   }
 
   peek(key: KeyInput, options: { maxStaleness?: number } = {}): GetResult | null {
@@ -134,9 +164,12 @@ export class Client implements ForemapClient {
     return this.#ready()?.predictions(text, this.#settings.stream) ?? [];
   }
 
+  bookmark(): string {
+    return bookmarkText(this.#ready()?.bookmark() ?? this.#settings.bookmark);
+  }
+
   invalidate(what: Invalidation): number {
-    const selector = selectorOf(what);
-    return this.#ready()?.invalidate(selector) ?? 0;
+    return this.#invalidate(selectorOf(what));
   }
 
   explain(key: KeyInput): Explanation | null {
@@ -157,14 +190,23 @@ export class Client implements ForemapClient {
   }
 
   clear(): void {
-    this.#ready()?.clear();
+    const backend = this.#ready();
+    if (backend === null) this.#invalidate({ all: true });
+    else backend.clear();
+  }
+
+  #invalidate(selector: Selector): number {
+    const backend = this.#ready();
+    if (backend !== null) return backend.invalidate(selector);
+    this.#early = this.#early.length < MAX_EARLY ? [...this.#early, selector] : [{ all: true }];
+    return 0;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#unwatch();
     this.#backend?.close();
+    this.#unwatch();
     // Dropped rather than kept: with it goes the memory of the wasm instance.
     this.#backend = null;
     this.#loading = null;
@@ -188,15 +230,17 @@ export class Client implements ForemapClient {
     });
     const backend = await this.#loading;
     if (this.#closed) throw closedError();
+    for (const selector of this.#early.splice(0)) backend.invalidate(selector);
     return backend;
   }
 
   async #start(): Promise<Backend> {
+    const { core, bookmark } = this.#settings;
     let engine: Engine;
     try {
       const instantiate = await this.loadCore();
       if (this.#closed) throw closedError();
-      engine = new Engine(instantiate, this.#settings.core, this.#engineEvents());
+      engine = new Engine(instantiate, core, this.#engineEvents(), bookmark);
     } catch (cause) {
       if (this.#closed) throw closedError();
       if (cause instanceof ForemapError) throw cause;
@@ -207,10 +251,25 @@ export class Client implements ForemapClient {
         cause,
       );
       this.#emitter.emit("fallback", { cause });
-      return (this.#backend = new FallbackBackend(this.#settings.core.origins, this.options.token, this.#fetch));
+      return (this.#backend = new FallbackBackend(core.origins, this.options.token, this.#fetch, bookmark));
     }
-    this.#unwatch = watchCaution((caution) => engine.guard.setCaution(caution));
-    return (this.#backend = new CoreBackend(engine, engine.openScope({ fetch: this.#fetch })));
+    const feed = core.feed?.enabled === true ? this.#feedSource() : undefined;
+    const scope = engine.openScope({ fetch: this.#fetch, feed });
+    const unwatch = watchLifecycle({
+      caution: (caution) => engine.guard.setCaution(caution),
+      attention: (active) => engine.setAttention(scope, active),
+      resumed: () => engine.resume(scope),
+    });
+    this.#unwatch = () => {
+      unwatch();
+      feed?.dispose?.();
+    };
+    return (this.#backend = new CoreBackend(engine, scope));
+  }
+
+  /** Where changes come from: a connection of this client's own. */
+  #feedSource(): FeedSource {
+    return new DirectFeed(this.#fetch);
   }
 
   #engineEvents(): EngineEvents {
@@ -221,6 +280,7 @@ export class Client implements ForemapClient {
         this.#panics += 1;
         this.#emitter.emit("panic", { message, count: this.#panics });
       },
+      sessionReset: (incarnation) => this.#emitter.emit("sessionReset", { incarnation }),
     };
   }
 
@@ -239,6 +299,10 @@ export class Client implements ForemapClient {
       consistency: options.consistency ?? "bounded",
       maxStaleness: milliseconds("maxStaleness", options.maxStaleness) ?? this.#settings.maxStaleness,
       stream: options.stream ?? this.#settings.stream,
+      staleWhileRevalidate:
+        milliseconds("staleWhileRevalidate", options.staleWhileRevalidate) ?? this.#settings.staleWhileRevalidate,
+      staleIfError: milliseconds("staleIfError", options.staleIfError) ?? this.#settings.staleIfError,
+      hedge: options.hedge ?? this.#settings.hedge,
       ...this.#spec(options),
     };
   }
@@ -260,7 +324,7 @@ function prefixText(prefix: KeyInput): string {
   return prefix.length === 0 ? "" : keyText(prefix);
 }
 
-function selectorOf(what: Invalidation): { key?: string; prefix?: string; tag?: string; all?: boolean } {
+function selectorOf(what: Invalidation): Selector {
   if ("key" in what) return { key: keyText(what.key) };
   if ("prefix" in what) return { prefix: prefixText(what.prefix) };
   return "tag" in what ? { tag: what.tag } : { all: what.all };

@@ -1,8 +1,10 @@
+import { bookmarkBytes } from "./bookmark.js";
 import type { CoreConfig } from "./engine/core.js";
 import { ForemapError } from "./errors.js";
-import type { CacheOptions, ClientOptions, PrefetchOptions } from "./types.js";
+import type { CacheOptions, ClientOptions, FeedOptions, PrefetchOptions } from "./types.js";
 
-/** Greatest age of an answer unless told otherwise, in milliseconds. */
+/** Greatest age of an answer unless told otherwise, in milliseconds: where a person looks, and where a program does. */
+export const PERSON_STALENESS_MS = 10_000;
 export const MAX_STALENESS_MS = 2_000;
 /** Time that a call may take unless told otherwise, in milliseconds. */
 export const TIMEOUT_MS = 10_000;
@@ -12,17 +14,31 @@ export interface Settings {
   core: CoreConfig;
   maxStaleness: number;
   timeout: number;
+  staleWhileRevalidate: number;
+  staleIfError: number;
+  hedge: boolean;
+  /** What an earlier session has seen; empty where there was none. */
+  bookmark: Uint8Array;
   /** Name of the sequence of requests where a call names none; tells clients of one worker or gateway apart. */
   stream: string;
 }
 
+/** What the surroundings decide where the options do not. */
+export interface Surroundings {
+  /** Origins with an open connection at once. */
+  maxOrigins: number;
+  maxStaleness: number;
+  /** Whether a change feed is held unless told otherwise; null where none can be. */
+  feed: boolean | null;
+}
+
 /** Checks options. @throws {ForemapError} `CONFIG`, naming the option */
-export function settings(options: ClientOptions, maxOrigins: number): Settings {
+export function settings(options: ClientOptions, surroundings: Surroundings): Settings {
   const origins = checkedOrigins(options.origins);
   if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token)) {
     throw config("`token` must be visible ASCII without spaces");
   }
-  const maxStaleness = milliseconds("maxStaleness", options.maxStaleness) ?? MAX_STALENESS_MS;
+  const maxStaleness = milliseconds("maxStaleness", options.maxStaleness) ?? surroundings.maxStaleness;
   const timeout = milliseconds("timeout", options.timeout) ?? TIMEOUT_MS;
   // 53 bits at most, so that the number crosses into wasm exactly.
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 52);
@@ -32,13 +48,18 @@ export function settings(options: ClientOptions, maxOrigins: number): Settings {
       origins,
       ...(options.token === undefined ? {} : { token: options.token }),
       seed,
-      maxOrigins,
+      maxOrigins: surroundings.maxOrigins,
       maxStalenessMs: maxStaleness,
+      feed: feedConfig(options.feed, surroundings.feed),
       cache: { ...cacheConfig(options.cache), seed },
       prefetch: prefetchConfig(options.prefetch),
     },
     maxStaleness,
     timeout,
+    staleWhileRevalidate: milliseconds("staleWhileRevalidate", options.staleWhileRevalidate) ?? 0,
+    staleIfError: milliseconds("staleIfError", options.staleIfError) ?? 0,
+    hedge: options.hedge ?? true,
+    bookmark: bookmarkBytes(options.bookmark ?? ""),
     stream: seed.toString(36),
   };
 }
@@ -63,6 +84,12 @@ function cacheConfig(cache: CacheOptions | false | undefined): Omit<CoreConfig["
     maxEntries: whole("cache.maxEntries", cache?.maxEntries),
     negativeTtlMs: milliseconds("cache.negativeTtl", cache?.negativeTtl),
   });
+}
+
+function feedConfig(feed: FeedOptions | boolean | undefined, usual: boolean | null): NonNullable<CoreConfig["feed"]> {
+  if (feed === false || usual === null) return { enabled: false };
+  if (feed === undefined || feed === true) return { enabled: feed ?? usual };
+  return { enabled: true, ...defined({ idleMs: milliseconds("feed.idle", feed.idle) }) };
 }
 
 function prefetchConfig(prefetch: PrefetchOptions | boolean | undefined): CoreConfig["prefetch"] {
@@ -93,7 +120,8 @@ function whole(name: string, value: number | undefined): number | undefined {
   return value;
 }
 
-function within(name: string, value: number | undefined, low: number, high: number): number | undefined {
+/** A number in a range. */
+export function within(name: string, value: number | undefined, low: number, high: number): number | undefined {
   if (value !== undefined && !(value >= low && value <= high)) {
     throw config(`\`${name}\` must be from ${low} to ${high}, not ${String(value)}`);
   }

@@ -1,10 +1,12 @@
-import type { Backend, CallSpec, Lookup } from "./backend.js";
-import { ANY, STRONG } from "./engine/core.js";
-import type { Engine, RawAnswer } from "./engine/engine.js";
+import type { Backend, Hint, Listed, Lookup } from "./backend.js";
+import { ANY, STRONG, UNHEDGED, type CoreWrite } from "./engine/core.js";
+import type { Engine } from "./engine/engine.js";
+import type { RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import type { Scope } from "./engine/scope.js";
 import { ForemapError, toForemapError } from "./errors.js";
-import { resultOfCore } from "./keymap.js";
-import type { CoreStats, Explanation, GetResult, Prediction } from "./types.js";
+import { keymapOfCore, resultOfCore } from "./keymap.js";
+import type { CoreStats, Explanation, GetResult, ListPage, Prediction } from "./types.js";
 
 /** Flags of the core for a consistency. */
 export function flagsOf(consistency: Lookup["consistency"]): number {
@@ -21,8 +23,8 @@ export class CoreBackend implements Backend {
   ) {}
 
   async get(lookup: Lookup): Promise<GetResult | null> {
-    const answer = await this.engine.get(this.scope, { ...lookup, flags: flagsOf(lookup.consistency) });
-    return resultOfCore(answer);
+    const flags = flagsOf(lookup.consistency) | (lookup.hedge ? 0 : UNHEDGED);
+    return resultOfCore(await this.engine.get(this.scope, { ...lookup, flags }));
   }
 
   async getMany(lookups: Lookup[]): Promise<(GetResult | null | ForemapError)[]> {
@@ -34,16 +36,22 @@ export class CoreBackend implements Backend {
     return this.engine.call(this.scope, spec, request);
   }
 
-  wrote(key: string, version: number, shard: number, position: number): void {
-    this.engine.wrote(this.scope, key, version, shard, position);
+  wrote(answer: RawAnswer, write: CoreWrite): void {
+    this.engine.wrote(this.scope, answer, write);
+  }
+
+  listed(answer: RawAnswer, listed: Listed): ListPage {
+    const { keymaps, next } = this.engine.listed(this.scope, answer, listed);
+    const page = { keymaps: keymaps.map(keymapOfCore) };
+    return typeof next === "string" ? { ...page, cursor: next } : page;
   }
 
   canonical(key: string): string {
     return this.engine.guard.use((instance) => instance.canonicalKey(key));
   }
 
-  prefetch(keys: string[]): void {
-    this.engine.prefetch(this.scope, keys);
+  prefetch(keys: string[], { probability, within }: Hint): void {
+    this.engine.prefetch(this.scope, keys, probability, within);
   }
 
   peek(key: string, maxStaleness: number): GetResult | null {
@@ -52,7 +60,7 @@ export class CoreBackend implements Backend {
   }
 
   predictions(key: string | undefined, stream: string): Prediction[] {
-    return this.engine.guard.run((core) => core.predictions(key, stream));
+    return this.engine.guard.ask((core) => core.predictions(key, stream));
   }
 
   explain(key: string): Explanation {
@@ -60,11 +68,15 @@ export class CoreBackend implements Backend {
   }
 
   invalidate(what: { key?: string; prefix?: string; tag?: string; all?: boolean }): number {
-    return this.engine.guard.run((core, now) => core.invalidate(now, what));
+    return this.engine.enter(this.scope, (core, now) => core.invalidate(now, what));
   }
 
   clear(): void {
-    this.engine.guard.run((core, now) => core.clear(now));
+    this.engine.enter(this.scope, (core, now) => core.clear(now));
+  }
+
+  bookmark(): Uint8Array {
+    return this.engine.guard.keepSession();
   }
 
   coreStats(): CoreStats {

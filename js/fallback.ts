@@ -1,7 +1,9 @@
-import type { Backend, CallSpec, Lookup } from "./backend.js";
+import type { Backend, Lookup } from "./backend.js";
+import { readBookmark, writeBookmark } from "./bookmark.js";
 import { errorOfAnswer } from "./calls.js";
-import type { RawAnswer } from "./engine/engine.js";
-import { retryAfter } from "./engine/engine.js";
+import type { CoreWrite } from "./engine/core.js";
+import { retryAfter, type RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, toForemapError, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
 import type { CoreStats, Explanation, GetResult, Prediction } from "./types.js";
@@ -19,8 +21,12 @@ const TRANSIENT: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
  */
 export class FallbackBackend implements Backend {
   readonly state = "fallback";
+  readonly listed = null;
   /** Per storage shard the position that this session has seen: answers must not be older. */
   #floors = new Map<number, number>();
+  #incarnation = 0;
+  /** What is read must be newer than this. */
+  #invalidatedAt = -Infinity;
   #preferred = 0;
   #open = 0;
   #closing = new AbortController();
@@ -29,7 +35,13 @@ export class FallbackBackend implements Backend {
     private readonly origins: readonly string[],
     private readonly token: string | undefined,
     private readonly fetch: (request: Request, init: { signal: AbortSignal }) => Promise<Response>,
+    bookmark: Uint8Array = new Uint8Array(0),
   ) {
+    if (bookmark.byteLength > 0) {
+      const { incarnation, floors } = readBookmark(bookmark);
+      this.#incarnation = incarnation;
+      for (const [shard, position] of floors) this.#raise(shard, position);
+    }
     // A wildcard names no host that could be asked.
     this.origins = origins.filter((origin) => !origin.includes("//*."));
   }
@@ -60,7 +72,7 @@ export class FallbackBackend implements Backend {
     const body = JSON.stringify({
       items: lookups.map(({ key }) => ({ key })),
       consistency: first.consistency,
-      max_staleness_ms: first.maxStaleness,
+      max_staleness_ms: Math.min(first.maxStaleness, Math.max(0, Math.floor(performance.now() - this.#invalidatedAt))),
       stream: first.stream,
       floors: [...this.#floors].map(([shard, position]) => ({ shard, position })),
     });
@@ -73,11 +85,19 @@ export class FallbackBackend implements Backend {
     if (!isRecord(response) || !Array.isArray(response.results) || response.results.length !== lookups.length) {
       throw new ForemapError("BAD_ANSWER", "the gateway did not answer every key of the batch");
     }
+    this.#meet(response.epoch);
     const elapsed = Math.round(performance.now() - began);
     return response.results.map((result: unknown) => {
       this.#see(result);
       return itemResult(result, elapsed, first.maxStaleness);
     });
+  }
+
+  /** Positions mean nothing in a store that was set up anew, and would keep the session from ever reading again. */
+  #meet(epoch: unknown): void {
+    if (!isRecord(epoch) || typeof epoch.incarnation !== "number" || epoch.incarnation <= this.#incarnation) return;
+    if (this.#incarnation > 0) this.#floors.clear();
+    this.#incarnation = epoch.incarnation;
   }
 
   #see(result: unknown): void {
@@ -153,8 +173,12 @@ export class FallbackBackend implements Backend {
     return key;
   }
 
-  wrote(_key: string, _version: number, shard: number, position: number): void {
+  wrote(_answer: RawAnswer, { shard, position }: CoreWrite): void {
     this.#raise(shard, position);
+  }
+
+  bookmark(): Uint8Array {
+    return writeBookmark({ incarnation: this.#incarnation, floors: [...this.#floors] });
   }
 
   prefetch(): void {}
@@ -172,10 +196,13 @@ export class FallbackBackend implements Backend {
   }
 
   invalidate(): number {
+    this.#invalidatedAt = performance.now();
     return 0;
   }
 
-  clear(): void {}
+  clear(): void {
+    this.invalidate();
+  }
 
   coreStats(): CoreStats | null {
     return null;

@@ -60,6 +60,18 @@ export interface GetOptions extends CallOptions {
   maxStaleness?: number;
   /** Name of the request sequence that this access belongs to, for prediction. Default: one per client. */
   stream?: string;
+  /**
+   * Milliseconds by which an answer from the cache may be older than `maxStaleness` (RFC 5861): it comes at once, marked
+   * `stale`, while the keymap is asked for anew. Default: the client's {@link ClientOptions.staleWhileRevalidate}.
+   */
+  staleWhileRevalidate?: number;
+  /**
+   * Milliseconds by which an answer from the cache may be older than `maxStaleness` where no gateway answers (RFC 5861); it
+   * is marked `stale`. Default: the client's {@link ClientOptions.staleIfError}.
+   */
+  staleIfError?: number;
+  /** Whether a second gateway may be asked once an answer takes unusually long. Default: the client's. */
+  hedge?: boolean;
 }
 
 /** An answer that is not "there is no such keymap". */
@@ -70,7 +82,10 @@ export interface GetResult {
   source: Source;
   /** Milliseconds since it was last known to be current, over all tiers that it passed. */
   age: number;
-  /** Whether it is older than asked for: with consistency `any`, or over a slow link without wasm. */
+  /**
+   * Whether it is older than `maxStaleness`: with consistency `any`, `staleWhileRevalidate` or `staleIfError`, or over a
+   * slow link without wasm.
+   */
   stale: boolean;
 }
 
@@ -172,6 +187,25 @@ export interface ClientEvents {
   panic: { message: string; count: number };
   /** wasm is not available; the client goes on without cache and prediction. */
   fallback: { cause: unknown };
+  /**
+   * The store is another one than this session had seen: it was set up anew, or restored. What was cached is gone, and
+   * what was read before says nothing about it.
+   */
+  sessionReset: { incarnation: number };
+}
+
+/** What the application knows of keys that it will ask for. */
+export interface PrefetchHint {
+  /** Probability that each of them is asked for, 0 to 1. Default: as good as certain. */
+  probability?: number;
+  /** Milliseconds within which they will be asked for. */
+  within?: number;
+}
+
+/** Bounds of the change feed. */
+export interface FeedOptions {
+  /** Milliseconds without a call after which it is closed. Default 300,000. */
+  idle?: number;
 }
 
 /** Bounds of the local cache. */
@@ -211,8 +245,25 @@ export interface ClientOptions {
   cache?: CacheOptions | false;
   /** Prediction, or false for none. */
   prefetch?: PrefetchOptions | boolean;
-  /** Greatest age of an answer in milliseconds. Default 2,000. */
+  /**
+   * Greatest age of an answer in milliseconds. Default 10,000 in browsers, where a person looks, and 2,000 elsewhere.
+   * With a change feed answers from the cache are that young however long ago they were fetched.
+   */
   maxStaleness?: number;
+  /** Default of {@link GetOptions.staleWhileRevalidate}: 0 unless given. */
+  staleWhileRevalidate?: number;
+  /** Default of {@link GetOptions.staleIfError}: 0 unless given. */
+  staleIfError?: number;
+  /** Default of {@link GetOptions.hedge}: true unless given. */
+  hedge?: boolean;
+  /**
+   * Change feed: a connection over which one gateway tells what changed, while the page is shown and the client is used.
+   * Default: on in browsers and in Node, where it does not keep a process alive. In Deno and Bun it would, so there it
+   * must be asked for. Never in edge workers and service workers, nor where an answer cannot be read while it arrives.
+   */
+  feed?: FeedOptions | boolean;
+  /** Goes on where another session was ({@link ForemapClient.bookmark}): nothing older than that is read. */
+  bookmark?: string;
   /** Milliseconds until a call ends with `TIMEOUT`. Default 10,000. */
   timeout?: number;
   /** Performs the requests. Default: the global `fetch`. */
@@ -243,12 +294,17 @@ export interface ForemapClient {
   /** The kept versions, newest first, deletions included. */
   versions(key: KeyInput, options?: CallOptions): Promise<VersionEntry[]>;
   /** Says that these keys will be needed. Resolves once they are noted, not once they are fetched. */
-  prefetch(keys: readonly KeyInput[]): Promise<void>;
+  prefetch(keys: readonly KeyInput[], hint?: PrefetchHint): Promise<void>;
   /** What is cached and fresh enough, without any request and without telling the predictor. */
   peek(key: KeyInput, options?: { maxStaleness?: number }): GetResult | null;
   /** What is expected next, likeliest first; after `key`, or at this moment. */
   predictions(key?: KeyInput): Prediction[];
-  /** Forgets cached keymaps; returns how many. An answer in flight at this moment will not be cached as fresh. */
+  /**
+   * What this session has seen, as text of a few hundred bytes for {@link ClientOptions.bookmark}: hand it from a server to
+   * the browser, or to another device, and what is read there is never older than what was read or written here.
+   */
+  bookmark(): string;
+  /** Forgets cached keymaps; returns how many. Whatever is read afterwards is at least as new as this moment. */
   invalidate(what: Invalidation): number;
   /** Why the client treats a key as it does; null before the first use and in fallback. */
   explain(key: KeyInput): Explanation | null;
@@ -256,7 +312,7 @@ export interface ForemapClient {
   stats(): Stats;
   /** Listens to an event; returns the function that stops it. */
   on<E extends keyof ClientEvents>(event: E, listener: (detail: ClientEvents[E]) => void): () => void;
-  /** Forgets everything cached and learnt. */
+  /** Forgets everything cached. Whatever is read afterwards is at least as new as this moment. */
   clear(): void;
   /** Ends the client: waiting calls reject with `CLOSED`. May be called twice. */
   close(): void;

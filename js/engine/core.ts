@@ -12,6 +12,8 @@ export const STRONG = 1;
 export const ANY = 2;
 /** The analyzer does not learn from this read. */
 export const UNOBSERVED = 8;
+/** No second gateway is asked, however long an answer takes. */
+export const UNHEDGED = 16;
 
 /** Kinds of {@link Core.onFailure}. */
 export const FAILED_NETWORK = 0;
@@ -25,6 +27,8 @@ export interface CoreConfig {
   seed: number;
   maxOrigins: number;
   maxStalenessMs: number;
+  /** Without it no feed is ever asked for. */
+  feed?: { enabled: boolean; idleMs?: number; afterRequests?: number };
   cache: { maxBytes?: number; maxEntries?: number; negativeTtlMs?: number; seed: number };
   prefetch: {
     enabled: boolean;
@@ -54,6 +58,25 @@ export interface CoreKeymap {
   meta?: string;
 }
 
+/** A page of a list. */
+export interface CorePage {
+  keymaps: CoreKeymap[];
+  next: string | null | undefined;
+}
+
+/** An own write that a gateway acknowledged; without fields and unless deleted it is not known what it left behind. */
+export interface CoreWrite {
+  key: string;
+  version: number;
+  shard: number;
+  position: number;
+  fields?: Omit<CoreKeymap, "key" | "version">;
+  deleted?: boolean;
+}
+
+/** State of the cache when a request was sent; opaque. */
+export type CoreFence = Float64Array;
+
 /** What a get found. */
 export interface CoreAnswer {
   keymap: CoreKeymap | null | undefined;
@@ -71,10 +94,16 @@ export type Action =
   | { kind: "attempt"; scope: number; call: number; flight: number; origin: string; timeoutMs: number }
   | { kind: "callEnd"; call: number; ok: boolean; code?: string | null; retryable: boolean }
   | { kind: "abort"; flight: number }
+  | { kind: "openFeed"; scope: number; feed: number; request: Request }
+  | { kind: "closeFeed"; scope: number; feed: number }
+  | { kind: "relay"; scope: number; feed: number; frame: Uint8Array<ArrayBuffer> }
+  | { kind: "sessionReset"; incarnation: number }
   | { kind: "wake"; scope: number; at: number };
 
 /** The generated class. Any method may trap; only {@link Guard} calls them. */
 export interface Core {
+  startClock(aheadMs: number): void;
+  tick(monotonic: number, wall: number): number;
   get(
     now: number,
     scope: number,
@@ -82,10 +111,12 @@ export interface Core {
     flags: number,
     maxStalenessMs: number,
     timeoutMs: number,
-    stream?: string,
+    stream: string | undefined,
+    staleWhileRevalidateMs: number,
+    staleIfErrorMs: number,
   ): number;
   cancel(now: number, request: number): void;
-  prefetch(now: number, scope: number, keys: string[]): void;
+  prefetch(now: number, scope: number, keys: string[], probability?: number, withinMs?: number): void;
   call(now: number, scope: number, timeoutMs: number, key?: string): number;
   cancelCall(call: number): void;
   poll(now: number, scope: number): void;
@@ -95,15 +126,33 @@ export interface Core {
   onCallDone(now: number, flight: number, status: number, retryAfterMs: number): void;
   onFailure(now: number, flight: number, kind: number): void;
   actions(): Action[];
-  wrote(key: string, version: number, shard: number, position: number): void;
+  fence(now: number): CoreFence;
+  wrote(now: number, fence: CoreFence, write: CoreWrite): void;
+  listed(
+    now: number,
+    scope: number,
+    stream: string | undefined,
+    prefix: string,
+    fence: CoreFence,
+    page: Uint8Array,
+    first: boolean,
+  ): CorePage;
+  setAttention(now: number, active: boolean): void;
+  resume(now: number): void;
+  onFeedBytes(now: number, feed: number, bytes: Uint8Array): void;
+  onFeedEnd(now: number, feed: number, status: number, retryAfterMs: number): void;
+  setRelaying(relaying: boolean): void;
+  feedOpening(now: number): Uint8Array<ArrayBuffer> | undefined;
+  bookmark(): Uint8Array<ArrayBuffer>;
+  openBookmark(now: number, bookmark: Uint8Array): void;
+  exportState(maxBytes: number): Uint8Array<ArrayBuffer>;
+  importState(now: number, state: Uint8Array): number;
   peek(now: number, key: string, maxStalenessMs: number): CoreAnswer | undefined;
   predictions(key?: string, stream?: string): { key: string; confidence: number; expert: string }[];
   explain(now: number, key: string): { readonly [name: string]: unknown };
   stats(now: number): { readonly [name: string]: unknown };
   invalidate(now: number, what: { key?: string; prefix?: string; tag?: string; all?: boolean }): number;
   clear(now: number): void;
-  floors(): Float64Array<ArrayBuffer>;
-  setFloors(floors: Float64Array): void;
   setCaution(level: number): void;
 }
 
@@ -129,7 +178,11 @@ export type CoreBatchResult =
 export interface CoreInstance {
   Core: new (config: CoreConfig) => Core;
   canonicalKey(text: string): string;
+  /** A page of a list in binary form, of which nothing is kept. */
+  decodeList(page: Uint8Array): CorePage;
   decodeBatch(bytes: Uint8Array): CoreBatch;
+  /** A batch without keys that adds shards to the feed that `upstream` names; nothing where there is none to add. */
+  extendFeed(upstream: Uint8Array, points: Float64Array): Uint8Array<ArrayBuffer> | undefined;
   encodeBatch(results: CoreBatchResult[], upstream: Uint8Array | undefined, elapsedMs: number): Uint8Array<ArrayBuffer>;
 }
 

@@ -1,70 +1,32 @@
 import { ForemapError, toForemapError, type ErrorCode } from "../errors.js";
 import {
   FAILED_ABORTED,
-  FAILED_NETWORK,
-  FAILED_TIMEOUT,
   type Action,
   type Core,
   type CoreAnswer,
   type CoreConfig,
+  type CoreFence,
+  type CorePage,
+  type CoreWrite,
   type Instantiate,
 } from "./core.js";
+import { exchange, retryAfter, type RawAnswer } from "./exchange.js";
+import { Feeds } from "./feeds.js";
 import { Guard } from "./guard.js";
+import type { Call, CallSpec, Flight, GetSpec, Waiter } from "./pending.js";
 import { Scope, type ScopeHost } from "./scope.js";
 
+/** Older than everything. */
+const NO_FENCE: CoreFence = new Float64Array(2);
+
 type Event<T> = (core: Core, now: number) => T;
-
-/** A get of the engine. */
-export interface GetSpec {
-  key: string;
-  flags: number;
-  maxStaleness: number;
-  timeout: number;
-  stream?: string | undefined;
-  signal?: AbortSignal | undefined;
-}
-
-/** A get that waits. */
-export interface Waiter {
-  readonly scope: Scope;
-  readonly spec: GetSpec;
-  readonly deadline: number;
-  id: number;
-  reissued: boolean;
-  resolve(answer: CoreAnswer): void;
-  reject(error: ForemapError): void;
-}
-
-/** An answer, read to its end. */
-export interface RawAnswer {
-  status: number;
-  headers: Headers;
-  body: Uint8Array<ArrayBuffer>;
-}
-
-/** A plain HTTP call whose origin and retries the core decides. */
-interface Call {
-  readonly scope: Scope;
-  readonly generation: number;
-  readonly request: (origin: string) => Request;
-  flight: Flight | null;
-  answer: RawAnswer | null;
-  settle(result: RawAnswer | ForemapError): void;
-}
-
-/** A request that is open. */
-interface Flight {
-  readonly id: number;
-  readonly scope: Scope;
-  readonly generation: number;
-  readonly controller: AbortController;
-}
 
 /** What the engine tells whoever drives it. */
 export interface EngineEvents {
   request?(url: string, prefetch: boolean): void;
   response?(url: string, status: number, ms: number, prefetch: boolean): void;
   panic?(message: string, count: number): void;
+  sessionReset?(incarnation: number): void;
 }
 
 /** Executes what the core decides: requests, timers, and the promises of callers. */
@@ -74,14 +36,17 @@ export class Engine {
   #waiters = new Map<number, Waiter>();
   #calls = new Map<number, Call>();
   #flights = new Map<number, Flight>();
+  readonly #feeds: Feeds;
   #nextScope = 0;
 
   constructor(
     instantiate: Instantiate,
     config: CoreConfig,
     private readonly events: EngineEvents = {},
+    bookmark?: Uint8Array,
   ) {
-    this.guard = new Guard(instantiate, config, (message, count) => this.#rebuilt(message, count));
+    this.guard = new Guard(instantiate, config, (message, count) => this.#rebuilt(message, count), bookmark);
+    this.#feeds = new Feeds(this.guard, (scope, event) => this.#quietly(scope, event));
   }
 
   /** Begins a scope; the first one is 0. */
@@ -111,6 +76,8 @@ export class Engine {
       this.#flights.delete(id);
       flight.controller.abort();
     }
+    // Only the first scope has feeds.
+    if (scope.id === 0) this.#feeds.closeAll();
     scope.close();
     this.#scopes.delete(scope.id);
     try {
@@ -138,7 +105,7 @@ export class Engine {
       const waiter: Waiter = {
         scope,
         spec,
-        deadline: this.guard.now() + spec.timeout,
+        deadline: 0,
         id: -1,
         reissued: false,
         resolve: (answer) => (done(), resolve(answer)),
@@ -160,9 +127,9 @@ export class Engine {
   }
 
   /** Notes keys to be fetched ahead. */
-  prefetch(scope: Scope, keys: string[]): void {
+  prefetch(scope: Scope, keys: string[], probability?: number, within?: number): void {
     if (scope.closed) throw closed();
-    this.#enter(scope, (core, now) => core.prefetch(now, scope.id, keys));
+    this.enter(scope, (core, now) => core.prefetch(now, scope.id, keys, probability, within));
     scope.pollSoon();
   }
 
@@ -172,31 +139,60 @@ export class Engine {
     this.#quietly(scope, (core, now) => core.poll(now, scope.id));
   }
 
-  /** Notes an acknowledged write of this session. */
-  wrote(scope: Scope, key: string, version: number, shard: number, position: number): void {
-    this.#quietly(scope, (core) => core.wrote(key, version, shard, position));
-    this.guard.keepFloors();
+  /** Notes an acknowledged write of this session, and what it left behind. */
+  wrote(scope: Scope, answer: RawAnswer, write: CoreWrite): void {
+    const { key, version, shard, position } = write;
+    // A core that did not see it leave cannot tell what happened to the key meanwhile.
+    const sent = answer.sent?.generation === this.guard.generation ? answer.sent : undefined;
+    const told = sent === undefined ? { key, version, shard, position } : write;
+    this.#quietly(scope, (core, now) => core.wrote(now, sent?.first ?? NO_FENCE, told));
+    this.guard.keepSession();
+  }
+
+  /** Takes in a page of a list in binary form. @throws {ForemapError} `BAD_ANSWER` */
+  listed(scope: Scope, answer: RawAnswer, list: { prefix: string; first: boolean; stream?: string }): CorePage {
+    const { prefix, first, stream } = list;
+    const { sent, body } = answer;
+    if (sent?.generation !== this.guard.generation) return this.guard.use((instance) => instance.decodeList(body));
+    const page = this.enter(scope, (core, now) => core.listed(now, scope.id, stream, prefix, sent.last, body, first));
+    this.guard.keepSession();
+    return page;
+  }
+
+  /** Whether somebody looks at the page. */
+  setAttention(scope: Scope, active: boolean): void {
+    this.guard.setAttention(active);
+    this.#drain(scope);
+  }
+
+  /** The host woke up. */
+  resume(scope: Scope): void {
+    this.#quietly(scope, (core, now) => core.resume(now));
+  }
+
+  /** Whether frames of the feed go to {@link ScopeHost.relay}; for this core and those after it. */
+  setRelaying(relaying: boolean): void {
+    this.guard.setRelaying(relaying);
+  }
+
+  /** What another core needs to follow this one's feed from here on, as first bytes of a feed; null without one. */
+  feedOpening(): Uint8Array<ArrayBuffer> | null {
+    try {
+      return this.guard.run((core, now) => core.feedOpening(now)) ?? null;
+    } catch {
+      return null;
+    }
   }
 
   /** Performs a call against the origin that the core chooses, again if it says so. */
-  call(
-    scope: Scope,
-    spec: { timeout: number; key?: string | undefined; signal?: AbortSignal | undefined },
-    request: (origin: string) => Request,
-  ): Promise<RawAnswer> {
+  call(scope: Scope, spec: CallSpec, request: (origin: string) => Request): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       const { signal } = spec;
       if (scope.closed) throw closed();
       if (signal?.aborted) throw aborted(signal);
       const id = this.guard.run((core, now) => core.call(now, scope.id, spec.timeout, spec.key));
       const onAbort = () => {
-        if (signal === undefined) return;
-        // After a rebuild another call may have this id.
-        if (this.#calls.get(id) === call) {
-          this.#calls.delete(id);
-          this.#quietly(scope, (core) => core.cancelCall(id));
-        }
-        call.settle(aborted(signal));
+        if (signal !== undefined) this.#giveUp(id, call, aborted(signal));
       };
       const done = once(() => {
         scope.waiting -= 1;
@@ -206,8 +202,10 @@ export class Engine {
       const call: Call = {
         scope,
         generation: this.guard.generation,
+        spec,
         request,
         flight: null,
+        firstFence: null,
         answer: null,
         settle: (result) => {
           done();
@@ -226,10 +224,12 @@ export class Engine {
 
   #issue(waiter: Waiter): void {
     const { scope, spec } = waiter;
-    const left = Math.max(1, waiter.deadline - this.guard.now());
-    waiter.id = this.guard.run((core, now) =>
-      core.get(now, scope.id, spec.key, spec.flags, spec.maxStaleness, left, spec.stream),
-    );
+    const { key, flags, maxStaleness, stream, staleWhileRevalidate = 0, staleIfError = 0 } = spec;
+    waiter.id = this.guard.run((core, now) => {
+      if (waiter.deadline === 0) waiter.deadline = now + spec.timeout;
+      const left = Math.max(1, waiter.deadline - now);
+      return core.get(now, scope.id, key, flags, maxStaleness, left, stream, staleWhileRevalidate, staleIfError);
+    });
     this.#waiters.set(waiter.id, waiter);
   }
 
@@ -253,8 +253,8 @@ export class Engine {
     if (spec.signal) waiter.reject(aborted(spec.signal));
   }
 
-  /** One event into the core, then what follows from it. */
-  #enter<T>(scope: Scope, event: Event<T>): T {
+  /** One event into the core, then what follows from it. @throws {ForemapError} as {@link Guard.run} */
+  enter<T>(scope: Scope, event: Event<T>): T {
     try {
       return this.guard.run(event);
     } finally {
@@ -265,7 +265,7 @@ export class Engine {
   /** The same where nobody waits for the outcome: a trap has been reported as a panic already. */
   #quietly(scope: Scope, event: Event<void>): void {
     try {
-      this.#enter(scope, event);
+      this.enter(scope, event);
     } catch {
       // See above.
     }
@@ -277,7 +277,7 @@ export class Engine {
       try {
         const again = scope.reissue.splice(0);
         for (const waiter of again) this.#reissue(waiter);
-        const actions = scope.mail.splice(0).concat(this.guard.run((core) => core.actions()));
+        const actions = scope.mail.splice(0).concat(this.guard.ask((core) => core.actions()));
         if (actions.length === 0 && again.length === 0) return;
         for (const action of actions) this.#route(action, scope);
       } catch {
@@ -287,13 +287,14 @@ export class Engine {
   }
 
   #route(action: Action, current: Scope): void {
+    if (action.kind === "sessionReset") return this.events.sessionReset?.(action.incarnation);
     const scope = this.#scopeOf(action);
     if (scope === undefined || scope.closed) return this.#refuse(action);
     if (scope === current) this.#perform(action, scope);
     else scope.mail.push(action);
   }
 
-  #scopeOf(action: Action): Scope | undefined {
+  #scopeOf(action: Exclude<Action, { kind: "sessionReset" }>): Scope | undefined {
     switch (action.kind) {
       case "answer":
       case "error":
@@ -313,7 +314,7 @@ export class Engine {
     this.guard.run((core, now) => core.onFailure(now, action.flight, FAILED_ABORTED));
   }
 
-  #perform(action: Action, scope: Scope): void {
+  #perform(action: Exclude<Action, { kind: "sessionReset" }>, scope: Scope): void {
     switch (action.kind) {
       case "answer":
       case "error": {
@@ -334,6 +335,12 @@ export class Engine {
         this.#flights.delete(action.flight);
         return flight?.controller.abort();
       }
+      case "openFeed":
+        return this.#feeds.open(scope, action);
+      case "closeFeed":
+        return this.#feeds.close(action.feed);
+      case "relay":
+        return scope.host.relay?.(action.frame);
       case "wake":
         return scope.wake(action.at, this.guard.now());
     }
@@ -367,7 +374,7 @@ export class Engine {
         if (typeof result === "number") return core.onFailure(now, flight.id, result);
         core.onResponse(now, flight.id, result.status, retryAfter(result.headers), result.body);
       });
-      this.guard.keepFloors();
+      this.guard.keepSession();
     });
   }
 
@@ -375,12 +382,22 @@ export class Engine {
     const call = this.#calls.get(action.call);
     if (call === undefined) return this.#refuse(action);
     const flight = this.#fly(action.flight, scope);
+    const { generation, spec } = call;
+    const { controller } = flight;
     call.flight = flight;
     scope.enqueue(false, async () => {
-      const result = await exchange(scope, () => call.request(action.origin), flight.controller, action.timeoutMs);
-      if (typeof result !== "number") call.answer = result;
-      if (call.generation !== this.guard.generation) return this.#endOrphan(call, result);
-      if (!this.#lands(flight)) return;
+      const last = this.#fence();
+      const first = (call.firstFence ??= last);
+      const request = () => call.request(action.origin);
+      const result = await exchange(scope, request, controller, action.timeoutMs, spec.unread);
+      if (typeof result !== "number") call.answer = { ...result, sent: { first, last, generation } };
+      if (generation !== this.guard.generation) return this.#endOrphan(call, result);
+      // Nobody would read what has not been read yet.
+      if (!this.#lands(flight)) return controller.abort();
+      if (spec.unread === true && call.answer !== null && call.answer.stream === undefined) {
+        // Whoever passes answers on passes on refusals too, and leaves it to the caller when to ask again.
+        return this.#giveUp(action.call, call, call.answer);
+      }
       this.#quietly(scope, (core, now) => {
         if (typeof result === "number") core.onFailure(now, flight.id, result);
         else core.onCallDone(now, flight.id, result.status, retryAfter(result.headers));
@@ -388,10 +405,29 @@ export class Engine {
     });
   }
 
+  /** State of the cache now; nothing is ever as new as the one of a core that cannot be asked. */
+  #fence(): CoreFence {
+    try {
+      return this.guard.run((core, now) => core.fence(now));
+    } catch {
+      return NO_FENCE;
+    }
+  }
+
   /** A call whose core is gone gets the answer of the attempt under way, and no further one. */
   #endOrphan(call: Call, result: RawAnswer | number): void {
-    if (typeof result !== "number") return call.settle(result);
+    if (typeof result !== "number" && call.answer !== null) return call.settle(call.answer);
     call.settle(new ForemapError("CORE_PANIC", "the core trapped while the call was under way"));
+  }
+
+  /** Ends a call that the core would go on with. */
+  #giveUp(id: number, call: Call, result: RawAnswer | ForemapError): void {
+    // After a rebuild another call may have this id.
+    if (this.#calls.get(id) === call) {
+      this.#calls.delete(id);
+      this.#quietly(call.scope, (core) => core.cancelCall(id));
+    }
+    call.settle(result);
   }
 
   #endCall(action: Extract<Action, { kind: "callEnd" }>): void {
@@ -424,42 +460,10 @@ export class Engine {
     }
     this.#calls.clear();
     this.#flights.clear();
+    this.#feeds.closeAll();
     for (const scope of this.#scopes.values()) scope.mail.length = 0;
     this.events.panic?.(message, count);
   }
-}
-
-/** One HTTP exchange; a number is a kind of failure. */
-async function exchange(
-  scope: Scope,
-  request: () => Request,
-  controller: AbortController,
-  timeoutMs: number,
-): Promise<RawAnswer | number> {
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    controller.abort();
-  }, timeoutMs);
-  try {
-    const response = await scope.host.fetch(request(), { signal: controller.signal });
-    const body = new Uint8Array(await response.arrayBuffer());
-    return { status: response.status, headers: response.headers, body };
-  } catch {
-    if (late) return FAILED_TIMEOUT;
-    return controller.signal.aborted ? FAILED_ABORTED : FAILED_NETWORK;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Milliseconds that an answer asks to wait (RFC 9110, 10.2.3), or -1. */
-export function retryAfter(headers: Headers): number {
-  const text = headers.get("retry-after");
-  if (text === null) return -1;
-  const seconds = Number(text);
-  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, Math.round(ms)) : -1;
 }
 
 /** Runs `action` at the first call only. */

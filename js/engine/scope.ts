@@ -1,5 +1,7 @@
+import type { FeedSource } from "../feed/source.js";
 import type { Action } from "./core.js";
-import type { Engine, Waiter } from "./engine.js";
+import type { Engine } from "./engine.js";
+import type { Waiter } from "./pending.js";
 
 /** What a scope needs from its surroundings. */
 export interface ScopeHost {
@@ -7,6 +9,10 @@ export interface ScopeHost {
   fetch(request: Request, init: { signal: AbortSignal }): Promise<Response>;
   /** Most requests open at once; further ones wait, demand before prefetch. Default: no bound. */
   maxOpen?: number;
+  /** Where change feeds come from; none where an answer cannot be read while it arrives, or the scope does not last. */
+  feed?: FeedSource | undefined;
+  /** Takes each frame of the feed, behind its length, while frames are passed on ({@link Engine.setRelaying}). */
+  relay?(frame: Uint8Array<ArrayBuffer>): void;
 }
 
 // Timers take 31 bits; a longer wait would fire at once.

@@ -12,5 +12,5 @@ export * from "./public.js";
  * @throws {ForemapError} `CONFIG`, naming the option that is wrong
  */
 export function createClient(options: ClientOptions): ForemapClient {
-  return new Client(options, async () => instances(module));
+  return new Client(options, async () => instances(module), { lasting: false });
 }

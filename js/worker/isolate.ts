@@ -1,4 +1,4 @@
-import { settings, type Settings } from "../config.js";
+import { MAX_STALENESS_MS, settings, type Settings } from "../config.js";
 import type { LoadCore } from "../engine/core.js";
 import { Engine } from "../engine/engine.js";
 import type { Scope } from "../engine/scope.js";
@@ -22,7 +22,7 @@ export class Rules {
 
   /** @throws {ForemapError} `CONFIG` */
   constructor(readonly options: WorkerOptions) {
-    this.settings = settings(options, MAX_ORIGINS);
+    this.settings = settings(options, { maxOrigins: MAX_ORIGINS, maxStaleness: MAX_STALENESS_MS, feed: null });
     this.access = new Access(options);
     this.cors = new Cors(options.cors ?? []);
   }

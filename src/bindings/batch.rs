@@ -6,13 +6,15 @@ use serde::Serialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::actions::JsPage;
+use super::core::cursors;
 use super::errors::{plain, thrown};
 use super::fields::Fields;
 use crate::codec::DecodeError;
 use crate::key::CompositeKey;
 use crate::protocol::{
-    BatchRequest, BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, KeymapFields, MAX_BATCH_KEYS, Meta,
-    Outcome, ReadPoint,
+    BatchRequest, BatchResponse, Class, Consistency, Cursor, ErrorCode, ItemResult, Keymap, KeymapFields, ListPage,
+    MAX_BATCH_KEYS, Meta, Outcome, ReadPoint,
 };
 
 #[derive(Serialize)]
@@ -66,6 +68,36 @@ pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
         stream: request.stream.as_deref(),
         upstream,
     }))
+}
+
+/// A batch without keys that adds the shards of `points` (`[shard, position, ...]`), as the answers to the keys of a batch
+/// told them, to the feed that `upstream` names; `undefined` where it names none or follows them all as it is.
+///
+/// # Errors
+/// Throws `{code: "BAD_REQUEST", message}`.
+#[wasm_bindgen(js_name = extendFeed)]
+pub fn extend_feed(upstream: &[u8], points: &[f64]) -> Result<Option<Vec<u8>>, JsValue> {
+    let request =
+        BatchRequest::decode(upstream).map_err(|error| thrown(ErrorCode::BadRequest, &error.to_string()))?;
+    let known = |shard| request.cursors.iter().any(|cursor| cursor.shard == shard);
+    let mut news: Vec<Cursor> = cursors(points).filter(|cursor| !known(cursor.shard)).collect();
+    // From the earliest on: who was told more of a shard passes over what it knows.
+    news.sort_unstable_by_key(|cursor| (cursor.shard, cursor.position));
+    news.dedup_by_key(|cursor| cursor.shard);
+    if request.feed.is_none() || news.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(BatchRequest { cursors: news, ..request }.encode()))
+}
+
+/// A page of a list in binary form: `{keymaps, next}`. Nothing of it is kept.
+///
+/// # Errors
+/// Throws `{code: "BAD_ANSWER", message}`.
+#[wasm_bindgen(js_name = decodeList)]
+pub fn decode_list(page: &[u8]) -> Result<JsValue, JsValue> {
+    let page = ListPage::decode(page).map_err(|error| thrown(ErrorCode::BadAnswer, &error.to_string()))?;
+    Ok(plain(&JsPage::from(&page)))
 }
 
 /// Joins results (`{keymap | null, at, node}`, `{unchanged: version, at}` or `{code, message}`, in order of the keys)

@@ -32,7 +32,7 @@ pub struct Core {
     adapter: Adapter,
     token: Option<String>,
     clock: LocalClock,
-    /// Where the clock of an earlier core of this host had come.
+    /// What the clock of an earlier core of this host had counted more than the monotonic clock.
     since: f64,
 }
 
@@ -49,10 +49,10 @@ impl Core {
         Ok(Self { adapter, token, clock: LocalClock::default(), since: 0.0 })
     }
 
-    /// Goes on where the clock of an earlier core of this host stood.
+    /// Goes on where the clock of an earlier core of this host stood: `ahead_ms` more than the monotonic clock shows now.
     #[wasm_bindgen(js_name = startClock)]
-    pub fn start_clock(&mut self, now: f64) {
-        self.since = now.max(0.0);
+    pub fn start_clock(&mut self, ahead_ms: f64) {
+        self.since = ahead_ms.max(0.0);
     }
 
     /// The time that every other call is to be given, from a reading of a monotonic clock and of the wall clock.
@@ -344,21 +344,6 @@ impl Core {
         self.adapter.clear(millis(now));
     }
 
-    /// The session's floors as `[shard, position, ...]`.
-    pub fn floors(&self) -> Float64Array {
-        let floors: Vec<f64> =
-            self.adapter.floors().flat_map(|floor| [f64::from(floor.shard), floor.position as f64]).collect();
-        Float64Array::from(floors.as_slice())
-    }
-
-    /// Takes over the floors of an earlier core.
-    #[wasm_bindgen(js_name = setFloors)]
-    pub fn set_floors(&mut self, floors: &[f64]) {
-        for floor in cursors(floors) {
-            self.adapter.raise_floor(floor);
-        }
-    }
-
     /// Floors of the session behind `scope`, as `[shard, position, ...]`; gone with the scope.
     #[wasm_bindgen(js_name = setScopeFloors)]
     pub fn set_scope_floors(&mut self, scope: u32, floors: &[f64]) {
@@ -437,7 +422,7 @@ fn read_write(write: &Fields, fence: Fence) -> Result<OwnWrite, JsValue> {
     })
 }
 
-fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {
+pub(super) fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {
     pairs.chunks_exact(2).map(|pair| Cursor { shard: pair[0] as u16, position: pair[1] as u64 })
 }
 

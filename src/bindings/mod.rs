@@ -11,5 +11,5 @@ mod core;
 mod errors;
 mod fields;
 
-pub use batch::{decode_batch, encode_batch};
+pub use batch::{decode_batch, decode_list, encode_batch, extend_feed};
 pub use core::{Core, canonical_key};

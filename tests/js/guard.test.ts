@@ -6,14 +6,18 @@ import type { Core, CoreConfig, CoreInstance } from "../../js/engine/core.js";
 /** As much of a core as a guard touches; `trap` makes the next call fail as broken memory does. */
 class FakeCore {
   static trap = false;
-  floorsGiven: number[] = [];
+  bookmarkGiven: number[] = [];
   #last = 0;
   setCaution(): void {}
-  setFloors(floors: Float64Array): void {
-    this.floorsGiven = [...floors];
+  startClock(): void {}
+  tick(monotonic: number): number {
+    return Math.floor(monotonic);
   }
-  floors(): Float64Array {
-    return Float64Array.of(3, 7);
+  openBookmark(_now: number, bookmark: Uint8Array): void {
+    this.bookmarkGiven = [...bookmark];
+  }
+  bookmark(): Uint8Array {
+    return Uint8Array.of(3, 7);
   }
   cancelCall(): void {}
   closeScope(): void {}
@@ -44,14 +48,14 @@ test("a trap without memory for a fresh instance never falls back to the broken 
     config,
     (_, count) => panics.push(count),
   );
-  guard.keepFloors();
+  guard.keepSession();
   FakeCore.trap = true;
   memory = false;
   expect(() => guard.run(poll)).toThrow(expect.objectContaining({ code: "CORE_PANIC" }));
   FakeCore.trap = false;
   expect(() => guard.run(poll)).toThrow(expect.objectContaining({ code: "CORE_PANIC" }));
   memory = true;
-  expect(guard.run((core) => (core as unknown as FakeCore).floorsGiven)).toEqual([3, 7]);
+  expect(guard.run((core) => (core as unknown as FakeCore).bookmarkGiven)).toEqual([3, 7]);
   expect(panics).toEqual([1]);
 });
 

@@ -1,0 +1,48 @@
+import { FAILED_ABORTED, FAILED_NETWORK, FAILED_TIMEOUT, type CoreFence } from "./core.js";
+import type { Scope } from "./scope.js";
+
+/** An answer, read to its end. */
+export interface RawAnswer {
+  status: number;
+  headers: Headers;
+  body: Uint8Array<ArrayBuffer>;
+  /** The body of a success that is passed on as it arrives; `body` is empty then. */
+  stream?: ReadableStream<Uint8Array> | null;
+  /** Of a call: when its first attempt was sent and the one that was answered, as the core of `generation` saw it. */
+  sent?: { readonly first: CoreFence; readonly last: CoreFence; readonly generation: number };
+}
+
+/** One HTTP exchange; a number is a kind of failure. @param unread whether a success is returned before its body arrives */
+export async function exchange(
+  scope: Scope,
+  request: () => Request,
+  controller: AbortController,
+  timeoutMs: number,
+  unread = false,
+): Promise<RawAnswer | number> {
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    controller.abort();
+  }, timeoutMs);
+  try {
+    const response = await scope.host.fetch(request(), { signal: controller.signal });
+    const { status, headers } = response;
+    if (unread && response.ok) return { status, headers, body: new Uint8Array(0), stream: response.body };
+    return { status, headers, body: new Uint8Array(await response.arrayBuffer()) };
+  } catch {
+    if (late) return FAILED_TIMEOUT;
+    return controller.signal.aborted ? FAILED_ABORTED : FAILED_NETWORK;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Milliseconds that an answer asks to wait (RFC 9110, 10.2.3), or -1. */
+export function retryAfter(headers: Headers): number {
+  const text = headers.get("retry-after");
+  if (text === null) return -1;
+  const seconds = Number(text);
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, Math.round(ms)) : -1;
+}
