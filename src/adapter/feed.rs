@@ -415,7 +415,8 @@ impl Adapter {
         self.feed.failures = (self.feed.failures + 1).min(MAX_FAILURES);
         self.feed.avoid = Some(open.origin.clone());
         let wait = match end {
-            FeedEnd::Refused { status: 429 | 503, retry_after } => self.jitter.delay(MAX_FAILURES, retry_after),
+            // Busy, or a gateway behind a worker is: soon again. Anything else will not change by asking.
+            FeedEnd::Refused { status: 429 | 500.., retry_after } => self.jitter.delay(MAX_FAILURES, retry_after),
             FeedEnd::Refused { .. } => REFUSED_MS,
             FeedEnd::Ended | FeedEnd::Broken => {
                 self.origins.failed(now, &open.origin);

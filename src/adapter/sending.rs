@@ -144,12 +144,12 @@ impl Adapter {
                 None => groups.push(Group { origin, strong, takes_guests: !asked_strong, fetches: vec![id] }),
             }
         }
-        self.seat(scope, ahead, &mut groups);
+        self.seat(now, scope, ahead, &mut groups);
         groups
     }
 
     /// Lets what is fetched ahead ride: with its owner's batch, or else with any.
-    fn seat(&mut self, scope: Scope, ahead: Vec<(FetchId, Arc<str>)>, groups: &mut Vec<Group>) {
+    fn seat(&mut self, now: Millis, scope: Scope, ahead: Vec<(FetchId, Arc<str>)>, groups: &mut Vec<Group>) {
         let demanded = !groups.is_empty();
         for (id, origin) in ahead {
             let own = groups.iter().position(|g| g.takes_guests && g.origin == origin);
@@ -158,7 +158,10 @@ impl Adapter {
             match at {
                 Some(at) => groups[at].fetches.push(id),
                 None if rides && demanded => self.scopes.get(scope).held.push(id),
-                None => groups.push(Group { origin, strong: false, takes_guests: true, fetches: vec![id] }),
+                None => {
+                    let strong = self.is_strong(now, id, &origin);
+                    groups.push(Group { origin, strong, takes_guests: true, fetches: vec![id] });
+                }
             }
         }
     }
