@@ -194,6 +194,13 @@ impl Adapter {
         self.rearm(now, FEED_SCOPE, false);
     }
 
+    /// What other clients of the session did meanwhile was not heard, invalidations among it: of what is cached nothing is known to
+    /// be current any more, and it is confirmed before it is served.
+    pub fn missed(&mut self, now: Millis) {
+        self.cache.forget_ages(now);
+        self.feed.fresh_at = None;
+    }
+
     /// A page begins with what an earlier one had cached.
     pub(super) fn come_back(&mut self, now: Millis) {
         self.feed.active_at = now;
@@ -422,6 +429,10 @@ impl Adapter {
                 let as_of = told_at - i64::from(frame.age_ms);
                 self.feed.fresh_at = self.feed.fresh_at.max(u64::try_from(as_of).ok());
             }
+        }
+        if frame.hello.is_some_and(|hello| hello.relayed) && !self.cache.cursors().is_empty() {
+            // A feed that is held for several begins where it stands, not where this client is.
+            self.scopes.get(FEED_SCOPE).exchange_wanted = true;
         }
         if self.feed.relaying {
             self.act(Action::Relay { scope: FEED_SCOPE, feed, frame: frame.encode() });
