@@ -12,8 +12,8 @@ use crate::protocol::{Cursor, FeedFrame, FeedId, FeedStep, Hello, LateShard, MAX
 const LATE_MS: u32 = 250;
 /// Most steps of one frame, and most late shards: a third of its bytes and an eighth.
 const MAX_STEPS: usize = 16_384;
-/// Most bytes of changes in one frame.
-const MAX_CHANGE_BYTES: usize = FeedFrame::MAX_BYTES / 2;
+/// Most bytes of changes in one frame: far less than it may have, as every reader that is stuck holds one.
+const MAX_CHANGE_BYTES: usize = 64 << 10;
 /// A frame is due that much before the reader would miss it.
 const AHEAD_MS: Millis = 100;
 

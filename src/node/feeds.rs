@@ -238,6 +238,9 @@ impl Node {
 }
 
 impl Feeds<'_> {
+    /// Most feeds of a node that is configured as ever: a process may have fewer files open than this on few systems.
+    pub const MAX: usize = 16_384;
+
     /// Opens a feed of the shards of `request.cursors`, from there on. Its first frame is there at once.
     ///
     /// # Errors
@@ -303,6 +306,9 @@ impl Feeds<'_> {
     pub fn due(&self, now: Millis) -> Vec<FeedNumber> {
         let mut guard = self.node.feeds.lock();
         let table = &mut *guard;
+        if table.by_number.is_empty() {
+            return Vec::new();
+        }
         let positions = self.node.shards.iter().map(|shard| shard.point().position);
         let candidates = table.candidates(now, positions);
         let mut due = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::feeds::FeedTable;
+use super::feeds::{FeedTable, Feeds};
 use super::hot::HotSet;
 use super::load::Places;
 use super::maps::{Epochs, Maps};
@@ -46,7 +46,7 @@ impl NodeConfig {
     /// 16,384 feeds, which is less than a system lets a process have files open.
     pub fn new(id: NodeId, seed: u64) -> Self {
         let (memory_entries, memory_bytes, ring_entries) = (100_000, 64 << 20, 1_024);
-        Self { id, memory_entries, memory_bytes, ring_entries, map_history: 16, feeds: 16_384, seed }
+        Self { id, memory_entries, memory_bytes, ring_entries, map_history: 16, feeds: Feeds::MAX, seed }
     }
 }
 

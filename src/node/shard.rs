@@ -268,6 +268,8 @@ impl Log {
         let whole = |changes| News { step, age_ms, changes, is_gap: false };
         let same = self.span.as_ref().filter(|span| prefixes.is_none() && (span.from, span.to) == (from, head));
         if let Some(span) = same.filter(|span| span.count <= room.changes && span.bytes.len() <= room.bytes) {
+            // Room for the other shards as well, or it would grow for each.
+            out.reserve(span.bytes.len().max(256));
             out.extend_from_slice(&span.bytes);
             return whole(span.count);
         }

@@ -116,7 +116,7 @@ impl FeedFrame {
 
     /// The same, with `count` changes that stand one behind the other in `changes`.
     pub fn encode_joined(&self, count: usize, changes: &[u8]) -> Vec<u8> {
-        let mut w = Writer::default();
+        let mut w = Writer::with_capacity(48 + 20 * self.steps.len() + 8 * self.late.len() + changes.len());
         self.write_head(&mut w);
         w.varint(count as u64);
         w.raw(changes);
@@ -183,7 +183,7 @@ impl FeedFrame {
 
 fn framed(body: Writer) -> Vec<u8> {
     let body = body.finish();
-    let mut w = Writer::default();
+    let mut w = Writer::with_capacity(body.len() + 5);
     w.bytes(&body);
     w.finish()
 }

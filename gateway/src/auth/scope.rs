@@ -1,8 +1,12 @@
 //! What a request may do.
 
+use std::sync::Arc;
+
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::Subject;
 use foremap::protocol::{ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,17 +48,42 @@ pub struct Scope {
     /// `None` is everything: the node checks no tokens.
     granted: Option<(Vec<Verb>, Vec<KeyPrefix>)>,
     expires_at: Option<u64>,
+    subject: Subject,
 }
 
 impl Scope {
     /// Everything.
     pub fn all() -> Self {
-        Self { granted: None, expires_at: None }
+        Self { granted: None, expires_at: None, subject: Subject::default() }
     }
 
-    /// `verbs` on keys below `prefixes`, until `expires_at`.
-    pub fn new(verbs: Vec<Verb>, prefixes: Vec<KeyPrefix>, expires_at: u64) -> Self {
-        Self { granted: Some((verbs, prefixes)), expires_at: Some(expires_at) }
+    /// `verbs` on keys below `prefixes`, until `expires_at`, for who is called `sub`. All who have no name and may do the
+    /// same are one subject.
+    pub fn new(sub: Option<&str>, verbs: Vec<Verb>, prefixes: Vec<KeyPrefix>, expires_at: u64) -> Self {
+        let mut hash = Sha256::new();
+        match sub {
+            Some(sub) => hash.update(format!("sub {sub}")),
+            None => {
+                let (mut verbs, mut prefixes) = (verbs.clone(), prefixes.clone());
+                verbs.sort_unstable_by_key(|verb| verb.name());
+                prefixes.sort();
+                verbs.iter().for_each(|verb| hash.update(format!("verb {} ", verb.name())));
+                prefixes.iter().for_each(|prefix| hash.update(format!("prefix {}\n", prefix.as_str())));
+            }
+        }
+        let subject = hash.finalize().iter().take(16).fold(0, |sum, &byte| (sum << 8) | u128::from(byte));
+        Self { granted: Some((verbs, prefixes)), expires_at: Some(expires_at), subject: Subject(subject) }
+    }
+
+    /// Whose it is; the default where the node checks no tokens.
+    pub fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// The prefixes that it is confined to; `None` is every key.
+    pub fn prefixes(&self) -> Option<Arc<[KeyPrefix]>> {
+        let (_, prefixes) = self.granted.as_ref()?;
+        (!prefixes.iter().any(|prefix| prefix.depth() == 0)).then(|| prefixes.as_slice().into())
     }
 
     /// When it ends, in seconds since 1970; `None` is never. What outlives a request must look at it.

@@ -15,6 +15,9 @@ use super::{Scope, Verb, hs256};
 pub struct Claims {
     /// Expiry in seconds since 1970.
     pub exp: u64,
+    /// Whose it is: what is shared out among many, such as change feeds, is shared out by subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
     /// What it allows; verbs that this build does not know are no use and no harm.
     pub verbs: Vec<String>,
     /// On which keys, compared by whole components; the empty prefix is every key.
@@ -77,8 +80,14 @@ impl TokenKey {
 
     /// A token for `verbs` on keys below `prefixes`, valid for `ttl_s` seconds. `None` where signing fails.
     pub fn sign(&self, verbs: &[Verb], prefixes: &[KeyPrefix], ttl_s: u64) -> Option<String> {
+        self.sign_for(None, verbs, prefixes, ttl_s)
+    }
+
+    /// The same, for the subject `sub`.
+    pub fn sign_for(&self, sub: Option<&str>, verbs: &[Verb], prefixes: &[KeyPrefix], ttl_s: u64) -> Option<String> {
         let claims = Claims {
             exp: get_current_timestamp().saturating_add(ttl_s),
+            sub: sub.map(str::to_owned),
             verbs: verbs.iter().map(|verb| verb.name().to_owned()).collect(),
             prefixes: prefixes.to_vec(),
         };
@@ -95,7 +104,8 @@ impl TokenKey {
         let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
             .map_err(|error| Problem::new(ErrorCode::Unauthenticated, format!("the token is refused: {error}")))?;
         let verbs = data.claims.verbs.iter().filter_map(|verb| Verb::parse(verb)).collect();
-        Ok(Scope::new(verbs, data.claims.prefixes, data.claims.exp.saturating_add(Self::LEEWAY_S)))
+        let Claims { exp, sub, prefixes, .. } = data.claims;
+        Ok(Scope::new(sub.as_deref(), verbs, prefixes, exp.saturating_add(Self::LEEWAY_S)))
     }
 }
 

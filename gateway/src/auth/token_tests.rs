@@ -27,7 +27,7 @@ fn forged_expired_and_unsigned_tokens_are_refused() {
     let refused = |token: &str| key(1).verify(token).map(|_| ()).map_err(|p| p.code);
     let token = key(2).sign(&[Verb::Get], &[KeyPrefix::all()], 60).expect("signed");
     assert_eq!(refused(&token), Err(ErrorCode::Unauthenticated));
-    let past = Claims { exp: 1_000, verbs: vec!["get".into()], prefixes: vec![KeyPrefix::all()] };
+    let past = Claims { exp: 1_000, sub: None, verbs: vec!["get".into()], prefixes: vec![KeyPrefix::all()] };
     let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &past, &key(1).encoding).expect("signed");
     assert_eq!(refused(&token), Err(ErrorCode::Unauthenticated));
     // `{"alg":"none"}` and claims without a signature.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::coefficients::Costs;
 use super::workload::Workload;
-use crate::http::MAX_FEEDS;
+use foremap::node::Feeds;
 
 /// Storage shards of a namespace, S. A master has one at least.
 pub(super) const SHARDS: f64 = 256.0;
@@ -174,7 +174,7 @@ fn gateways_for(w: &Workload, c: &Costs, masters: f64) -> Result<(f64, Limit), W
         (LEAST_GATEWAYS, Limit::Least),
         ((shared_by_gateways(w, c) / room).ceil(), Limit::Processor),
         ((held_bytes(w, c) / (w.gateway_memory * w.full)).ceil(), Limit::Memory),
-        ((w.clients / MAX_FEEDS as f64).ceil(), Limit::Feeds),
+        ((w.clients / Feeds::MAX as f64).ceil(), Limit::Feeds),
     ];
     let most = largest(needs);
     if most.0 > MOST_NODES { Err(Wall::Nodes) } else { Ok(most) }

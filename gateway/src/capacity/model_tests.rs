@@ -98,8 +98,8 @@ fn a_small_namespace_takes_the_least() {
 
 #[test]
 fn feeds_and_memory_decide_where_they_are_most() {
-    let many = Workload { clients: 10.0 * 1_024.0, ..workload() };
-    let plan = Plan::of(&many, &costs()).expect("it fits");
+    let (places, free) = (Feeds::MAX as f64, Costs { event_us: 0.0, ..costs() });
+    let plan = Plan::of(&Workload { clients: 10.0 * places, ..workload() }, &free).expect("it fits");
     assert_eq!((plan.gateways, plan.gateways_by), (10.0, Limit::Feeds));
     // 10^7 entries of 350 bytes at half of 100 MB each.
     let held = Workload { held_share: 1.0, gateway_memory: 1e8, ..workload() };
@@ -119,9 +119,10 @@ fn walls_are_told_apart() {
     assert!(Plan::of(&Workload { keys: 1.28e8, held_share: 0.0, ..workload() }, &costs()).is_ok());
     assert_eq!(fails(Workload { keys: 1.2801e8, held_share: 0.0, ..workload() }, costs()), Wall::Shards);
     // 500 gateways at 0.1 % each.
-    assert_eq!(fails(Workload { clients: 501.0 * 1_024.0, ..workload() }, costs()), Wall::Polling);
-    let quiet = Costs { idle_master: 0.0, master_tail_us: 0.0, ..costs() };
-    assert_eq!(fails(Workload { clients: 4_097.0 * 1_024.0, ..workload() }, quiet), Wall::Nodes);
+    let (places, free) = (Feeds::MAX as f64, Costs { event_us: 0.0, ..costs() });
+    assert_eq!(fails(Workload { clients: 501.0 * places, ..workload() }, free.clone()), Wall::Polling);
+    let quiet = Costs { idle_master: 0.0, master_tail_us: 0.0, ..free };
+    assert_eq!(fails(Workload { clients: 4_097.0 * places, ..workload() }, quiet), Wall::Nodes);
 }
 
 #[test]

@@ -21,7 +21,7 @@ const FORMULAS: [(&str, &str); 7] = [
     (
         "Gateways, by memory and feeds",
         "Keys × the share that memory holds × an entry, divided by the memory that may be full; and clients divided by \
-         the 1,024 feeds of one gateway. The largest of the three counts, and never fewer than two.",
+         the 16,384 feeds of one gateway. The largest of the three counts, and never fewer than two.",
     ),
     (
         "Masters, by memory",

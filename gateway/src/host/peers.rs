@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header, request};
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::Subject;
 use foremap::partition::{MapNode, NodeId, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, CONTENT_TYPE};
 use foremap::shifter::LoadReport;
@@ -31,6 +32,8 @@ const LOAD_TIME_OUT: Duration = Duration::from_millis(700);
 const RELAY_TIME_OUT: Duration = Duration::from_secs(3);
 /// Marks a request that was handed on.
 pub(crate) const RELAYED: HeaderName = HeaderName::from_static("foremap-relayed");
+/// Names the subject that an extension of a feed is for, as 32 hexadecimal digits. It counts from another gateway only.
+pub(crate) const SUBJECT: HeaderName = HeaderName::from_static("foremap-subject");
 /// Most forwards under way to one peer; the others go to the store.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// Connections kept open to one peer.
@@ -159,12 +162,22 @@ impl Peers {
         self.state().peers.retain(|&id, _| map.node(id).is_some());
     }
 
-    /// What node `to` answers to `request`; `None` where it does not, and the store has to.
-    pub(super) async fn forward(&self, to: Option<&MapNode>, request: &BatchRequest) -> Option<BatchResponse> {
+    /// What node `to` answers to `request`; `None` where it does not, and the store has to. A request that names a feed
+    /// is sent in the name of `subject`.
+    pub(super) async fn forward(
+        &self,
+        to: Option<&MapNode>,
+        request: &BatchRequest,
+        subject: Subject,
+    ) -> Option<BatchResponse> {
         let (origin, guard) = self.enter(to)?;
-        let body = Body::from(request.encode());
         let url = format!("{origin}/v1/batch");
-        let answer = tokio::time::timeout(TIME_OUT, self.send(Method::POST, &url, body, MAX_ANSWER_BYTES)).await;
+        let mut head = self.request(Method::POST, &url);
+        if request.feed.is_some() {
+            head = head.header(SUBJECT, format!("{:032x}", subject.0));
+        }
+        let sent = self.send(head, Body::from(request.encode()), MAX_ANSWER_BYTES);
+        let answer = tokio::time::timeout(TIME_OUT, sent).await;
         let (outcome, answer) = match answer {
             Err(_) => (PeerOutcome::TimedOut, None),
             Ok(Err(outcome)) => (outcome, None),
@@ -180,7 +193,7 @@ impl Peers {
     /// The hot keys of node `of`, at most `limit`, asked for outside the breaker: it is about to be relied on less.
     pub(super) async fn hot_keys(&self, of: &MapNode, limit: usize) -> Result<Vec<CompositeKey>, &'static str> {
         let url = format!("{}/v1/hot?limit={limit}", reachable(&of.origin).ok_or("unreachable")?);
-        let answer = self.send(Method::GET, &url, Body::empty(), MAX_ANSWER_BYTES);
+        let answer = self.send(self.request(Method::GET, &url), Body::empty(), MAX_ANSWER_BYTES);
         let answer = tokio::time::timeout(HOT_TIME_OUT, answer).await.unwrap_or(Err(PeerOutcome::TimedOut));
         let bytes = answer.map_err(PeerOutcome::name)?;
         let hot: HotKeys = serde_json::from_slice(&bytes).map_err(|_| "malformed")?;
@@ -190,7 +203,7 @@ impl Peers {
     /// The load report of node `of` for `round`, asked for outside the breaker: that is about requests.
     pub(super) async fn load(&self, of: &MapNode, round: u64) -> Option<LoadReport> {
         let url = format!("{}/v1/load?round={round}", reachable(&of.origin)?);
-        let answer = self.send(Method::POST, &url, Body::empty(), LoadReport::MAX_BYTES);
+        let answer = self.send(self.request(Method::POST, &url), Body::empty(), LoadReport::MAX_BYTES);
         let bytes = tokio::time::timeout(LOAD_TIME_OUT, answer).await.ok()?.ok()?;
         // Nobody reports for another.
         LoadReport::decode(&bytes).ok().filter(|report| report.node == of.id)
@@ -238,12 +251,9 @@ impl Peers {
         None
     }
 
-    async fn send(&self, method: Method, url: &str, body: Body, limit: usize) -> Result<Bytes, PeerOutcome> {
-        let request = self
-            .request(method, url)
-            .header(header::CONTENT_TYPE, CONTENT_TYPE)
-            .body(body)
-            .map_err(|_| PeerOutcome::Unreachable)?;
+    async fn send(&self, head: request::Builder, body: Body, limit: usize) -> Result<Bytes, PeerOutcome> {
+        let request = head.header(header::CONTENT_TYPE, CONTENT_TYPE).body(body);
+        let request = request.map_err(|_| PeerOutcome::Unreachable)?;
         let response = self.client.request(request).await.map_err(|_| PeerOutcome::Failed)?;
         if response.status() != StatusCode::OK {
             return Err(PeerOutcome::Refused);

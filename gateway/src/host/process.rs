@@ -8,13 +8,14 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use foremap::Millis;
 use foremap::key::CompositeKey;
-use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
+use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure, Subject};
 use foremap::partition::{Epoch, MapError, NodeId, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, Cursor, Problem};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
 
 use super::membership::MembershipStats;
+use super::pump::Wakers;
 use super::{Clock, PeerStats, Peers, Relayed, Shifting};
 use crate::auth::TokenKey;
 use crate::store::{Store, StoreError};
@@ -23,6 +24,7 @@ use crate::store::{Store, StoreError};
 pub struct NodeHandle {
     id: NodeId,
     node: Node,
+    pub(crate) wakers: Wakers,
 }
 
 impl NodeHandle {
@@ -55,6 +57,8 @@ pub struct Process {
     heeded: AtomicU64,
     /// Somebody knows of news in the store's registry or map: look now.
     pub(super) news: Notify,
+    /// A feed was opened or extended: call it.
+    pub(crate) feed_news: Notify,
     pub(super) membership: watch::Sender<MembershipStats>,
     /// The Partition Shifter, idle where another process coordinates.
     pub shifting: Shifting,
@@ -77,7 +81,7 @@ impl Process {
     ) -> Result<Self, MapError> {
         let handle = |config: &NodeConfig| {
             let node = Node::new(*config, map.clone())?;
-            Ok((config.id, Arc::new(NodeHandle { id: config.id, node })))
+            Ok((config.id, Arc::new(NodeHandle { id: config.id, node, wakers: Wakers::default() })))
         };
         let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
         let clock = Clock::start();
@@ -91,6 +95,7 @@ impl Process {
             leaving: AtomicBool::new(false),
             heeded: AtomicU64::new(0),
             news: Notify::new(),
+            feed_news: Notify::new(),
             membership: watch::Sender::default(),
             shifting: Shifting::default(),
             incarnation: configs.first().map_or(0, |config| config.seed),
@@ -218,7 +223,7 @@ impl Process {
             Some(peer) => self.answer_forward(peer, &forward.request).await,
             None => {
                 let map = self.map.borrow().clone();
-                let response = self.peers.forward(map.node(forward.node), &forward.request).await;
+                let response = self.peers.forward(map.node(forward.node), &forward.request, Subject::default()).await;
                 response.inspect(|response| self.heed(response.epoch))
             }
         };

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use foremap::codec::DecodeError;
 use foremap::key::CompositeKey;
+use foremap::node::{Subject, additions};
 use foremap::protocol::{
     BatchRequest, BatchResponse, CONTENT_TYPE, ErrorCode, ItemResult, MAX_BATCH_KEYS, Outcome, Problem, ReadPoint,
 };
@@ -16,6 +17,7 @@ use super::refusal::{Answer, Refusal};
 use super::request;
 use super::server::Server;
 use crate::auth::{Scope, Verb};
+use crate::host::SUBJECT;
 
 pub(super) async fn batch(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Answer {
     let scope = server.scope(&headers)?;
@@ -31,8 +33,16 @@ pub(super) async fn batch(State(server): State<Arc<Server>>, headers: HeaderMap,
         // Another gateway told the caller of it.
         server.process.heed(known.epoch);
     }
-    let answer = answer(&server, &scope, batch).await?;
+    let subject = subject(&scope, &headers, batch.forwarded);
+    let answer = answer(&server, &scope, subject, batch).await?;
     Ok(respond(&server, &answer, binary))
+}
+
+/// Whose feed a batch may extend: another gateway says in whose name it asks.
+fn subject(scope: &Scope, headers: &HeaderMap, is_forwarded: bool) -> Subject {
+    let named = headers.get(SUBJECT).filter(|_| is_forwarded && scope.require(Verb::Admin).is_ok());
+    let named = named.and_then(|value| u128::from_str_radix(value.to_str().ok()?, 16).ok());
+    named.map_or(scope.subject(), Subject)
 }
 
 fn respond(server: &Server, answer: &BatchResponse, binary: bool) -> Response {
@@ -47,7 +57,16 @@ fn respond(server: &Server, answer: &BatchResponse, binary: bool) -> Response {
 }
 
 /// Keys that the token does not cover fail by themselves, and their changes stay hidden.
-async fn answer(server: &Server, scope: &Scope, mut batch: BatchRequest) -> Result<BatchResponse, Problem> {
+async fn answer(
+    server: &Server,
+    scope: &Scope,
+    subject: Subject,
+    mut batch: BatchRequest,
+) -> Result<BatchResponse, Problem> {
+    if batch.forwarded && batch.items.is_empty() && batch.feed.is_some() {
+        // Another gateway wants nothing but that the feed is extended.
+        extend(server, subject, &mut batch, &[]);
+    }
     let mut refused = Vec::new();
     let mut at = 0;
     batch.items.retain(|item| {
@@ -59,11 +78,20 @@ async fn answer(server: &Server, scope: &Scope, mut batch: BatchRequest) -> Resu
         allowed
     });
     let mut answer = server.process.batch(&server.node, &batch).await?;
+    extend(server, subject, &mut batch, &answer.results);
     answer.changes.retain(|change| scope.covers(&change.key));
     for (at, key) in refused {
         answer.results.insert(at, forbidden(server, &key));
     }
     Ok(answer)
+}
+
+/// Adds to the caller's feed what the batch is about, once.
+fn extend(server: &Server, subject: Subject, batch: &mut BatchRequest, results: &[ItemResult]) {
+    if let Some(feed) = batch.feed.take() {
+        let added = additions(&std::mem::take(&mut batch.cursors), results);
+        server.process.extend(feed, subject, added, batch.forwarded);
+    }
 }
 
 fn forbidden(server: &Server, key: &CompositeKey) -> ItemResult {

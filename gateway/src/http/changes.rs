@@ -1,4 +1,4 @@
-//! `GET /v1/changes`: the change feed, as server-sent events.
+//! `GET /v1/changes`: the change feed, as server-sent events, for people and for readers that know nothing else.
 //!
 //! Every event carries the JSON of an answer to an empty batch: positions,
 //! changes, resets. Its id is the feed's cursor, `shard:position` joined by commas, and goes
@@ -23,11 +23,12 @@ use tokio::time::Instant;
 
 use super::refusal::{Answer, Refusal};
 use super::request::Params;
-use super::server::{Server, Slot};
+use super::server::{Server, Share};
 use crate::auth::{Scope, Verb};
 
-/// Most change feeds of one node.
-pub(crate) const MAX_FEEDS: usize = 1_024;
+/// Most change feeds of one node in this form. Each has a queue of its own in front of its connection, and text to write:
+/// the binary form is for many.
+pub(super) const MAX_EVENT_FEEDS: usize = 1_024;
 /// Longest time without an event: a feed that says nothing covers nothing.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -39,15 +40,15 @@ pub(super) async fn changes(State(server): State<Arc<Server>>, headers: HeaderMa
     let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = last_event.or(params.get("since")).map(read_cursors).transpose()?.unwrap_or_default();
     let cursors = cursors(&server, &params, &prefix, &since)?;
-    let Some(slot) = Slot::enter(&server.feeds, MAX_FEEDS) else {
-        let problem = Problem::new(ErrorCode::TooManyRequests, "the node serves no more change feeds");
-        return Err(problem.with_limit(MAX_FEEDS as u64).into());
-    };
+    let share = Share::enter(&server.event_feeds, scope.subject()).map_err(|limit| {
+        let detail = "no more change feeds of this form are served, or none for this subject";
+        Problem::new(ErrorCode::TooManyRequests, detail).with_limit(limit as u64)
+    })?;
     let feed = Feed {
         applied: server.process.applied(),
         stop: server.stop.clone(),
         server: server.clone(),
-        _slot: slot,
+        _share: share,
         expires: expiry(&scope),
         scope,
         prefix,
@@ -112,7 +113,7 @@ fn expiry(scope: &Scope) -> Option<Instant> {
 
 struct Feed {
     server: Arc<Server>,
-    _slot: Slot,
+    _share: Share,
     applied: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
     scope: Scope,

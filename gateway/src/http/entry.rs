@@ -1,8 +1,8 @@
 //! [`Entry`]: where a request enters.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -10,10 +10,13 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request, header};
 use axum::response::Response;
 use hyper::body::Incoming;
+use hyper_util::server::graceful::Watcher;
 use tower_service::Service as _;
 
+use super::feed::Handover;
 use super::router::{observe, router};
 use super::server::Server;
+use super::socket::{Push, Socket};
 use super::{batch, keymap};
 
 /// Answers the requests of one node.
@@ -32,12 +35,59 @@ impl Entry {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Entry {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+/// The connection has been given to a feed: whoever serves it is to let go of it.
+#[derive(Debug)]
+pub(super) struct HandedOver;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+impl fmt::Display for HandedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection serves a change feed")
+    }
+}
+
+impl std::error::Error for HandedOver {}
+
+/// Answers the requests of one connection.
+pub(super) struct Requests {
+    pub(super) entry: Entry,
+    pub(super) socket: Socket,
+    /// Lets the end of the node wait for a feed that takes the connection.
+    pub(super) watcher: Arc<Mutex<Option<Watcher>>>,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, HandedOver>> + Send>>;
+
+impl hyper::service::Service<Request<Incoming>> for Requests {
+    type Response = Response;
+    type Error = HandedOver;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        if request.method() != Method::POST || request.uri().path() != "/v1/changes" {
+            return self.entry.call(request);
+        }
+        let version = request.version();
+        let answer = self.entry.call(request);
+        let (socket, watcher) = (self.socket.clone(), self.watcher.clone());
+        Box::pin(async move {
+            let mut response = answer.await?;
+            let Some(handover) = response.extensions_mut().remove::<Handover>() else { return Ok(response) };
+            // Where an earlier answer has not been taken, this one is sent behind it.
+            let Some(stream) = socket.take() else { return Ok(response) };
+            let Some(frames) = handover.take() else { return Err(HandedOver) };
+            let push = Push::new(stream, response.headers(), version, frames);
+            let watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+            tokio::spawn(async move {
+                push.await;
+                drop(watcher);
+            });
+            Err(HandedOver)
+        })
+    }
+}
+
+impl Entry {
+    fn call(&self, request: Request<Incoming>) -> Answering {
         let simple = !request.headers().contains_key(header::ORIGIN);
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/v1/keymap") if simple => {
@@ -50,7 +100,13 @@ impl hyper::service::Service<Request<Incoming>> for Entry {
                 let answer = batch::batch(State(server.clone()), parts.headers, Body::new(body));
                 Box::pin(async move { Ok(vary(observe(&server, "/v1/batch", answer).await)) })
             }
-            _ => Box::pin(self.router.clone().call(request)),
+            _ => {
+                let answer = self.router.clone().call(request);
+                Box::pin(async move {
+                    let Ok(answer) = answer.await;
+                    Ok(answer)
+                })
+            }
         }
     }
 }

@@ -4,18 +4,19 @@
 //! thread wakes another for nearly each, and that costs more than answering from memory does.
 
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
-use super::entry::Entry;
+use super::entry::{Entry, Requests};
 use super::server::Server;
+use super::socket::Socket;
+use crate::host::Calls;
 
 /// Connections that wait for a thread to take them up.
 const WAITING: usize = 128;
@@ -32,16 +33,21 @@ pub struct Lanes {
 struct Connection {
     stream: TcpStream,
     entry: Entry,
-    watcher: Watcher,
+    /// One for whoever serves requests, one for a feed that takes the connection.
+    watchers: [Watcher; 2],
 }
 
 impl Connection {
     /// Serves it on the runtime of this thread.
     fn serve(self) {
         let Ok(stream) = tokio::net::TcpStream::from_std(self.stream) else { return };
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), self.entry);
-        // It fails where the caller goes away or speaks something else: nobody is left to tell.
-        tokio::spawn(async move { drop(self.watcher.watch(connection).await) });
+        let (socket, [watcher, spare]) = (Socket::new(stream), self.watchers);
+        let watcher_of_feed = Arc::new(Mutex::new(Some(spare)));
+        let requests = Requests { entry: self.entry, socket: socket.clone(), watcher: watcher_of_feed };
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(socket, requests);
+        // It fails where the caller goes away or speaks something else, and nobody is left to tell; and where a feed has
+        // taken it over.
+        tokio::spawn(async move { drop(watcher.watch(connection).await) });
     }
 }
 
@@ -74,7 +80,8 @@ impl Lanes {
                 accepted = accept(&listener) => accepted,
             };
             let Some(stream) = accepted else { continue };
-            let connection = Connection { stream, entry: entry.clone(), watcher: connections.watcher() };
+            let connection =
+                Connection { stream, entry: entry.clone(), watchers: [connections.watcher(), connections.watcher()] };
             let turn = self.next.fetch_add(1, Ordering::Relaxed);
             match turn.checked_rem(self.lanes.len()) {
                 None => connection.serve(),
@@ -110,9 +117,17 @@ fn lane(at: usize) -> std::io::Result<mpsc::Sender<Connection>> {
 }
 
 fn run(runtime: &Runtime, mut connections: mpsc::Receiver<Connection>) {
+    let calls = Arc::new(Calls::default());
+    calls.enter();
     runtime.block_on(async {
-        while let Some(connection) = connections.recv().await {
-            connection.serve();
+        loop {
+            tokio::select! {
+                connection = connections.recv() => match connection {
+                    Some(connection) => connection.serve(),
+                    None => break,
+                },
+                () = calls.answer() => {}
+            }
         }
     });
 }

@@ -7,15 +7,16 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use foremap::Millis;
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::protocol::{ErrorCode, Keymap, MAX_PAGE, Problem};
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ListPage, MAX_PAGE, Problem, ReadPoint};
 use serde::Serialize;
 
 use super::refusal::{Answer, Refusal};
-use super::request::Params;
+use super::request::{self, Params};
 use super::server::Server;
 use crate::auth::Verb;
-use crate::store::list as list_store;
+use crate::store::{Listed, Page, list as list_store};
 
 /// Page of a list that names no limit.
 const DEFAULT_PAGE: usize = 100;
@@ -41,13 +42,34 @@ pub(super) async fn list(State(server): State<Arc<Server>>, headers: HeaderMap, 
         }
     };
     let after = params.get("cursor").map(|cursor| read_cursor(cursor, &prefix)).transpose()?;
-    let page = list_store(&*server.process.store, &prefix, after, limit).await?;
-    let next = page.items.last().filter(|_| page.more).map(|last| BASE64_URL_SAFE_NO_PAD.encode(last.key.as_str()));
-    let body = serde_json::to_vec(&ListBody { items: page.items, next }).unwrap_or_default();
+    let begun = server.process.clock.now();
+    let Page { items, more } = list_store(&*server.process.store, &prefix, after, limit).await?;
+    let next = items.last().filter(|_| more);
+    let next = next.map(|last| BASE64_URL_SAFE_NO_PAD.encode(last.keymap.key.as_str()));
+    let (kind, body) = if request::accepts(&headers, CONTENT_TYPE) {
+        (CONTENT_TYPE, binary(&server, begun, items, next))
+    } else {
+        let items = items.into_iter().map(|item| item.keymap).collect();
+        ("application/json", serde_json::to_vec(&ListBody { items, next }).unwrap_or_default())
+    };
     let mut headers = server.headers();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.append(header::VARY, HeaderValue::from_static("accept"));
     Ok((headers, body).into_response())
+}
+
+/// The page with what each keymap is current as of: each was read after the first read of the list was sent.
+fn binary(server: &Server, begun: Millis, items: Vec<Listed>, next: Option<String>) -> Vec<u8> {
+    let now = server.process.clock.now();
+    let age_ms = u32::try_from(now.saturating_sub(begun)).unwrap_or(u32::MAX);
+    let item = |item: Listed| {
+        let at = ReadPoint { shard: item.shard, position: item.position, age_ms };
+        (item.keymap, at)
+    };
+    let node = server.node.node();
+    let items = items.into_iter().map(item).collect();
+    ListPage { epoch: node.map().epoch, clock: Some(node.clock(now)), items, next }.encode()
 }
 
 /// A cursor is the last key of the page before.

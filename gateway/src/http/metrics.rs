@@ -1,11 +1,11 @@
 //! Metrics in Prometheus text.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use foremap::node::{Node, NodeStats};
+use foremap::node::{Node, NodeStats, Shares};
 use foremap::partition::PartitionMap;
 use foremap::shifter::LoadModel;
 use prometheus_client::collector::Collector;
@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::changes::MAX_FEEDS;
+use super::changes::MAX_EVENT_FEEDS;
 use super::map::MAX_MAP_WAITS;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
 use crate::store::MasterStatus;
@@ -44,7 +44,7 @@ impl Metrics {
     pub(super) fn new(
         node: Arc<NodeHandle>,
         process: Arc<Process>,
-        feeds: Arc<AtomicUsize>,
+        event_feeds: Arc<Mutex<Shares>>,
         map_waits: Arc<AtomicUsize>,
     ) -> Self {
         let id = node.id().to_string();
@@ -57,7 +57,7 @@ impl Metrics {
         let seconds = Family::new_with_constructor(buckets);
         let help = "Time from the head of a request to the head of its answer";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
-        registry.register_collector(Box::new(NodeCollector { node, process, feeds, map_waits }));
+        registry.register_collector(Box::new(NodeCollector { node, process, event_feeds, map_waits }));
         Self { registry, requests, seconds }
     }
 
@@ -76,7 +76,7 @@ impl Metrics {
 struct NodeCollector {
     node: Arc<NodeHandle>,
     process: Arc<Process>,
-    feeds: Arc<AtomicUsize>,
+    event_feeds: Arc<Mutex<Shares>>,
     map_waits: Arc<AtomicUsize>,
 }
 
@@ -100,10 +100,11 @@ impl Collector for NodeCollector {
         }
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
+        let event_feeds = self.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
         let (waiting, waiting_max) = self.process.store.waiting();
         let queues = [
-            ("feeds", "Change feeds being served", self.feeds.load(Ordering::Relaxed) as u64),
-            ("feeds_max", "Bound of feeds", MAX_FEEDS as u64),
+            ("event_feeds", "Change feeds being served as events", event_feeds as u64),
+            ("event_feeds_max", "Bound of event_feeds", MAX_EVENT_FEEDS as u64),
             ("map_waits", "Requests that wait for a newer map", self.map_waits.load(Ordering::Relaxed) as u64),
             ("map_waits_max", "Bound of map_waits", MAX_MAP_WAITS as u64),
             ("store_queue", "Writes waiting for the store", waiting as u64),
@@ -125,7 +126,7 @@ impl Collector for NodeCollector {
 
 type Row = (&'static str, &'static str, u64);
 
-fn counters(s: &NodeStats) -> [Row; 21] {
+fn counters(s: &NodeStats) -> [Row; 26] {
     [
         ("keys", "Keys asked for", s.keys),
         ("prefetch_keys", "Keys asked for as a prefetch", s.prefetch_keys),
@@ -148,6 +149,11 @@ fn counters(s: &NodeStats) -> [Row; 21] {
         ("resets", "Cursors that recent changes did not reach back to", s.resets),
         ("maps_full", "Partition maps handed out whole", s.maps_full),
         ("maps_delta", "Partition maps handed out as a delta", s.maps_delta),
+        ("feeds_opened", "Change feeds opened", s.feeds_opened),
+        ("feeds_refused", "Change feeds refused for want of places, or of the subject's", s.feeds_refused),
+        ("feed_frames", "Frames made for change feeds", s.feed_frames),
+        ("feed_gaps", "Steps of feeds that recent changes did not reach back to", s.feed_gaps),
+        ("feed_shards_added", "Shards added to change feeds", s.feed_shards_added),
     ]
 }
 
@@ -244,7 +250,7 @@ fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Res
     Ok(())
 }
 
-fn gauges(s: &NodeStats) -> [Row; 20] {
+fn gauges(s: &NodeStats) -> [Row; 24] {
     [
         ("memory_entries", "Keymaps and absences in memory", s.memory_entries),
         ("memory_entries_max", "Bound of memory_entries", s.memory_entries_max),
@@ -266,5 +272,9 @@ fn gauges(s: &NodeStats) -> [Row; 20] {
         ("load_pairs_max", "Bound of load_pairs", s.load_pairs_max),
         ("hot_keys", "Keys in the hot set", s.hot_keys),
         ("hot_keys_max", "Bound of hot_keys", s.hot_keys_max),
+        ("feeds", "Change feeds being served in binary form", s.feeds),
+        ("feeds_max", "Bound of feeds", s.feeds_max),
+        ("feed_shards", "Shards that change feeds follow", s.feed_shards),
+        ("feed_shards_max", "Bound of feed_shards", s.feed_shards_max),
     ]
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod changes;
 mod entry;
+mod feed;
 mod health;
 mod hot;
 mod keymap;
@@ -16,8 +17,8 @@ mod refusal;
 mod request;
 mod router;
 mod server;
+mod socket;
 
-pub(crate) use changes::MAX_FEEDS;
 pub use lanes::Lanes;
 pub use router::router;
 pub use server::{HttpOptions, Server};

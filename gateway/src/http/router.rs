@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
 use super::server::{AGE, EPOCH, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
-use super::{batch, changes, health, hot, keymap, list, load, map, plan};
+use super::{batch, changes, feed, health, hot, keymap, list, load, map, plan};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
@@ -29,7 +29,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/list", get(list::list))
         .route("/v1/map", get(map::map))
         .route("/v1/locate", get(map::locate))
-        .route("/v1/changes", get(changes::changes))
+        .route("/v1/changes", get(changes::changes).post(feed::open))
         .route("/v1/hot", get(hot::hot))
         .route("/v1/load", post(load::load))
         .route("/v1/plan", get(plan::plan))

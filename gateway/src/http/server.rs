@@ -1,14 +1,16 @@
 //! [`Server`]: what every handler needs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use foremap::key::CompositeKey;
+use foremap::node::{Shares, Subject};
 use foremap::protocol::{ErrorCode, Problem, ReadPoint};
 use tokio::sync::watch;
 
+use super::changes::MAX_EVENT_FEEDS;
 use super::metrics::Metrics;
 use crate::auth::{Scope, TokenKey};
 use crate::host::{NodeHandle, Process};
@@ -38,8 +40,8 @@ pub struct Server {
     pub(super) node: Arc<NodeHandle>,
     pub(super) options: HttpOptions,
     pub(super) metrics: Metrics,
-    /// Change feeds being served.
-    pub(super) feeds: Arc<AtomicUsize>,
+    /// Change feeds being served as events.
+    pub(super) event_feeds: Arc<Mutex<Shares>>,
     /// Requests that wait for a newer map.
     pub(super) map_waits: Arc<AtomicUsize>,
     /// Becomes true when the process ends: change feeds would otherwise hold it up.
@@ -54,10 +56,10 @@ impl Server {
         options: HttpOptions,
         stop: watch::Receiver<bool>,
     ) -> Arc<Self> {
-        let feeds = Arc::new(AtomicUsize::new(0));
+        let event_feeds = Arc::new(Mutex::new(Shares::new(MAX_EVENT_FEEDS)));
         let map_waits = Arc::new(AtomicUsize::new(0));
-        let metrics = Metrics::new(node.clone(), process.clone(), feeds.clone(), map_waits.clone());
-        Arc::new(Self { process, node, options, metrics, feeds, map_waits, stop })
+        let metrics = Metrics::new(node.clone(), process.clone(), event_feeds.clone(), map_waits.clone());
+        Arc::new(Self { process, node, options, metrics, event_feeds, map_waits, stop })
     }
 
     /// What the request's token allows.
@@ -115,6 +117,27 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One of a bounded number of places that subjects share, for as long as it lives.
+pub(super) struct Share {
+    shares: Arc<Mutex<Shares>>,
+    subject: Subject,
+}
+
+impl Share {
+    /// # Errors
+    /// The bound that stands in the way.
+    pub(super) fn enter(shares: &Arc<Mutex<Shares>>, subject: Subject) -> Result<Self, usize> {
+        shares.lock().unwrap_or_else(PoisonError::into_inner).enter(subject)?;
+        Ok(Self { shares: shares.clone(), subject })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner).leave(self.subject);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Start-up, serving and shutdown of a process.
 
 mod failure;
+mod files;
 mod map;
 mod plan;
 mod serve;

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::map::{ensure_map, first_map};
-use super::{Failure, shutdown};
+use super::{Failure, files, shutdown};
 use crate::host::{Membership, Process, Refused, ShifterMode, Tailers};
 use crate::http::{HttpOptions, Lanes, Server};
 use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
@@ -166,7 +166,8 @@ async fn begin(
     nodes: &[MapNode],
 ) -> Result<Running, Failure> {
     let seed = draw();
-    let config = |id| NodeConfig { memory_entries: options.memory_entries, ..NodeConfig::new(id, seed) };
+    let feeds = files::feeds(nodes.len());
+    let config = |id| NodeConfig { memory_entries: options.memory_entries, feeds, ..NodeConfig::new(id, seed) };
     let configs: Vec<NodeConfig> = nodes.iter().map(|node| config(node.id)).collect();
     let process = Process::new(store, map, &configs, options.http.token_key.clone())
         .map_err(|error| Failure::new(format!("the partition map: {error}")))?;
@@ -177,6 +178,7 @@ async fn begin(
     let lanes = Lanes::start().map_err(|error| Failure::new(format!("no threads: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tailers.run(stopped.clone()));
+    tasks.spawn(process.clone().pump(stopped.clone()));
     tasks.spawn(process.clone().shift(options.shifter, stopped.clone()));
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {

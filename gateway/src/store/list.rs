@@ -12,11 +12,22 @@ use super::{ListPart, Store, StoreError};
 /// Shards that are read at once. A short prefix is in all 256 of them, and with a store on a disk each read takes a thread.
 const TOGETHER: usize = 32;
 
+/// One keymap of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The keymap.
+    pub keymap: Keymap,
+    /// Its storage shard.
+    pub shard: u16,
+    /// Log position that it includes.
+    pub position: u64,
+}
+
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// In order of keys.
-    pub items: Vec<Keymap>,
+    pub items: Vec<Listed>,
     /// Whether there is more after the last item.
     pub more: bool,
 }
@@ -26,6 +37,7 @@ struct Head {
     shard: u16,
     items: VecDeque<Keymap>,
     more: bool,
+    position: u64,
 }
 
 /// At most `limit` keymaps below `prefix` after the key `after`, in order. A key that is
@@ -53,7 +65,7 @@ pub async fn list(
         if let Some(first) = part.items.first() {
             heap.push(Reverse((first.key.clone(), at)));
         }
-        heads.push(Head { shard, items: part.items.into(), more: part.more });
+        heads.push(Head { shard, items: part.items.into(), more: part.more, position: part.position });
     }
     let mut page = Page::default();
     while let Some(Reverse((_, at))) = heap.pop() {
@@ -63,14 +75,15 @@ pub async fn list(
         }
         let head = &mut heads[at];
         let Some(item) = head.items.pop_front() else { continue };
+        let position = head.position.max(item.version);
         if head.items.is_empty() && head.more {
             let part = store.list_shard(head.shard, prefix.clone(), Some(item.key.clone()), chunk).await?;
-            (head.items, head.more) = (part.items.into(), part.more);
+            (head.items, head.more, head.position) = (part.items.into(), part.more, part.position);
         }
         if let Some(next) = head.items.front() {
             heap.push(Reverse((next.key.clone(), at)));
         }
-        page.items.push(item);
+        page.items.push(Listed { shard: head.shard, position, keymap: item });
     }
     Ok(page)
 }

@@ -11,7 +11,7 @@ mod redb;
 mod redis;
 mod types;
 
-pub use self::list::{Page, list};
+pub use self::list::{Listed, Page, list};
 pub use self::open_error::OpenError;
 pub use self::redb::{Clock, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};

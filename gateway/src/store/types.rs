@@ -161,6 +161,8 @@ pub struct ListPart {
     pub items: Vec<Keymap>,
     /// Whether the shard has more below the prefix.
     pub more: bool,
+    /// Position of the shard's log: the items include everything up to it.
+    pub position: u64,
 }
 
 /// Something about the whole namespace that the coordinator keeps in the store.

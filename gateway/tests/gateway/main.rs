@@ -7,6 +7,7 @@ mod capacity;
 mod client;
 mod demand;
 mod feed;
+mod frames;
 mod host;
 mod kill;
 mod load;

@@ -155,8 +155,14 @@ impl Store for Simulated {
         after: Option<CompositeKey>,
         limit: usize,
     ) -> Answer<'_, ListPart> {
+        // The position first, as in a pipeline.
+        let position = match self.perform(Some(shard), &Command::Position(shard)) {
+            Ok(Reply::Position(position)) => position,
+            Ok(other) => return ready(Err(unexpected(&other))),
+            Err(error) => return ready(Err(error)),
+        };
         ready(match self.perform(Some(shard), &Command::List { shard, prefix, after, limit }) {
-            Ok(Reply::Listed(items, more)) => Ok(ListPart { items, more }),
+            Ok(Reply::Listed(items, more)) => Ok(ListPart { items, more, position }),
             Ok(other) => Err(unexpected(&other)),
             Err(error) => Err(error),
         })

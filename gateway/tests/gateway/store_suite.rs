@@ -174,11 +174,18 @@ async fn all_pages(store: &Shared, prefix: &str, limit: usize) -> Vec<String> {
     loop {
         let page = list(&**store, &prefix, after, limit).await.expect("a store that works");
         assert!(page.items.len() <= limit);
-        keys.extend(page.items.iter().map(|keymap| keymap.key.as_str().to_owned()));
+        for item in &page.items {
+            let layout = store.layout();
+            assert_eq!(item.shard, layout.shard(&item.keymap.key));
+            // Each is known to be current as of its shard's log, as far as it went when the list was read.
+            let now = store.positions(vec![item.shard]).await.expect("a store that works")[0];
+            assert!((item.keymap.version..=now).contains(&item.position), "{item:?}, {now}");
+            keys.push(item.keymap.key.as_str().to_owned());
+        }
         if !page.more {
             return keys;
         }
-        after = Some(page.items.last().expect("a page with more has items").key.clone());
+        after = Some(page.items.last().expect("a page with more has items").keymap.key.clone());
     }
 }
 

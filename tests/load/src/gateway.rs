@@ -1,12 +1,14 @@
 //! Load on a gateway.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use foremap::partition::PartitionMap;
 use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, CONTENT_TYPE, Class, Consistency, MapKnowledge, MapUpdate, Outcome,
 };
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Bytes};
+use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -76,6 +78,9 @@ pub(crate) struct Put {
     /// How many keys
     #[arg(long, default_value_t = 10_000)]
     keys: usize,
+    /// So many a second over all connections, instead of each as soon as the last is acknowledged
+    #[arg(long)]
+    rate: Option<f64>,
     #[command(flatten)]
     shape: Shape,
 }
@@ -84,7 +89,8 @@ impl Put {
     /// Every write must be acknowledged.
     pub(crate) fn run(&self) -> Result<Measured> {
         laps::run(self.connections, self.seconds, |at| {
-            let mut puts = Puts { http: Http::connect(&self.gateway)?, put: self, at };
+            let pause = self.rate.map(|rate| Duration::from_secs_f64(self.connections as f64 / rate));
+            let mut puts = Puts { http: Http::connect(&self.gateway)?, put: self, at, pause, next: Instant::now() };
             puts.lap()?;
             Ok(puts)
         })
@@ -95,10 +101,17 @@ struct Puts<'a> {
     http: Http,
     put: &'a Put,
     at: usize,
+    pause: Option<Duration>,
+    /// When the next write is due.
+    next: Instant,
 }
 
 impl Lap for Puts<'_> {
     fn lap(&mut self) -> Result<()> {
+        if let Some(pause) = self.pause {
+            std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
+            self.next = Instant::now().max(self.next + pause);
+        }
         self.http.put(&self.put.shape, self.at % self.put.keys)?;
         self.at += self.put.connections;
         Ok(())
@@ -161,26 +174,5 @@ impl Http {
         let (status, body) = self.exchange(Method::PUT, &path, "application/json", body.into())?;
         ensure!(status.is_success(), "the gateway answered {status}: {}", String::from_utf8_lossy(&body));
         Ok(())
-    }
-
-    /// Reads a change feed for a time; returns its events and bytes.
-    pub(crate) fn feed(&mut self, path: &str, time: std::time::Duration) -> Result<(u64, u64)> {
-        let request = Request::builder().uri(path).header("host", &self.host).body(Full::default())?;
-        self.runtime.block_on(async {
-            let answer = self.sender.send_request(request).await?;
-            ensure!(answer.status() == StatusCode::OK, "the gateway answered {}", answer.status());
-            let mut body = answer.into_body();
-            let until = tokio::time::Instant::now() + time;
-            let (mut events, mut bytes) = (0, 0);
-            while !body.is_end_stream() {
-                let Ok(frame) = tokio::time::timeout_at(until, body.frame()).await else { break };
-                let Some(frame) = frame.transpose()? else { break };
-                let Some(data) = frame.data_ref() else { continue };
-                bytes += data.len() as u64;
-                // An event ends with an empty line.
-                events += data.windows(2).filter(|pair| pair == b"\n\n").count() as u64;
-            }
-            Ok((events, bytes))
-        })
     }
 }

@@ -166,7 +166,7 @@ impl World {
         let at = self.now + self.short_delay();
         let (from, to) = (Place::Gateway(gateway), Place::Gateway(peer));
         if self.net.cut(self.now, from, to).is_none() && !self.fault(5) {
-            self.schedule(at, Event::Arrive { gateway: peer, reply: Reply::Peer(back), request });
+            self.schedule(at, Event::Arrive { gateway: peer, reply: Reply::Peer(Box::new(back)), request });
         }
     }
 
@@ -199,7 +199,7 @@ impl World {
                 let response = BatchResponse::decode(&response.encode()).ok();
                 let at = self.now + self.short_delay();
                 if self.net.cut(self.now, Place::Gateway(gateway), Place::Gateway(back.gateway)).is_none() {
-                    self.schedule(at, Event::PeerDone { back, response });
+                    self.schedule(at, Event::PeerDone { back: *back, response });
                 }
             }
         }
@@ -221,7 +221,7 @@ impl World {
                 let outcome = Outcome::Failure(FailureKind::Network);
                 self.schedule(self.now + 2, Event::Deliver { client, flight, outcome });
             }
-            Reply::Peer(back) => self.schedule(self.now + 2, Event::PeerDone { back, response: None }),
+            Reply::Peer(back) => self.schedule(self.now + 2, Event::PeerDone { back: *back, response: None }),
         }
     }
 

@@ -47,7 +47,7 @@ const TAIL: usize = 200;
 /// Who gets the answer of a node.
 pub(crate) enum Reply {
     Client { client: usize, flight: FlightId },
-    Peer(Hop),
+    Peer(Box<Hop>),
 }
 
 /// What a client gets back.

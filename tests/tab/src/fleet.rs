@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::node::{Forward, Node, NodeConfig, ReadTicket, StoreAnswer, StoreFailure};
+use foremap::node::{Feeds, Forward, Node, NodeConfig, ReadTicket, StoreAnswer, StoreFailure};
 use foremap::partition::{MapNode, PartitionMap, StorageLayout};
-use foremap::protocol::{BatchRequest, BatchResponse, MapKnowledge};
+use foremap::protocol::{BatchRequest, BatchResponse, Cursor, MapKnowledge};
 
 use super::store::Store;
 
@@ -98,12 +98,36 @@ impl Fleet {
         }
     }
 
+    /// What the clock of node number `at` shows.
+    pub(crate) fn local(&self, at: usize, now: Millis) -> Millis {
+        now + self.hosts[at].offset
+    }
+
+    /// The change feeds of node number `at`.
+    pub(crate) fn feeds(&self, at: usize) -> Feeds<'_> {
+        self.hosts[at].node.feeds()
+    }
+
+    /// Reads the logs of the shards of `cursors`.
+    pub(crate) fn poll_cursors(&mut self, store: &Store, now: Millis, at: usize, cursors: &[Cursor]) {
+        self.poll_shards(store, now, at, cursors.iter().map(|cursor| cursor.shard));
+    }
+
+    /// Reads all logs.
+    pub(crate) fn poll_all(&mut self, store: &Store, now: Millis, at: usize) {
+        self.poll_shards(store, now, at, 0..self.layout.shards);
+    }
+
     /// Reads the logs that the answer to `request` relies on, as they were a moment before.
     fn poll(&mut self, store: &Store, now: Millis, at: usize, request: &BatchRequest) {
         let items = request.items.iter().map(|item| store.shard(&item.key));
         let mut shards: Vec<u16> = items.chain(request.cursors.iter().map(|cursor| cursor.shard)).collect();
         shards.sort_unstable();
         shards.dedup();
+        self.poll_shards(store, now, at, shards.into_iter());
+    }
+
+    fn poll_shards(&mut self, store: &Store, now: Millis, at: usize, shards: impl Iterator<Item = u16>) {
         let Host { node, offset, polled } = &mut self.hosts[at];
         let sent_at = now - POLLED_BEFORE_MS;
         let as_of = sent_at - self.lie_ms;

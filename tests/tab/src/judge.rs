@@ -112,7 +112,7 @@ mod tests {
 
     fn answer(key: &CompositeKey, version: u64, age_ms: u64) -> Answer {
         let keymap = Keymap { key: key.clone(), version, fields: fields(key, version) };
-        Answer { keymap: Some(Arc::new(keymap)), served: Served::Cache, age_ms, at: ReadPoint::default() }
+        Answer { keymap: Some(Arc::new(keymap)), served: Served::Cache, age_ms, at: ReadPoint::default(), stale: false }
     }
 
     #[test]

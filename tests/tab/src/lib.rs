@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`pace`], [`human`] | requests in time, of a recorded trace or a synthetic one |
 //! | [`mode`], [`ttl`] | what a tab has between its application and the network |
-//! | `visit`, `world`, [`queue`] | hosts of adapters, and what happens next |
+//! | `visit`, `world`, `feeds`, [`queue`] | hosts of adapters, what happens next, and what is pushed |
 //! | [`fleet`], [`store`] | nodes, and the truth below them |
 //! | [`judge`] | every answer held against it |
 //! | [`tally`] | counts and figures |
@@ -24,6 +24,7 @@ pub mod store;
 pub mod tally;
 pub mod ttl;
 
+mod feeds;
 mod visit;
 mod world;
 

@@ -8,11 +8,14 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use foremap::adapter::AdapterConfig;
+use foremap::adapter::FeedConfig;
 use foremap_tab::human::human;
 use foremap_tab::{Figures, Mode, Paced, Setup, paced, replay};
 
-const USAGE: &str = "usage: foremap-tab TRACE|human... [requests=N] [modes=NAME,...] [writes=PERMILLE,...] [bound=MS] \
+/// The staleness bound of a browser.
+const BROWSER_BOUND_MS: u32 = 10_000;
+
+const USAGE: &str = "usage: foremap-tab TRACE|human... [requests=N] [modes=NAME,...] [writes=PERMILLE,...] [bound=MS] [idle=MS] [after=N] \
     [origins=N] [threads=N] [seed=N]; modes: no-cache ttl cache-only default pooled";
 
 struct Options {
@@ -21,6 +24,7 @@ struct Options {
     modes: Vec<Mode>,
     writes: Vec<u32>,
     bound_ms: u32,
+    feed: FeedConfig,
     origins: usize,
     threads: usize,
     seed: u64,
@@ -32,7 +36,8 @@ fn options() -> Result<Options, Box<dyn Error>> {
         requests: 60_000,
         modes: Mode::ALL.to_vec(),
         writes: vec![0, 10],
-        bound_ms: AdapterConfig::default().max_staleness_ms,
+        bound_ms: BROWSER_BOUND_MS,
+        feed: FeedConfig { enabled: true, ..FeedConfig::default() },
         origins: 1,
         threads: 2,
         seed: 1,
@@ -49,6 +54,8 @@ fn options() -> Result<Options, Box<dyn Error>> {
                 options.modes = modes.ok_or(USAGE)?;
             }
             "writes" => options.writes = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "idle" => options.feed.idle_ms = value.parse()?,
+            "after" => options.feed.after_requests = value.parse()?,
             "bound" => options.bound_ms = value.parse()?,
             "origins" => options.origins = value.parse()?,
             "threads" => options.threads = value.parse()?,
@@ -78,8 +85,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for trace in &traces {
         for &writes in &options.writes {
             for &mode in &options.modes {
-                let Options { bound_ms, origins, seed, .. } = options;
-                jobs.push((trace, Setup { mode, writes, bound_ms, origins, seed }));
+                let Options { bound_ms, feed, origins, seed, .. } = options;
+                jobs.push((trace, Setup { mode, writes, bound_ms, feed, origins, seed }));
             }
         }
     }

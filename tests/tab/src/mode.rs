@@ -3,6 +3,8 @@
 use foremap::adapter::{Adapter, AdapterConfig};
 use foremap::prefetch::{PrefetchConfig, PrefetchEngine};
 
+use super::world::Setup;
+
 /// One way to answer requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -43,13 +45,15 @@ impl Mode {
     ///
     /// # Panics
     /// If `origins` is empty.
-    pub(crate) fn adapter(self, origins: Vec<String>, seed: u64, bound_ms: u32) -> Adapter {
-        let mut config = AdapterConfig { origins, seed, max_staleness_ms: bound_ms, ..AdapterConfig::default() };
+    pub(crate) fn adapter(self, origins: Vec<String>, seed: u64, setup: &Setup) -> Adapter {
+        let Setup { bound_ms: max_staleness_ms, feed, .. } = *setup;
+        let mut config = AdapterConfig { origins, seed, max_staleness_ms, feed, ..AdapterConfig::default() };
         if matches!(self, Self::NoCache | Self::CacheOnly) {
             config.prefetch.enabled = false;
         }
         if self == Self::NoCache {
             (config.cache.max_bytes, config.cache.max_entries) = (0, 0);
+            config.feed.enabled = false;
         }
         if self == Self::Pooled {
             // Its own engine is never used.

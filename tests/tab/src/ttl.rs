@@ -97,7 +97,7 @@ impl TtlCache {
 }
 
 fn answer(keymap: Option<Arc<Keymap>>, served: Served) -> Answer {
-    Answer { keymap, served, age_ms: 0, at: ReadPoint::default() }
+    Answer { keymap, served, age_ms: 0, at: ReadPoint::default(), stale: false }
 }
 
 #[cfg(test)]

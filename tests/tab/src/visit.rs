@@ -3,17 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use foremap::Millis;
-use foremap::adapter::{Action, Adapter, Answer, FlightId, GetRequest, RequestId, Served};
+use foremap::adapter::{Action, Adapter, Answer, FeedEnd, FlightId, GetRequest, RequestId, Served};
 use foremap::key::CompositeKey;
 use foremap::prefetch::PrefetchEngine;
-use foremap::protocol::Consistency;
 
 use super::judge::{Read, Seen};
 use super::tally::Ahead;
 use super::ttl::TtlCache;
-
-/// Time that a call may take, as in a browser.
-const TIMEOUT_MS: u32 = 10_000;
 
 /// What stands between the application and the network.
 pub(crate) enum Client {
@@ -46,6 +42,8 @@ pub(crate) struct Visit {
     pub(crate) last_request: Millis,
     /// When the adapter wants to be polled, by its own clock.
     pub(crate) wake: Option<Millis>,
+    /// The change feed that it reads.
+    pub(crate) feed: Option<FlightId>,
     pub(crate) flights: HashSet<FlightId>,
     pub(crate) waiting: HashMap<RequestId, Waiting>,
     pub(crate) seen: Seen,
@@ -73,16 +71,7 @@ impl Visit {
             Client::Ttl(cache) => cache.get(local, key),
             Client::Adapter(adapter) => adapter.handle_request(
                 local,
-                GetRequest {
-                    scope: 0,
-                    key: key.clone(),
-                    stream: &self.stream,
-                    consistency: Consistency::Bounded,
-                    max_staleness_ms: bound_ms,
-                    timeout_ms: TIMEOUT_MS,
-                    bypass_cache: false,
-                    observe: true,
-                },
+                GetRequest { stream: &self.stream, max_staleness_ms: bound_ms, ..GetRequest::new(key.clone()) },
             ),
         };
         let read = Read { key: id, asked_at: now, seen: self.seen.of(id) };
@@ -94,6 +83,20 @@ impl Visit {
         match &mut self.client {
             Client::Adapter(adapter) => adapter.on_response(local, flight, 200, None, body),
             Client::Ttl(cache) => cache.on_response(local, flight, body),
+        }
+    }
+
+    pub(crate) fn on_feed_bytes(&mut self, now: Millis, feed: FlightId, bytes: &[u8]) {
+        let local = self.local(now);
+        if let Client::Adapter(adapter) = &mut self.client {
+            adapter.on_feed_bytes(local, feed, bytes);
+        }
+    }
+
+    pub(crate) fn on_feed_end(&mut self, now: Millis, feed: FlightId) {
+        let local = self.local(now);
+        if let Client::Adapter(adapter) = &mut self.client {
+            adapter.on_feed_end(local, feed, FeedEnd::Ended);
         }
     }
 

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use foremap::Millis;
-use foremap::adapter::{Action, Answer, FlightId, RequestId};
+use foremap::adapter::{Action, Answer, FeedConfig, FlightId, RequestId};
 use foremap::prefetch::PrefetchEngine;
 use foremap::protocol::{BatchRequest, Class, Outcome};
 
+use super::feeds::Feeds;
 use super::fleet::{self, Fleet, NODES};
 use super::judge::{Broken, Promise, Seen, judge};
 use super::mode::Mode;
@@ -30,6 +31,8 @@ pub struct Setup {
     pub writes: u32,
     /// The staleness bound, of adapters and of requests.
     pub bound_ms: u32,
+    /// When a tab holds a change feed.
+    pub feed: FeedConfig,
     /// How many of the nodes a tab may talk to; 1 where they are behind one address.
     pub origins: usize,
     /// Decides everything that the trace leaves open.
@@ -37,31 +40,42 @@ pub struct Setup {
 }
 
 /// What happens. Visits are named by their number.
-enum Event {
+pub(crate) enum Event {
     /// A batch reaches its node.
     Arrive { visit: usize, flight: FlightId, node: usize, request: BatchRequest },
     /// Its answer reaches the tab, with these keys fetched ahead.
     Deliver { visit: usize, flight: FlightId, body: Vec<u8>, ahead: Vec<u32> },
     /// The adapter asked to be polled at this moment of its clock.
     Wake { visit: usize, at: Millis },
+    /// A tab asks its node for a change feed.
+    OpenFeed { visit: usize, feed: FlightId, node: usize, request: BatchRequest },
+    /// Bytes of it reach the tab.
+    FeedBytes { visit: usize, feed: FlightId, bytes: Vec<u8> },
+    /// The node has ended it.
+    FeedEnds { visit: usize, feed: FlightId },
+    /// A node has heartbeats to send.
+    TickFeeds { node: usize },
+    /// A node has news to tell.
+    PushFeeds { node: usize },
     /// The visit is over, unless there were requests since.
     End { visit: usize },
 }
 
-struct World<'a> {
+pub(crate) struct World<'a> {
     trace: &'a Paced,
     setup: Setup,
-    now: Millis,
-    queue: Queue<Event>,
-    store: Store,
-    fleet: Fleet,
+    pub(crate) now: Millis,
+    pub(crate) queue: Queue<Event>,
+    pub(crate) store: Store,
+    pub(crate) fleet: Fleet,
+    pub(crate) feeds: Feeds,
     /// By number; `None` where a visit is over.
-    visits: Vec<Option<Box<Visit>>>,
+    pub(crate) visits: Vec<Option<Box<Visit>>>,
     /// Of each client the visit at hand.
     open: Vec<Option<usize>>,
     /// The model that all tabs share.
     pool: Option<PrefetchEngine>,
-    tally: Tally,
+    pub(crate) tally: Tally,
     seeds: Rng,
     writes: Rng,
 }
@@ -83,6 +97,7 @@ impl<'a> World<'a> {
             queue: Queue::default(),
             store: Store::new(fleet.layout(), &trace.keys),
             fleet,
+            feeds: Feeds::default(),
             visits: Vec::new(),
             open: vec![None; trace.clients],
             pool: setup.mode.pool(setup.seed),
@@ -111,6 +126,11 @@ impl<'a> World<'a> {
                 Event::Arrive { visit, flight, node, request } => self.arrive(visit, flight, node, &request),
                 Event::Deliver { visit, flight, body, ahead } => self.deliver(visit, flight, &body, &ahead),
                 Event::Wake { visit, at } => self.wake(visit, at),
+                Event::OpenFeed { visit, feed, node, request } => self.feed_arrives(visit, feed, node, &request),
+                Event::FeedBytes { visit, feed, bytes } => self.deliver_feed(visit, feed, &bytes),
+                Event::FeedEnds { visit, feed } => self.end_feed(visit, feed),
+                Event::TickFeeds { node } => self.tick_feeds(node),
+                Event::PushFeeds { node } => self.pushed(node),
                 Event::End { visit } => self.end(visit),
             }
         }
@@ -120,6 +140,7 @@ impl<'a> World<'a> {
         if self.writes.chance(self.setup.writes) {
             let key = self.writes.below(self.store.len() as u64) as u32;
             self.store.write(self.now, key);
+            self.push_feeds();
         }
         let visit = match self.open[request.client as usize] {
             Some(visit) => visit,
@@ -142,7 +163,7 @@ impl<'a> World<'a> {
             Mode::Ttl => Client::Ttl(TtlCache::new(&fleet::origin(home), self.fleet.map_knowledge())),
             mode => {
                 let origins = (0..self.setup.origins.min(NODES)).map(|nth| fleet::origin((home + nth) % NODES));
-                Client::Adapter(Box::new(mode.adapter(origins.collect(), seed, self.setup.bound_ms)))
+                Client::Adapter(Box::new(mode.adapter(origins.collect(), seed, &self.setup)))
             }
         };
         let visit = Visit {
@@ -152,6 +173,7 @@ impl<'a> World<'a> {
             epoch,
             last_request: self.now,
             wake: None,
+            feed: None,
             flights: HashSet::new(),
             waiting: HashMap::new(),
             seen: Seen::default(),
@@ -166,7 +188,7 @@ impl<'a> World<'a> {
     }
 
     /// Lets a visit do something, and performs what comes of it.
-    fn step(&mut self, number: usize, step: impl FnOnce(&mut Visit, Millis)) {
+    pub(crate) fn step(&mut self, number: usize, step: impl FnOnce(&mut Visit, Millis)) {
         let Some(mut visit) = self.visits[number].take() else { return };
         self.swap_engine(&mut visit);
         step(&mut visit, self.now);
@@ -206,8 +228,10 @@ impl<'a> World<'a> {
                     self.queue.push(visit.epoch + at, Event::Wake { visit: number, at });
                 }
             }
-            // There are no writes, lists or other calls in a trace.
-            Action::Attempt { .. } | Action::CallEnd { .. } => {}
+            Action::OpenFeed { feed, origin, body, .. } => self.open_feed(number, visit, feed, &origin, &body),
+            Action::CloseFeed { feed, .. } => self.close_feed(visit, feed),
+            // There are no writes, lists or other calls in a trace, every tab has a feed of its own, and there is one store.
+            Action::Attempt { .. } | Action::CallEnd { .. } | Action::Relay { .. } | Action::SessionReset { .. } => {}
         }
     }
 
@@ -235,6 +259,7 @@ impl<'a> World<'a> {
 
     fn arrive(&mut self, visit: usize, flight: FlightId, node: usize, request: &BatchRequest) {
         let response = self.fleet.answer(&self.store, self.now, node, request);
+        self.extend_feed(request, &response);
         let items = request.items.iter().zip(&response.results);
         let there = |outcome: &Outcome| matches!(outcome, Outcome::Found { .. } | Outcome::Unchanged { .. });
         let ahead = items
@@ -273,7 +298,10 @@ impl<'a> World<'a> {
         if ends_at > self.now {
             return self.queue.push(ends_at, Event::End { visit: number });
         }
-        self.step(number, |visit, now| visit.close(now));
+        self.step(number, |visit, now| {
+            visit.feed = None;
+            visit.close(now);
+        });
         if let Some(visit) = self.visits[number].take() {
             self.open[visit.owner as usize] = None;
             self.tally.failed += visit.waiting.len() as u64;

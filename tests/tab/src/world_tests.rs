@@ -1,11 +1,14 @@
 use foremap::key::CompositeKey;
 
+use foremap::adapter::FeedConfig;
+
 use super::*;
 use crate::human::human;
 use crate::pace::{START, paced};
 
 fn setup(mode: Mode, writes: u32) -> Setup {
-    Setup { mode, writes, bound_ms: 2_000, origins: 1, seed: 7 }
+    let feed = FeedConfig { enabled: true, ..FeedConfig::default() };
+    Setup { mode, writes, bound_ms: 2_000, feed, origins: 1, seed: 7 }
 }
 
 /// One client that asks for `a` at these times.

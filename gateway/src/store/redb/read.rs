@@ -67,7 +67,7 @@ fn list_part(
     limit: usize,
 ) -> Result<ListPart, StoreError> {
     let current = txn.open_table(CURRENT).map_err(failed)?;
-    let mut part = ListPart::default();
+    let mut part = ListPart { position: shard_log(txn, shard)?.last, ..ListPart::default() };
     let mut push = |bytes: &[u8]| -> Result<bool, StoreError> {
         if part.items.len() == limit {
             part.more = true;

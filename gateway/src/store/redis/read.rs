@@ -186,15 +186,18 @@ impl RedisStore {
         after: Option<CompositeKey>,
         limit: usize,
     ) -> Result<ListPart, StoreError> {
-        let command = functions::list(&self.cluster.keys, shard, &prefix, after.as_ref(), limit);
-        let mut replies = Replies::new(self.look(Place::Shard(shard), [command]).await?);
+        let names = &self.cluster.keys;
+        // The position first: what is listed is then as new as it says, or newer.
+        let commands = [last(names, shard), functions::list(names, shard, &prefix, after.as_ref(), limit)];
+        let mut replies = Replies::new(self.look(Place::Shard(shard), commands).await?);
+        let position = number(&replies.next(), "a position")?;
         let mut values = items(replies.next(), "a list")?.into_iter();
         let more = number(&values.next().unwrap_or(Value::Nil), "a list")? == 1;
         let keymap = |value| {
             let bytes = bytes(value, "a listed keymap")?.ok_or_else(|| odd("a listed keymap"))?;
             record(&bytes)?.keymap.ok_or_else(|| odd("a listed keymap"))
         };
-        Ok(ListPart { items: values.map(keymap).collect::<Result<_, StoreError>>()?, more })
+        Ok(ListPart { items: values.map(keymap).collect::<Result<_, StoreError>>()?, more, position })
     }
 
     async fn read_log(&self, cursors: Vec<Cursor>, limit: usize) -> Result<Vec<LogPage>, StoreError> {

@@ -9,7 +9,9 @@ use axum::http::{Method, Request, Response, StatusCode, header};
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::node::NodeConfig;
 use foremap::partition::{MapDelta, MapNode, PartitionMap};
-use foremap::protocol::{BatchRequest, BatchResponse, CONTENT_TYPE, Keymap, PROBLEM_CONTENT_TYPE, Problem};
+use foremap::protocol::{
+    BatchRequest, BatchResponse, CONTENT_TYPE, FeedReader, Keymap, ListPage, PROBLEM_CONTENT_TYPE, Problem,
+};
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{Process, Tailers};
 use foremap_gateway::http::{HttpOptions, Server, router};
@@ -75,11 +77,12 @@ impl Gateway {
     /// The answer and its whole body; of an endless body, the first event.
     fn send(&self, guarded: bool, request: Request<Body>) -> Response<Vec<u8>> {
         let router = if guarded { &self.guarded } else { &self.open };
+        let is_feed = request.uri().path() == "/v1/changes";
         self.runtime.block_on(async {
             let Ok(response) = router.clone().oneshot(request).await;
             let (head, mut body) = response.into_parts();
             let kind = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-            let bytes = if kind.starts_with(b"text/event-stream") {
+            let bytes = if kind.starts_with(b"text/event-stream") || (is_feed && kind == CONTENT_TYPE.as_bytes()) {
                 let frame = body.frame().await.and_then(Result::ok);
                 frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default()
             } else {
@@ -135,6 +138,10 @@ fn exchange(gateway: &Gateway, text: &[u8]) -> bool {
         .any(|value| value.to_str().is_ok_and(|value| value.contains(&gateway.token)));
     let response = gateway.send(guarded, request);
     assert_answer(&method, &path, &response);
+    if path == "/v1/changes" && method == Method::POST && response.status() == StatusCode::OK {
+        let frames = FeedReader::default().push(response.body()).expect("frames");
+        assert!(frames.len() == 1 && frames[0].hello.is_some(), "{frames:?}");
+    }
     if guarded && unsigned && path.starts_with("/v1/") {
         assert!(!response.status().is_success() || method == Method::OPTIONS, "{path} answered without a token");
     }
@@ -245,6 +252,10 @@ fn assert_map(response: &Response<Vec<u8>>) {
 }
 
 fn keys_of(response: &Response<Vec<u8>>) -> (Vec<CompositeKey>, Option<String>) {
+    if kind(response) == CONTENT_TYPE {
+        let page = ListPage::decode(response.body()).expect("a page");
+        return (page.items.into_iter().map(|(keymap, _)| keymap.key).collect(), page.next);
+    }
     let body: Value = serde_json::from_slice(response.body()).expect("a page");
     let items: Vec<Keymap> = serde_json::from_value(body["items"].clone()).expect("keymaps");
     (items.into_iter().map(|item| item.key).collect(), body["next"].as_str().map(str::to_owned))

@@ -24,8 +24,8 @@ pub use maps::{map_delta, partition_map, partition_map_json};
 pub use records::{format_record, load_report, member, version_record};
 pub use token::token;
 pub use wire::{
-    batch_request, batch_request_json, batch_response, batch_response_json, keymap, keymap_fields_json, keymap_json,
-    problem_json,
+    batch_request, batch_request_json, batch_response, batch_response_json, feed_reader, keymap, keymap_fields_json,
+    keymap_json, list_page, problem_json,
 };
 
 /// Asserts everything about one input; whether it was accepted.
@@ -39,12 +39,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("batch_response", batch_response),
     ("batch_response_json", batch_response_json),
     ("composite_key", composite_key),
+    ("feed_reader", feed_reader),
     ("format_record", format_record),
     ("http", http),
     ("key_prefix", key_prefix),
     ("keymap", keymap),
     ("keymap_fields_json", keymap_fields_json),
     ("keymap_json", keymap_json),
+    ("list_page", list_page),
     ("load_report", load_report),
     ("map_delta", map_delta),
     ("member", member),

@@ -65,6 +65,15 @@ pub fn all() -> Seeds {
             add(json, value.to_string().into_bytes());
         }
     }
+    let feeds = golden("feeds.json");
+    let mut stream = unhex(text(&feeds["preamble"][0], "binary"));
+    for (size, case) in [3, 200, 16, 1].into_iter().zip(cases(&feeds, "frames")) {
+        stream.extend(unhex(text(case, "binary")));
+        add("feed_reader", [&[size], stream.as_slice()].concat());
+    }
+    for case in cases(&feeds, "pages") {
+        add("list_page", unhex(text(case, "binary")));
+    }
     let maps = golden("maps.json");
     for case in cases(&maps, "maps") {
         add("partition_map", unhex(text(case, "binary")));
@@ -178,7 +187,7 @@ const TOKENS: [&str; 5] = [
 ];
 
 /// What decoders must not take, where the golden vectors have no such case.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: [(&str, &str); 12] = [
     ("batch_request_json", r#"{"items":[{"key":"a//b"}]}"#),
     ("batch_request_json", r#"{"floors":[{"shard":0,"position":9007199254740992}]}"#),
     ("batch_response_json", r#"{"results":[{"outcome":"lost","at":{"shard":0,"position":0,"age_ms":0},"node":1}]}"#),
@@ -187,12 +196,14 @@ const REFUSED: [(&str, &str); 10] = [
     ("keymap_json", r#"{"key":"a","version":1,"locator":"x","meta":[1e-7,1E400]}"#),
     ("partition_map_json", r#"{"epoch":{"incarnation":1,"number":1},"nodes":[]}"#),
     ("batch_response", "FMBA\x01"),
+    ("feed_reader", "\x05FMCF\x01\x06\x04\x00\x00\x00\x00\x00"),
     ("keymap", "FMKM\x01"),
+    ("list_page", "FMLP\x01"),
     ("map_delta", "FMDL\x01"),
 ];
 
 /// Routes by their number in `query`.
-const QUERIES: [(u8, &str); 14] = [
+const QUERIES: [(u8, &str); 15] = [
     (0, "key=user/1&consistency=strong&max_staleness_ms=10"),
     (0, "key=user%2F1&version=1"),
     (1, "key=user/1"),
@@ -200,6 +211,7 @@ const QUERIES: [(u8, &str); 14] = [
     (2, "prefix=user&cursor=dXNlci8x&limit=1"),
     (2, ""),
     (2, "limit=0"),
+    (134, "prefix=user&limit=2"),
     (3, ""),
     (129, "since=0000000000000000"),
     (4, "key=a/b%2Fc+d"),
@@ -209,7 +221,7 @@ const QUERIES: [(u8, &str); 14] = [
     (5, "prefix=user/1"),
 ];
 
-const HTTP: [&str; 12] = [
+const HTTP: [&str; 14] = [
     "PUT /v1/keymap?key=user/1\ncontent-type: application/json\n\n{\"locator\":\"x\",\"meta\":{\"a\":0.1}}\n---\nGET /v1/keymap?key=user/1",
     "PUT /v1/keymap?key=user/2\ncontent-type: application/json\nif-none-match: *\nforemap-write-id: w-1\n\n{\"locator\":\"y\"}",
     "DELETE /v1/keymap?key=user/1\nif-match: \"7\"",
@@ -218,9 +230,11 @@ const HTTP: [&str; 12] = [
     "!POST /v1/batch\nauthorization: Bearer {token}\ncontent-type: application/json\n\n{\"items\":[{\"key\":\"user/1\"},{\"key\":\"secret\"}]}",
     "!GET /v1/list?prefix=user&limit=1\nauthorization: bearer {token}",
     "!GET /v1/keymap?key=user/1",
-    "POST /v1/batch\ncontent-type: application/vnd.foremap.v1\n\nFMBQ\x01\x01\x00\x64\x00\x00\x00\x01\x03\x07\x01\x00\x06user/1\x00",
+    "POST /v1/batch\ncontent-type: application/vnd.foremap.v1\n\nFMBQ\x02\x01\x00\x64\x00\x00\x00\x00\x01\x03\x07\x01\x00\x06user/1\x00",
     "OPTIONS /v1/batch\norigin: http://localhost:3000\naccess-control-request-method: POST",
     "HEAD /healthz\n---\nGET /readyz\n---\nGET /metrics",
+    "POST /v1/changes\ncontent-type: application/vnd.foremap.v1\n\nFMBQ\x02\x01\x00\x64\x00\x00\x00\x00\x01\x03\x00\x00",
+    "POST /v1/batch\ncontent-type: application/json\n\n{\"cursors\":[{\"shard\":3,\"position\":0}],\"feed\":{\"node\":1,\"number\":7}}",
     "GET /v1/changes?since=0:0\nlast-event-id: 3:5,4:6",
 ];
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 
-use foremap::protocol::{BatchRequest, BatchResponse, Keymap, KeymapFields, Problem};
+use foremap::protocol::{
+    BatchRequest, BatchResponse, FeedFrame, FeedReader, Keymap, KeymapFields, ListPage, MAX_PAGE, Problem,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -51,6 +53,38 @@ pub fn batch_response(data: &[u8]) -> bool {
     let encoded = response.encode();
     assert!(encoded.len() <= data.len());
     assert_eq!(BatchResponse::decode(&encoded).as_ref(), Ok(&response));
+    true
+}
+
+/// A feed, as a client reads it: in pieces of a size that the first byte tells, or at once, it says the same.
+pub fn feed_reader(data: &[u8]) -> bool {
+    let Some((&size, bytes)) = data.split_first() else { return false };
+    let mut whole = FeedReader::default();
+    let at_once = whole.push(bytes);
+    let mut reader = FeedReader::default();
+    let mut frames = Vec::new();
+    for piece in bytes.chunks(usize::from(size).max(1)) {
+        let Ok(more) = reader.push(piece) else {
+            assert!(at_once.is_err(), "in pieces it is no feed");
+            return false;
+        };
+        assert!(reader.buffered() <= FeedFrame::MAX_BYTES + 10);
+        frames.extend(more);
+    }
+    assert_eq!(at_once.as_ref(), Ok(&frames));
+    // What is whole is the only form of what it says.
+    let mut again: Vec<u8> = FeedFrame::PREAMBLE.to_vec();
+    frames.iter().for_each(|frame| again.extend(frame.encode()));
+    let length = bytes.len() - reader.buffered();
+    assert_only_form(&bytes[..length], &again[..again.len().min(length)]);
+    !frames.is_empty()
+}
+
+/// `ListPage::decode`, as a client reads it.
+pub fn list_page(data: &[u8]) -> bool {
+    let Ok(page) = ListPage::decode(data) else { return false };
+    assert_only_form(data, &page.encode());
+    assert!(page.items.len() <= MAX_PAGE);
     true
 }
 
