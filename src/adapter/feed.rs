@@ -282,8 +282,9 @@ impl Adapter {
             self.feed.timer = None;
         }
         let config = self.config.feed;
-        let holds = !self.cache.is_empty();
-        let (kept, wanted) = (holds && self.feed.is_kept(now, &config), holds && self.feed.is_wanted(now, &config));
+        // One that is open stays where a change has just dropped the last entry: it will be asked for again.
+        let kept = self.feed.is_kept(now, &config);
+        let wanted = !self.cache.is_empty() && self.feed.is_wanted(now, &config);
         match &self.feed.open {
             Some(_) if !kept => self.close_feed(),
             Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),

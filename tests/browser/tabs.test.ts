@@ -1,7 +1,7 @@
-import type { Browser, BrowserContext, CDPSession, Page } from "playwright-core";
+import type { BrowserContext, CDPSession, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { createClient, type ClientOptions, type ForemapClient, type GetResult, type Stats } from "foremap";
-import { startBrowser } from "../support/browser.js";
+import { startUserBrowser, type UserBrowser } from "../support/browser.js";
 import { startGateway, type Gateway } from "../support/gateway.js";
 import { startSite, type Site } from "../support/site.js";
 
@@ -18,20 +18,24 @@ const PATIENCE = { timeout: 30_000, interval: 100 };
 
 let gateway: Gateway;
 let site: Site;
-let browser: Browser;
+let user: UserBrowser;
+let control: CDPSession;
 let context: BrowserContext;
 let writer: ForemapClient;
+let opened: Page[] = [];
 let space = 0;
 
 beforeAll(async () => {
   gateway = await startGateway(1, "--shifter", "off");
   site = await startSite(gateway.origins[0] ?? "");
-  browser = await startBrowser({ real: true });
+  user = await startUserBrowser();
+  context = user.browser.contexts()[0]!;
+  control = await user.browser.newBrowserCDPSession();
   writer = createClient({ origins: gateway.origins, feed: false });
 });
 afterAll(async () => {
   writer?.close();
-  await browser?.close();
+  await user?.stop();
   await site?.stop();
   await gateway?.stop();
 });
@@ -39,19 +43,23 @@ beforeEach(async () => {
   space += 1;
   site.down = false;
   site.opened = 0;
-  context = await browser.newContext();
   await writer.put(key("a"), { locator: "a1" });
   await writer.put(key("b"), { locator: "b1" });
 });
-afterEach(() => context.close());
+afterEach(async () => {
+  for (const page of opened.splice(0)) await page.close().catch(() => undefined);
+});
 
 const key = (name: string) => `tabs${space}/${name}`;
 
-type Options = Partial<ClientOptions>;
+type Options = Pick<ClientOptions, "feed" | "persist">;
 
-/** A page with a client that has asked for `names`. */
+/** A page in a window of its own, so that it is seen, with a client that has asked for `names`. */
 async function openTab(options: Options = {}, names: string[] = ["a"]): Promise<Page> {
-  const page = await context.newPage();
+  const made = context.waitForEvent("page");
+  await control.send("Target.createTarget", { url: "about:blank", newWindow: true });
+  const page = await made;
+  opened.push(page);
   await page.goto(site.origin);
   await begin(page, options);
   for (const name of names) await get(page, name);
@@ -60,16 +68,18 @@ async function openTab(options: Options = {}, names: string[] = ["a"]): Promise<
 
 async function begin(page: Page, options: Options): Promise<void> {
   await page.waitForFunction(() => window.createClient !== undefined);
-  await page.evaluate(
-    ([origin, given]) => void (window.client = window.createClient({ origins: [origin], ...given })),
-    [site.origin, options] as const,
-  );
+  await page.evaluate((given) => void (window.client = window.createClient(given)), {
+    ...options,
+    origins: [site.origin],
+  });
 }
 
 const get = (page: Page, name: string): Promise<GetResult | null> =>
   page.evaluate((key) => window.client.get(key), key(name));
 const locator = async (page: Page, name: string) => (await get(page, name))?.keymap.locator;
-const peeked = (page: Page, name: string) => page.evaluate((key) => window.client.peek(key)?.keymap.locator, key(name));
+/** What is cached, however old. */
+const peeked = (page: Page, name: string) =>
+  page.evaluate((key) => window.client.peek(key, { maxStaleness: 0x7fff_ffff })?.keymap.locator, key(name));
 const stats = (page: Page): Promise<Stats> => page.evaluate(() => window.client.stats());
 const role = async (page: Page) => (await stats(page)).feed?.role;
 const roles = async (pages: Page[]) => (await Promise.all(pages.map(role))).sort();
@@ -109,14 +119,9 @@ async function hearsWrite(pages: Page[], name: string): Promise<void> {
   }
 }
 
-async function cdp(page: Page): Promise<CDPSession> {
-  const session = await context.newCDPSession(page);
-  await session.send("Emulation.setFocusEmulationEnabled", { enabled: false });
-  return session;
+async function freeze(page: Page, state: "frozen" | "active" = "frozen"): Promise<void> {
+  await (await context.newCDPSession(page)).send("Page.setWebLifecycleState", { state });
 }
-
-const freeze = async (page: Page, state: "frozen" | "active" = "frozen") =>
-  (await cdp(page)).send("Page.setWebLifecycleState", { state });
 
 test("three tabs and a writer: one feed at the gateway, and every tab hears of every write", async () => {
   const tabs = [await openTab(), await openTab({}, ["a", "b"]), await openTab({}, ["b"])];
@@ -130,4 +135,79 @@ test("three tabs and a writer: one feed at the gateway, and every tab hears of e
   await new Promise((done) => setTimeout(done, 12_000));
   for (const page of tabs) expect((await get(page, page === tabs[2] ? "b" : "a"))?.source).toBe("cache");
   expect(await Promise.all(tabs.map(requests))).toEqual(before);
+}, 120_000);
+
+test("a feed that is cut is opened anew, once for all", async () => {
+  const tabs = [await openTab(), await openTab(), await openTab()];
+  await settled(tabs);
+  site.down = true;
+  site.cut();
+  for (const page of tabs) await expect.poll(async () => (await isFed(page)).open, PATIENCE).toBe(false);
+  site.down = false;
+  await settled(tabs);
+  await hearsWrite(tabs, "a");
+  expect(await feeds()).toBe(1);
+}, 120_000);
+
+test("the leading tab is frozen: another one leads, and when it wakes it follows", async () => {
+  const tabs = [await openTab(), await openTab(), await openTab()];
+  const { leader, followers } = await settled(tabs);
+  await freeze(leader);
+  await settled(followers);
+  await expect.poll(feeds, PATIENCE).toBe(1);
+  await hearsWrite(followers, "a");
+  await freeze(leader, "active");
+  await leader.bringToFront();
+  expect(await leader.evaluate(() => window.events)).toContain("freeze");
+  // What it missed it does not serve.
+  expect(await locator(leader, "a")).toBe(await locator(followers[0]!, "a"));
+}, 120_000);
+
+test("the leading tab is closed, and the next one crashes", async () => {
+  const tabs = [await openTab(), await openTab(), await openTab()];
+  const { leader, followers } = await settled(tabs);
+  await leader.close();
+  const next = await settled(followers);
+  void (await context.newCDPSession(next.leader)).send("Page.crash").catch(() => undefined);
+  await settled(next.followers);
+  await hearsWrite(next.followers, "b");
+  await expect.poll(feeds, PATIENCE).toBe(1);
+}, 120_000);
+
+test("a page kept for the back button holds nothing, and finds everything changed when it comes back", async () => {
+  const tabs = [await openTab(), await openTab()];
+  const { leader, followers } = await settled(tabs);
+  const other = followers[0]!;
+  await leader.goto(`${site.origin}/away`);
+  await settled(followers);
+  await hearsWrite(followers, "a");
+  await other.evaluate((key) => window.client.invalidate({ key }), key("b"));
+  await leader.evaluate(() => void history.back());
+  await leader.waitForFunction(() => window.events?.includes("pageshow persisted"));
+  expect(await locator(leader, "a")).toBe(await locator(other, "a"));
+  await settled([leader, other]);
+}, 120_000);
+
+test("what one tab writes or invalidates the others do not serve any more, even without a feed", async () => {
+  const tabs = [await openTab({ feed: false }), await openTab({ feed: false })];
+  const [one, two] = [tabs[0]!, tabs[1]!];
+  expect(await peeked(two, "a")).toBe("a1");
+  await one.evaluate((key) => window.client.put(key, { locator: "own" }), key("a"));
+  await expect.poll(() => peeked(two, "a"), PATIENCE).toBeUndefined();
+  expect(await locator(two, "a")).toBe("own");
+  await two.evaluate((key) => window.client.invalidate({ key }), key("a"));
+  await expect.poll(() => peeked(one, "a"), PATIENCE).toBeUndefined();
+  expect((await stats(one)).feed).toBeNull();
+}, 120_000);
+
+test("another user on the same machine follows another feed and hears nothing", async () => {
+  const ada = await openTab({ persist: { scope: "ada" } });
+  const grace = await openTab({ persist: { scope: "grace" } });
+  await expect.poll(() => role(ada), PATIENCE).toBe("leading");
+  await expect.poll(() => role(grace), PATIENCE).toBe("leading");
+  expect(await feeds()).toBe(2);
+  await ada.evaluate((key) => window.client.invalidate({ key }), key("a"));
+  expect(await peeked(grace, "a")).toBe("a1");
+  await ada.evaluate(() => window.client.close());
+  await expect.poll(feeds, PATIENCE).toBe(1);
 }, 120_000);

@@ -41,7 +41,7 @@ class Tab {
   frozen = false;
 
   constructor(
-    private readonly gateway: Gateway,
+    gateway: Gateway,
     group = `group${name}`,
     lockManager = locks.locks,
   ) {
