@@ -17,5 +17,7 @@ export default {
     include: ["**/*.test.ts"],
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // The machine may be busy: what is waited for comes or does not, however late.
+    expect: { poll: { timeout: 15_000 } },
   },
 };

@@ -1,5 +1,6 @@
 import type { CoreWrite } from "./engine/core.js";
 import type { RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import type { ForemapError } from "./errors.js";
 import type { Consistency, CoreStats, Explanation, GetResult, ListPage, Prediction } from "./types.js";
 
@@ -28,14 +29,6 @@ export interface Listed {
 export interface Hint {
   probability: number | undefined;
   within: number | undefined;
-}
-
-/** Bounds of a plain call. */
-export interface CallSpec {
-  timeout: number;
-  signal: AbortSignal | undefined;
-  /** The key that it is about, to address its owner. */
-  key?: string | undefined;
 }
 
 /** What the client stands on: the wasm core, or plain HTTP where wasm is not allowed. */

@@ -1,6 +1,7 @@
-import type { Backend, CallSpec, Listed } from "./backend.js";
+import type { Backend, Listed } from "./backend.js";
 import type { CoreWrite } from "./engine/core.js";
 import type { RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, codeOfStatus, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
 import type { DeleteOptions, KeymapFields, ListPage, PutOptions, VersionEntry, WriteResult } from "./types.js";
@@ -15,10 +16,10 @@ export class Calls {
     private readonly token: string | undefined,
   ) {}
 
-  async put(key: string, fields: KeymapFields, options: PutOptions, spec: CallSpec): Promise<WriteResult> {
+  /** @param body the fields as {@link jsonText} */
+  async put(key: string, body: string, options: PutOptions, spec: CallSpec): Promise<WriteResult> {
     const headers = writeHeaders(options.ifVersion);
     headers.set("content-type", "application/json");
-    const body = jsonText(fields);
     return this.#write(key, { method: "PUT", headers, body }, { key }, spec, () => ({ fields: fieldsOfJson(body) }));
   }
 
@@ -123,7 +124,8 @@ function writeHeaders(ifVersion: number | undefined): Headers {
   return headers;
 }
 
-function jsonText(fields: KeymapFields): string {
+/** Fields as they are sent. @throws {ForemapError} `BAD_REQUEST` */
+export function jsonText(fields: KeymapFields): string {
   try {
     return JSON.stringify(fields);
   } catch (cause) {

@@ -1,5 +1,5 @@
 import type { Backend, Lookup } from "./backend.js";
-import { Calls } from "./calls.js";
+import { Calls, jsonText } from "./calls.js";
 import { bookmarkText } from "./bookmark.js";
 import { MAX_STALENESS_MS, PERSON_STALENESS_MS, milliseconds, settings, within, type Settings } from "./config.js";
 import { CoreBackend } from "./core-backend.js";
@@ -40,6 +40,12 @@ import type {
 /** Origins with an open connection at once: what browsers do for one page without queueing. */
 const MAX_ORIGINS = 4;
 
+/** Most selectors that wait for the first use; with more of them everything is forgotten. */
+const MAX_EARLY = 16;
+
+/** What to forget, as a backend takes it. */
+type Selector = Parameters<Backend["invalidate"]>[0];
+
 /** What an entry knows of its runtime. */
 export interface EntryTraits {
   /** Whether a connection can be kept between calls; an edge worker ends it with the request. Default true. */
@@ -58,6 +64,8 @@ export class Client implements ForemapClient {
   #closed = false;
   #panics = 0;
   readonly #page: Page;
+  /** Asked for before there was anything to forget: what is read then is to be as new all the same. */
+  #early: Selector[] = [];
 
   constructor(
     private readonly options: ClientOptions,
@@ -122,8 +130,10 @@ export class Client implements ForemapClient {
 
   async put(key: KeyInput, fields: KeymapFields, options: PutOptions = {}): Promise<WriteResult> {
     const text = keyText(key);
+    // At once: the object is the caller's, who may go on with it.
+    const body = jsonText(fields);
     const calls = await this.#calls();
-    return calls.put(this.#canonical(text), fields, options, this.#spec(options));
+    return calls.put(this.#canonical(text), body, options, this.#spec(options));
   }
 
   async delete(key: KeyInput, options: DeleteOptions = {}): Promise<WriteResult> {
@@ -164,8 +174,7 @@ export class Client implements ForemapClient {
   }
 
   invalidate(what: Invalidation): number {
-    const selector = selectorOf(what);
-    return this.#ready()?.invalidate(selector) ?? 0;
+    return this.#invalidate(selectorOf(what));
   }
 
   explain(key: KeyInput): Explanation | null {
@@ -188,8 +197,17 @@ export class Client implements ForemapClient {
   }
 
   clear(): void {
-    this.#ready()?.clear();
+    const backend = this.#ready();
+    if (backend === null) this.#invalidate({ all: true });
+    else backend.clear();
     this.#page.clear();
+  }
+
+  #invalidate(selector: Selector): number {
+    const backend = this.#ready();
+    if (backend !== null) return backend.invalidate(selector);
+    this.#early = this.#early.length < MAX_EARLY ? [...this.#early, selector] : [{ all: true }];
+    return 0;
   }
 
   close(): void {
@@ -220,6 +238,7 @@ export class Client implements ForemapClient {
     });
     const backend = await this.#loading;
     if (this.#closed) throw closedError();
+    for (const selector of this.#early.splice(0)) backend.invalidate(selector);
     return backend;
   }
 
@@ -306,7 +325,7 @@ function prefixText(prefix: KeyInput): string {
   return prefix.length === 0 ? "" : keyText(prefix);
 }
 
-function selectorOf(what: Invalidation): { key?: string; prefix?: string; tag?: string; all?: boolean } {
+function selectorOf(what: Invalidation): Selector {
   if ("key" in what) return { key: keyText(what.key) };
   if ("prefix" in what) return { prefix: prefixText(what.prefix) };
   return "tag" in what ? { tag: what.tag } : { all: what.all };

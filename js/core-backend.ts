@@ -1,7 +1,8 @@
-import type { Backend, CallSpec, Hint, Listed, Lookup } from "./backend.js";
+import type { Backend, Hint, Listed, Lookup } from "./backend.js";
 import { ANY, STRONG, UNHEDGED, type CoreWrite } from "./engine/core.js";
 import type { Engine } from "./engine/engine.js";
 import type { RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import type { Scope } from "./engine/scope.js";
 import { ForemapError, toForemapError } from "./errors.js";
 import type { Page } from "./page.js";
@@ -62,7 +63,7 @@ export class CoreBackend implements Backend {
   }
 
   predictions(key: string | undefined, stream: string): Prediction[] {
-    return this.engine.guard.run((core) => core.predictions(key, stream));
+    return this.engine.guard.ask((core) => core.predictions(key, stream));
   }
 
   explain(key: string): Explanation {

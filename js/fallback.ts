@@ -1,8 +1,9 @@
-import type { Backend, CallSpec, Lookup } from "./backend.js";
+import type { Backend, Lookup } from "./backend.js";
 import { readBookmark, writeBookmark } from "./bookmark.js";
 import { errorOfAnswer } from "./calls.js";
 import type { CoreWrite } from "./engine/core.js";
 import { retryAfter, type RawAnswer } from "./engine/exchange.js";
+import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, toForemapError, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
 import type { CoreStats, Explanation, GetResult, Prediction } from "./types.js";
@@ -24,6 +25,8 @@ export class FallbackBackend implements Backend {
   /** Per storage shard the position that this session has seen: answers must not be older. */
   #floors = new Map<number, number>();
   #incarnation = 0;
+  /** What is read must be newer than this. */
+  #invalidatedAt = -Infinity;
   #preferred = 0;
   #open = 0;
   #closing = new AbortController();
@@ -69,7 +72,7 @@ export class FallbackBackend implements Backend {
     const body = JSON.stringify({
       items: lookups.map(({ key }) => ({ key })),
       consistency: first.consistency,
-      max_staleness_ms: first.maxStaleness,
+      max_staleness_ms: Math.min(first.maxStaleness, Math.max(0, Math.floor(performance.now() - this.#invalidatedAt))),
       stream: first.stream,
       floors: [...this.#floors].map(([shard, position]) => ({ shard, position })),
     });
@@ -193,10 +196,13 @@ export class FallbackBackend implements Backend {
   }
 
   invalidate(): number {
+    this.#invalidatedAt = performance.now();
     return 0;
   }
 
-  clear(): void {}
+  clear(): void {
+    this.invalidate();
+  }
 
   coreStats(): CoreStats | null {
     return null;

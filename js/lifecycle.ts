@@ -1,5 +1,8 @@
 import { judge, type Caution, type Connection } from "./caution.js";
 
+/** Before any listener of the application. */
+const FIRST = { capture: true };
+
 /** What becomes of a page, as far as it matters here. */
 export interface LifecycleEvents {
   /** How eager to fetch ahead. */
@@ -58,10 +61,10 @@ export function watchLifecycle(events: LifecycleEvents): () => void {
     [window, "offline", update],
     [connection, "change", update],
   ];
-  for (const [target, type, handler] of handlers) target?.addEventListener(type, handler, true);
+  for (const [target, type, handler] of handlers) target?.addEventListener(type, handler, FIRST);
   update();
   return () => {
-    for (const [target, type, handler] of handlers) target?.removeEventListener(type, handler, true);
+    for (const [target, type, handler] of handlers) target?.removeEventListener(type, handler, FIRST);
   };
 }
 

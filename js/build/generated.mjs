@@ -32,6 +32,7 @@ async function glueFactory(file) {
     format: "iife",
     globalName: "glue",
     target: "es2022",
+    minify: true,
     write: false,
   });
   return `export function createGlue() {\n${result.outputFiles[0].text}\nreturn glue;\n}\n`;

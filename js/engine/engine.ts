@@ -14,7 +14,7 @@ import { exchange, retryAfter, type RawAnswer } from "./exchange.js";
 import { Feeds } from "./feeds.js";
 import type { News } from "../feed/news.js";
 import { Guard } from "./guard.js";
-import type { Call, Flight, GetSpec, Waiter } from "./pending.js";
+import type { Call, CallSpec, Flight, GetSpec, Waiter } from "./pending.js";
 import { Scope, type ScopeHost } from "./scope.js";
 
 /** Older than everything. */
@@ -196,24 +196,14 @@ export class Engine {
   }
 
   /** Performs a call against the origin that the core chooses, again if it says so. */
-  call(
-    scope: Scope,
-    spec: { timeout: number; key?: string | undefined; signal?: AbortSignal | undefined },
-    request: (origin: string) => Request,
-  ): Promise<RawAnswer> {
+  call(scope: Scope, spec: CallSpec, request: (origin: string) => Request): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       const { signal } = spec;
       if (scope.closed) throw closed();
       if (signal?.aborted) throw aborted(signal);
       const id = this.guard.run((core, now) => core.call(now, scope.id, spec.timeout, spec.key));
       const onAbort = () => {
-        if (signal === undefined) return;
-        // After a rebuild another call may have this id.
-        if (this.#calls.get(id) === call) {
-          this.#calls.delete(id);
-          this.#quietly(scope, (core) => core.cancelCall(id));
-        }
-        call.settle(aborted(signal));
+        if (signal !== undefined) this.#giveUp(id, call, aborted(signal));
       };
       const done = once(() => {
         scope.waiting -= 1;
@@ -223,6 +213,7 @@ export class Engine {
       const call: Call = {
         scope,
         generation: this.guard.generation,
+        spec,
         request,
         flight: null,
         firstFence: null,
@@ -297,7 +288,7 @@ export class Engine {
       try {
         const again = scope.reissue.splice(0);
         for (const waiter of again) this.#reissue(waiter);
-        const actions = scope.mail.splice(0).concat(this.guard.run((core) => core.actions()));
+        const actions = scope.mail.splice(0).concat(this.guard.ask((core) => core.actions()));
         if (actions.length === 0 && again.length === 0) return;
         for (const action of actions) this.#route(action, scope);
       } catch {
@@ -402,15 +393,22 @@ export class Engine {
     const call = this.#calls.get(action.call);
     if (call === undefined) return this.#refuse(action);
     const flight = this.#fly(action.flight, scope);
-    const { generation } = call;
+    const { generation, spec } = call;
+    const { controller } = flight;
     call.flight = flight;
     scope.enqueue(false, async () => {
       const last = this.#fence();
       const first = (call.firstFence ??= last);
-      const result = await exchange(scope, () => call.request(action.origin), flight.controller, action.timeoutMs);
+      const request = () => call.request(action.origin);
+      const result = await exchange(scope, request, controller, action.timeoutMs, spec.unread);
       if (typeof result !== "number") call.answer = { ...result, sent: { first, last, generation } };
       if (generation !== this.guard.generation) return this.#endOrphan(call, result);
-      if (!this.#lands(flight)) return;
+      // Nobody would read what has not been read yet.
+      if (!this.#lands(flight)) return controller.abort();
+      if (spec.unread === true && call.answer !== null && call.answer.stream === undefined) {
+        // Whoever passes answers on passes on refusals too, and leaves it to the caller when to ask again.
+        return this.#giveUp(action.call, call, call.answer);
+      }
       this.#quietly(scope, (core, now) => {
         if (typeof result === "number") core.onFailure(now, flight.id, result);
         else core.onCallDone(now, flight.id, result.status, retryAfter(result.headers));
@@ -431,6 +429,16 @@ export class Engine {
   #endOrphan(call: Call, result: RawAnswer | number): void {
     if (typeof result !== "number" && call.answer !== null) return call.settle(call.answer);
     call.settle(new ForemapError("CORE_PANIC", "the core trapped while the call was under way"));
+  }
+
+  /** Ends a call that the core would go on with. */
+  #giveUp(id: number, call: Call, result: RawAnswer | ForemapError): void {
+    // After a rebuild another call may have this id.
+    if (this.#calls.get(id) === call) {
+      this.#calls.delete(id);
+      this.#quietly(call.scope, (core) => core.cancelCall(id));
+    }
+    call.settle(result);
   }
 
   #endCall(action: Extract<Action, { kind: "callEnd" }>): void {

@@ -6,16 +6,19 @@ export interface RawAnswer {
   status: number;
   headers: Headers;
   body: Uint8Array<ArrayBuffer>;
+  /** The body of a success that is passed on as it arrives; `body` is empty then. */
+  stream?: ReadableStream<Uint8Array> | null;
   /** Of a call: when its first attempt was sent and the one that was answered, as the core of `generation` saw it. */
   sent?: { readonly first: CoreFence; readonly last: CoreFence; readonly generation: number };
 }
 
-/** One HTTP exchange; a number is a kind of failure. */
+/** One HTTP exchange; a number is a kind of failure. @param unread whether a success is returned before its body arrives */
 export async function exchange(
   scope: Scope,
   request: () => Request,
   controller: AbortController,
   timeoutMs: number,
+  unread = false,
 ): Promise<RawAnswer | number> {
   let late = false;
   const timer = setTimeout(() => {
@@ -24,8 +27,9 @@ export async function exchange(
   }, timeoutMs);
   try {
     const response = await scope.host.fetch(request(), { signal: controller.signal });
-    const body = new Uint8Array(await response.arrayBuffer());
-    return { status: response.status, headers: response.headers, body };
+    const { status, headers } = response;
+    if (unread && response.ok) return { status, headers, body: new Uint8Array(0), stream: response.body };
+    return { status, headers, body: new Uint8Array(await response.arrayBuffer()) };
   } catch {
     if (late) return FAILED_TIMEOUT;
     return controller.signal.aborted ? FAILED_ABORTED : FAILED_NETWORK;

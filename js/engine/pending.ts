@@ -29,10 +29,21 @@ export interface Waiter {
   reject(error: ForemapError): void;
 }
 
+/** Bounds of a plain call. */
+export interface CallSpec {
+  timeout: number;
+  signal?: AbortSignal | undefined;
+  /** The key that it is about, to address its owner. */
+  key?: string | undefined;
+  /** Whether a success is wanted before its body arrives, as {@link RawAnswer.stream}. */
+  unread?: boolean;
+}
+
 /** A plain HTTP call whose origin and retries the core decides. */
 export interface Call {
   readonly scope: Scope;
   readonly generation: number;
+  readonly spec: CallSpec;
   readonly request: (origin: string) => Request;
   flight: Flight | null;
   /** Taken when the first attempt was sent. */

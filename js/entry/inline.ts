@@ -8,7 +8,13 @@ let compiled: Promise<WebAssembly.Module> | null = null;
 export const loadInlined: LoadCore = async () => {
   // Compiled once for all clients, and off the main thread.
   compiled ??= inflate(base64).then((bytes) => WebAssembly.compile(bytes));
-  return instances(await compiled);
+  try {
+    return instances(await compiled);
+  } catch (error) {
+    // What failed may work at the next use.
+    compiled = null;
+    throw error;
+  }
 };
 
 /** Base64 of compressed bytes is a quarter smaller to download than base64 of the bytes, however it is compressed. */

@@ -14,6 +14,8 @@ const LEEWAY_S = 5;
 export interface Grant {
   /** Whether changes of keys that it did not name may be told to it. */
   readonly relayed: boolean;
+  /** Whether the caller may do this at all, with some keys; which ones, the gateway says. */
+  readonly may: (verb: Verb) => boolean;
   /** Authorization for requests that are passed on. */
   readonly authorization: (verb: Verb) => string | null;
   /** @param key canonical text of a key or prefix; `""` is everything */
@@ -52,15 +54,22 @@ export class Access {
       const { verbs, prefixes } = await this.#claims(caller, this.#secret, canonical);
       return {
         relayed: true,
+        may: (verb) => verbs.has(verb),
         authorization: () => caller,
         allows: async (verb, key) => verbs.has(verb) && prefixes.some((prefix) => covers(prefix, key)),
       };
     }
     if (authorize !== undefined) {
-      return { relayed: false, authorization: () => own, allows: async (_, key) => authorize(request, key) };
+      return {
+        relayed: false,
+        may: () => true,
+        authorization: () => own,
+        allows: async (_, key) => authorize(request, key),
+      };
     }
     return {
       relayed: true,
+      may: () => true,
       // The worker's own token is for what is public: it must not lend callers a right to write.
       authorization: (verb) => (verb === "get" || verb === "list" ? own : caller),
       allows: async () => true,

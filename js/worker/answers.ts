@@ -1,7 +1,6 @@
 import { ForemapError, type ErrorCode } from "../errors.js";
 
-/** Content type of binary bodies. */
-export const BINARY = "application/vnd.foremap.v1";
+export { BINARY } from "../calls.js";
 /** Most keys in one batch. */
 export const MAX_BATCH_KEYS = 256;
 /** Largest request body in bytes. */

@@ -24,6 +24,7 @@ async function binary(exchange: Exchange, grant: Grant, body: Uint8Array<ArrayBu
   const batch = readBinary(exchange, body);
   const asked = performance.now();
   const [outcomes, upstream] = await Promise.all([answerItems(exchange, grant, batch), frame(exchange, grant, batch)]);
+  extendFeed(exchange, grant, batch, outcomes);
   const results = outcomes.map(({ item, answer }): CoreBatchResult => {
     if (answer instanceof ForemapError) return { code: answer.code, message: answer.message };
     const at = { ...answer.at, age_ms: answer.age };
@@ -55,6 +56,25 @@ async function frame(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
   const init = { method: "POST", headers, body: batch.upstream };
   const answer = await exchange.pass("/v1/batch", grant, "get", undefined, init).catch(() => null);
   return answer?.status === 200 ? answer.body : undefined;
+}
+
+/**
+ * Lets the caller's change feed follow what it has just been answered from here, as a gateway that answers does by itself.
+ * The answer does not wait for it: the feed goes on from where the answer stands, however late that is.
+ */
+function extendFeed(exchange: Exchange, grant: Grant, batch: CoreBatch, outcomes: Outcome[]): void {
+  const { upstream } = batch;
+  if (upstream === null || !grant.relayed) return;
+  const points = outcomes.flatMap(({ answer }) =>
+    answer instanceof ForemapError ? [] : [answer.at.shard, answer.at.position],
+  );
+  const { guard } = exchange.isolate.engine;
+  const extend = async () => {
+    const body = guard.use((instance) => instance.extendFeed(upstream, Float64Array.from(points)));
+    const init = { method: "POST", headers: { "content-type": BINARY, accept: BINARY } };
+    if (body !== undefined) await exchange.pass("/v1/batch", grant, "get", undefined, { ...init, body });
+  };
+  exchange.context.waitUntil(extend().catch(() => undefined));
 }
 
 async function plain(exchange: Exchange, grant: Grant, body: Uint8Array): Promise<Response> {

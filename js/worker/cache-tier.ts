@@ -60,7 +60,10 @@ export class CacheTier {
     const stored: unknown = await cached.json();
     if (!isRecord(stored) || typeof stored.storedAt !== "number") return null;
     const { keymap, at } = stored as object as Entry;
-    const age = at.age_ms + Math.max(0, Date.now() - stored.storedAt);
+    const kept = Date.now() - stored.storedAt;
+    // Whose clock was set, or is another machine's, tells nothing; the cache's own count is a second witness.
+    if (kept < 0) return null;
+    const age = at.age_ms + Math.max(kept, Number(cached.headers.get("age") ?? 0) * 1000 || 0);
     if (age > Math.min(batch.maxStalenessMs, this.maxStaleness)) return null;
     for (let i = 0; i + 1 < batch.floors.length; i += 2) {
       if (batch.floors[i] === at.shard && (batch.floors[i + 1] ?? 0) > at.position) return null;

@@ -3,7 +3,8 @@ import { ForemapError } from "../errors.js";
 const EXPOSED =
   "etag, foremap-source, foremap-age, foremap-version, foremap-position, foremap-epoch, foremap-node, " +
   "foremap-partition, retry-after, server-timing";
-const REQUEST_HEADERS = "authorization, content-type, accept, if-match, if-none-match, foremap-stream, foremap-write-id";
+const REQUEST_HEADERS =
+  "authorization, content-type, accept, if-match, if-none-match, last-event-id, foremap-stream, foremap-write-id";
 /** Two hours, the longest that Chromium keeps it. */
 const MAX_AGE_S = "7200";
 

@@ -16,7 +16,15 @@ import { Query } from "./query.js";
 /** Longest name of a stream in bytes. */
 const MAX_STREAM_BYTES = 128;
 /** Headers that a passed-on request keeps. */
-const PASSED_ON = ["accept", "content-type", "if-match", "if-none-match", "foremap-write-id", "foremap-stream"];
+const PASSED_ON = [
+  "accept",
+  "content-type",
+  "if-match",
+  "if-none-match",
+  "last-event-id",
+  "foremap-write-id",
+  "foremap-stream",
+];
 /** Headers that a passed-on answer keeps; all of `foremap-` as well. */
 const PASSED_BACK = ["cache-control", "content-type", "etag", "retry-after"];
 
@@ -65,6 +73,8 @@ export class Exchange {
         return this.#passKey(grant, "get");
       case "/v1/list":
         return this.#list(grant);
+      case "/v1/changes":
+        return this.#changes(grant);
       case "/v1/map":
         // As with changes: what a function decides about named keys does not cover what names any.
         if (!grant.relayed) await this.#require(grant, "get", "");
@@ -165,6 +175,17 @@ export class Exchange {
     return this.#pass(grant, "list", undefined, undefined);
   }
 
+  /**
+   * A change feed: the gateway's own bytes, as they arrive. Nothing here reads them, so a caller that leaves ends the
+   * gateway's answer too, if the gateway still writes.
+   */
+  async #changes(grant: Grant): Promise<Response> {
+    // What a function decides about named keys says nothing about those that change.
+    if (!grant.relayed || !grant.may("get")) throw new ForemapError("FORBIDDEN", "changes are not told here");
+    const body = this.request.method === "POST" ? await readBody(this.request) : undefined;
+    return back(await this.#call(grant, "get", undefined, body, true));
+  }
+
   async #passKey(grant: Grant, verb: Verb): Promise<Response> {
     const key = await this.#key(new Query(this.#url.search), grant, verb);
     return this.#pass(grant, verb, key, undefined);
@@ -174,25 +195,41 @@ export class Exchange {
     return back(await this.#call(grant, verb, key, body));
   }
 
-  #call(grant: Grant, verb: Verb, key: string | undefined, body: Uint8Array<ArrayBuffer> | undefined): Promise<RawAnswer> {
+  #call(
+    grant: Grant,
+    verb: Verb,
+    key: string | undefined,
+    body: Uint8Array<ArrayBuffer> | undefined,
+    unread = false,
+  ): Promise<RawAnswer> {
     const { method } = this.request;
     const headers = new Headers();
     for (const name of PASSED_ON) {
       const value = this.request.headers.get(name);
       if (value !== null) headers.set(name, value);
     }
+    // Compressed bytes could wait in a decoder.
+    if (unread) headers.set("accept-encoding", "identity");
     // All attempts carry one id, so that a retried write is applied once.
-    if (method !== "GET" && !headers.has("foremap-write-id")) headers.set("foremap-write-id", crypto.randomUUID());
-    return this.pass(`${this.#url.pathname}${this.#url.search}`, grant, verb, key, { method, headers, ...(body && { body }) });
+    if ((verb === "put" || verb === "delete") && !headers.has("foremap-write-id")) headers.set("foremap-write-id", crypto.randomUUID());
+    const init = { method, headers, ...(body && { body }) };
+    return this.pass(`${this.#url.pathname}${this.#url.search}`, grant, verb, key, init, unread);
   }
 
   /** Lets a gateway answer. */
-  pass(target: string, grant: Grant, verb: Verb, key: string | undefined, init: RequestInit): Promise<RawAnswer> {
+  pass(
+    target: string,
+    grant: Grant,
+    verb: Verb,
+    key: string | undefined,
+    init: RequestInit,
+    unread = false,
+  ): Promise<RawAnswer> {
     const headers = new Headers(init.headers);
     const authorization = grant.authorization(verb);
     if (authorization !== null) headers.set("authorization", authorization);
     const { timeout } = this.isolate.rules.settings;
-    const spec = { timeout, key, signal: this.request.signal };
+    const spec = { timeout, key, signal: this.request.signal, unread };
     return this.isolate.engine.call(this.scope, spec, (origin) => new Request(origin + target, { ...init, headers }));
   }
 
@@ -233,6 +270,7 @@ const METHODS: { readonly [path: string]: readonly string[] } = {
   "/v1/keymap": ["GET", "PUT", "DELETE"],
   "/v1/versions": ["GET"],
   "/v1/list": ["GET"],
+  "/v1/changes": ["GET", "POST"],
   "/v1/map": ["GET"],
   "/v1/stats": ["GET"],
   "/v1/explain": ["GET"],
@@ -260,6 +298,6 @@ function back(answer: RawAnswer): Response {
     if (name.startsWith("foremap-") || PASSED_BACK.includes(name)) headers.set(name, value);
   });
   // These statuses must not have a body, not even an empty one.
-  const body = [204, 304].includes(answer.status) ? null : answer.body;
+  const body = [204, 304].includes(answer.status) ? null : (answer.stream ?? answer.body);
   return new Response(body, { status: answer.status, headers });
 }

@@ -1,5 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { createClient, type ClientOptions } from "foremap";
+import { MAX_STALENESS_MS, PERSON_STALENESS_MS, settings } from "../../js/config.js";
+import { holdsFeed, isBrowser } from "../../js/surroundings.js";
 
 const origins = ["https://gateway.example"];
 
@@ -15,6 +17,10 @@ test.each<[string, unknown]>([
   ["fractional staleness", { origins, maxStaleness: 0.5 }],
   ["threshold above one", { origins, prefetch: { threshold: 1.5 } }],
   ["waste budget that is no number", { origins, prefetch: { wasteBudget: NaN } }],
+  ["negative stale-while-revalidate", { origins, staleWhileRevalidate: -1 }],
+  ["fractional stale-if-error", { origins, staleIfError: 0.5 }],
+  ["feed that is idle before it began", { origins, feed: { idle: -1 } }],
+  ["bookmark of another kind", { origins, bookmark: "eyJhIjoxfQ" }],
   ["unsafe seed", { origins, seed: 2 ** 60 }],
 ])("%s is CONFIG at once", (_, options) => {
   expect(() => createClient(options as ClientOptions)).toThrow(expect.objectContaining({ code: "CONFIG" }));
@@ -35,6 +41,44 @@ test("making a client does no I/O, compiles nothing and sets no timer", () => {
   client.close();
   for (const spy of spies) expect(spy).not.toHaveBeenCalled();
   vi.restoreAllMocks();
+});
+
+test("what the surroundings decide: a person in front of it, and whether a feed can be held", () => {
+  const decided = () => {
+    const { core, maxStaleness } = settings(
+      { origins },
+      { maxOrigins: 4, maxStaleness: isBrowser() ? PERSON_STALENESS_MS : MAX_STALENESS_MS, feed: holdsFeed() },
+    );
+    return [maxStaleness, core.feed?.enabled];
+  };
+  expect(decided()).toEqual([2_000, true]);
+  for (const [name, expected] of [
+    ["DedicatedWorkerGlobalScope", [10_000, true]],
+    ["SharedWorkerGlobalScope", [10_000, true]],
+    ["ServiceWorkerGlobalScope", [2_000, false]],
+    ["Deno", [2_000, false]],
+    ["Bun", [2_000, false]],
+  ] as const) {
+    vi.stubGlobal(name, class {});
+    expect(decided()).toEqual(expected);
+    vi.unstubAllGlobals();
+  }
+  vi.stubGlobal("window", {});
+  vi.stubGlobal("document", {});
+  expect(decided()).toEqual([10_000, true]);
+  vi.unstubAllGlobals();
+});
+
+test.each<[ClientOptions["feed"], boolean | null, unknown]>([
+  [undefined, true, { enabled: true }],
+  [undefined, false, { enabled: false }],
+  [true, false, { enabled: true }],
+  [{ idle: 5_000 }, false, { enabled: true, idleMs: 5_000 }],
+  [false, true, { enabled: false }],
+  [true, null, { enabled: false }],
+])("feed %j where usual is %s", (feed, usual, expected) => {
+  const options = feed === undefined ? { origins } : { origins, feed };
+  expect(settings(options, { maxOrigins: 4, maxStaleness: 1, feed: usual }).core.feed).toEqual(expected);
 });
 
 test("a wildcard origin is accepted beside a plain one", () => {

@@ -55,6 +55,34 @@ test("without wasm the client answers through any origin, with one warning", asy
   client.close();
 });
 
+test("bookmarks go from one kind of client to the other and back", async () => {
+  const plain = make(gateway.origins);
+  const { version } = await plain.put("marked/a", { locator: "a" });
+  const full = new Client({ origins: gateway.origins, bookmark: plain.bookmark() }, loadInlined);
+  expect((await full.get("marked/a"))?.keymap.version).toBe(version);
+  expect((full.explain("marked/a") as { floor: number }).floor).toBeGreaterThanOrEqual(version);
+  const second = await full.put("marked/a", { locator: "b" });
+  const after = new Client({ origins: gateway.origins, bookmark: full.bookmark() }, refused);
+  expect((await after.get("marked/a"))?.keymap.version).toBe(second.version);
+  for (const client of [plain, full, after]) client.close();
+});
+
+test("what is read after an invalidation is newer, without wasm and before the first use too", async () => {
+  const writer = make(gateway.origins);
+  const plain = make(gateway.origins);
+  for (let i = 0; i < 5; i += 1) {
+    await writer.put("newer/a", { locator: String(i) });
+    plain.invalidate({ key: "newer/a" });
+    expect((await plain.get("newer/a"))?.keymap.locator).toBe(String(i));
+    const full = new Client({ origins: gateway.origins, feed: false }, loadInlined);
+    full.clear();
+    expect((await full.get("newer/a"))?.keymap.locator).toBe(String(i));
+    full.close();
+  }
+  writer.close();
+  plain.close();
+});
+
 test("errors, signals and time-outs are the same", async () => {
   const client = make(gateway.origins);
   await expect(client.get("a//b")).rejects.toMatchObject({ code: "BAD_KEY" });

@@ -51,3 +51,36 @@ test("clusters do not answer for each other", async () => {
   await batch([...gateway.origins].reverse(), 1);
   expect(kept.size).toBe(3);
 });
+
+test("an entry is as old as it says it was, and as the cache says; one from the future is none", async () => {
+  await batch(gateway.origins, 1);
+  const [[name, entry]] = [...kept] as [[string, Response]];
+  const stored = (await entry.json()) as { at: { age_ms: number }; storedAt: number };
+  const sources = async (changed: object, headers = {}) => {
+    kept.set(name, new Response(JSON.stringify({ ...stored, storedAt: Date.now(), ...changed }), { headers }));
+    let asked = 0;
+    const worker = createWorker({
+      ...{ origins: gateway.origins, public: true, cacheApi: true, cache: false, prefetch: false },
+      fetch: (request, init) => ((asked += 1), fetch(request, init)),
+    });
+    const get = async (key: string) => {
+      const later: Promise<unknown>[] = [];
+      const context = { waitUntil: (work: Promise<unknown>) => void later.push(work) };
+      const answer = await worker.fetch(new Request(`https://edge.example/v1/keymap?key=${key}`), {}, context);
+      expect(answer.status).toBe(200);
+      await Promise.all(later);
+    };
+    // How far the gateway is has to be known before anything may be trusted to be young enough on arrival.
+    await get("tier/1");
+    asked = 0;
+    await get("tier/0");
+    return asked === 0 ? "cache" : "gateway";
+  };
+  const young = { at: { ...stored.at, age_ms: 0 } };
+  expect(await sources(young)).toBe("cache");
+  expect(await sources({ at: { ...stored.at, age_ms: 60_000 } })).toBe("gateway");
+  // Whatever date the cache put on it.
+  expect(await sources({ ...young, storedAt: Date.now() - 60_000 }, { date: new Date().toUTCString() })).toBe("gateway");
+  expect(await sources(young, { age: "60" })).toBe("gateway");
+  expect(await sources({ ...young, storedAt: Date.now() + 60_000 })).toBe("gateway");
+});

@@ -39,9 +39,8 @@ const post = (body: BodyInit, type: string) =>
   worker.fetch("/v1/batch", { method: "POST", headers: { "content-type": type }, body });
 
 test("a keymap, with what is known about the answer in its headers", async () => {
-  const written = await put("a", { locator: "a", meta: { x: [1] } });
-  expect(written.status).toBe(201);
-  const { version } = (await written.json()) as { version: number };
+  using writer = createClient({ origins: gateway.origins });
+  const { version } = await writer.put(`w${space}/a`, { locator: "a", meta: { x: [1] } });
   const first = await worker.fetch(path("a"));
   expect(first.status).toBe(200);
   expect(await first.json()).toEqual({ key: `w${space}/a`, version, locator: "a", meta: { x: [1] } });
@@ -63,8 +62,11 @@ test("a keymap, with what is known about the answer in its headers", async () =>
 });
 
 test("a write through the worker is seen by the next read through it", async () => {
-  await put("w");
-  await worker.fetch(path("w"));
+  const written = await put("w", { locator: "w", meta: { x: [1] } });
+  expect(written.status).toBe(201);
+  const first = await worker.fetch(path("w"));
+  expect(first.headers.get("foremap-source")).toBe("cache");
+  expect(await first.json()).toMatchObject({ locator: "w", meta: { x: [1] } });
   for (let i = 0; i < 10; i += 1) {
     const { version } = (await (await put("w", { locator: `l${i}` })).json()) as { version: number };
     expect(await (await worker.fetch(path("w"))).json()).toMatchObject({ version, locator: `l${i}` });
