@@ -193,6 +193,9 @@ impl Adapter {
         }
         match self.cache.get(now, &request.key, request.max_staleness_ms) {
             Lookup::Hit(hit) if hit.at.position >= self.scopes.floor(request.scope, hit.at.shard) => {
+                if hit.kept_fresh {
+                    self.feed_paid();
+                }
                 let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
                 if hit.first_use {
                     self.engine.on_fate(now, &request.key, Fate::Used);

@@ -29,6 +29,11 @@ const SILENT_BEATS: Millis = 2;
 const SILENT_MS: Millis = 2_000;
 /// A gateway that has no feeds, or refuses this one for good, is not asked again for so long.
 const REFUSED_MS: Millis = 300_000;
+/// What opening a feed costs, of what a client begins with and what every answer earns that only a feed kept fresh. Each is
+/// a request, so the first one is opened on trust, and those after it where the ones before have paid for themselves
+/// several times.
+const COST: u32 = 4;
+const MOST_CREDIT: u32 = 4 * COST;
 /// Longest back-off, as 2^6 times the first: a client that cannot hold a feed exchanges instead.
 const MAX_FAILURES: u8 = 6;
 
@@ -38,15 +43,18 @@ const MAX_FAILURES: u8 = 6;
 pub struct FeedConfig {
     /// Whether the host can hold one at all: it can read an answer while it arrives, and its scope 0 lasts.
     pub enabled: bool,
-    /// Closed after so many milliseconds without a request.
+    /// Closed after so many milliseconds without a request. People pause for minutes: with 5 minutes one in ten to five of
+    /// the answers that a feed can keep fresh came after it had closed (traces of `cargo xtask bench tab`), with 20 one in
+    /// a hundred to forty, with 30 none; a heartbeat costs some ten bytes, opening anew a request.
     pub idle_ms: u64,
-    /// Not opened before so many requests. Most visits of two requests have a third, many of one have no second.
+    /// Not opened before so many requests. With 2 instead of 1 a shop's visitors, whose second request often repeats the
+    /// first, lost a third of the answers that a feed keeps fresh.
     pub after_requests: u32,
 }
 
 impl Default for FeedConfig {
     fn default() -> Self {
-        Self { enabled: false, idle_ms: 300_000, after_requests: 1 }
+        Self { enabled: false, idle_ms: 1_800_000, after_requests: 1 }
     }
 }
 
@@ -113,7 +121,7 @@ impl Open {
 }
 
 /// The feed of one client, and what it knows of the gateways' clocks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Feed {
     attention: Attention,
     open: Option<Open>,
@@ -127,10 +135,31 @@ pub(super) struct Feed {
     fresh_at: Option<Millis>,
     not_before: Millis,
     failures: u8,
+    credit: u32,
     avoid: Option<Arc<str>>,
     clocks: RemoteClocks,
     timer: Option<Millis>,
     counted: FeedStats,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            attention: Attention::default(),
+            open: None,
+            relaying: false,
+            requests: 0,
+            active_at: 0,
+            fresh_at: None,
+            not_before: 0,
+            failures: 0,
+            credit: COST,
+            avoid: None,
+            clocks: RemoteClocks::default(),
+            timer: None,
+            counted: FeedStats::default(),
+        }
+    }
 }
 
 impl Feed {
@@ -145,7 +174,7 @@ impl Feed {
 
     /// Whether there should be one.
     fn is_wanted(&self, now: Millis, config: &FeedConfig) -> bool {
-        self.is_kept(now, config) && self.requests >= config.after_requests
+        self.is_kept(now, config) && self.requests >= config.after_requests && self.credit >= COST
     }
 
     /// When what is cached is about to grow too old.
@@ -237,6 +266,11 @@ impl Adapter {
         }
     }
 
+    /// An answer from the cache would not have been fresh enough without a feed.
+    pub(super) fn feed_paid(&mut self) {
+        self.feed.credit = (self.feed.credit + 1).min(MOST_CREDIT);
+    }
+
     /// Notes a demand request.
     pub(super) fn feed_request(&mut self, now: Millis) {
         self.feed.requests = self.feed.requests.saturating_add(1);
@@ -324,6 +358,7 @@ impl Adapter {
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
         self.feed.counted.opened += 1;
+        self.feed.credit = self.feed.credit.saturating_sub(COST);
         self.feed.open = Some(Open {
             id,
             origin: origin.clone(),
@@ -379,7 +414,9 @@ impl Adapter {
         self.cache.feed_ended();
         self.act(Action::CloseFeed { scope: FEED_SCOPE, feed: open.id });
         if end == FeedEnd::Ended && open.hello.is_some() {
-            // All feeds of a gateway that restarts end at once; when to come back is a matter of each one's age.
+            // Whoever goes on asking opens another one. All feeds of a gateway that restarts end at once, but what is cached
+            // grows too old for each client at a time of its own.
+            self.feed.requests = 0;
             return;
         }
         self.feed.counted.lost += 1;

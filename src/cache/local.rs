@@ -302,7 +302,9 @@ impl LocalCache {
         let age = (now as Moment).saturating_sub(as_of).max(0);
         let age_ms = if self.is_unknown(as_of) { u32::MAX } else { u32::try_from(age).unwrap_or(u32::MAX) };
         let at = ReadPoint { shard: entry.shard, position, age_ms };
-        let hit = Hit { keymap: entry.value.clone(), at, first_use: entry.unused_prefetch };
+        let own_age = (now as Moment).saturating_sub(entry.as_of);
+        let kept_fresh = own_age > Moment::from(max_staleness_ms);
+        let hit = Hit { keymap: entry.value.clone(), at, first_use: entry.unused_prefetch, kept_fresh };
         if age_ms <= max_staleness_ms { Lookup::Hit(hit) } else { Lookup::Stale(hit) }
     }
 

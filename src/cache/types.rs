@@ -71,6 +71,8 @@ pub struct Hit {
     pub at: ReadPoint,
     /// Whether this is the first demand access, hit or stale, to a prefetched entry.
     pub first_use: bool,
+    /// Whether the answer itself is older than asked for, and only what was learnt of its shard since keeps it fresh.
+    pub kept_fresh: bool,
 }
 
 /// What became of an answer handed to [`LocalCache::insert`](super::LocalCache::insert).

@@ -28,7 +28,7 @@ const HEARTBEAT_MS: (u32, u32) = (1_000, 10_000);
 const AGAIN_MS: Millis = 500;
 /// How long a feed lives: at least, and a part of the second that differs from feed to feed, so that readers who came
 /// together do not come back together.
-const LIFE_MS: (Millis, Millis) = (540_000, 120_000);
+const LIFE_MS: (Millis, Millis) = (6_600_000, 1_200_000);
 
 /// Whoever reads a feed. The default one is everybody, may hear of everything, and stays as long as any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::adapter::{Action, Adapter, AdapterConfig, CallId, FailureKind, FlightId, GetRequest, RequestId, Scope};
+use foremap::adapter::{
+    Action, Adapter, AdapterConfig, Attention, CallId, FailureKind, FeedConfig, FlightId, GetRequest, RequestId, Scope,
+};
 use foremap::cache::{CacheConfig, Invalidate};
 use foremap::key::KeyPrefix;
 use foremap::prefetch::{Caution, PrefetchConfig};
@@ -39,6 +41,8 @@ pub(crate) struct Writing {
     pub(crate) told: Option<cluster::Outcome>,
     /// Times that it was sent.
     pub(crate) sent: usize,
+    /// When it was first tried.
+    pub(crate) began: Millis,
     /// Its place in the history.
     pub(crate) recorded: usize,
 }
@@ -47,6 +51,8 @@ pub(crate) struct Client {
     pub(crate) adapter: Adapter,
     pub(crate) reads: BTreeMap<RequestId, Waiting>,
     pub(crate) writes: BTreeMap<CallId, Writing>,
+    /// The change feed that it reads.
+    pub(crate) feed: Option<FlightId>,
     is_worker: bool,
     offset: Millis,
     wakes: BTreeMap<Scope, Millis>,
@@ -92,6 +98,11 @@ impl Client {
             seed: rng.next(),
             cache,
             prefetch,
+            feed: FeedConfig {
+                enabled: !is_worker && rng.chance(70),
+                idle_ms: rng.pick(&[2_000, 4_000]),
+                ..FeedConfig::default()
+            },
             max_staleness_ms: rng.pick(&[500, 2_000]),
             max_waiting: rng.pick(&[6, 1_000]),
             max_prefetching: rng.pick(&[2, 64]),
@@ -100,6 +111,7 @@ impl Client {
             adapter: Adapter::new(config).expect("valid options"),
             reads: BTreeMap::new(),
             writes: BTreeMap::new(),
+            feed: None,
             is_worker,
             offset: rng.range(0, 1 << 40),
             wakes: BTreeMap::new(),
@@ -149,9 +161,19 @@ impl World {
             89..=91 => {
                 let keys: Vec<_> = (0..3).map(|_| self.keys[self.rng.below(self.keys.len())].clone()).collect();
                 let now = self.clients[client].local(self.now);
-                self.clients[client].adapter.prefetch(now, scope, keys);
+                self.clients[client].adapter.prefetch(now, scope, keys, None, None);
             }
-            92..=94 => self.cancel(client),
+            92..=93 => self.cancel(client),
+            94 => {
+                let attention = self.rng.pick(&[Attention::Active, Attention::Active, Attention::Away]);
+                let host = &mut self.clients[client];
+                let now = host.local(self.now);
+                if self.rng.chance(70) {
+                    host.adapter.set_attention(now, attention);
+                } else {
+                    host.adapter.resume(now);
+                }
+            }
             95 => {
                 let caution = self.rng.pick(&[Caution::Normal, Caution::Normal, Caution::Cautious, Caution::Off]);
                 self.clients[client].adapter.set_caution(caution);
@@ -245,13 +267,12 @@ impl World {
         let local = host.local(now);
         let request = GetRequest {
             scope,
-            key,
             stream: &stream,
             consistency,
             max_staleness_ms,
             timeout_ms,
             bypass_cache,
-            observe: true,
+            ..GetRequest::new(key)
         };
         let id = host.adapter.handle_request(local, request);
         let deadline = now + Millis::from(timeout_ms);
@@ -294,7 +315,8 @@ impl World {
         let now = host.local(self.now);
         let call = host.adapter.call(now, scope, 5_000, Some(key.clone()));
         let request = Arc::new(WriteRequest { id, key, fields, expect });
-        host.writes.insert(call, Writing { request, session, scope, told: None, sent: 0, recorded });
+        let began = self.now;
+        host.writes.insert(call, Writing { request, session, scope, told: None, sent: 0, began, recorded });
     }
 
     fn invalidate(&mut self, client: usize) {
@@ -372,7 +394,7 @@ impl World {
     }
 
     /// Performs what the adapter wants done, then ends the scopes that have nothing to do.
-    fn drain(&mut self, client: usize) {
+    pub(crate) fn drain(&mut self, client: usize) {
         loop {
             while let Some(action) = self.clients[client].adapter.next_action() {
                 self.perform(client, action);
@@ -418,6 +440,15 @@ impl World {
             Action::Abort { flight } => {
                 self.clients[client].open.remove(&flight);
             }
+            Action::OpenFeed { feed, origin, body, .. } => {
+                self.ask_for_feed(client, feed, gateway_of(&origin), &body);
+            }
+            Action::CloseFeed { feed, .. } => {
+                let host = &mut self.clients[client];
+                host.feed = host.feed.filter(|&open| open != feed);
+            }
+            // There is one store, and each client has a feed of its own.
+            Action::Relay { .. } | Action::SessionReset { .. } => {}
             Action::Wake { scope, at } => {
                 let host = &mut self.clients[client];
                 host.wakes.insert(scope, at);

@@ -8,7 +8,7 @@ use foremap::adapter::{FailureKind, FlightId};
 use foremap::node::{Forward, LogPage, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
 use foremap::partition::PartitionMap;
 use foremap::protocol::{
-    BatchRequest, BatchResponse, Consistency, Cursor, ErrorCode, ItemResult, Outcome as NodeOutcome, Problem,
+    BatchRequest, BatchResponse, Consistency, Cursor, ErrorCode, FeedId, ItemResult, Outcome as NodeOutcome, Problem,
 };
 
 use super::cluster::{self, Command};
@@ -31,6 +31,8 @@ pub(crate) struct Job {
     outstanding: usize,
     /// What its answers must reach.
     floors: Vec<Cursor>,
+    /// The caller's feed, and what it wants to follow beside the shards of its keys.
+    follows: Option<(FeedId, Vec<Cursor>)>,
     reply: Reply,
 }
 
@@ -114,7 +116,8 @@ impl World {
         match self.gateways[gateway].node.begin(now, &request) {
             Ok(pending) => {
                 let job = self.fresh_id();
-                self.gateways[gateway].jobs.insert(job, Job { pending, outstanding: 0, floors, reply });
+                let follows = request.feed.map(|feed| (feed, request.cursors));
+                self.gateways[gateway].jobs.insert(job, Job { pending, outstanding: 0, floors, follows, reply });
                 self.go_on(gateway, job);
             }
             Err(problem) => self.violate("request", format!("a node refused {request:?}: {problem:?}")),
@@ -182,6 +185,9 @@ impl World {
         if let Some(result) = response.results.iter().find(below) {
             let (result, floors) = (result.clone(), job.floors);
             return self.violate("floor", format!("node {} answers {floors:?} with {result:?}", gateway + 1));
+        }
+        if let Some((feed, cursors)) = &job.follows {
+            self.extend_feed(*feed, cursors, &response);
         }
         match job.reply {
             Reply::Client { client, flight } => {
@@ -406,11 +412,12 @@ impl World {
     }
 
     fn poll_done(&mut self, gateway: usize, pages: &[LogPage], mut sent_at: Millis) {
-        let gateway = &mut self.gateways[gateway];
+        let host = &mut self.gateways[gateway];
         if self.mutant == Some(Mutant::LatePoll) {
-            sent_at = self.now + gateway.offset;
+            sent_at = self.now + host.offset;
         }
-        pages.iter().for_each(|page| gateway.node.apply_log(sent_at, page));
+        pages.iter().for_each(|page| host.node.apply_log(sent_at, page));
+        self.push_feeds(gateway);
     }
 
     /// The process of a node ends, and a new one starts some time later.
@@ -418,11 +425,14 @@ impl World {
         self.note(|| format!("node {} ends", gateway + 1));
         let jobs = std::mem::take(&mut self.gateways[gateway].jobs);
         jobs.into_values().for_each(|job| self.hang_up(job.reply));
+        self.drop_feeds(gateway);
         let stats = self.gateways[gateway].node.stats();
         self.tally.count_node(&stats);
-        let offset = self.rng.range(0, 1 << 40);
+        let (offset, seed) = (self.rng.range(0, 1 << 40), self.rng.next());
         let ended = &mut self.gateways[gateway];
         ended.offset = offset;
+        // Another process: its clock is another one, and it knows no feed of before.
+        ended.config.seed = seed;
         let map = self.maps.newest.clone().expect("a map from the beginning");
         ended.node = Node::new(ended.config, map).expect("a valid map");
         ended.candidate = Candidate::new(&mut self.rng);

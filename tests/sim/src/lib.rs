@@ -20,6 +20,7 @@ pub mod cluster;
 
 mod check;
 mod client;
+mod feeds;
 mod gateway;
 mod mutant;
 mod net;

@@ -1,6 +1,7 @@
 //! What callers are told, and what that proves.
 
-use foremap::adapter::{Answer, CallEnd, CallId, RequestId};
+use foremap::adapter::{Answer, CallEnd, CallId, Own, OwnWrite, RequestId};
+use foremap::cache::Fence;
 use foremap::protocol::{Consistency, ErrorCode};
 
 use super::check::{Read, check};
@@ -76,7 +77,11 @@ impl World {
         let key = &writing.request.key;
         let shard = self.truth.shard(key);
         if self.mutant != Some(Mutant::WriteUntold) {
-            self.clients[client].adapter.wrote(key, version, shard, version);
+            let host = &mut self.clients[client];
+            let (now, position) = (host.local(self.now), version);
+            let fence = Fence::from_parts([0, host.local(writing.began)]);
+            let own = writing.request.fields.clone().map_or(Own::Deleted, Own::Put);
+            host.adapter.wrote(now, OwnWrite { key: key.clone(), version, shard, position, own, fence });
         }
         let session = &mut self.sessions[writing.session];
         session.seen.raise(key, version);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::adapter::{FailureKind, FlightId, Scope};
+use foremap::adapter::{FailureKind, FeedEnd, FlightId, Scope};
 use foremap::key::CompositeKey;
 use foremap::node::{Fence, ReadTicket};
 use foremap::partition::{MapNode, PartitionMap, StorageLayout};
@@ -15,6 +15,7 @@ use foremap_check::History;
 use super::check::Violation;
 use super::client::{Client, Session};
 use super::cluster::{self, Cluster, Command, Expect, Message, Retention, Server};
+use super::feeds::Feeds;
 use super::gateway::{Gateway, Hop};
 use super::mutant::Mutant;
 use super::net::{Net, Place};
@@ -90,6 +91,10 @@ pub(crate) enum Event {
     Round { gateway: usize },
     Restart { gateway: usize },
     Up { gateway: usize },
+    OpenFeed { gateway: usize, client: usize, feed: FlightId, request: BatchRequest },
+    FeedTick { gateway: usize },
+    FeedBytes { client: usize, feed: FlightId, bytes: Vec<u8> },
+    FeedEnds { client: usize, feed: FlightId, end: FeedEnd },
     Truncate,
     Trouble,
     Cron,
@@ -109,6 +114,8 @@ impl Event {
             | Self::PipeDone { gateway, .. }
             | Self::ReadAgain { gateway, .. }
             | Self::Relink { gateway, .. }
+            | Self::OpenFeed { gateway, .. }
+            | Self::FeedTick { gateway }
             | Self::Round { gateway } => Some(*gateway),
             Self::PeerDone { back, .. } => Some(back.gateway()),
             _ => None,
@@ -135,6 +142,7 @@ pub(crate) struct World {
     pub(crate) gateways: Vec<Gateway>,
     pub(crate) clients: Vec<Client>,
     pub(crate) sessions: Vec<Session>,
+    pub(crate) feeds: Feeds,
     pub(crate) tally: Tally,
     pub(crate) violation: Option<Violation>,
     pub(crate) last_id: u64,
@@ -204,6 +212,7 @@ impl World {
             gateways,
             clients,
             sessions: (0..PLAIN_CLIENTS + USERS).map(session).collect(),
+            feeds: Feeds::default(),
             tally: Tally::default(),
             violation: None,
             last_id: 0,
@@ -364,6 +373,10 @@ impl World {
             Event::Round { gateway } => self.round(gateway),
             Event::Restart { gateway } => self.restart(gateway),
             Event::Up { gateway } => self.gateways[gateway].up = true,
+            Event::OpenFeed { gateway, client, feed, request } => self.open_feed(gateway, client, feed, &request),
+            Event::FeedTick { gateway } => self.tick_feeds(gateway),
+            Event::FeedBytes { client, feed, bytes } => self.feed_bytes(client, feed, &bytes),
+            Event::FeedEnds { client, feed, end } => self.feed_ends(client, feed, end),
             Event::Truncate => self.truncate(),
             Event::Trouble => self.trouble(),
             Event::Cron => self.cron(),
