@@ -8,9 +8,10 @@ import type { LoadCore } from "./engine/core.js";
 import { ForemapError, toForemapError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { FallbackBackend } from "./fallback.js";
-import { DirectFeed, canStream, type Fetch, type FeedSource } from "./feed/source.js";
+import { canStream, type Fetch } from "./feed/source.js";
 import { keyText } from "./keys.js";
-import { watchLifecycle } from "./lifecycle.js";
+import { Page } from "./page.js";
+import type { LoadStore } from "./persistence/keeper.js";
 import { holdsFeed, isBrowser } from "./surroundings.js";
 import type {
   CallOptions,
@@ -49,6 +50,8 @@ type Selector = Parameters<Backend["invalidate"]>[0];
 export interface EntryTraits {
   /** Whether a connection can be kept between calls; an edge worker ends it with the request. Default true. */
   lasting?: boolean;
+  /** Loads what keeps a client's state beyond its page, where there are pages. */
+  loadStore?: LoadStore;
 }
 
 /** The client behind `createClient`; entries differ only in how they load the core. */
@@ -60,14 +63,14 @@ export class Client implements ForemapClient {
   #loading: Promise<Backend> | null = null;
   #closed = false;
   #panics = 0;
-  #unwatch = () => {};
+  readonly #page: Page;
   /** Asked for before there was anything to forget: what is read then is to be as new all the same. */
   #early: Selector[] = [];
 
   constructor(
     private readonly options: ClientOptions,
     private readonly loadCore: LoadCore,
-    { lasting = true }: EntryTraits = {},
+    { lasting = true, loadStore }: EntryTraits = {},
   ) {
     this.#settings = settings(options, {
       maxOrigins: MAX_ORIGINS,
@@ -77,6 +80,8 @@ export class Client implements ForemapClient {
     const { fetch } = options;
     // Called through a wrapper: browsers refuse `fetch` with another `this`.
     this.#fetch = (request, init) => (fetch === undefined ? globalThis.fetch(request, init) : fetch(request, init));
+    const identity = { token: options.token, ownFetch: fetch !== undefined };
+    this.#page = new Page(this.#settings, identity, this.#fetch, loadStore);
   }
 
   async get(key: KeyInput, options: GetOptions = {}): Promise<GetResult | null> {
@@ -180,9 +185,11 @@ export class Client implements ForemapClient {
   stats(): Stats {
     const backend = this.#backend;
     if (this.#closed || backend === null) {
-      return { state: this.#closed ? "closed" : "idle", panics: this.#panics, waiting: 0, open: 0, core: null };
+      const state = this.#closed ? "closed" : "idle";
+      return { state, panics: this.#panics, waiting: 0, open: 0, core: null, ...this.#page.stats() };
     }
-    return { state: backend.state, panics: this.#panics, ...backend.load(), core: backend.coreStats() };
+    const { state } = backend;
+    return { state, panics: this.#panics, ...backend.load(), core: backend.coreStats(), ...this.#page.stats() };
   }
 
   on<E extends keyof ClientEvents>(event: E, listener: (detail: ClientEvents[E]) => void): () => void {
@@ -193,6 +200,7 @@ export class Client implements ForemapClient {
     const backend = this.#ready();
     if (backend === null) this.#invalidate({ all: true });
     else backend.clear();
+    this.#page.clear();
   }
 
   #invalidate(selector: Selector): number {
@@ -205,8 +213,8 @@ export class Client implements ForemapClient {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#page.close();
     this.#backend?.close();
-    this.#unwatch();
     // Dropped rather than kept: with it goes the memory of the wasm instance.
     this.#backend = null;
     this.#loading = null;
@@ -237,6 +245,7 @@ export class Client implements ForemapClient {
   async #start(): Promise<Backend> {
     const { core, bookmark } = this.#settings;
     let engine: Engine;
+    this.#page.begin();
     try {
       const instantiate = await this.loadCore();
       if (this.#closed) throw closedError();
@@ -253,29 +262,20 @@ export class Client implements ForemapClient {
       this.#emitter.emit("fallback", { cause });
       return (this.#backend = new FallbackBackend(core.origins, this.options.token, this.#fetch, bookmark));
     }
-    const feed = core.feed?.enabled === true ? this.#feedSource() : undefined;
-    const scope = engine.openScope({ fetch: this.#fetch, feed });
-    const unwatch = watchLifecycle({
-      caution: (caution) => engine.guard.setCaution(caution),
-      attention: (active) => engine.setAttention(scope, active),
-      resumed: () => engine.resume(scope),
-    });
-    this.#unwatch = () => {
-      unwatch();
-      feed?.dispose?.();
-    };
-    return (this.#backend = new CoreBackend(engine, scope));
-  }
-
-  /** Where changes come from: a connection of this client's own. */
-  #feedSource(): FeedSource {
-    return new DirectFeed(this.#fetch);
+    const scope = await this.#page.attach(engine);
+    const backend = new CoreBackend(engine, scope, this.#page);
+    if (!this.#closed) return (this.#backend = backend);
+    backend.close();
+    throw closedError();
   }
 
   #engineEvents(): EngineEvents {
     return {
       request: (url, prefetch) => this.#emitter.emit("request", { url, prefetch }),
-      response: (url, status, ms, prefetch) => this.#emitter.emit("response", { url, status, ms, prefetch }),
+      response: (url, status, ms, prefetch) => {
+        this.#page.changed();
+        this.#emitter.emit("response", { url, status, ms, prefetch });
+      },
       panic: (message) => {
         this.#panics += 1;
         this.#emitter.emit("panic", { message, count: this.#panics });
@@ -315,6 +315,7 @@ export class Client implements ForemapClient {
   }
 
   #answered(key: string, result: GetResult | null): void {
+    this.#page.changed();
     const { source, age, stale } = result ?? { source: null, age: 0, stale: false };
     this.#emitter.emit("answer", { key, found: result !== null, source, age, stale });
   }

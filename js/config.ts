@@ -1,13 +1,16 @@
 import { bookmarkBytes } from "./bookmark.js";
 import type { CoreConfig } from "./engine/core.js";
 import { ForemapError } from "./errors.js";
-import type { CacheOptions, ClientOptions, FeedOptions, PrefetchOptions } from "./types.js";
+import type { CacheOptions, ClientOptions, FeedOptions, PersistOptions, PrefetchOptions } from "./types.js";
 
 /** Greatest age of an answer unless told otherwise, in milliseconds: where a person looks, and where a program does. */
 export const PERSON_STALENESS_MS = 10_000;
 export const MAX_STALENESS_MS = 2_000;
 /** Time that a call may take unless told otherwise, in milliseconds. */
 export const TIMEOUT_MS = 10_000;
+
+/** What outlives a page unless told otherwise, in bytes. */
+export const PERSIST_BYTES = 1 << 20;
 
 /** Options of which every one is known. */
 export interface Settings {
@@ -19,6 +22,10 @@ export interface Settings {
   hedge: boolean;
   /** What an earlier session has seen; empty where there was none. */
   bookmark: Uint8Array;
+  /** Whether tabs share a feed and tell each other what they do; undefined where the surroundings decide. */
+  shared: boolean | undefined;
+  /** What outlives the page, and whose it is. */
+  persist: Required<PersistOptions> | null;
   /** Name of the sequence of requests where a call names none; tells clients of one worker or gateway apart. */
   stream: string;
 }
@@ -60,6 +67,8 @@ export function settings(options: ClientOptions, surroundings: Surroundings): Se
     staleIfError: milliseconds("staleIfError", options.staleIfError) ?? 0,
     hedge: options.hedge ?? true,
     bookmark: bookmarkBytes(options.bookmark ?? ""),
+    shared: typeof options.feed === "object" ? options.feed.shared : undefined,
+    persist: persistConfig(options.persist),
     stream: seed.toString(36),
   };
 }
@@ -90,6 +99,13 @@ function feedConfig(feed: FeedOptions | boolean | undefined, usual: boolean | nu
   if (feed === false || usual === null) return { enabled: false };
   if (feed === undefined || feed === true) return { enabled: feed ?? usual };
   return { enabled: true, ...defined({ idleMs: milliseconds("feed.idle", feed.idle) }) };
+}
+
+function persistConfig(persist: PersistOptions | undefined): Required<PersistOptions> | null {
+  if (persist === undefined) return null;
+  const { scope, maxBytes } = persist;
+  if (typeof scope !== "string" || scope === "") throw config("`persist.scope` must name whose data it is");
+  return { scope, maxBytes: whole("persist.maxBytes", maxBytes) ?? PERSIST_BYTES };
 }
 
 function prefetchConfig(prefetch: PrefetchOptions | boolean | undefined): CoreConfig["prefetch"] {

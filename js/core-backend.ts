@@ -5,6 +5,7 @@ import type { RawAnswer } from "./engine/exchange.js";
 import type { CallSpec } from "./engine/pending.js";
 import type { Scope } from "./engine/scope.js";
 import { ForemapError, toForemapError } from "./errors.js";
+import type { Page } from "./page.js";
 import { keymapOfCore, resultOfCore } from "./keymap.js";
 import type { CoreStats, Explanation, GetResult, ListPage, Prediction } from "./types.js";
 
@@ -20,6 +21,7 @@ export class CoreBackend implements Backend {
   constructor(
     private readonly engine: Engine,
     private readonly scope: Scope,
+    private readonly page?: Page,
   ) {}
 
   async get(lookup: Lookup): Promise<GetResult | null> {
@@ -38,6 +40,7 @@ export class CoreBackend implements Backend {
 
   wrote(answer: RawAnswer, write: CoreWrite): void {
     this.engine.wrote(this.scope, answer, write);
+    this.page?.wrote(write);
   }
 
   listed(answer: RawAnswer, listed: Listed): ListPage {
@@ -68,7 +71,9 @@ export class CoreBackend implements Backend {
   }
 
   invalidate(what: { key?: string; prefix?: string; tag?: string; all?: boolean }): number {
-    return this.engine.enter(this.scope, (core, now) => core.invalidate(now, what));
+    const count = this.engine.enter(this.scope, (core, now) => core.invalidate(now, what));
+    this.page?.dropped(what);
+    return count;
   }
 
   clear(): void {

@@ -9,7 +9,11 @@ export interface LifecycleEvents {
   caution(level: Caution): void;
   /** Whether somebody looks, has a network, and does not ask to save data. */
   attention(active: boolean): void;
-  /** The page was suspended: connections that were open may never speak again. */
+  /** Nobody may ever look again, and no later event is certain to come. */
+  hidden(): void;
+  /** The page is about to be suspended, or to end: whatever it holds is in somebody's way. */
+  suspended(): void;
+  /** It woke up: connections that were open may never speak again. */
   resumed(): void;
 }
 
@@ -33,10 +37,12 @@ export function watchLifecycle(events: LifecycleEvents): () => void {
     const caution = judge(hidden, connection);
     events.caution(caution);
     events.attention(!suspended && looksActive(hidden, navigator.onLine, connection));
+    if (hidden) events.hidden();
   };
   const suspend = () => {
     suspended = true;
     events.attention(false);
+    events.suspended();
   };
   // Some browsers tell of one return twice, as `resume` and as `pageshow`; a page that is first shown was never away.
   const wake = () => {

@@ -173,6 +173,33 @@ export interface Stats {
   open: number;
   /** The core's own figures; null before the first use and in fallback. */
   core: CoreStats | null;
+  /** The part that this client has in a feed that tabs share; null where it shares none. */
+  feed: SharedFeedStats | null;
+  /** What outlives the page; null without {@link ClientOptions.persist}. */
+  persistence: PersistenceStats | null;
+}
+
+/** Part of {@link Stats}. */
+export interface SharedFeedStats {
+  /**
+   * `leading`: it holds the feed for all; `following` another tab that does; `asking` who does; `alone`: it holds one for itself,
+   * as the browser allows no locks here; `none`: it needs no feed now.
+   */
+  role: "none" | "asking" | "leading" | "following" | "alone";
+  /** Tabs that wait to follow this one. */
+  waiting: number;
+  /** Most that wait at once. */
+  maxWaiting: number;
+}
+
+/** Part of {@link Stats}. */
+export interface PersistenceStats {
+  /** `off` before the first use and outside browsers; `memory` where the browser keeps nothing, or nothing any more. */
+  state: "off" | "opening" | "ready" | "memory";
+  /** What was read or kept last. */
+  bytes: number;
+  /** Most bytes that are kept; less than asked for where the browser has no room. */
+  max: number;
 }
 
 /** Events of a client. Listeners must not throw; what they throw is reported, not passed on. */
@@ -206,6 +233,23 @@ export interface PrefetchHint {
 export interface FeedOptions {
   /** Milliseconds without a call after which it is closed. Default 300,000. */
   idle?: number;
+  /**
+   * Whether tabs of one browser that have the same `origins`, `token` and `maxStaleness` share one feed. Default: in browsers with
+   * Web Locks and BroadcastChannel, unless a `fetch` of the application's makes the requests and neither `token` nor
+   * {@link ClientOptions.persist} says for whom: then two users might follow one feed.
+   */
+  shared?: boolean;
+}
+
+/** What outlives a page. */
+export interface PersistOptions {
+  /**
+   * Whose it is: the user's name or number, or a fixed text where all users see the same. Another scope never sees it. Call
+   * {@link ForemapClient.clear} when the user logs out.
+   */
+  scope: string;
+  /** Most bytes kept. Default 1 MiB. */
+  maxBytes?: number;
 }
 
 /** Bounds of the local cache. */
@@ -262,6 +306,11 @@ export interface ClientOptions {
    * must be asked for. Never in edge workers and service workers, nor where an answer cannot be read while it arrives.
    */
   feed?: FeedOptions | boolean;
+  /**
+   * Keeps what is cached in the browser's IndexedDB, so that a page that is loaded again begins with it; everything is confirmed
+   * by the gateway before it is served. Default: nothing is kept. Does nothing outside browsers.
+   */
+  persist?: PersistOptions;
   /** Goes on where another session was ({@link ForemapClient.bookmark}): nothing older than that is read. */
   bookmark?: string;
   /** Milliseconds until a call ends with `TIMEOUT`. Default 10,000. */
@@ -304,7 +353,10 @@ export interface ForemapClient {
    * the browser, or to another device, and what is read there is never older than what was read or written here.
    */
   bookmark(): string;
-  /** Forgets cached keymaps; returns how many. Whatever is read afterwards is at least as new as this moment. */
+  /**
+   * Forgets cached keymaps, here and in other tabs of the same user; returns how many here. Whatever is read afterwards is at
+   * least as new as this moment.
+   */
   invalidate(what: Invalidation): number;
   /** Why the client treats a key as it does; null before the first use and in fallback. */
   explain(key: KeyInput): Explanation | null;
@@ -312,7 +364,10 @@ export interface ForemapClient {
   stats(): Stats;
   /** Listens to an event; returns the function that stops it. */
   on<E extends keyof ClientEvents>(event: E, listener: (detail: ClientEvents[E]) => void): () => void;
-  /** Forgets everything cached. Whatever is read afterwards is at least as new as this moment. */
+  /**
+   * Forgets everything cached, here, in other tabs of the same user, and what outlives the page. Whatever is read afterwards is at
+   * least as new as this moment.
+   */
   clear(): void;
   /** Ends the client: waiting calls reject with `CLOSED`. May be called twice. */
   close(): void;

@@ -139,6 +139,7 @@ export interface Core {
   ): CorePage;
   setAttention(now: number, active: boolean): void;
   resume(now: number): void;
+  missed(now: number): void;
   onFeedBytes(now: number, feed: number, bytes: Uint8Array): void;
   onFeedEnd(now: number, feed: number, status: number, retryAfterMs: number): void;
   setRelaying(relaying: boolean): void;

@@ -12,6 +12,7 @@ import {
 } from "./core.js";
 import { exchange, retryAfter, type RawAnswer } from "./exchange.js";
 import { Feeds } from "./feeds.js";
+import type { News } from "../feed/news.js";
 import { Guard } from "./guard.js";
 import type { Call, CallSpec, Flight, GetSpec, Waiter } from "./pending.js";
 import { Scope, type ScopeHost } from "./scope.js";
@@ -165,9 +166,19 @@ export class Engine {
     this.#drain(scope);
   }
 
-  /** The host woke up. */
-  resume(scope: Scope): void {
-    this.#quietly(scope, (core, now) => core.resume(now));
+  /** The host woke up. @param missed whether it may not have been told of what others did meanwhile */
+  resume(scope: Scope, missed: boolean): void {
+    this.#quietly(scope, (core, now) => {
+      if (missed) core.missed(now);
+      core.resume(now);
+    });
+  }
+
+  /** Another client of this session wrote or invalidated something. */
+  told(scope: Scope, { writes, dropped }: News): void {
+    for (const write of writes) this.#quietly(scope, (core, now) => core.wrote(now, NO_FENCE, write));
+    for (const what of dropped) this.#quietly(scope, (core, now) => void core.invalidate(now, what));
+    this.guard.keepSession();
   }
 
   /** Whether frames of the feed go to {@link ScopeHost.relay}; for this core and those after it. */

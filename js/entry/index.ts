@@ -11,5 +11,5 @@ export * from "./public.js";
  * @throws {ForemapError} `CONFIG`, naming the option that is wrong
  */
 export function createClient(options: ClientOptions): ForemapClient {
-  return new Client(options, loadInlined);
+  return new Client(options, loadInlined, { loadStore: () => import("../persistence/store.js") });
 }

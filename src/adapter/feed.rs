@@ -32,8 +32,8 @@ const REFUSED_MS: Millis = 300_000;
 /// What opening a feed costs, of what a client begins with and what every answer earns that only a feed kept fresh. Each is
 /// a request, so the first one is opened on trust, and those after it where the ones before have paid for themselves
 /// several times.
-const COST: u32 = 4;
-const MOST_CREDIT: u32 = 4 * COST;
+pub(super) const COST: u32 = 4;
+pub(super) const MOST_CREDIT: u32 = 4 * COST;
 /// Longest back-off, as 2^6 times the first: a client that cannot hold a feed exchanges instead.
 const MAX_FAILURES: u8 = 6;
 
@@ -99,15 +99,15 @@ enum Turn {
 
 /// A feed that is open or being opened.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     id: FlightId,
     origin: Arc<str>,
     asked_at: Millis,
     heard_at: Millis,
     reader: FeedReader,
-    hello: Option<Hello>,
+    pub(super) hello: Option<Hello>,
     /// Number of the newest frame.
-    number: u32,
+    pub(super) number: u32,
 }
 
 impl Open {
@@ -124,20 +124,20 @@ impl Open {
 #[derive(Debug)]
 pub(super) struct Feed {
     attention: Attention,
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
     /// Whether its frames are passed on to others.
-    relaying: bool,
+    pub(super) relaying: bool,
     requests: u32,
     /// The last request, or return of the user.
     active_at: Millis,
     /// Sending of the newest exchange, or the moment that the newest frame speaks of; `None` where what is cached is of
     /// unknown age.
-    fresh_at: Option<Millis>,
+    pub(super) fresh_at: Option<Millis>,
     not_before: Millis,
     failures: u8,
-    credit: u32,
+    pub(super) credit: u32,
     avoid: Option<Arc<str>>,
-    clocks: RemoteClocks,
+    pub(super) clocks: RemoteClocks,
     timer: Option<Millis>,
     counted: FeedStats,
 }
@@ -309,8 +309,9 @@ impl Adapter {
             self.feed.timer = None;
         }
         let config = self.config.feed;
-        let holds = !self.cache.is_empty();
-        let (kept, wanted) = (holds && self.feed.is_kept(now, &config), holds && self.feed.is_wanted(now, &config));
+        // One that is open stays where a change has just dropped the last entry: it will be asked for again.
+        let kept = self.feed.is_kept(now, &config);
+        let wanted = !self.cache.is_empty() && self.feed.is_wanted(now, &config);
         match &self.feed.open {
             Some(_) if !kept => self.close_feed(),
             Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),
@@ -461,9 +462,10 @@ impl Adapter {
                 self.feed.fresh_at = self.feed.fresh_at.max(u64::try_from(as_of).ok());
             }
         }
-        if self.feed.relaying {
-            self.act(Action::Relay { scope: FEED_SCOPE, feed, frame: frame.encode() });
+        if frame.hello.is_some_and(|hello| hello.relayed) {
+            self.feed_joined();
         }
+        self.relay(feed, frame);
         Ok(())
     }
 
@@ -504,23 +506,6 @@ impl Adapter {
                 Err(Unheard)
             }
         }
-    }
-
-    /// Whether each frame comes back as [`Action::Relay`], for a host that holds the feed for several clients.
-    pub fn set_relaying(&mut self, relaying: bool) {
-        self.feed.relaying = relaying;
-    }
-
-    /// What another client of this host needs in order to follow this one's feed from here on, as bytes of a feed; `None`
-    /// without one. Frames passed on as [`Action::Relay`] go on from there.
-    pub fn feed_opening(&self, now: Millis) -> Option<Vec<u8>> {
-        let open = self.feed.open.as_ref()?;
-        let (hello, number) = (open.hello?, open.number);
-        let clock_ms = self.feed.clocks.shows(hello.clock, now)?.ms;
-        let steps = self.cache.fed().map(|(shard, to)| FeedStep { shard, from: to, to }).collect();
-        let hello = Some(Hello { relayed: true, ..hello });
-        let frame = FeedFrame { hello, number, clock_ms, age_ms: u32::MAX, steps, ..FeedFrame::default() };
-        Some([&FeedFrame::PREAMBLE[..], &frame.encode()].concat())
     }
 }
 

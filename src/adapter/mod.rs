@@ -40,6 +40,7 @@ mod retry;
 mod scopes;
 mod sending;
 mod session;
+mod sharing;
 mod stats;
 #[cfg(test)]
 mod testing;

@@ -298,9 +298,10 @@ impl Adapter {
         count
     }
 
-    /// Empties the cache. Floors and what was learnt stay.
+    /// Empties the cache. Floors and what was learnt stay, but what was asked for does not outlive the page any more.
     pub fn clear(&mut self, now: Millis) {
         self.cache.clear(now);
+        self.history = History::default();
         self.settle_evicted(now);
     }
 

@@ -234,6 +234,11 @@ impl Core {
         self.adapter.resume(millis(now));
     }
 
+    /// Other clients of the session may have written or invalidated something unheard: all that is cached is to be confirmed.
+    pub fn missed(&mut self, now: f64) {
+        self.adapter.missed(millis(now));
+    }
+
     /// Bytes of an `openFeed`, as they arrive.
     #[wasm_bindgen(js_name = onFeedBytes)]
     pub fn on_feed_bytes(&mut self, now: f64, feed: u32, bytes: &[u8]) {

@@ -22,6 +22,8 @@ beforeEach(() => {
   unwatch = watchLifecycle({
     caution: (level) => told.push(level),
     attention: (active) => told.push(active ? "looks" : "away"),
+    hidden: () => told.push("hidden"),
+    suspended: () => told.push("suspended"),
     resumed: () => told.push("resumed"),
   });
 });
@@ -42,7 +44,7 @@ test("says at once how things are", () => {
 });
 
 test("a page that is hidden or off line is not looked at", () => {
-  expect(fire("visibilitychange", () => (page.visibilityState = "hidden"))).toEqual([1, "away"]);
+  expect(fire("visibilitychange", () => (page.visibilityState = "hidden"))).toEqual([1, "away", "hidden"]);
   expect(fire("visibilitychange", () => (page.visibilityState = "visible"))).toEqual([0, "looks"]);
   expect(fire("offline", () => (network.onLine = false))).toEqual([0, "away"]);
   expect(fire("online", () => (network.onLine = true))).toEqual([0, "looks"]);
@@ -57,14 +59,14 @@ test("saving data begins at once", () => {
 
 test("a frozen page wakes up hidden, and is looked at when it is shown", () => {
   fire("visibilitychange", () => (page.visibilityState = "hidden"));
-  expect(fire("freeze")).toEqual(["away"]);
-  expect(fire("resume")).toEqual(["resumed", 1, "away"]);
+  expect(fire("freeze")).toEqual(["away", "suspended"]);
+  expect(fire("resume")).toEqual(["resumed", 1, "away", "hidden"]);
   expect(fire("visibilitychange", () => (page.visibilityState = "visible"))).toEqual([0, "looks"]);
 });
 
 test("a page from the cache of the back button resumes once, and the first showing is no return", () => {
   expect(fire("pageshow")).toEqual([]);
-  expect(fire("pagehide")).toEqual(["away"]);
+  expect(fire("pagehide")).toEqual(["away", "suspended"]);
   // Whatever happens meanwhile, nobody looks.
   expect(fire("online")).toEqual([0, "away"]);
   expect(fire("resume")).toEqual(["resumed", 0, "looks"]);
