@@ -77,7 +77,7 @@ pub(crate) enum Event {
     CloseScope { client: usize, scope: Scope },
     Deliver { client: usize, flight: FlightId, outcome: Outcome },
     Arrive { gateway: usize, reply: Reply, request: BatchRequest },
-    PeerDone { back: Hop, response: Option<BatchResponse> },
+    PeerDone { back: Box<Hop>, response: Option<BatchResponse> },
     Write { client: usize, flight: FlightId, gateway: usize, write: Arc<WriteRequest> },
     PollSend { gateway: usize, group: usize },
     Reach { pipe: u64 },
