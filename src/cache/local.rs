@@ -308,8 +308,7 @@ impl LocalCache {
 
     /// Whether an answer may be cached, and with what coverage.
     fn admit(&mut self, fence: Fence, id: u64, entry: &Entry, at: &ReadPoint) -> Result<Admission, Inserted> {
-        let scopes = entry.key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
-        let scopes = scopes.chain(entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)));
+        let scopes = self.scopes_of(&entry.key, entry.tags());
         let passage = self.fences.check(fence, id, entry.position, entry.as_of, scopes);
         let admission = match passage {
             Passage::Open => self.coverage.admit(id, at, entry.position),
@@ -478,6 +477,12 @@ impl LocalCache {
 
     pub(super) fn key_id(&self, key: &CompositeKey) -> u64 {
         xxh3(self.config.seed, key.as_str().as_bytes())
+    }
+
+    /// What events about a keymap may be raised around, beside its key.
+    pub(super) fn scopes_of<'a>(&'a self, key: &'a CompositeKey, tags: &'a [String]) -> impl Iterator<Item = u64> + 'a {
+        let prefixes = key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
+        prefixes.chain(tags.iter().map(|tag| tag_id(self.config.seed, tag)))
     }
 
     fn prefix_id(&self, slashed: &str) -> u64 {
