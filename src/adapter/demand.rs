@@ -8,7 +8,7 @@ use fxhash::FxHashMap;
 use super::action::{Action, Answer, CallId, FlightId, GetRequest, RequestId, Scope, Served};
 use super::calls::Call;
 use super::exchange::Exchange;
-use super::feed::Feed;
+use super::feed::{FEED_SCOPE, Feed};
 use super::fetches::{Fetch, FetchId, Fetches, Progress};
 use super::floors::Floors;
 use super::hedge::HedgeBudget;
@@ -425,6 +425,9 @@ impl Adapter {
         }
         self.abort_scope(scope);
         self.drop_calls(scope);
+        if scope == FEED_SCOPE {
+            self.drop_feed();
+        }
         self.scopes.remove(scope);
     }
 

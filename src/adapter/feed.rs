@@ -196,9 +196,12 @@ impl Adapter {
 
     /// A page begins with what an earlier one had cached.
     pub(super) fn come_back(&mut self, now: Millis) {
-        self.feed.active_at = now;
         self.feed.fresh_at = None;
-        self.catch_up(now);
+        // One that is loaded in the background is made current when somebody looks.
+        if self.feed.attention == Attention::Active {
+            self.feed.active_at = now;
+            self.catch_up(now);
+        }
         self.feed_due(now);
         self.rearm(now, FEED_SCOPE, false);
     }
@@ -275,8 +278,9 @@ impl Adapter {
             self.feed.timer = None;
         }
         let config = self.config.feed;
-        let holds = !self.cache.is_empty();
-        let (kept, wanted) = (holds && self.feed.is_kept(now, &config), holds && self.feed.is_wanted(now, &config));
+        // One that is open outlives its entries: a change of the only one is no reason to ask for it all again.
+        let (kept, wanted) =
+            (self.feed.is_kept(now, &config), !self.cache.is_empty() && self.feed.is_wanted(now, &config));
         match &self.feed.open {
             Some(_) if !kept => self.close_feed(),
             Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),
@@ -294,6 +298,8 @@ impl Adapter {
         {
             self.feed.timer = Some(at);
             self.scopes.set_timer(FEED_SCOPE, at, Timer::Feed);
+            // Whoever called may have been about another scope.
+            self.rearm(now, FEED_SCOPE, false);
         }
     }
 
@@ -327,6 +333,12 @@ impl Adapter {
         });
         self.act(Action::OpenFeed { scope: FEED_SCOPE, feed: id, origin, body });
         true
+    }
+
+    /// Its scope ends, and with that its timers.
+    pub(super) fn drop_feed(&mut self) {
+        self.close_feed();
+        self.feed.timer = None;
     }
 
     fn close_feed(&mut self) {
