@@ -437,14 +437,7 @@ impl Adapter {
     /// Answers with the stale entry where the caller accepts it and its session has seen nothing newer, with an error
     /// where not.
     pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
-        let scope = waiting.scope;
-        let seen = |hit: &Hit| hit.at.position >= self.scopes.floor(scope, hit.at.shard);
-        let aged = waiting.stale.filter(seen).map(|mut hit| {
-            // It has aged since it was looked up.
-            let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
-            hit.at.age_ms = hit.at.age_ms.saturating_add(waited);
-            hit
-        });
+        let aged = waiting.stale.as_ref().and_then(|stale| self.aged(now, &waiting, stale));
         let most = waiting.max_staleness_ms.saturating_add(waiting.stale_if_error_ms);
         let if_error = |hit: &Hit| waiting.stale_if_error_ms > 0 && hit.at.age_ms <= most && hit.at.age_ms != u32::MAX;
         match aged {
