@@ -94,6 +94,9 @@ impl Adapter {
             self.scopes.forget_floors();
             self.cache.start_over(now);
             self.settle_evicted(now);
+            // What was cached of the old store is neither to be confirmed by this one nor to be served.
+            self.waiting.values_mut().for_each(|waiting| waiting.stale = None);
+            self.fetches.values_mut().for_each(|fetch| fetch.held = None);
             self.placement = None;
             self.map_hash = 0;
             self.resume(now);
