@@ -236,6 +236,11 @@ impl LocalCache {
         self.drop_older(id, key, version);
     }
 
+    /// A caller has seen `version` of `key` somewhere else: nothing older is served from here on.
+    pub fn saw(&mut self, key: &CompositeKey, version: u64) {
+        self.drop_older(self.key_id(key), key, version);
+    }
+
     /// Whether a request for `key` under `fence` left before an invalidation or own write that concerns it: a read that
     /// began later must not wait for its answer.
     pub fn is_overtaken(&self, fence: Fence, key: &CompositeKey) -> bool {
