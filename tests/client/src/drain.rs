@@ -45,13 +45,29 @@ impl World {
                 Action::Relay { frame, .. } => self.relay(client, frame),
                 Action::SessionReset { .. } => {
                     self.tally.note("session reset");
-                    self.clients[client].judge.brought.clear();
-                    self.clients[client].excuse();
+                    let this = &mut self.clients[client];
+                    this.judge.brought.clear();
+                    this.events += 1;
+                    this.excuse();
                 }
-                Action::Abort { .. } | Action::Attempt { .. } | Action::CallEnd { .. } => {}
+                Action::Abort { flight } => self.forget(client, flight),
+                Action::Attempt { .. } | Action::CallEnd { .. } => {}
             }
         }
         Ok(())
+    }
+
+    /// A host does not report the outcome of what it has aborted.
+    fn forget(&mut self, client: usize, flight: u32) {
+        let generation = self.clients[client].generation;
+        let is_it = |message: &Message| {
+            message.client == client
+                && message.generation == generation
+                && message.flight == flight
+                && matches!(message.content, Content::Batch(_))
+        };
+        self.sent.retain(|message| !is_it(message));
+        self.answered.retain(|(message, _)| !is_it(message));
     }
 
     fn answer(

@@ -205,13 +205,7 @@ impl Judge {
     }
 
     /// A request was answered, by a flight that left at `sent` if by one that has just landed.
-    pub(crate) fn answered(
-        &mut self,
-        truth: &Truth,
-        request: u32,
-        answer: &Answer,
-        sent: Option<Real>,
-    ) -> Verdict {
+    pub(crate) fn answered(&mut self, truth: &Truth, request: u32, answer: &Answer, sent: Option<Real>) -> Verdict {
         let pending = self.take(request)?;
         self.last = Some((request, answer.clone()));
         let key = pending.key;
@@ -255,14 +249,7 @@ impl Judge {
         Ok(())
     }
 
-    fn judge_age(
-        &self,
-        truth: &Truth,
-        store: usize,
-        position: u64,
-        pending: &Pending,
-        answer: &Answer,
-    ) -> Verdict {
+    fn judge_age(&self, truth: &Truth, store: usize, position: u64, pending: &Pending, answer: &Answer) -> Verdict {
         let say = |what: &str| format!("{what}: {answer:?} for {pending:?}, real time {}", truth.now);
         let bound = u64::from(pending.ask.bound());
         let age = truth.replaced(store, pending.key, position).map_or(0, |at| truth.now - at);

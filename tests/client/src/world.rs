@@ -335,7 +335,8 @@ impl World {
         let at = pick % count;
         let message =
             if at < self.sent.len() { self.sent.remove(at) } else { self.answered.remove(at - self.sent.len()).0 };
-        if message.generation != self.clients[message.client].generation || matches!(message.content, Content::List { .. })
+        if message.generation != self.clients[message.client].generation
+            || matches!(message.content, Content::List { .. })
         {
             return Ok(());
         }
