@@ -48,6 +48,7 @@ impl World {
                     let this = &mut self.clients[client];
                     this.judge.brought.clear();
                     this.events += 1;
+                    this.invalidated_at = Some(this.now);
                     this.excuse();
                 }
                 Action::Abort { flight } => self.forget(client, flight),

@@ -58,8 +58,6 @@ impl World {
         let (floors, bookmark): (Vec<_>, _) = (this.adapter.floors().collect(), this.adapter.bookmark());
         let state = this.adapter.export(STATE_BYTES);
         let kept = this.kept.clone();
-        // Floors alone do not say of which store they are.
-        let legacy = if legacy == Legacy::Floors && truth.store() > 0 { Legacy::Bookmark } else { legacy };
         match (legacy, kept) {
             (Legacy::Nothing, _) | (Legacy::OldState, None) => this.rebuild(truth, Session::default()),
             (Legacy::OldState, Some((_, session))) => this.rebuild(truth, session),
@@ -68,8 +66,12 @@ impl World {
         let now = this.now;
         let forgets = self.mutant == Some(Mutant::FloorsForgotten);
         match legacy {
-            Legacy::Floors if !forgets => floors.into_iter().for_each(|floor| this.adapter.raise_floor(floor)),
-            Legacy::Bookmark if !forgets => _ = this.adapter.open_bookmark(now, &bookmark),
+            Legacy::Floors | Legacy::Bookmark if !forgets => {
+                _ = this.adapter.open_bookmark(now, &bookmark);
+                // Floors alone do not say of which store they are, so they come after what does.
+                let floors = floors.into_iter().filter(|_| legacy == Legacy::Floors);
+                floors.for_each(|floor| this.adapter.raise_floor(floor));
+            }
             Legacy::State => _ = this.adapter.import(now, &state),
             Legacy::OldState => {
                 if let Some((state, _)) = &this.kept {
@@ -78,7 +80,8 @@ impl World {
             }
             Legacy::Nothing | Legacy::Floors | Legacy::Bookmark => {}
         }
-        self.tally.note("core rebuilt");
+        let held = this.adapter.stats(now).cache.entries > 0;
+        self.tally.note(if held { "core rebuilt with entries" } else { "core rebuilt" });
         self.end_relay(truth, client)?;
         self.drain(truth, client, None)
     }

@@ -23,5 +23,5 @@ pub use judge::{Invariant, Violation};
 pub use mutant::Mutant;
 pub use step::{Ask, Drop, End, Legacy, Mishap, Step};
 pub use tally::Tally;
-pub use truth::{Memory, Put, Real, Shape, Truth, Write};
+pub use truth::{Course, Memory, Put, Real, Shape, Truth, Write};
 pub use world::run;

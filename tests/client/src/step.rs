@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::truth::{CLIENTS, GATEWAYS, KEYS, Put, Shape, Truth};
+use super::truth::{CLIENTS, Course, GATEWAYS, KEYS, Put, Shape, Truth};
 
 /// How a `get` asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub enum Step {
     Wait(u16),
     /// Time passes, and everything goes its usual way.
     Breathe(u16),
+    /// Time passes, and then the first client reads the next key of its round, in the usual way.
+    Walk(u16),
     /// Time passes for everybody but the clients, which get everything later.
     Freeze(u16),
     /// The clients' machine sleeps; its monotonic clock may stand still.
@@ -205,26 +207,90 @@ pub enum Step {
     Rebuild(u8, Legacy),
 }
 
-fn bound() -> impl Strategy<Value = u32> {
-    prop_oneof![3 => Just(2_000_u32), 1 => Just(0_u32), 2 => 1_u32..300, 2 => 300_u32..5_000]
+/// Bounds: mostly the usual one in a calm course.
+fn bound(course: Course) -> BoxedStrategy<u32> {
+    let usual = if course == Course::Wild { 3 } else { 12 };
+    prop_oneof![usual => Just(2_000_u32), 1 => Just(0_u32), 2 => 1_u32..300, 2 => 300_u32..5_000].boxed()
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+fn ask(course: Course) -> BoxedStrategy<Ask> {
+    let bound = || bound(course);
     prop_oneof![
-        8 => bound().prop_map(Ask::Bounded),
+        10 => bound().prop_map(Ask::Bounded),
         1 => (bound(), 1_u32..60_000).prop_map(|(bound, more)| Ask::Revalidating(bound, more)),
         1 => (bound(), 1_u32..60_000).prop_map(|(bound, more)| Ask::IfError(bound, more)),
         1 => bound().prop_map(Ask::Bypassing),
         2 => Just(Ask::Strong),
         1 => bound().prop_map(Ask::Any),
     ]
+    .boxed()
 }
 
-fn steps() -> BoxedStrategy<Step> {
-    let key = || prop_oneof![4 => 0..KEYS / 4, 1 => 0..KEYS];
-    let client = || prop_oneof![4 => Just(0_u8), 1 => 1..CLIENTS as u8];
-    let gateway = || 0..GATEWAYS as u8;
-    let moment = || prop_oneof![2 => 0_u16..4, 3 => 0_u16..200, 1 => 200_u16..4_000];
+fn key() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => 0..KEYS / 4, 1 => 0..KEYS]
+}
+
+fn client() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(0_u8), 1 => 1..CLIENTS as u8]
+}
+
+fn gateway() -> impl Strategy<Value = u8> {
+    0..GATEWAYS as u8
+}
+
+/// Time passes in the usual way.
+fn time() -> BoxedStrategy<Step> {
+    let moment = prop_oneof![2 => 0_u16..4, 3 => 0_u16..200, 1 => 200_u16..4_000];
+    prop_oneof![
+        2 => moment.prop_map(Step::Wait),
+        3 => prop_oneof![4 => 1_u16..60, 2 => 60_u16..1_200].prop_map(Step::Breathe),
+    ]
+    .boxed()
+}
+
+/// Clocks and machines misbehave.
+fn clocks() -> BoxedStrategy<Step> {
+    prop_oneof![
+        3 => (1_u16..30_000).prop_map(Step::Freeze),
+        1 => (1_500_u32..4_000_000, any::<bool>(), any::<bool>())
+            .prop_map(|(ms, stands_still, told)| Step::Sleep { ms, stands_still, told }),
+        1 => prop_oneof![-4_000_000_i32..-1_100, -900_i32..900, 1_100_i32..4_000_000].prop_map(Step::SetWall),
+    ]
+    .boxed()
+}
+
+fn writes() -> BoxedStrategy<Step> {
+    prop_oneof![
+        8 => (key(), prop::bool::weighted(0.3)).prop_map(|(key, deletes)| Step::Write { key, deletes }),
+        6 => gateway().prop_map(Step::Poll),
+    ]
+    .boxed()
+}
+
+fn own_writes() -> BoxedStrategy<Step> {
+    prop_oneof![
+        4 => (client(), key(), prop::bool::weighted(0.3), prop::bool::weighted(0.8))
+            .prop_map(|(client, key, deletes, known)| Step::Put { client, key, deletes, known }),
+        5 => any::<u8>().prop_map(Step::Commit),
+        5 => any::<u8>().prop_map(Step::Acknowledge),
+    ]
+    .boxed()
+}
+
+fn reads(course: Course) -> BoxedStrategy<Step> {
+    let read = (client(), key(), ask(course), prop::bool::weighted(0.15), 0_u8..2, 50_u16..12_000);
+    prop_oneof![
+        24 => read.prop_map(|(client, key, ask, scope, stream, patience_ms)| {
+            Step::Get { client, key, ask, scope: scope.into(), stream, patience_ms }
+        }),
+        1 => (client(), key()).prop_map(|(client, key)| Step::Hint { client, key }),
+        1 => any::<u8>().prop_map(Step::Cancel),
+        1 => client().prop_map(Step::CloseScope),
+    ]
+    .boxed()
+}
+
+fn lists() -> BoxedStrategy<Step> {
     let dropped = key().prop_flat_map(|key| {
         prop_oneof![
             3 => Just(Drop::Key(key)),
@@ -234,76 +300,105 @@ fn steps() -> BoxedStrategy<Step> {
             1 => Just(Drop::Clear),
         ]
     });
+    prop_oneof![
+        3 => (client(), key(), gateway()).prop_map(|(client, key, gateway)| Step::List { client, key, gateway }),
+        2 => (client(), dropped).prop_map(|(client, what)| Step::Invalidate(client, what)),
+    ]
+    .boxed()
+}
+
+fn network() -> BoxedStrategy<Step> {
+    prop_oneof![
+        1 => any::<u8>().prop_map(Step::Process),
+        1 => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(|(pick, again)| Step::Deliver { pick, again }),
+    ]
+    .boxed()
+}
+
+fn mishaps() -> BoxedStrategy<Step> {
     let mishap = prop_oneof![2 => Just(Mishap::Network), 1 => Just(Mishap::Unavailable), 1 => Just(Mishap::Garbage)];
     let end = prop_oneof![
         2 => Just(End::Ended), 3 => Just(End::Broken), 1 => Just(End::Refused), 1 => Just(End::NoRoute)
     ];
+    prop_oneof![
+        4 => (any::<u8>(), mishap).prop_map(|(pick, mishap)| Step::Lose(pick, mishap)),
+        2 => (client(), any::<u8>()).prop_map(|(client, pick)| Step::LoseFrame(client, pick)),
+        2 => (client(), end).prop_map(|(client, end)| Step::EndFeed(client, end)),
+        4 => gateway().prop_map(Step::Truncate),
+        3 => gateway().prop_map(Step::Restart),
+        1 => Just(Step::RenewStore),
+    ]
+    .boxed()
+}
+
+fn feeds() -> BoxedStrategy<Step> {
+    prop_oneof![
+        3 => client().prop_map(Step::AcceptFeed),
+        6 => client().prop_map(Step::Beat),
+        8 => (client(), prop_oneof![4 => Just(0_u8), 1 => any::<u8>()], prop::bool::weighted(0.1), any::<u8>())
+            .prop_map(|(client, pick, again, cut)| Step::Hear { client, pick, again, cut }),
+        1 => (client(), prop::bool::weighted(0.7)).prop_map(|(client, looks)| Step::Attend(client, looks)),
+    ]
+    .boxed()
+}
+
+fn hosts() -> BoxedStrategy<Step> {
     let legacy = prop_oneof![
         1 => Just(Legacy::Nothing), 1 => Just(Legacy::Floors), 1 => Just(Legacy::Bookmark),
         3 => Just(Legacy::State), 2 => Just(Legacy::OldState)
     ];
-    let time = prop_oneof![
-        12 => moment().prop_map(Step::Wait),
-        16 => prop_oneof![3 => 1_u16..60, 2 => 60_u16..1_200].prop_map(Step::Breathe),
-        2 => (1_u16..30_000).prop_map(Step::Freeze),
-        1 => (1_500_u32..4_000_000, any::<bool>(), any::<bool>())
-            .prop_map(|(ms, stands_still, told)| Step::Sleep { ms, stands_still, told }),
-        1 => prop_oneof![-4_000_000_i32..-1_100, -900_i32..900, 1_100_i32..4_000_000].prop_map(Step::SetWall),
-    ];
-    let writes = prop_oneof![
-        8 => (key(), any::<bool>()).prop_map(|(key, deletes)| Step::Write { key, deletes }),
-        4 => (client(), key(), any::<bool>(), prop::bool::weighted(0.8))
-            .prop_map(|(client, key, deletes, known)| Step::Put { client, key, deletes, known }),
-        5 => any::<u8>().prop_map(Step::Commit),
-        5 => any::<u8>().prop_map(Step::Acknowledge),
-        6 => gateway().prop_map(Step::Poll),
-        2 => gateway().prop_map(Step::Truncate),
-        1 => prop_oneof![3 => gateway().prop_map(Step::Restart), 1 => Just(Step::RenewStore)],
-    ];
-    let reads = prop_oneof![
-        20 => (client(), key(), ask(), prop::bool::weighted(0.15), 0_u8..2, 50_u16..12_000).prop_map(
-            |(client, key, ask, scope, stream, patience_ms)| {
-                Step::Get { client, key, ask, scope: scope.into(), stream, patience_ms }
-            }
-        ),
-        4 => (client(), key(), gateway()).prop_map(|(client, key, gateway)| Step::List { client, key, gateway }),
-        1 => (client(), key()).prop_map(|(client, key)| Step::Hint { client, key }),
-        1 => any::<u8>().prop_map(Step::Cancel),
-        1 => client().prop_map(Step::CloseScope),
-        3 => (client(), dropped).prop_map(|(client, what)| Step::Invalidate(client, what)),
-    ];
-    let network = prop_oneof![
-        14 => any::<u8>().prop_map(Step::Process),
-        14 => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(|(pick, again)| Step::Deliver { pick, again }),
-        2 => (any::<u8>(), mishap).prop_map(|(pick, mishap)| Step::Lose(pick, mishap)),
-    ];
-    let feeds = prop_oneof![
-        3 => client().prop_map(Step::AcceptFeed),
-        6 => client().prop_map(Step::Beat),
-        8 => (client(), prop_oneof![3 => Just(0_u8), 1 => any::<u8>()], prop::bool::weighted(0.1), any::<u8>())
-            .prop_map(|(client, pick, again, cut)| Step::Hear { client, pick, again, cut }),
-        1 => (client(), any::<u8>()).prop_map(|(client, pick)| Step::LoseFrame(client, pick)),
-        1 => (client(), end).prop_map(|(client, end)| Step::EndFeed(client, end)),
-        1 => (client(), any::<bool>()).prop_map(|(client, looks)| Step::Attend(client, looks)),
-    ];
-    let hosts = prop_oneof![
+    prop_oneof![
         2 => client().prop_map(Step::Bookmark),
         2 => client().prop_map(Step::Export),
         2 => client().prop_map(Step::Import),
         2 => (client(), legacy).prop_map(|(client, legacy)| Step::Rebuild(client, legacy)),
-    ];
-    prop_oneof![32 => time, 31 => writes, 30 => reads, 26 => network, 18 => feeds, 4 => hosts].boxed()
+    ]
+    .boxed()
+}
+
+fn walk() -> BoxedStrategy<Step> {
+    prop_oneof![3 => 1_u16..100, 1 => 100_u16..1_500, 1 => 2_100_u16..4_000].prop_map(Step::Walk).boxed()
+}
+
+fn steps(course: Course) -> BoxedStrategy<Step> {
+    // Time, clocks, writes, own writes, reads, lists, network, mishaps, feeds, hosts, walks.
+    let weights = match course {
+        Course::Wild => [20, 4, 14, 12, 22, 6, 24, 5, 14, 3, 1],
+        Course::Calm => [30, 1, 10, 1, 36, 1, 10, 1, 12, 1, 2],
+        Course::Busy => [24, 1, 6, 18, 22, 16, 10, 1, 4, 6, 1],
+        Course::Walk => [8, 1, 2, 1, 4, 2, 4, 1, 2, 1, 60],
+    };
+    let [time_, clocks_, writes_, own_, reads_, lists_, network_, mishaps_, feeds_, hosts_, walk_] = weights;
+    prop::strategy::Union::new_weighted(vec![
+        (time_, time()),
+        (clocks_, clocks()),
+        (writes_, writes()),
+        (own_, own_writes()),
+        (reads_, reads(course)),
+        (lists_, lists()),
+        (network_, network()),
+        (mishaps_, mishaps()),
+        (feeds_, feeds()),
+        (hosts_, hosts()),
+        (walk_, walk()),
+    ])
+    .boxed()
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
+    let course = prop_oneof![
+        3 => Just(Course::Wild), 3 => Just(Course::Calm), 3 => Just(Course::Busy), 1 => Just(Course::Walk)
+    ];
     let ppm = || prop_oneof![2 => Just(0_i64), 1 => Just(500_i64), 1 => Just(-500_i64), 1 => -500_i64..500];
-    let entries = prop_oneof![4 => Just(usize::MAX), 1 => Just(3_usize), 1 => Just(1_usize)];
+    let entries = prop_oneof![5 => Just(usize::MAX), 1 => Just(3_usize), 1 => Just(1_usize)];
     let ttl = prop_oneof![2 => Just(5_000_u64), 1 => Just(400_u64)];
-    (entries, prop::bool::weighted(0.8), prop::bool::weighted(0.7), [ppm(), ppm(), ppm()], ttl).prop_map(
-        |(max_entries, feeds, predicts, ppm, negative_ttl_ms)| Shape {
+    let ppm = [ppm(), ppm(), ppm()];
+    (course, entries, prop::bool::weighted(0.7), prop::bool::weighted(0.7), ppm, ttl).prop_map(
+        |(course, max_entries, feeds, predicts, ppm, negative_ttl_ms)| Shape {
+            course,
             max_entries,
-            feeds,
-            predicts,
+            feeds: feeds && course != Course::Walk,
+            predicts: predicts || course == Course::Walk,
             ppm,
             negative_ttl_ms,
         },
@@ -311,7 +406,8 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 thread_local! {
-    static STEPS: BoxedStrategy<Step> = steps();
+    static STEPS: [BoxedStrategy<Step>; 4] =
+        [Course::Wild, Course::Calm, Course::Busy, Course::Walk].map(steps);
 }
 
 impl ReferenceStateMachine for Truth {
@@ -322,8 +418,8 @@ impl ReferenceStateMachine for Truth {
         shape().prop_map(Self::new).boxed()
     }
 
-    fn transitions(_: &Self) -> BoxedStrategy<Step> {
-        STEPS.with(Clone::clone)
+    fn transitions(state: &Self) -> BoxedStrategy<Step> {
+        STEPS.with(|steps| steps[state.shape.course as usize].clone())
     }
 
     fn apply(mut state: Self, step: &Step) -> Self {
@@ -337,7 +433,7 @@ impl Truth {
     pub fn take(&mut self, step: &Step) {
         match *step {
             Step::Wait(ms) => self.now += u64::from(ms),
-            Step::Breathe(ms) | Step::Freeze(ms) => {
+            Step::Breathe(ms) | Step::Walk(ms) | Step::Freeze(ms) => {
                 self.now += u64::from(ms);
                 self.poll_all();
             }

@@ -77,9 +77,24 @@ pub(crate) fn run(real: Real, ppm: i64) -> u64 {
     (real as f64 * (1.0 + ppm as f64 / 1e6)) as u64
 }
 
+/// What mostly happens in a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// Everything, all the time.
+    Wild,
+    /// Somebody reads, and others write.
+    Calm,
+    /// Somebody writes, lists, invalidates, and goes on elsewhere.
+    Busy,
+    /// Somebody reads the same keys in the same order.
+    Walk,
+}
+
 /// How a sequence begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
+    /// What mostly happens.
+    pub course: Course,
     /// Most entries of a cache.
     pub max_entries: usize,
     /// Whether clients hold feeds.

@@ -9,12 +9,14 @@ use foremap::{Millis, adapter::Attention};
 use super::client::{Client, Source};
 use super::judge::{Brought, Invariant, Verdict, demand};
 use super::mutant::Mutant;
-use super::step::{Mishap, Step};
+use super::step::{Ask, Mishap, Step};
 use super::tally::Tally;
 use super::truth::{CLIENTS, Real, Truth, name, number};
 
 /// Longest series of wakes at one moment.
 const MOST_WAKES: usize = 100;
+/// Keys that a walk goes round.
+const ROUND: u8 = 5;
 
 /// A request on its way to a gateway.
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ pub(crate) struct World {
     pub(crate) sent: Vec<Message>,
     pub(crate) answered: Vec<(Message, Reply)>,
     pub(crate) feeds: u64,
+    walked: u8,
     pub(crate) tally: Tally,
 }
 
@@ -59,7 +62,7 @@ pub(crate) struct World {
 pub fn run(mut truth: Truth, steps: &[Step], mutant: Option<Mutant>) -> (Result<Tally, super::Violation>, usize) {
     let clients = (0..CLIENTS).map(|number| Client::new(&truth, number)).collect();
     let (sent, answered) = (Vec::new(), Vec::new());
-    let mut world = World { mutant, clients, sent, answered, feeds: 0, tally: Tally::default() };
+    let mut world = World { mutant, clients, sent, answered, feeds: 0, walked: 0, tally: Tally::default() };
     for (taken, step) in steps.iter().enumerate() {
         truth.take(step);
         if let Err(violation) = world.take(&truth, step) {
@@ -82,6 +85,7 @@ impl World {
             | Step::RenewStore => {}
             Step::SetWall(_) => (0..CLIENTS).try_for_each(|client| self.tick(truth, client))?,
             Step::Breathe(_) => self.breathe(truth)?,
+            Step::Walk(_) => self.walk(truth)?,
             Step::Freeze(_) => return self.freeze(truth),
             Step::Sleep { told, .. } => return self.sleep(truth, told),
             Step::Put { client, key, deletes, known } => self.put(truth, client.into(), (key, deletes, known))?,
@@ -131,6 +135,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The first client reads the next key of its round.
+    fn walk(&mut self, truth: &Truth) -> Verdict {
+        self.walked = (self.walked + 1) % ROUND;
+        let (key, ask) = (self.walked, Ask::Bounded(2_000));
+        self.get(truth, 0, &Step::Get { client: 0, key, ask, scope: 0, stream: 0, patience_ms: 9_000 })?;
+        self.wake(truth, 0)?;
+        self.breathe(truth)
     }
 
     /// Clients stand still; what they are sent is kept for them.
@@ -373,9 +386,9 @@ impl World {
             this.adapter.set_attention(this.now, Attention::Away);
             self.drain(&truth, client, None)?;
         }
-        for _ in 0..80 {
-            truth.take(&Step::Breathe(200));
-            self.take(&truth, &Step::Breathe(200))?;
+        for ms in [1, 50, 100, 300, 600, 1_000, 1_000, 1_000, 2_000, 2_000, 5_000, 5_000] {
+            truth.take(&Step::Breathe(ms));
+            self.take(&truth, &Step::Breathe(ms))?;
         }
         for client in 0..CLIENTS {
             self.close_scope(&truth, client, 0)?;

@@ -47,10 +47,13 @@ fn on_every_core(range: std::ops::Range<u64>, work: impl Fn(u64) -> bool + Sync)
 
 /// The sequence of a seed, as a tree of shorter ones.
 fn sequence(seed: u64) -> impl ValueTree<Value = Sequence> {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    // ChaCha, unoptimised, would take two thirds of the time. Seeds that differ in a bit have to differ in many.
+    let spread = |seed: u64| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&spread(seed).to_le_bytes());
+    bytes[8..].copy_from_slice(&spread(!seed).to_le_bytes());
     let config = Config { failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::XorShift, &bytes));
     let strategy = Truth::sequential_strategy(STEPS);
     strategy.new_tree(&mut runner).unwrap_or_else(|reason| panic!("steps have no conditions: {reason}"))
 }
