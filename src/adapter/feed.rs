@@ -225,9 +225,12 @@ impl Adapter {
 
     /// A page begins with what an earlier one had cached.
     pub(super) fn come_back(&mut self, now: Millis) {
-        self.feed.active_at = now;
         self.feed.fresh_at = None;
-        self.catch_up(now);
+        // One that is loaded in the background is made current when somebody looks.
+        if self.feed.attention == Attention::Active {
+            self.feed.active_at = now;
+            self.catch_up(now);
+        }
         self.feed_due(now);
         self.rearm(now, FEED_SCOPE, false);
     }
@@ -329,6 +332,8 @@ impl Adapter {
         {
             self.feed.timer = Some(at);
             self.scopes.set_timer(FEED_SCOPE, at, Timer::Feed);
+            // Whoever called may have been about another scope.
+            self.rearm(now, FEED_SCOPE, false);
         }
     }
 
@@ -363,6 +368,12 @@ impl Adapter {
         });
         self.act(Action::OpenFeed { scope: FEED_SCOPE, feed: id, origin, body });
         true
+    }
+
+    /// Its scope ends, and with that its timers.
+    pub(super) fn drop_feed(&mut self) {
+        self.close_feed();
+        self.feed.timer = None;
     }
 
     fn close_feed(&mut self) {

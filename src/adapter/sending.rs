@@ -27,6 +27,8 @@ pub(super) enum Flight {
         /// Taken when it was sent.
         fence: Fence,
         exchanges: bool,
+        /// Sessions that were reset before it was sent.
+        session: u64,
         /// Retries that were promised when it was given little time.
         reserved: u32,
     },
@@ -309,8 +311,9 @@ impl Adapter {
         self.counters.bytes_sent += body.len() as u64;
         let fence = self.cache.fence(now);
         let fence = if strong { fence.linear() } else { fence };
-        let of = origin.clone();
-        let batch = Flight::Batch { scope, origin: of, sent_at: now, fetches, strong, fence, exchanges, reserved };
+        let (of, session) = (origin.clone(), self.counters.sessions_reset);
+        let batch =
+            Flight::Batch { scope, origin: of, sent_at: now, fetches, strong, fence, exchanges, session, reserved };
         self.flights.insert(flight, Box::new(batch));
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }

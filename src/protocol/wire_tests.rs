@@ -21,7 +21,6 @@ fn response() -> BatchResponse {
     let outcomes = [Outcome::Found { keymap: keymap() }, Outcome::Unchanged { version: 1 }, Outcome::Missing];
     let outcomes = outcomes.into_iter().chain(errors);
     BatchResponse {
-        clock: None,
         epoch: Epoch { incarnation: u32::MAX, number: MAX_VERSION },
         results: outcomes.map(|outcome| ItemResult { outcome, at, node: u32::MAX }).collect(),
         positions: vec![at],
