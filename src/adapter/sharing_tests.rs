@@ -110,6 +110,19 @@ fn joining_costs_no_credit_so_a_follower_can_take_over() {
 }
 
 #[test]
+fn a_feed_at_hand_needs_no_credit() {
+    let (mut host, feed, ..) = pair(&["a/x"]);
+    host.adapter.on_feed_end(host.now, feed, FeedEnd::Ended);
+    host.read("a/x").expect("an answer");
+    host.pass(5_000);
+    let opens = |host: &mut Host| host.other.drain(..).any(|action| matches!(action, Action::OpenFeed { .. }));
+    assert!(!opens(&mut host));
+    host.adapter.set_feed_at_hand(host.now, true);
+    host.pass(0);
+    assert!(opens(&mut host));
+}
+
+#[test]
 fn what_comes_twice_is_passed_over_and_a_frame_that_is_missing_ends_it() {
     let (leader, _, mut follower, join) = pair(&["a/x"]);
     let frame = |number| beat(&leader, number);
