@@ -338,6 +338,10 @@ impl Adapter {
     }
 
     fn feed_opens_at(&self) -> Millis {
+        if self.feed.failures > 0 {
+            // Exchanges stand in meanwhile, and while they do nothing lapses.
+            return self.feed.not_before;
+        }
         self.feed.lapses_at(self.config.max_staleness_ms).max(self.feed.not_before)
     }
 

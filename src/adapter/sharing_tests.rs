@@ -123,6 +123,21 @@ fn a_feed_at_hand_needs_no_credit() {
 }
 
 #[test]
+fn a_client_that_asks_all_the_time_gets_its_feed_back() {
+    let (mut host, feed, ..) = pair(&["a/x"]);
+    for _ in 0..30 {
+        host.adapter.feed_paid();
+    }
+    host.adapter.on_feed_end(host.now, feed, FeedEnd::Broken);
+    for _ in 0..100 {
+        host.read("a/x").expect("an answer");
+        host.pass(200);
+        host.deliver();
+    }
+    assert!(host.other.iter().any(|action| matches!(action, Action::OpenFeed { .. })));
+}
+
+#[test]
 fn what_comes_twice_is_passed_over_and_a_frame_that_is_missing_ends_it() {
     let (leader, _, mut follower, join) = pair(&["a/x"]);
     let frame = |number| beat(&leader, number);
