@@ -138,5 +138,8 @@ function hasLocks(): boolean {
 }
 
 function channel(name: string): BroadcastChannel {
-  return new BroadcastChannel(name);
+  const channel: BroadcastChannel & { unref?(): void } = new BroadcastChannel(name);
+  // Where a page is made up in Node, for tests, an open channel would keep the process alive.
+  channel.unref?.();
+  return channel;
 }

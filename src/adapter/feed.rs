@@ -17,7 +17,7 @@ use super::scopes::Timer;
 use super::stats::FeedStats;
 use crate::Millis;
 use crate::clock::{ClockBroke, RemoteClocks};
-use crate::protocol::{BatchRequest, ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello};
+use crate::protocol::{BatchRequest, ClockReading, FeedFrame, FeedId, FeedReader, Hello};
 use std::sync::Arc;
 
 /// The scope that a client's feed and its timers belong to: the one of its page or process.

@@ -37,7 +37,8 @@ fn bytes(host: &mut Host, feed: FlightId, bytes: &[u8]) {
 fn begin(host: &mut Host, feed: FlightId, request: &BatchRequest) {
     let steps = request.cursors.iter().map(|c| FeedStep { shard: c.shard, from: c.position, to: c.position + 10 });
     let steps = steps.collect();
-    let frame = FeedFrame { hello: Some(HELLO), number: 3, clock_ms: host.now, age_ms: 1, steps, ..FeedFrame::default() };
+    let frame =
+        FeedFrame { hello: Some(HELLO), number: 3, clock_ms: host.now, age_ms: 1, steps, ..FeedFrame::default() };
     bytes(host, feed, &[&FeedFrame::PREAMBLE[..], &frame.encode()].concat());
 }
 

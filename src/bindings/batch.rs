@@ -77,8 +77,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
 /// Throws `{code: "BAD_REQUEST", message}`.
 #[wasm_bindgen(js_name = extendFeed)]
 pub fn extend_feed(upstream: &[u8], points: &[f64]) -> Result<Option<Vec<u8>>, JsValue> {
-    let request =
-        BatchRequest::decode(upstream).map_err(|error| thrown(ErrorCode::BadRequest, &error.to_string()))?;
+    let request = BatchRequest::decode(upstream).map_err(|error| thrown(ErrorCode::BadRequest, &error.to_string()))?;
     let known = |shard| request.cursors.iter().any(|cursor| cursor.shard == shard);
     let mut news: Vec<Cursor> = cursors(points).filter(|cursor| !known(cursor.shard)).collect();
     // From the earliest on: who was told more of a shard passes over what it knows.

@@ -129,6 +129,26 @@ test("the leading tab is frozen: another one leads, and when it wakes it follows
   expect(await locator(leader, "a")).toBe(await locator(followers[0]!, "a"));
 }, 120_000);
 
+test("a leading tab that nobody looks at any more leaves the feed to one that is seen", async () => {
+  const tabs = [await openTab(), await openTab()];
+  const { leader, followers } = await settled(tabs);
+  await user.cover(leader);
+  await settled(followers);
+  expect(await role(leader)).toBe("none");
+  expect(await feeds()).toBe(1);
+  // What is written meanwhile it does not serve when it is looked at again.
+  await hearsWrite(followers, "a");
+  await leader.bringToFront();
+  expect(await locator(leader, "a")).toBe(await locator(followers[0]!, "a"));
+}, 120_000);
+
+test("tabs that are not to share have a feed each", async () => {
+  const tabs = [await openTab({ feed: { shared: false } }), await openTab({ feed: { shared: false } })];
+  for (const page of tabs) await expect.poll(async () => (await isFed(page)).open, PATIENCE).toBe(true);
+  expect(await feeds()).toBe(2);
+  expect((await stats(tabs[0]!)).feed).toBeNull();
+}, 120_000);
+
 test("the leading tab is closed, and the next one crashes", async () => {
   const tabs = [await openTab(), await openTab(), await openTab()];
   const { leader, followers } = await settled(tabs);

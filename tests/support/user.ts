@@ -51,6 +51,13 @@ export class User {
     await page.evaluate((given) => void (window.client = window.createClient(given)), given);
   }
 
+  /** Puts another tab in front of a page. */
+  async cover(page: Page): Promise<void> {
+    await page.bringToFront();
+    this.#pages.push(await this.context.newPage());
+    await page.waitForFunction(() => document.visibilityState === "hidden", undefined, { polling: 100 });
+  }
+
   cdp(page: Page): Promise<CDPSession> {
     return this.context.newCDPSession(page);
   }
