@@ -98,6 +98,7 @@ function cacheConfig(cache: CacheOptions | false | undefined): Omit<CoreConfig["
 function feedConfig(feed: FeedOptions | boolean | undefined, usual: boolean | null): NonNullable<CoreConfig["feed"]> {
   if (feed === false || usual === null) return { enabled: false };
   if (feed === undefined || feed === true) return { enabled: feed ?? usual };
+  if (!["undefined", "boolean"].includes(typeof feed.shared)) throw config("`feed.shared` must be true or false");
   return { enabled: true, ...defined({ idleMs: milliseconds("feed.idle", feed.idle) }) };
 }
 

@@ -53,8 +53,8 @@ export class Page {
     const meeting = this.#meeting();
     const { core } = this.settings;
     if (meeting !== null && core.feed?.enabled === true && this.settings.shared !== false && hasLocks()) {
-      const name = meeting.then((name) => `${name}/${core.maxStalenessMs}`);
-      this.#shared = new SharedFeed({ name, locks: navigator.locks, channel }, direct, engine);
+      const leads = (leads: boolean) => this.#news?.leads(leads);
+      this.#shared = new SharedFeed({ name: meeting, locks: navigator.locks, channel, leads }, direct, engine);
     }
     const scope = engine.openScope({
       fetch: this.fetch,
@@ -94,7 +94,7 @@ export class Page {
     const scope = settings.persist?.scope;
     const known = !identity.ownFetch || identity.token !== undefined || scope !== undefined;
     if (!known && settings.shared !== true) return null;
-    return groupName(settings.core.origins, identity.token, scope);
+    return groupName(settings.core.origins, identity.token, scope, String(settings.core.maxStalenessMs));
   }
 
   /** Something was asked for or answered. */
@@ -138,5 +138,8 @@ function hasLocks(): boolean {
 }
 
 function channel(name: string): BroadcastChannel {
-  return new BroadcastChannel(name);
+  const channel: BroadcastChannel & { unref?(): void } = new BroadcastChannel(name);
+  // Where a page is made up in Node, for tests, an open channel would keep the process alive.
+  channel.unref?.();
+  return channel;
 }

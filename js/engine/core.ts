@@ -143,6 +143,7 @@ export interface Core {
   onFeedBytes(now: number, feed: number, bytes: Uint8Array): void;
   onFeedEnd(now: number, feed: number, status: number, retryAfterMs: number): void;
   setRelaying(relaying: boolean): void;
+  setFeedAtHand(now: number, atHand: boolean): void;
   feedOpening(now: number): Uint8Array<ArrayBuffer> | undefined;
   bookmark(): Uint8Array<ArrayBuffer>;
   openBookmark(now: number, bookmark: Uint8Array): void;

@@ -175,7 +175,8 @@ export class Engine {
   }
 
   /** Another client of this session wrote or invalidated something. */
-  told(scope: Scope, { writes, dropped }: News): void {
+  told(scope: Scope, { writes, dropped, feed }: News): void {
+    if (feed !== undefined) this.#quietly(scope, (core, now) => core.setFeedAtHand(now, feed));
     for (const write of writes) this.#quietly(scope, (core, now) => core.wrote(now, NO_FENCE, write));
     for (const what of dropped) this.#quietly(scope, (core, now) => void core.invalidate(now, what));
     this.guard.keepSession();

@@ -25,6 +25,8 @@ export interface Group {
   readonly name: Promise<string>;
   readonly locks: Locks;
   channel(name: string): BroadcastChannel;
+  /** Takes word to those who hold or follow no feed, whether there is one to follow. */
+  leads?(leads: boolean): void;
 }
 
 /** What becomes of one `open`. */
@@ -50,6 +52,7 @@ export class Member {
   /** The term that this member leads or follows. */
   #term = 0;
   #leader = "";
+  #deposed = false;
   #waiting = new Set<string>();
 
   /** @param seen the newest term that anybody here has heard of */
@@ -133,7 +136,7 @@ export class Member {
       // Refused: here nobody may have locks. Later: somebody took it away.
       void Promise.resolve(held).catch(() => {
         if (this.role === "asking") this.#goAlone();
-        else if (this.role === "leading") this.#finish(200, -1);
+        else if (this.role === "leading") this.#depose();
         decided();
       });
     });
@@ -144,6 +147,7 @@ export class Member {
     this.role = "leading";
     this.#term = this.seen.term = Math.max(this.seen.term + 1, Date.now());
     this.#channel?.say({ type: "lead", term: this.#term });
+    this.group.leads?.(true);
     this.#openFeed();
   }
 
@@ -176,7 +180,7 @@ export class Member {
     this.seen.term = term;
     if (this.role === "leading") {
       // The lock was taken away, and that it was will be told later.
-      if (term > this.#term) this.#finish(200, -1);
+      if (term > this.#term) this.#depose();
     } else if (this.role === "asking") {
       this.#hearAsking(message);
     } else if (this.role === "following") {
@@ -231,6 +235,12 @@ export class Member {
     return true;
   }
 
+  /** Somebody else leads: nobody is told of an end that is none to them. */
+  #depose(): void {
+    this.#deposed = true;
+    this.#finish(200, -1);
+  }
+
   #finish(status: number, retryAfterMs: number): void {
     if (this.role === "closed") return;
     this.#leave(status, retryAfterMs);
@@ -243,9 +253,10 @@ export class Member {
     this.role = "closed";
     clearTimeout(this.#timer);
     this.#closeFeed();
-    if (role === "leading") {
-      this.core.setRelaying(false);
+    if (role === "leading") this.core.setRelaying(false);
+    if (role === "leading" && !this.#deposed) {
       this.#channel?.say({ type: "end", term: this.#term, status, retryAfterMs });
+      this.group.leads?.(false);
     }
     this.#waiting.clear();
     this.#channel?.close();

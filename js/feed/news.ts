@@ -12,6 +12,8 @@ export interface Selector {
 export interface News {
   writes: Pick<CoreWrite, "key" | "version" | "shard" | "position">[];
   dropped: Selector[];
+  /** Whether it holds a feed that others may join, if that changed. */
+  feed?: boolean;
 }
 
 /** Most of either in one message; beyond, everything counts as invalidated. */
@@ -27,6 +29,7 @@ export class NewsChannel {
   #channel: BroadcastChannel | null = null;
   #writes = new Map<string, News["writes"][number]>();
   #dropped: Selector[] = [];
+  #feed: boolean | undefined;
   #queued = false;
   #paused = false;
   #closed = false;
@@ -50,6 +53,12 @@ export class NewsChannel {
   /** This client invalidated something. */
   dropped(what: Selector): void {
     this.#dropped.push(what);
+    this.#tellSoon();
+  }
+
+  /** This client began to hold a feed for all, or ceased. */
+  leads(feed: boolean): void {
+    this.#feed = feed;
     this.#tellSoon();
   }
 
@@ -108,8 +117,10 @@ export class NewsChannel {
   }
 
   #tell(): void {
-    if (this.#channel === null || this.#writes.size + this.#dropped.length === 0) return;
+    if (this.#channel === null || this.#writes.size + this.#dropped.length + Number(this.#feed !== undefined) === 0) return;
     const news: News = { writes: [...this.#writes.values()], dropped: this.#dropped };
+    if (this.#feed !== undefined) news.feed = this.#feed;
+    this.#feed = undefined;
     this.#writes.clear();
     this.#dropped = [];
     try {
@@ -123,6 +134,7 @@ export class NewsChannel {
 /** Other scripts of the origin can say what they like on a channel; the core checks what is in it. */
 function isNews(data: unknown): data is News {
   if (typeof data !== "object" || data === null) return false;
-  const { writes, dropped } = data as { [field: string]: unknown };
+  const { writes, dropped, feed = false } = data as { [field: string]: unknown };
+  if (typeof feed !== "boolean") return false;
   return Array.isArray(writes) && Array.isArray(dropped) && writes.length + dropped.length <= 2 * MAX_NEWS + 2;
 }

@@ -32,8 +32,8 @@ const REFUSED_MS: Millis = 300_000;
 /// What opening a feed costs, of what a client begins with and what every answer earns that only a feed kept fresh. Each is
 /// a request, so the first one is opened on trust, and those after it where the ones before have paid for themselves
 /// several times.
-pub(super) const COST: u32 = 4;
-pub(super) const MOST_CREDIT: u32 = 4 * COST;
+const COST: u32 = 4;
+const MOST_CREDIT: u32 = 4 * COST;
 /// Longest back-off, as 2^6 times the first: a client that cannot hold a feed exchanges instead.
 const MAX_FAILURES: u8 = 6;
 
@@ -102,6 +102,8 @@ enum Turn {
 pub(super) struct Open {
     id: FlightId,
     origin: Arc<str>,
+    /// Credit that it cost.
+    pub(super) paid: u32,
     asked_at: Millis,
     heard_at: Millis,
     reader: FeedReader,
@@ -136,6 +138,8 @@ pub(super) struct Feed {
     not_before: Millis,
     failures: u8,
     pub(super) credit: u32,
+    /// Whether another client of the host holds one that can be joined.
+    pub(super) at_hand: bool,
     avoid: Option<Arc<str>>,
     pub(super) clocks: RemoteClocks,
     timer: Option<Millis>,
@@ -154,6 +158,7 @@ impl Default for Feed {
             not_before: 0,
             failures: 0,
             credit: COST,
+            at_hand: false,
             avoid: None,
             clocks: RemoteClocks::default(),
             timer: None,
@@ -174,7 +179,7 @@ impl Feed {
 
     /// Whether there should be one.
     fn is_wanted(&self, now: Millis, config: &FeedConfig) -> bool {
-        self.is_kept(now, config) && self.requests >= config.after_requests && self.credit >= COST
+        self.is_kept(now, config) && self.requests >= config.after_requests && (self.credit >= COST || self.at_hand)
     }
 
     /// When what is cached is about to grow too old.
@@ -338,6 +343,10 @@ impl Adapter {
     }
 
     fn feed_opens_at(&self) -> Millis {
+        if self.feed.failures > 0 {
+            // Exchanges stand in meanwhile, and while they do nothing lapses.
+            return self.feed.not_before;
+        }
         self.feed.lapses_at(self.config.max_staleness_ms).max(self.feed.not_before)
     }
 
@@ -356,10 +365,12 @@ impl Adapter {
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
         self.feed.counted.opened += 1;
-        self.feed.credit = self.feed.credit.saturating_sub(COST);
+        let paid = if self.feed.at_hand { 0 } else { self.feed.credit.min(COST) };
+        self.feed.credit -= paid;
         self.feed.open = Some(Open {
             id,
             origin: origin.clone(),
+            paid,
             asked_at: now,
             heard_at: now,
             reader: FeedReader::default(),

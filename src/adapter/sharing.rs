@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::demand::Adapter;
-use super::feed::{COST, FEED_SCOPE, MOST_CREDIT};
+use super::feed::FEED_SCOPE;
 use crate::Millis;
 use crate::protocol::{FeedFrame, FeedStep, Hello};
 
@@ -25,11 +25,20 @@ impl Adapter {
         Some([&FeedFrame::PREAMBLE[..], &frame.encode()].concat())
     }
 
+    /// Whether another client of this host holds a feed, which costs nothing to join.
+    pub fn set_feed_at_hand(&mut self, now: Millis, at_hand: bool) {
+        self.feed.at_hand = at_hand;
+        self.feed_due(now);
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
     /// This client follows the feed that another one holds. That begins where the feed stands, not where this client is,
     /// so what lies in between is asked for at once, and the feed extended by what only this client has. It has cost no
     /// request.
     pub(super) fn feed_joined(&mut self) {
-        self.feed.credit = (self.feed.credit + COST).min(MOST_CREDIT);
+        if let Some(open) = &mut self.feed.open {
+            self.feed.credit += std::mem::take(&mut open.paid);
+        }
         if !self.cache.cursors().is_empty() {
             self.scopes.get(FEED_SCOPE).exchange_wanted = true;
         }

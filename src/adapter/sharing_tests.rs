@@ -111,6 +111,34 @@ fn joining_costs_no_credit_so_a_follower_can_take_over() {
 }
 
 #[test]
+fn a_feed_at_hand_needs_no_credit() {
+    let (mut host, feed, ..) = pair(&["a/x"]);
+    host.adapter.on_feed_end(host.now, feed, FeedEnd::Ended);
+    host.read("a/x").expect("an answer");
+    host.pass(5_000);
+    let opens = |host: &mut Host| host.other.drain(..).any(|action| matches!(action, Action::OpenFeed { .. }));
+    assert!(!opens(&mut host));
+    host.adapter.set_feed_at_hand(host.now, true);
+    host.pass(0);
+    assert!(opens(&mut host));
+}
+
+#[test]
+fn a_client_that_asks_all_the_time_gets_its_feed_back() {
+    let (mut host, feed, ..) = pair(&["a/x"]);
+    for _ in 0..30 {
+        host.adapter.feed_paid();
+    }
+    host.adapter.on_feed_end(host.now, feed, FeedEnd::Broken);
+    for _ in 0..100 {
+        host.read("a/x").expect("an answer");
+        host.pass(200);
+        host.deliver();
+    }
+    assert!(host.other.iter().any(|action| matches!(action, Action::OpenFeed { .. })));
+}
+
+#[test]
 fn what_comes_twice_is_passed_over_and_a_frame_that_is_missing_ends_it() {
     let (leader, _, mut follower, join) = pair(&["a/x"]);
     let frame = |number| beat(&leader, number);

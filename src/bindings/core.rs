@@ -262,6 +262,12 @@ impl Core {
         self.adapter.set_relaying(relaying);
     }
 
+    /// Whether another core of this host holds a feed, which costs nothing to join.
+    #[wasm_bindgen(js_name = setFeedAtHand)]
+    pub fn set_feed_at_hand(&mut self, now: f64, at_hand: bool) {
+        self.adapter.set_feed_at_hand(millis(now), at_hand);
+    }
+
     /// What another core needs to follow this one's feed from here on, or `undefined`.
     #[wasm_bindgen(js_name = feedOpening)]
     pub fn feed_opening(&self, now: f64) -> Option<Vec<u8>> {

@@ -1,36 +1,20 @@
-import type { BrowserContext, CDPSession, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { createClient, type ClientOptions, type ForemapClient, type GetResult, type Stats } from "foremap";
-import { startUserBrowser, type UserBrowser } from "../support/browser.js";
+import { createClient, type ForemapClient, type GetResult, type Stats } from "foremap";
 import { startGateway, type Gateway } from "../support/gateway.js";
 import { startSite, type Site } from "../support/site.js";
-
-declare global {
-  interface Window {
-    createClient: typeof createClient;
-    client: ForemapClient;
-    events: string[];
-  }
-}
-
-/** Generous: nothing here is about how long something takes. */
-const PATIENCE = { timeout: 30_000, interval: 100 };
+import { PATIENCE, User, type Options } from "../support/user.js";
 
 let gateway: Gateway;
 let site: Site;
-let user: UserBrowser;
-let control: CDPSession;
-let context: BrowserContext;
+let user: User;
 let writer: ForemapClient;
-let opened: Page[] = [];
 let space = 0;
 
 beforeAll(async () => {
   gateway = await startGateway(1, "--shifter", "off");
   site = await startSite(gateway.origins[0] ?? "");
-  user = await startUserBrowser();
-  context = user.browser.contexts()[0]!;
-  control = await user.browser.newBrowserCDPSession();
+  user = await User.start(site.origin);
   writer = createClient({ origins: gateway.origins, feed: false });
 });
 afterAll(async () => {
@@ -46,32 +30,15 @@ beforeEach(async () => {
   await writer.put(key("a"), { locator: "a1" });
   await writer.put(key("b"), { locator: "b1" });
 });
-afterEach(async () => {
-  for (const page of opened.splice(0)) await page.close().catch(() => undefined);
-});
+afterEach(() => user.closePages());
 
 const key = (name: string) => `tabs${space}/${name}`;
 
-type Options = Pick<ClientOptions, "feed" | "persist">;
-
-/** A page in a window of its own, so that it is seen, with a client that has asked for `names`. */
+/** A page that has asked for `names`. */
 async function openTab(options: Options = {}, names: string[] = ["a"]): Promise<Page> {
-  const made = context.waitForEvent("page");
-  await control.send("Target.createTarget", { url: "about:blank", newWindow: true });
-  const page = await made;
-  opened.push(page);
-  await page.goto(site.origin);
-  await begin(page, options);
+  const page = await user.open(options);
   for (const name of names) await get(page, name);
   return page;
-}
-
-async function begin(page: Page, options: Options): Promise<void> {
-  await page.waitForFunction(() => window.createClient !== undefined);
-  await page.evaluate((given) => void (window.client = window.createClient(given)), {
-    ...options,
-    origins: [site.origin],
-  });
 }
 
 const get = (page: Page, name: string): Promise<GetResult | null> =>
@@ -82,7 +49,6 @@ const peeked = (page: Page, name: string) =>
   page.evaluate((key) => window.client.peek(key, { maxStaleness: 0x7fff_ffff })?.keymap.locator, key(name));
 const stats = (page: Page): Promise<Stats> => page.evaluate(() => window.client.stats());
 const role = async (page: Page) => (await stats(page)).feed?.role;
-const roles = async (pages: Page[]) => (await Promise.all(pages.map(role))).sort();
 const isFed = async (page: Page) => (await stats(page)).core?.feed as { open: boolean; lost: number };
 const requests = async (page: Page) => ((await stats(page)).core as { batches: number }).batches;
 
@@ -97,11 +63,14 @@ async function find(pages: Page[], wanted: string): Promise<Page> {
   throw new Error(`nobody is ${wanted}`);
 }
 
-/** Tabs of which one leads and the others follow. */
+/** Tabs of which one leads and the others follow, while all are used. */
 async function settled(pages: Page[]): Promise<{ leader: Page; followers: Page[] }> {
-  const wanted = [...pages.slice(1).map(() => "following"), "leading"].sort();
-  await expect.poll(() => roles(pages), PATIENCE).toEqual(wanted);
-  for (const page of pages) await expect.poll(async () => (await isFed(page)).open, PATIENCE).toBe(true);
+  const wanted = [...pages.slice(1).map(() => "following true"), "leading true"].sort();
+  const state = async (page: Page) => {
+    await get(page, "a");
+    return `${await role(page)} ${(await isFed(page)).open}`;
+  };
+  await expect.poll(async () => (await Promise.all(pages.map(state))).sort(), PATIENCE).toEqual(wanted);
   const leader = await find(pages, "leading");
   return { leader, followers: pages.filter((page) => page !== leader) };
 }
@@ -117,10 +86,6 @@ async function hearsWrite(pages: Page[], name: string): Promise<void> {
     await expect.poll(async () => peeked(page, name), PATIENCE).toBeUndefined();
     expect(await locator(page, name)).toBe(value);
   }
-}
-
-async function freeze(page: Page, state: "frozen" | "active" = "frozen"): Promise<void> {
-  await (await context.newCDPSession(page)).send("Page.setWebLifecycleState", { state });
 }
 
 test("three tabs and a writer: one feed at the gateway, and every tab hears of every write", async () => {
@@ -143,6 +108,7 @@ test("a feed that is cut is opened anew, once for all", async () => {
   site.down = true;
   site.cut();
   for (const page of tabs) await expect.poll(async () => (await isFed(page)).open, PATIENCE).toBe(false);
+  expect(await feeds()).toBe(0);
   site.down = false;
   await settled(tabs);
   await hearsWrite(tabs, "a");
@@ -152,15 +118,35 @@ test("a feed that is cut is opened anew, once for all", async () => {
 test("the leading tab is frozen: another one leads, and when it wakes it follows", async () => {
   const tabs = [await openTab(), await openTab(), await openTab()];
   const { leader, followers } = await settled(tabs);
-  await freeze(leader);
+  await user.freeze(leader);
   await settled(followers);
   await expect.poll(feeds, PATIENCE).toBe(1);
   await hearsWrite(followers, "a");
-  await freeze(leader, "active");
+  await user.freeze(leader, "active");
   await leader.bringToFront();
   expect(await leader.evaluate(() => window.events)).toContain("freeze");
   // What it missed it does not serve.
   expect(await locator(leader, "a")).toBe(await locator(followers[0]!, "a"));
+}, 120_000);
+
+test("a leading tab that nobody looks at any more leaves the feed to one that is seen", async () => {
+  const tabs = [await openTab(), await openTab()];
+  const { leader, followers } = await settled(tabs);
+  await user.cover(leader);
+  await settled(followers);
+  expect(await role(leader)).toBe("none");
+  expect(await feeds()).toBe(1);
+  // What is written meanwhile it does not serve when it is looked at again.
+  await hearsWrite(followers, "a");
+  await leader.bringToFront();
+  expect(await locator(leader, "a")).toBe(await locator(followers[0]!, "a"));
+}, 120_000);
+
+test("tabs that are not to share have a feed each", async () => {
+  const tabs = [await openTab({ feed: { shared: false } }), await openTab({ feed: { shared: false } })];
+  for (const page of tabs) await expect.poll(async () => (await isFed(page)).open, PATIENCE).toBe(true);
+  expect(await feeds()).toBe(2);
+  expect((await stats(tabs[0]!)).feed).toBeNull();
 }, 120_000);
 
 test("the leading tab is closed, and the next one crashes", async () => {
@@ -168,7 +154,7 @@ test("the leading tab is closed, and the next one crashes", async () => {
   const { leader, followers } = await settled(tabs);
   await leader.close();
   const next = await settled(followers);
-  void (await context.newCDPSession(next.leader)).send("Page.crash").catch(() => undefined);
+  void (await user.cdp(next.leader)).send("Page.crash").catch(() => undefined);
   await settled(next.followers);
   await hearsWrite(next.followers, "b");
   await expect.poll(feeds, PATIENCE).toBe(1);

@@ -20,6 +20,7 @@ test.each<[string, unknown]>([
   ["negative stale-while-revalidate", { origins, staleWhileRevalidate: -1 }],
   ["fractional stale-if-error", { origins, staleIfError: 0.5 }],
   ["feed that is idle before it began", { origins, feed: { idle: -1 } }],
+  ["feed that is shared with somebody", { origins, feed: { shared: "ada" } }],
   ["bookmark of another kind", { origins, bookmark: "eyJhIjoxfQ" }],
   ["unsafe seed", { origins, seed: 2 ** 60 }],
 ])("%s is CONFIG at once", (_, options) => {
@@ -34,7 +35,7 @@ test("making a client does no I/O, compiles nothing and sets no timer", () => {
     vi.spyOn(WebAssembly, "instantiate"),
   ];
   const client = createClient({ origins });
-  expect(client.stats()).toEqual({ state: "idle", panics: 0, waiting: 0, open: 0, core: null });
+  expect(client.stats()).toEqual({ state: "idle", panics: 0, waiting: 0, open: 0, core: null, feed: null, persistence: null });
   expect(client.peek("a")).toBeNull();
   expect(client.predictions("a")).toEqual([]);
   expect(client.invalidate({ all: true })).toBe(0);
@@ -79,6 +80,21 @@ test.each<[ClientOptions["feed"], boolean | null, unknown]>([
 ])("feed %j where usual is %s", (feed, usual, expected) => {
   const options = feed === undefined ? { origins } : { origins, feed };
   expect(settings(options, { maxOrigins: 4, maxStaleness: 1, feed: usual }).core.feed).toEqual(expected);
+});
+
+test.each([{}, { scope: "" }, { scope: 7 }, { scope: "ada", maxBytes: -1 }, { scope: "ada", maxBytes: 1.5 }])(
+  "persist %j is refused: what is kept has to belong to somebody",
+  (persist) => {
+    const options = { origins, persist } as unknown as ClientOptions;
+    expect(() => createClient(options)).toThrow(expect.objectContaining({ code: "CONFIG" }));
+  },
+);
+
+test("nothing is kept outside browsers, and the client says so", async () => {
+  using client = createClient({ origins, persist: { scope: "ada" } });
+  expect(client.stats().persistence).toEqual({ state: "off", bytes: 0, max: 1 << 20 });
+  expect(client.stats().feed).toBeNull();
+  client.clear();
 });
 
 test("a wildcard origin is accepted beside a plain one", () => {
