@@ -34,8 +34,10 @@ const REFUSED_MS: Millis = 300_000;
 /// several times.
 const COST: u32 = 4;
 const MOST_CREDIT: u32 = 4 * COST;
-/// Longest back-off, as 2^6 times the first: a client that cannot hold a feed exchanges instead.
-const MAX_FAILURES: u8 = 6;
+/// Half of the longest wait after the first failure. It doubles with each, up to 64 times as much: each attempt is a request,
+/// and a client that cannot hold a feed exchanges instead.
+const FIRST_WAIT_MS: Millis = 500;
+const MAX_FAILURES: u8 = 7;
 
 /// When to hold a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -321,7 +323,13 @@ impl Adapter {
         let kept = self.feed.is_kept(now, &config);
         let wanted = !self.cache.is_empty() && self.feed.is_wanted(now, &config);
         match &self.feed.open {
-            Some(_) if !kept => self.close_feed(),
+            Some(_) if !kept => {
+                if self.feed.is_idle(now, &config) {
+                    // Whoever comes back after that begins anew.
+                    self.feed.credit = self.feed.credit.max(COST);
+                }
+                self.close_feed();
+            }
             Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),
             Some(_) => {}
             None if wanted && now >= self.feed_opens_at() => _ = self.open_feed(now),
@@ -435,15 +443,19 @@ impl Adapter {
             return;
         }
         self.feed.counted.lost += 1;
+        // What broke has earned nothing, which is no fault of the user's: how often it is tried is for the back-off to bound.
+        self.feed.credit = self.feed.credit.max(COST);
         self.feed.failures = (self.feed.failures + 1).min(MAX_FAILURES);
         self.feed.avoid = Some(open.origin.clone());
         let wait = match end {
             // Busy, or a gateway behind a worker is: soon again. Anything else will not change by asking.
-            FeedEnd::Refused { status: 429 | 500.., retry_after } => self.jitter.delay(MAX_FAILURES, retry_after),
+            FeedEnd::Refused { status: 429 | 500.., retry_after } => {
+                retry_after.unwrap_or(0).min(REFUSED_MS) + self.jitter.within(FIRST_WAIT_MS << self.feed.failures)
+            }
             FeedEnd::Refused { .. } => REFUSED_MS,
             FeedEnd::Ended | FeedEnd::Broken => {
                 self.origins.failed(now, &open.origin);
-                self.jitter.delay(self.feed.failures, None)
+                self.jitter.within(FIRST_WAIT_MS << self.feed.failures)
             }
         };
         self.feed.not_before = now + wait;
