@@ -321,7 +321,6 @@ impl Adapter {
         let config = self.config.feed;
         // One that is open stays where a change has just dropped the last entry: it will be asked for again.
         let kept = self.feed.is_kept(now, &config);
-        let wanted = !self.cache.is_empty() && self.feed.is_wanted(now, &config);
         match &self.feed.open {
             Some(_) if !kept => {
                 if self.feed.is_idle(now, &config) {
@@ -332,12 +331,12 @@ impl Adapter {
             }
             Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),
             Some(_) => {}
-            None if wanted && now >= self.feed_opens_at() => _ = self.open_feed(now),
+            None if self.wants_feed(now) && now >= self.feed_opens_at() => _ = self.open_feed(now),
             None => {}
         }
         let next = match &self.feed.open {
             Some(open) => Some(open.silent_at().min(self.feed.active_at + config.idle_ms)),
-            None if wanted => Some(self.feed_opens_at().max(now + 1)),
+            None if self.wants_feed(now) => Some(self.feed_opens_at().max(now + 1)),
             None => None,
         };
         if let Some(at) = next
@@ -348,6 +347,10 @@ impl Adapter {
             // Whoever called may have been about another scope.
             self.rearm(now, FEED_SCOPE, false);
         }
+    }
+
+    fn wants_feed(&self, now: Millis) -> bool {
+        !self.cache.is_empty() && self.feed.is_wanted(now, &self.config.feed)
     }
 
     fn feed_opens_at(&self) -> Millis {
@@ -391,6 +394,7 @@ impl Adapter {
 
     /// Its scope ends, and with that its timers.
     pub(super) fn drop_feed(&mut self) {
+        self.feed.credit = self.feed.credit.max(COST);
         self.close_feed();
         self.feed.timer = None;
     }
