@@ -38,6 +38,19 @@ fn better_exchanges_tighten_the_bounds_and_worse_ones_do_not_loosen_them() {
 }
 
 #[test]
+fn an_answer_that_waited_in_a_buffer_may_have_drifted_meanwhile() {
+    let hour = 3_600_000;
+    for there in [0.9995, 1.0, 1.0005] {
+        let shows = |here: u64| reading((here as f64 * there) as u64);
+        let mut clocks = RemoteClocks::default();
+        clocks.observe(shows(1_000), 1_000, Some(hour), hour).expect("nothing is known yet");
+        let at = clocks.date(shows(hour), hour).expect("within the drift").expect("known");
+        assert!(at <= hour as i64, "{there}: {at}");
+        assert_eq!(clocks.observe(shows(hour), hour, Some(hour), hour), Ok(()), "{there}");
+    }
+}
+
+#[test]
 fn asymmetric_delays_only_cost_age() {
     // Everything goes out slowly and comes back at once, or the other way round: 200 ms in all.
     for (out, back) in [(200, 0), (0, 200)] {
