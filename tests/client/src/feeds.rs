@@ -25,8 +25,9 @@ impl World {
         } else {
             None
         };
+        // A feed does not say of which store it is: whoever knows another one must not be given it.
         let known = self.clients[client].judge.session.store;
-        if opening.is_none() && known.is_some_and(|store| store != truth.store()) {
+        if known.is_some_and(|store| store != truth.store()) {
             return self.end_feed(truth, client, End::Broken);
         }
         self.feeds += 1;
