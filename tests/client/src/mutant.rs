@@ -96,7 +96,7 @@ impl Mutant {
             | Self::ResetsSkipped
             | Self::FencesTakenLate => &[WithinTheBound, AgeIsTrue, ValueOfItsPosition, NotBeforeTheInvalidation],
             Self::PositionsInflated => &[ValueOfItsPosition],
-            Self::FloorsForgotten | Self::BookmarkEmpty => &[NeverBackwards],
+            Self::FloorsForgotten | Self::BookmarkEmpty => &[NeverBackwards, OwnWritesSeen],
             Self::OldAnswersEnter => &[ValueOfItsPosition, WithinTheBound, AgeIsTrue, NeverBackwards],
             Self::WritesUntold => &[OwnWritesSeen],
             Self::InvalidationsUntold => &[NotBeforeTheInvalidation],

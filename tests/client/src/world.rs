@@ -104,7 +104,7 @@ impl World {
             Step::Hear { client, pick, again, cut } => {
                 self.hear(truth, client.into(), pick.into(), again, cut)?;
             }
-            Step::LoseFrame(client, pick) => self.lose_frame(client.into(), pick.into()),
+            Step::LoseFrame(client, pick) => self.lose_frame(truth, client.into(), pick.into())?,
             Step::EndFeed(client, end) => self.end_feed(truth, client.into(), end)?,
             Step::Attend(client, looks) => self.attend(truth, client.into(), looks)?,
             Step::Bookmark(from) => self.bookmark(truth, from.into())?,
