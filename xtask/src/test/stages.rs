@@ -34,6 +34,8 @@ pub(super) enum Stage {
     Readme,
     /// The simulation at length: 100,000 histories, of which the native stage has 1,000
     Simulation,
+    /// Generated sequences of a client at length: 1,000,000, of which the native stage has 20,000
+    Model,
     /// Every fuzz target: 30 s each with --full, 3 s if only named
     Fuzz,
 }
@@ -55,7 +57,7 @@ impl Stage {
         match self {
             Self::Native | Self::Cluster => &[Need::Redis],
             // What fuzzing needs, it sees to itself.
-            Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Fuzz => &[],
+            Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Model | Self::Fuzz => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
         }
@@ -63,12 +65,12 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Fuzz)
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Model | Self::Fuzz)
     }
 
     /// Whether it only takes part in the long version of the tests.
     pub(super) fn is_long(self) -> bool {
-        matches!(self, Self::Simulation | Self::Fuzz)
+        matches!(self, Self::Simulation | Self::Model | Self::Fuzz)
     }
 
     /// Runs it; where it has a long version, that one if `full`.
@@ -86,6 +88,7 @@ impl Stage {
             Self::Packaging => script(workspace, "test:packaging"),
             Self::Readme => readme::run(workspace),
             Self::Simulation => simulation(workspace),
+            Self::Model => model(workspace),
             Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
@@ -105,6 +108,15 @@ fn simulation(workspace: &Workspace) -> Result<()> {
     let mut command = process::cargo();
     command.current_dir(&workspace.root).env("FOREMAP_SIM_HISTORIES", "100000");
     command.args(["test", "--release", "--package", "foremap-sim", "--test", "histories", "keep", "--", "--nocapture"]);
+    process::run(&mut command)
+}
+
+/// Optimised, as the simulation is.
+fn model(workspace: &Workspace) -> Result<()> {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).env("FOREMAP_MODEL_SEQUENCES", "1000000");
+    command.args(["test", "--release", "--package", "foremap-client-model", "--test", "sequences", "keeps"]);
+    command.args(["--", "--nocapture"]);
     process::run(&mut command)
 }
 
