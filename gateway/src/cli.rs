@@ -122,6 +122,9 @@ pub struct Token {
     /// How long: a number and s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = seconds)]
     ttl: u64,
+    /// Whose it is. Change feeds are shared out by subject; without one, all tokens with the same rights are one.
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
 }
 
 fn verb(text: &str) -> Result<Verb, String> {
@@ -228,6 +231,7 @@ impl Token {
     pub fn sign(self) -> Result<String, Failure> {
         let key = TokenKey::read(&self.key);
         let key = key.map_err(|error| Failure::new(format!("the token key {}: {error}", self.key.display())))?;
-        key.sign(&self.verbs, &self.prefix, self.ttl).ok_or_else(|| Failure::new("the token cannot be signed"))
+        let token = key.sign_for(self.subject.as_deref(), &self.verbs, &self.prefix, self.ttl);
+        token.ok_or_else(|| Failure::new("the token cannot be signed"))
     }
 }

@@ -23,6 +23,8 @@ struct Landing {
     /// Whether it was read through the store.
     strong: bool,
     fence: Fence,
+    /// Sessions that were reset before it was sent.
+    session: u64,
 }
 
 /// Why a fetch did not get its answer, and whether asking again can help.
@@ -44,13 +46,13 @@ impl Adapter {
     ) {
         let id = flight;
         let Some(flight) = self.flights.remove(&id) else { return };
-        let Flight::Batch { scope, origin, sent_at, fetches, strong, fence, .. } = *flight else { return };
+        let Flight::Batch { scope, origin, sent_at, fetches, strong, fence, session, .. } = *flight else { return };
         self.counters.bytes_received += body.len() as u64;
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
         match decoded.filter(|response| response.results.len() == fetches.len()) {
             Some(response) => {
                 self.origins.succeeded(now, &origin, now.saturating_sub(sent_at));
-                let landing = Landing { flight: id, sent_at, strong, fence };
+                let landing = Landing { flight: id, sent_at, strong, fence, session };
                 self.apply(now, &landing, fetches, response);
                 self.feed_due(now);
             }
@@ -102,7 +104,17 @@ impl Adapter {
         if let Some(update) = &response.map {
             self.update_map(update);
         }
-        // Changes first: a value in this answer is at least as new as they are.
+        // Changes first: a value in this answer is at least as new as they are. Cursors of the store before this one say
+        // nothing about where this one's log was followed.
+        if landing.session == self.counters.sessions_reset {
+            self.take_changes(sent_at, &response);
+        }
+        for (id, result) in fetches.into_iter().zip(response.results) {
+            self.settle(now, landing, id, result);
+        }
+    }
+
+    fn take_changes(&mut self, sent_at: Millis, response: &BatchResponse) {
         for &shard in &response.resets {
             self.counters.resets += 1;
             self.cache.reset_shard(shard);
@@ -112,9 +124,6 @@ impl Adapter {
         }
         for position in &response.positions {
             self.cache.cover(position, sent_at);
-        }
-        for (id, result) in fetches.into_iter().zip(response.results) {
-            self.settle(now, landing, id, result);
         }
     }
 

@@ -8,7 +8,7 @@ use fxhash::FxHashMap;
 use super::action::{Action, Answer, CallId, FlightId, GetRequest, RequestId, Scope, Served};
 use super::calls::Call;
 use super::exchange::Exchange;
-use super::feed::Feed;
+use super::feed::{FEED_SCOPE, Feed};
 use super::fetches::{Fetch, FetchId, Fetches, Progress};
 use super::floors::Floors;
 use super::hedge::HedgeBudget;
@@ -70,6 +70,8 @@ pub struct Adapter {
     pub(super) map_hash: u64,
     pub(super) origins: Origins,
     pub(super) floors: Floors,
+    /// Those of them that came from another client, which has seen what the cache here may lack.
+    pub(super) inherited: Floors,
     /// Of the store that the floors are of.
     pub(super) incarnation: Option<u32>,
     pub(super) waiting: FxHashMap<RequestId, Box<Waiting>>,
@@ -106,6 +108,7 @@ impl Adapter {
             map_hash: 0,
             origins: Origins::new(&config.origins, config.max_origins),
             floors: Floors::default(),
+            inherited: Floors::default(),
             incarnation: None,
             waiting: FxHashMap::default(),
             fetches: Fetches::new(config.seed),
@@ -172,7 +175,7 @@ impl Adapter {
             request.stale_while_revalidate_ms > 0
                 && hit.at.age_ms <= most
                 && hit.at.age_ms != u32::MAX
-                && hit.at.position >= self.scopes.floor(request.scope, hit.at.shard)
+                && self.is_current(request.scope, hit.at)
         };
         let Some(hit) = stale.as_ref().filter(|hit| serves(hit)).cloned() else { return Err(stale) };
         if self.fetches.of_key(&request.key).next().is_none() {
@@ -192,7 +195,7 @@ impl Adapter {
             return Err(None);
         }
         match self.cache.get(now, &request.key, request.max_staleness_ms) {
-            Lookup::Hit(hit) if hit.at.position >= self.scopes.floor(request.scope, hit.at.shard) => {
+            Lookup::Hit(hit) if self.is_current(request.scope, hit.at) => {
                 if hit.kept_fresh {
                     self.feed_paid();
                 }
@@ -328,7 +331,7 @@ impl Adapter {
     pub(super) fn unpark(&mut self, now: Millis, id: RequestId) {
         let Some(waiting) = self.waiting.get(&id).filter(|w| w.fetch.is_none()) else { return };
         if let Lookup::Hit(hit) = self.cache.peek(now, &waiting.key, waiting.max_staleness_ms)
-            && hit.at.position >= self.scopes.floor(waiting.scope, hit.at.shard)
+            && self.is_current(waiting.scope, hit.at)
         {
             self.waiting.remove(&id);
             self.resolve(id, answer_from(hit, Served::Joined));
@@ -428,20 +431,16 @@ impl Adapter {
         }
         self.abort_scope(scope);
         self.drop_calls(scope);
+        if scope == FEED_SCOPE {
+            self.drop_feed();
+        }
         self.scopes.remove(scope);
     }
 
     /// Answers with the stale entry where the caller accepts it and its session has seen nothing newer, with an error
     /// where not.
     pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
-        let scope = waiting.scope;
-        let seen = |hit: &Hit| hit.at.position >= self.scopes.floor(scope, hit.at.shard);
-        let aged = waiting.stale.filter(seen).map(|mut hit| {
-            // It has aged since it was looked up.
-            let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
-            hit.at.age_ms = hit.at.age_ms.saturating_add(waited);
-            hit
-        });
+        let aged = waiting.stale.as_ref().and_then(|stale| self.aged(now, &waiting, stale));
         let most = waiting.max_staleness_ms.saturating_add(waiting.stale_if_error_ms);
         let if_error = |hit: &Hit| waiting.stale_if_error_ms > 0 && hit.at.age_ms <= most && hit.at.age_ms != u32::MAX;
         match aged {
@@ -450,6 +449,19 @@ impl Adapter {
             }
             _ => self.reject(request, code, detail.to_owned()),
         }
+    }
+
+    /// What a request found in the cache when it began, as far as it may still be served: what is cached now, or what left
+    /// since if the session has seen nothing newer of its shard.
+    fn aged(&self, now: Millis, waiting: &Waiting, stale: &Hit) -> Option<Hit> {
+        if let Lookup::Hit(held) | Lookup::Stale(held) = self.cache.peek(now, &waiting.key, u32::MAX) {
+            return Some(held).filter(|held| self.is_current(waiting.scope, held.at));
+        }
+        let mut hit = stale.clone();
+        let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
+        let unknown = self.cache.is_unknown(waiting.asked_at as i64);
+        hit.at.age_ms = if unknown { u32::MAX } else { hit.at.age_ms.saturating_add(waited) };
+        Some(hit).filter(|hit| hit.at.position >= self.floor(waiting.scope, hit.at.shard))
     }
 
     pub(super) fn resolve(&mut self, request: RequestId, answer: Answer) {

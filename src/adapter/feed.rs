@@ -230,9 +230,12 @@ impl Adapter {
 
     /// A page begins with what an earlier one had cached.
     pub(super) fn come_back(&mut self, now: Millis) {
-        self.feed.active_at = now;
         self.feed.fresh_at = None;
-        self.catch_up(now);
+        // One that is loaded in the background is made current when somebody looks.
+        if self.feed.attention == Attention::Active {
+            self.feed.active_at = now;
+            self.catch_up(now);
+        }
         self.feed_due(now);
         self.rearm(now, FEED_SCOPE, false);
     }
@@ -334,6 +337,8 @@ impl Adapter {
         {
             self.feed.timer = Some(at);
             self.scopes.set_timer(FEED_SCOPE, at, Timer::Feed);
+            // Whoever called may have been about another scope.
+            self.rearm(now, FEED_SCOPE, false);
         }
     }
 
@@ -374,6 +379,12 @@ impl Adapter {
         });
         self.act(Action::OpenFeed { scope: FEED_SCOPE, feed: id, origin, body });
         true
+    }
+
+    /// Its scope ends, and with that its timers.
+    pub(super) fn drop_feed(&mut self) {
+        self.close_feed();
+        self.feed.timer = None;
     }
 
     fn close_feed(&mut self) {
@@ -427,7 +438,8 @@ impl Adapter {
         self.feed.failures = (self.feed.failures + 1).min(MAX_FAILURES);
         self.feed.avoid = Some(open.origin.clone());
         let wait = match end {
-            FeedEnd::Refused { status: 429 | 503, retry_after } => self.jitter.delay(MAX_FAILURES, retry_after),
+            // Busy, or a gateway behind a worker is: soon again. Anything else will not change by asking.
+            FeedEnd::Refused { status: 429 | 500.., retry_after } => self.jitter.delay(MAX_FAILURES, retry_after),
             FeedEnd::Refused { .. } => REFUSED_MS,
             FeedEnd::Ended | FeedEnd::Broken => {
                 self.origins.failed(now, &open.origin);

@@ -142,6 +142,11 @@ impl Fetches {
         self.by_id.get_mut(&id).map(Box::as_mut)
     }
 
+    /// All of them, in any order.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Fetch> {
+        self.by_id.values_mut().map(Box::as_mut)
+    }
+
     /// Somebody waits for it now: it goes ahead of what nobody waits for.
     pub(super) fn promote(&mut self, id: FetchId) {
         if let Some(fetch) = self.by_id.get_mut(&id)

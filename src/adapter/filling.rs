@@ -58,12 +58,15 @@ impl Adapter {
     }
 
     /// An own write was acknowledged: no older version of its key is returned to this session any more, and what it
-    /// wrote is cached, as old as the sending of the first attempt.
+    /// wrote is cached, as old as the sending of the first attempt. It is not where the session has seen more of the shard
+    /// meanwhile, which may be a newer version of the key.
     pub fn wrote(&mut self, now: Millis, write: OwnWrite) {
         let OwnWrite { key, version, shard, position, own, fence } = write;
+        let seen = self.floors.get(shard);
         self.floors.raise(shard, position.max(version));
         self.cache.wrote(&key, version);
         let value = match own {
+            _ if version < seen => return self.settle_evicted(now),
             Own::Unknown => return self.settle_evicted(now),
             Own::Deleted => None,
             Own::Put(fields) => Some(Arc::new(Keymap { key: key.clone(), version, fields })),
@@ -83,7 +86,12 @@ impl Adapter {
         }
         self.feed_answer(now, fence.sent_at(), page.clock);
         for (keymap, at) in &page.items {
-            if !prefix.covers(&keymap.key) || at.position < self.floor(scope, at.shard) {
+            if !prefix.covers(&keymap.key) {
+                continue;
+            }
+            if at.position < self.floor(scope, at.shard) {
+                // Older than what the session has seen of the shard, yet perhaps newer than what is cached of this key.
+                self.cache.saw(&keymap.key, keymap.version);
                 continue;
             }
             self.floors.raise(at.shard, at.position);

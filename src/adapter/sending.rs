@@ -27,6 +27,8 @@ pub(super) enum Flight {
         /// Taken when it was sent.
         fence: Fence,
         exchanges: bool,
+        /// Sessions that were reset before it was sent.
+        session: u64,
         /// Retries that were promised when it was given little time.
         reserved: u32,
     },
@@ -144,12 +146,12 @@ impl Adapter {
                 None => groups.push(Group { origin, strong, takes_guests: !asked_strong, fetches: vec![id] }),
             }
         }
-        self.seat(scope, ahead, &mut groups);
+        self.seat(now, scope, ahead, &mut groups);
         groups
     }
 
     /// Lets what is fetched ahead ride: with its owner's batch, or else with any.
-    fn seat(&mut self, scope: Scope, ahead: Vec<(FetchId, Arc<str>)>, groups: &mut Vec<Group>) {
+    fn seat(&mut self, now: Millis, scope: Scope, ahead: Vec<(FetchId, Arc<str>)>, groups: &mut Vec<Group>) {
         let demanded = !groups.is_empty();
         for (id, origin) in ahead {
             let own = groups.iter().position(|g| g.takes_guests && g.origin == origin);
@@ -158,7 +160,10 @@ impl Adapter {
             match at {
                 Some(at) => groups[at].fetches.push(id),
                 None if rides && demanded => self.scopes.get(scope).held.push(id),
-                None => groups.push(Group { origin, strong: false, takes_guests: true, fetches: vec![id] }),
+                None => {
+                    let strong = self.is_strong(now, id, &origin);
+                    groups.push(Group { origin, strong, takes_guests: true, fetches: vec![id] });
+                }
             }
         }
     }
@@ -306,8 +311,9 @@ impl Adapter {
         self.counters.bytes_sent += body.len() as u64;
         let fence = self.cache.fence(now);
         let fence = if strong { fence.linear() } else { fence };
-        let of = origin.clone();
-        let batch = Flight::Batch { scope, origin: of, sent_at: now, fetches, strong, fence, exchanges, reserved };
+        let (of, session) = (origin.clone(), self.counters.sessions_reset);
+        let batch =
+            Flight::Batch { scope, origin: of, sent_at: now, fetches, strong, fence, exchanges, session, reserved };
         self.flights.insert(flight, Box::new(batch));
         self.actions.push_back(Action::Send { scope, flight, origin, body, timeout_ms, prefetch });
     }

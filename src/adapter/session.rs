@@ -7,7 +7,7 @@ use super::demand::Adapter;
 use crate::Millis;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::partition::Epoch;
-use crate::protocol::{Cursor, MAX_SHARDS, MAX_VERSION};
+use crate::protocol::{Cursor, MAX_SHARDS, MAX_VERSION, ReadPoint};
 
 const MAGIC: [u8; 4] = *b"FMBM";
 const VERSION: u8 = 1;
@@ -42,6 +42,13 @@ impl Adapter {
     /// Takes over the floors of an earlier adapter of the same session.
     pub fn raise_floor(&mut self, floor: Cursor) {
         self.floors.raise(floor.shard, floor.position);
+        self.inherited.raise(floor.shard, floor.position);
+    }
+
+    /// Whether what is cached, current as of `at`, is as new as what the sessions behind `scope` have seen elsewhere. What
+    /// this adapter has seen itself needs no check: nothing older of the same key is left in the cache.
+    pub(super) fn is_current(&self, scope: Scope, at: ReadPoint) -> bool {
+        at.position >= self.scopes.floor(scope, at.shard).max(self.inherited.get(at.shard))
     }
 
     /// Everything this session has seen, to be handed to another client: what that reads is never older. At most
@@ -83,9 +90,13 @@ impl Adapter {
         if incarnation > known {
             self.counters.sessions_reset += 1;
             self.floors = Default::default();
+            self.inherited = Default::default();
             self.scopes.forget_floors();
             self.cache.start_over(now);
             self.settle_evicted(now);
+            // What was cached of the old store is neither to be confirmed by this one nor to be served.
+            self.waiting.values_mut().for_each(|waiting| waiting.stale = None);
+            self.fetches.values_mut().for_each(|fetch| fetch.held = None);
             self.placement = None;
             self.map_hash = 0;
             self.resume(now);

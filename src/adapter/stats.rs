@@ -275,8 +275,10 @@ impl Adapter {
     /// What the cache would answer now, without a request and without a trace in it.
     pub fn peek(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Option<super::Answer> {
         match self.cache.peek(now, key, max_staleness_ms) {
-            Lookup::Hit(hit) => Some(super::demand::answer_from(hit, Served::Cache)),
-            Lookup::Stale(_) | Lookup::Miss => None,
+            Lookup::Hit(hit) if hit.at.position >= self.inherited.get(hit.at.shard) => {
+                Some(super::demand::answer_from(hit, Served::Cache))
+            }
+            Lookup::Hit(_) | Lookup::Stale(_) | Lookup::Miss => None,
         }
     }
 

@@ -7,14 +7,18 @@ use super::{
     Action, Adapter, AdapterConfig, Answer, FailureKind, FlightId, GetRequest, Own, OwnWrite, RequestId, Scope,
 };
 use crate::Millis;
-use crate::key::CompositeKey;
+use crate::key::{CompositeKey, KeyPrefix};
 use crate::partition::{MapDelta, MapNode, PartitionMap, StorageLayout};
 use crate::protocol::{
-    BatchRequest, BatchResponse, Change, Consistency, ErrorCode, ItemResult, Keymap, KeymapFields, MapUpdate, Outcome,
-    ReadPoint,
+    BatchRequest, BatchResponse, Change, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame, FeedId, FeedStep,
+    Hello, ItemResult, Keymap, KeymapFields, ListPage, MapUpdate, Outcome, ReadPoint,
 };
 
 pub(super) const ORIGIN: &str = "http://a.example";
+/// The gateway's clock, and its feed.
+pub(super) const CLOCK: u64 = 9;
+pub(super) const FEED: FeedId = FeedId { node: 1, number: 77 };
+pub(super) const BEAT_MS: u32 = 1_000;
 
 pub(super) fn key(text: &str) -> CompositeKey {
     CompositeKey::parse(text).expect("a valid key")
@@ -28,6 +32,8 @@ pub(super) struct Gateway {
     log: Vec<Change>,
     /// Position that bounded answers are held back to, as a gateway whose log lags would.
     pub(super) lag_at: Option<u64>,
+    /// What its clock is ahead of that of the host; `None` tells no clock.
+    pub(super) clock: Option<i64>,
     pub(super) requests: Vec<BatchRequest>,
 }
 
@@ -41,6 +47,7 @@ impl Gateway {
             values: BTreeMap::new(),
             log: Vec::new(),
             lag_at: None,
+            clock: None,
             requests: Vec::new(),
         }
     }
@@ -67,11 +74,52 @@ impl Gateway {
         self.map.epoch.number += 1;
     }
 
-    fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.log.len() as u64
     }
 
+    pub(super) fn shard(&self, text: &str) -> u16 {
+        self.map.storage.shard(&key(text))
+    }
+
+    fn reading(&self, now: Millis) -> Option<ClockReading> {
+        Some(ClockReading { id: CLOCK, ms: now.checked_add_signed(self.clock?)? })
+    }
+
+    /// What it lists below `prefix`.
+    pub(super) fn list(&self, prefix: &KeyPrefix) -> ListPage {
+        let found = self.values.iter().filter(|(key, _)| prefix.covers(key)).filter_map(|(key, (version, value))| {
+            let fields = KeymapFields { locator: value.clone()?, ..KeymapFields::default() };
+            let at = ReadPoint { shard: self.map.storage.shard(key), position: self.position(), age_ms: 5 };
+            Some((Keymap { key: key.clone(), version: *version, fields }, at))
+        });
+        ListPage { epoch: self.map.epoch, clock: None, items: found.collect(), next: None }
+    }
+
+    /// A frame of a feed that follows the shards of `cursors` from there on, sent at `now`.
+    pub(super) fn frame(&self, now: Millis, number: u32, cursors: &[Cursor]) -> FeedFrame {
+        let hello = Hello { feed: FEED, clock: CLOCK, heartbeat_ms: BEAT_MS, relayed: false };
+        let to = self.position();
+        let steps = cursors.iter().map(|c| FeedStep { shard: c.shard, from: c.position, to: to.max(c.position) });
+        let news = |change: &&Change| {
+            cursors.iter().any(|cursor| cursor.shard == change.shard && change.version > cursor.position)
+        };
+        FeedFrame {
+            hello: (number == 0).then_some(hello),
+            number,
+            clock_ms: self.reading(now).expect("a feed needs a clock").ms,
+            age_ms: 5,
+            steps: steps.collect(),
+            late: Vec::new(),
+            changes: self.log.iter().filter(news).cloned().collect(),
+        }
+    }
+
     pub(super) fn answer(&mut self, body: &[u8]) -> BatchResponse {
+        self.answer_at(0, body)
+    }
+
+    fn answer_at(&mut self, now: Millis, body: &[u8]) -> BatchResponse {
         let request = BatchRequest::decode(body).expect("a batch");
         let results = request.items.iter().map(|item| {
             let shard = self.map.storage.shard(&item.key);
@@ -102,7 +150,15 @@ impl Gateway {
             None => Some(MapUpdate::Full(self.map.encode())),
         };
         self.requests.push(request);
-        BatchResponse { epoch: self.map.epoch, clock: None, results, positions, changes, resets: Vec::new(), map }
+        BatchResponse {
+            epoch: self.map.epoch,
+            clock: self.reading(now),
+            results,
+            positions,
+            changes,
+            resets: Vec::new(),
+            map,
+        }
     }
 }
 
@@ -115,6 +171,14 @@ pub(super) struct Sent {
     pub(super) timeout_ms: u32,
 }
 
+/// A feed as its gateway sees it.
+pub(super) struct Stream {
+    pub(super) feed: FlightId,
+    pub(super) origin: Arc<str>,
+    pub(super) cursors: Vec<Cursor>,
+    pub(super) frames: u32,
+}
+
 /// An adapter with its host: collects outcomes, leaves flights to the test.
 pub(super) struct Host {
     pub(super) adapter: Adapter,
@@ -123,6 +187,8 @@ pub(super) struct Host {
     pub(super) sent: Vec<Sent>,
     pub(super) answers: BTreeMap<RequestId, Result<Answer, ErrorCode>>,
     pub(super) other: Vec<Action>,
+    /// The feed that is open, with what it follows and how many frames it has had.
+    pub(super) stream: Option<Stream>,
     wakes: BTreeMap<Scope, Millis>,
 }
 
@@ -142,11 +208,12 @@ impl Host {
             sent: Vec::new(),
             answers: BTreeMap::new(),
             other: Vec::new(),
+            stream: None,
             wakes: BTreeMap::new(),
         }
     }
 
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while let Some(action) = self.adapter.next_action() {
             match action {
                 Action::Answer { request, answer } => assert!(self.answers.insert(request, Ok(answer)).is_none()),
@@ -156,6 +223,13 @@ impl Host {
                 }
                 Action::Wake { scope, at } => {
                     self.wakes.insert(scope, at);
+                }
+                Action::OpenFeed { feed, origin, body, .. } => {
+                    let cursors = BatchRequest::decode(&body).expect("a batch").cursors;
+                    self.stream = Some(Stream { feed, origin, cursors, frames: 0 });
+                }
+                Action::CloseFeed { feed, .. } => {
+                    self.stream = self.stream.take().filter(|stream| stream.feed != feed);
                 }
                 other => self.other.push(other),
             }
@@ -176,6 +250,74 @@ impl Host {
         let fence = self.adapter.fence(self.now);
         let write = OwnWrite { key, version, shard, position: version, own: Own::Unknown, fence };
         self.adapter.wrote(self.now, write);
+    }
+
+    /// A host whose client holds feeds from a gateway whose clock is an hour ahead.
+    pub(super) fn fed() -> Self {
+        let feed = super::FeedConfig { enabled: true, ..super::FeedConfig::default() };
+        let mut host = Self::with(AdapterConfig {
+            origins: vec![ORIGIN.into(), "http://b.example".into()],
+            feed,
+            ..AdapterConfig::default()
+        });
+        host.gateway.clock = Some(3_600_000);
+        host
+    }
+
+    /// The next frame of the open feed, as it is sent now.
+    pub(super) fn frame(&mut self) -> Vec<u8> {
+        let stream = self.stream.as_mut().expect("an open feed");
+        let frame = self.gateway.frame(self.now, stream.frames, &stream.cursors);
+        stream.frames += 1;
+        for (cursor, step) in stream.cursors.iter_mut().zip(&frame.steps) {
+            cursor.position = step.to;
+        }
+        let preamble = if frame.number == 0 { &FeedFrame::PREAMBLE[..] } else { &[] };
+        [preamble, &frame.encode()].concat()
+    }
+
+    /// Bytes of the open feed arrive.
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        if let Some(feed) = self.stream.as_ref().map(|stream| stream.feed) {
+            self.adapter.on_feed_bytes(self.now, feed, bytes);
+            self.drain();
+        }
+    }
+
+    /// The open feed speaks.
+    pub(super) fn beat(&mut self) {
+        let frame = self.frame();
+        self.hear(&frame);
+    }
+
+    /// Lets the feed speak every 500 ms.
+    pub(super) fn listen(&mut self, ms: Millis) {
+        for _ in 0..ms / 500 {
+            self.pass(500);
+            self.beat();
+        }
+    }
+
+    /// Reads `text`, and waits until the feed that this leads to is open and has spoken.
+    pub(super) fn follow(&mut self, text: &str) {
+        self.read(text).expect("answered");
+        self.pass(1_600);
+        self.beat();
+    }
+
+    /// Another, empty store stands behind the gateway.
+    pub(super) fn renew_store(&mut self, incarnation: u32) {
+        let requests = std::mem::take(&mut self.gateway.requests);
+        self.gateway = Gateway { requests, clock: self.gateway.clock, ..Gateway::new() };
+        self.gateway.map.epoch.incarnation = incarnation;
+    }
+
+    /// A strong read from start to end.
+    pub(super) fn get_strong(&mut self, text: &str) -> Result<Answer, ErrorCode> {
+        let id = self.get_in(0, text, Consistency::Strong);
+        self.pass(1);
+        self.deliver();
+        self.answers.remove(&id).expect("an outcome")
     }
 
     /// Starts a bounded read in scope 0.
@@ -202,7 +344,7 @@ impl Host {
     pub(super) fn deliver(&mut self) {
         self.drain();
         for sent in std::mem::take(&mut self.sent) {
-            let response = self.gateway.answer(&sent.body);
+            let response = self.gateway.answer_at(self.now, &sent.body);
             self.respond(sent.flight, 200, &response.encode());
         }
     }

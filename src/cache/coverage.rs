@@ -74,9 +74,14 @@ impl Coverage {
         Self { shards: Vec::new(), bound, order: VecDeque::new(), newest: FxHashMap::default() }
     }
 
+    /// Whether a change of key `id` is known that what includes the log up to `reach` lacks.
+    pub(super) fn is_outdated(&self, id: u64, reach: u64) -> bool {
+        self.newest.get(&id).is_some_and(|&version| version > reach)
+    }
+
     /// Judges an answer about key `id` that includes the log up to `reach`, read at `at`.
     pub(super) fn admit(&mut self, id: u64, at: &ReadPoint, reach: u64) -> Admission {
-        if self.newest.get(&id).is_some_and(|&version| version > reach) {
+        if self.is_outdated(id, reach) {
             return Admission::Outdated;
         }
         let shard = self.shard_or_new(at.shard);

@@ -199,6 +199,11 @@ impl Fences {
             || (fence.sequence < self.sequence && (raised(key) || scopes.any(raised)))
     }
 
+    /// Whether any event so far concerned a key with these prefixes and tags.
+    pub(super) fn has_raised(&self, key: u64, mut scopes: impl Iterator<Item = u64>) -> bool {
+        self.floor > 0 || self.newest.contains_key(&key) || scopes.any(|scope| self.newest.contains_key(&scope))
+    }
+
     /// The moment that knowledge about a key must be younger than; 0 where there is none.
     pub(super) fn needed_after(&self, key: u64, scopes: impl Iterator<Item = u64>) -> Millis {
         let at = |scope: u64| self.newest.get(&scope).map_or(0, |raised| raised.at);

@@ -33,7 +33,8 @@ impl LocalCache {
     }
 
     /// Takes up an entry of an earlier cache, of unknown age: it can be confirmed, and is fresh once an exchange from its
-    /// position has told of no change. `false` where there is one of its key already, or no room.
+    /// position has told of no change. `false` where there is one of its key already or no room, and where this cache knows
+    /// of a change, an own write or an invalidation that concerns it.
     pub fn recall(&mut self, kept: &Kept) -> bool {
         let key = kept.keymap.key.clone();
         let id = self.key_id(&key);
@@ -41,12 +42,18 @@ impl LocalCache {
         if self.queues.is_off() || self.queues.is_too_large(cost) || self.queues.find(id).is_some() {
             return false;
         }
+        let position = kept.position.max(kept.keymap.version);
+        if self.fences.has_raised(id, self.scopes_of(&key, &kept.keymap.fields.tags))
+            || self.coverage.is_outdated(id, position)
+        {
+            return false;
+        }
         let covered = if kept.covered { self.coverage.resume(kept.shard, kept.position) } else { None };
         let entry = Entry {
             key,
             value: Some(kept.keymap.clone()),
             shard: kept.shard,
-            position: kept.position.max(kept.keymap.version),
+            position,
             as_of: Moment::MIN,
             covered,
             expires_at: Millis::MAX,

@@ -236,6 +236,11 @@ impl LocalCache {
         self.drop_older(id, key, version);
     }
 
+    /// A caller has seen `version` of `key` somewhere else: nothing older is served from here on.
+    pub fn saw(&mut self, key: &CompositeKey, version: u64) {
+        self.drop_older(self.key_id(key), key, version);
+    }
+
     /// Whether a request for `key` under `fence` left before an invalidation or own write that concerns it: a read that
     /// began later must not wait for its answer.
     pub fn is_overtaken(&self, fence: Fence, key: &CompositeKey) -> bool {
@@ -310,8 +315,7 @@ impl LocalCache {
 
     /// Whether an answer may be cached, and with what coverage.
     fn admit(&mut self, fence: Fence, id: u64, entry: &Entry, at: &ReadPoint) -> Result<Admission, Inserted> {
-        let scopes = entry.key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
-        let scopes = scopes.chain(entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)));
+        let scopes = self.scopes_of(&entry.key, entry.tags());
         let passage = self.fences.check(fence, id, entry.position, entry.as_of, scopes);
         let admission = match passage {
             Passage::Open => self.coverage.admit(id, at, entry.position),
@@ -480,6 +484,12 @@ impl LocalCache {
 
     pub(super) fn key_id(&self, key: &CompositeKey) -> u64 {
         xxh3(self.config.seed, key.as_str().as_bytes())
+    }
+
+    /// What events about a keymap may be raised around, beside its key.
+    pub(super) fn scopes_of<'a>(&'a self, key: &'a CompositeKey, tags: &'a [String]) -> impl Iterator<Item = u64> + 'a {
+        let prefixes = key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
+        prefixes.chain(tags.iter().map(|tag| tag_id(self.config.seed, tag)))
     }
 
     fn prefix_id(&self, slashed: &str) -> u64 {

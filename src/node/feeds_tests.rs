@@ -271,8 +271,8 @@ fn every_feed_ends_and_those_that_came_together_do_not_go_together() {
     let node = node(100, 100);
     let numbers: Vec<FeedNumber> = (0..50).map(|_| open(&node, 1_000, &[cursor(1, 100)])).collect();
     let over = |now| numbers.iter().filter(|&&number| node.feeds().is_over(now, number)).count();
-    assert_eq!((over(1_000 + 540_000 - 1), over(1_000 + 660_000)), (0, 50));
-    assert!((10..40).contains(&over(1_000 + 600_000)), "{}", over(1_000 + 600_000));
+    assert_eq!((over(1_000 + 6_600_000 - 1), over(1_000 + 7_800_000)), (0, 50));
+    assert!((10..40).contains(&over(1_000 + 7_200_000)), "{}", over(1_000 + 7_200_000));
     let problem =
         node.feeds().open(0, &BatchRequest { cursors: vec![cursor(256, 0)], ..request(&[]) }, Subscriber::default());
     assert_eq!(problem.expect_err("no such shard").code, ErrorCode::BadRequest);

@@ -120,7 +120,7 @@ fn walls_are_told_apart() {
     assert_eq!(fails(Workload { keys: 1.2801e8, held_share: 0.0, ..workload() }, costs()), Wall::Shards);
     // 500 gateways at 0.1 % each.
     let (places, free) = (Feeds::MAX as f64, Costs { event_us: 0.0, ..costs() });
-    assert_eq!(fails(Workload { clients: 501.0 * places, ..workload() }, free.clone()), Wall::Polling);
+    assert_eq!(fails(Workload { clients: 501.0 * places, ..workload() }, free), Wall::Polling);
     let quiet = Costs { idle_master: 0.0, master_tail_us: 0.0, ..free };
     assert_eq!(fails(Workload { clients: 4_097.0 * places, ..workload() }, quiet), Wall::Nodes);
 }

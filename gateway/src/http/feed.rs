@@ -80,10 +80,15 @@ impl Frames {
             }
             return Poll::Ready(Some([FeedFrame::PREAMBLE.as_slice(), &frame].concat()));
         }
-        if *self.server.stop.borrow() || feeds.is_over(now, self.number) {
+        if self.is_stopped() || feeds.is_over(now, self.number) {
             return Poll::Ready(None);
         }
         Poll::Pending
+    }
+
+    /// Whether the node ends.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.server.stop.borrow()
     }
 }
 

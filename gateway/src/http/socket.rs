@@ -184,8 +184,10 @@ impl Future for Push {
             return Poll::Ready(());
         }
         loop {
-            match ready!(push.poll_write(cx)) {
-                Ok(()) if !push.is_last => {}
+            match push.poll_write(cx) {
+                Poll::Ready(Ok(())) if !push.is_last => {}
+                // The end of the node waits for no reader that takes nothing.
+                Poll::Pending if !push.frames.is_stopped() => return Poll::Pending,
                 _ => return Poll::Ready(()),
             }
             let frame = ready!(push.frames.poll_next(cx));

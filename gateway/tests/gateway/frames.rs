@@ -7,7 +7,7 @@ use axum::http::{Method, Request, StatusCode};
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{
-    BatchItem, BatchRequest, CONTENT_TYPE, Class, Cursor, FeedFrame, FeedId, FeedReader, Hello, Outcome,
+    BatchItem, BatchRequest, CONTENT_TYPE, Class, Cursor, FeedFrame, FeedId, FeedReader, Hello, ListPage, Outcome,
 };
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::http::HttpOptions;
@@ -402,4 +402,57 @@ async fn a_log_that_does_not_reach_back_is_a_gap_of_that_shard_alone() {
     let answer = batch(client, &origin, "", "user/1", feed.hello.feed).await;
     let answer = foremap::protocol::BatchResponse::decode(&answer.body).expect("an answer");
     assert!(matches!(&answer.results[0].outcome, Outcome::Found { keymap } if keymap.version == last));
+}
+
+#[test]
+fn the_examples_of_the_protocol_are_the_golden_vectors() {
+    let read = |path: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let (page, golden) = (read("PROTOCOL.md"), read("tests/golden/feeds.json"));
+    // Of a line in a block of code, the bytes: what follows them is in words.
+    let is_byte =
+        |word: &&str| word.len() == 2 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let blocks = page.split("```").skip(1).step_by(2);
+    let bytes = |block: &str| -> String {
+        block.lines().flat_map(|line| line.split_whitespace().take_while(is_byte).map(str::to_owned)).collect()
+    };
+    let examples: Vec<String> = blocks.map(bytes).collect();
+    let golden: serde_json::Value = serde_json::from_str(&golden).expect("JSON");
+    for case in ["frames", "pages"].iter().flat_map(|list| golden[list].as_array().expect("a list")) {
+        let binary = case["binary"].as_str().expect("text").to_owned();
+        assert!(examples.contains(&binary), "PROTOCOL.md lacks {}: {binary}", case["name"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_in_binary_form_tells_what_each_keymap_is_current_as_of() {
+    let gateway = Gateway::start(1).await;
+    let client = &gateway.client;
+    let mut newest = 0;
+    for n in 0..5 {
+        newest = put(client, &gateway.url(1, ""), "", &format!("user/{n}")).await;
+    }
+    let get = async |query: &str| {
+        let url = gateway.url(1, &format!("/v1/list?{query}"));
+        let reply = client.send(Method::GET, &url, &[("accept", CONTENT_TYPE)], "").await;
+        assert_eq!((reply.status, reply.header("content-type")), (StatusCode::OK, CONTENT_TYPE));
+        ListPage::decode(&reply.body).expect("a page")
+    };
+    let first = get("prefix=user&limit=3").await;
+    let next = first.next.clone().expect("more");
+    let second = get(&format!("prefix=user&limit=3&cursor={next}")).await;
+    assert_eq!((first.items.len(), second.items.len(), second.next), (3, 2, None));
+    let clock = gateway.running.process().nodes().next().expect("a node").node().clock(0);
+    assert_eq!(first.clock.map(|reading| reading.id), Some(clock.id));
+    for (keymap, at) in first.items.iter().chain(&second.items) {
+        assert_eq!(at.shard, shard(keymap.key.as_str()));
+        // Nothing was written to its shard since, or something of the others was.
+        assert!(at.position >= keymap.version && at.position <= newest && at.age_ms < 10_000, "{keymap:?} {at:?}");
+    }
+    // Others are answered as ever.
+    let json = client.get(&gateway.url(1, "/v1/list?prefix=user&limit=3")).await.json();
+    assert_eq!((json["items"].as_array().map(Vec::len), json["next"].as_str()), (Some(3), Some(next.as_str())));
+    assert!(json["items"][0]["at"].is_null());
 }

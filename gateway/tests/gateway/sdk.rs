@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use foremap::Millis;
-use foremap::adapter::{Action, Adapter, AdapterConfig, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequest};
+use foremap::adapter::{
+    Action, Adapter, AdapterConfig, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequest, Own, OwnWrite,
+};
 use foremap::key::CompositeKey;
 use foremap::prefetch::Caution;
-use foremap::protocol::{CONTENT_TYPE, Consistency};
+use foremap::protocol::{CONTENT_TYPE, KeymapFields};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -72,19 +74,7 @@ impl Sdk {
     pub(crate) async fn get(&mut self, key: &CompositeKey) -> Result<Option<String>, String> {
         let now = self.now();
         self.answer = None;
-        self.adapter.handle_request(
-            now,
-            GetRequest {
-                scope: 0,
-                key: key.clone(),
-                stream: "",
-                consistency: Consistency::Bounded,
-                max_staleness_ms: 2_000,
-                timeout_ms: 10_000,
-                bypass_cache: true,
-                observe: true,
-            },
-        );
+        self.adapter.handle_request(now, GetRequest { bypass_cache: true, ..GetRequest::new(key.clone()) });
         loop {
             self.drain();
             match self.answer.take() {
@@ -101,6 +91,7 @@ impl Sdk {
         let id = format!("{}-{}", self.name, self.writes);
         self.writing = Some((format!("/v1/keymap?key={key}"), locator.to_owned(), id));
         (self.ended, self.last) = (None, None);
+        let fence = self.adapter.fence(self.now());
         self.adapter.call(self.now(), 0, 10_000, Some(key.clone()));
         let end = loop {
             self.drain();
@@ -116,8 +107,10 @@ impl Sdk {
         let body: Value = reply.json();
         let number = |name: &str| body[name].as_u64().expect("a number");
         let shard = u16::try_from(number("shard")).expect("a shard");
-        self.adapter.wrote(key, number("version"), shard, number("position"));
-        Ok(number("version"))
+        let (key, version, position) = (key.clone(), number("version"), number("position"));
+        let own = Own::Put(KeymapFields { locator: locator.to_owned(), ..KeymapFields::default() });
+        self.adapter.wrote(self.now(), OwnWrite { key, version, shard, position, own, fence });
+        Ok(version)
     }
 
     fn drain(&mut self) {
@@ -137,7 +130,11 @@ impl Sdk {
                     self.send(flight, Method::PUT, format!("{origin}{path}"), headers, body, timeout_ms);
                 }
                 Action::CallEnd { end, .. } => self.ended = Some(end),
-                Action::Abort { .. } => {}
+                // It holds no feed.
+                Action::OpenFeed { .. } | Action::CloseFeed { .. } | Action::Relay { .. } => {
+                    unreachable!("not asked for")
+                }
+                Action::Abort { .. } | Action::SessionReset { .. } => {}
                 Action::Wake { at, .. } => self.wake = Some(at),
             }
         }

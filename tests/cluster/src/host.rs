@@ -3,16 +3,21 @@
 //! One task owns the adapter. Callers and exchanges send it events; it drains the adapter after each.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use foremap::Millis;
 use foremap::adapter::{
-    Action, Adapter, AdapterConfig, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequest, RequestId,
+    Action, Adapter, AdapterConfig, Answer, CallEnd, CallId, FailureKind, FeedEnd, FlightId, GetRequest, Own, OwnWrite,
+    RequestId,
 };
+use foremap::cache::Fence;
 use foremap::key::CompositeKey;
-use foremap::protocol::{CONTENT_TYPE, Consistency, ErrorCode};
+use foremap::protocol::{CONTENT_TYPE, Consistency, ErrorCode, KeymapFields};
 use foremap_check::{Outcome, Time};
+use http_body_util::BodyExt as _;
 use hyper::Method;
+use hyper::body::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -54,6 +59,8 @@ enum Event {
     Get { asked: Asked, timeout_ms: u32, reply: oneshot::Sender<Got> },
     Write { write: WriteRequest, attempts: Attempts, timeout_ms: u32, reply: oneshot::Sender<Put> },
     Landed { flight: FlightId, call: Option<CallId>, outcome: Result<Reply, Lost> },
+    FeedBytes { feed: FlightId, bytes: Bytes },
+    FeedEnds { feed: FlightId, end: FeedEnd },
 }
 
 /// A handle to a client of the package.
@@ -97,6 +104,8 @@ impl Sdk {
 
 struct Writing {
     write: WriteRequest,
+    /// Taken before the first attempt.
+    fence: Fence,
     put: Put,
     reply: oneshot::Sender<Put>,
 }
@@ -146,14 +155,12 @@ impl Host {
         match event {
             Event::Get { asked, timeout_ms, reply } => {
                 let request = GetRequest {
-                    scope: 0,
-                    key: asked.key,
                     stream: &asked.stream,
                     consistency: asked.consistency,
                     max_staleness_ms: asked.max_staleness_ms,
                     timeout_ms,
                     bypass_cache: asked.bypass_cache,
-                    observe: true,
+                    ..GetRequest::new(asked.key)
                 };
                 let id = self.adapter.handle_request(now, request);
                 self.gets.insert(id, reply);
@@ -161,10 +168,39 @@ impl Host {
             Event::Write { write, attempts, timeout_ms, reply } => {
                 let call = self.adapter.call(now, 0, timeout_ms, Some(write.key.clone()));
                 let put = Put { outcome: None, attempts, shard: None, nonsense: None, failed: None };
-                self.writes.insert(call, Writing { write, put, reply });
+                let fence = self.adapter.fence(now);
+                self.writes.insert(call, Writing { write, fence, put, reply });
             }
             Event::Landed { flight, call, outcome } => self.landed(now, flight, call, outcome),
+            Event::FeedBytes { feed, bytes } => self.adapter.on_feed_bytes(now, feed, &bytes),
+            Event::FeedEnds { feed, end } => self.adapter.on_feed_end(now, feed, end),
         }
+    }
+
+    /// Follows a change feed until it ends, or the adapter wants no more of it.
+    fn follow(&mut self, feed: FlightId, request: hyper::Request<http_body_util::Full<Bytes>>) {
+        let (http, events) = (self.http.clone(), self.events.clone());
+        let task = tokio::spawn(async move {
+            let tell = |event| events.upgrade().is_some_and(|events| events.send(event).is_ok());
+            let end = match http.open(request).await {
+                Ok(response) if response.status() == 200 => {
+                    let mut body = response.into_body();
+                    loop {
+                        match body.frame().await {
+                            Some(Ok(frame)) => {
+                                tell(Event::FeedBytes { feed, bytes: frame.into_data().unwrap_or_default() });
+                            }
+                            Some(Err(_)) => break FeedEnd::Broken,
+                            None => break FeedEnd::Ended,
+                        }
+                    }
+                }
+                Ok(response) => FeedEnd::Refused { status: response.status().as_u16(), retry_after: None },
+                Err(_) => FeedEnd::Broken,
+            };
+            tell(Event::FeedEnds { feed, end });
+        });
+        self.flights.insert(feed, task.abort_handle());
     }
 
     fn landed(&mut self, now: Millis, flight: FlightId, call: Option<CallId>, outcome: Result<Reply, Lost>) {
@@ -177,7 +213,11 @@ impl Host {
             match told {
                 Told::Written { version, shard, position } => {
                     writing.put.shard = Some(shard);
-                    self.adapter.wrote(&writing.write.key, version, shard, position);
+                    let (key, fence) = (writing.write.key.clone(), writing.fence);
+                    let fields =
+                        |locator: &Arc<str>| KeymapFields { locator: locator.to_string(), ..KeymapFields::default() };
+                    let own = writing.write.value.as_ref().map_or(Own::Deleted, |locator| Own::Put(fields(locator)));
+                    self.adapter.wrote(now, OwnWrite { key, version, shard, position, own, fence });
                 }
                 Told::Nonsense(what) => writing.put.nonsense = Some(what),
                 Told::Conflict { .. } | Told::NotDone | Told::Unknown => {}
@@ -215,6 +255,17 @@ impl Host {
                     flight.abort();
                 }
             }
+            Action::OpenFeed { feed, origin, body, .. } => {
+                let headers = [("content-type", CONTENT_TYPE), ("accept", CONTENT_TYPE)];
+                self.follow(feed, request(Method::POST, &format!("{origin}/v1/changes"), &headers, body));
+            }
+            Action::CloseFeed { feed, .. } => {
+                if let Some(feed) = self.flights.remove(&feed) {
+                    feed.abort();
+                }
+            }
+            // Each client has a feed of its own, and there is one store.
+            Action::Relay { .. } | Action::SessionReset { .. } => {}
             Action::Wake { at, .. } => self.wake = Some(at),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fastrand::Rng;
-use foremap::adapter::{AdapterConfig, Served};
+use foremap::adapter::{AdapterConfig, FeedConfig, Served};
 use foremap::cache::CacheConfig;
 use foremap::key::CompositeKey;
 use foremap::protocol::Consistency;
@@ -41,7 +41,8 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, load: &Load, session: u64, seed: u6
     rng.shuffle(&mut origins);
     // Small enough that some entries have to leave.
     let cache = CacheConfig { max_entries: 40, ..CacheConfig::default() };
-    let config = AdapterConfig { origins, seed: rng.u64(..), cache, ..AdapterConfig::default() };
+    let feed = FeedConfig { enabled: true, ..FeedConfig::default() };
+    let config = AdapterConfig { origins, seed: rng.u64(..), cache, feed, ..AdapterConfig::default() };
     let caller =
         Caller { load: load.clone(), sdk: Sdk::start(load.recorder.clock, config)?, session, seen: Seen::default() };
     for _ in 0..READERS {

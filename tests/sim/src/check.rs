@@ -84,6 +84,10 @@ pub(crate) fn check(truth: &Truth, now: Millis, read: &Read, answer: &Answer) ->
             return Err(Violation { rule, detail });
         }
     }
+    let is_stale = read.consistency != Consistency::Strong && answer.age_ms > read.max_staleness_ms.into();
+    if answer.stale != is_stale {
+        return Err(Violation { rule: "stale", detail: format!("at {now}, {read:?} got {answer:?}") });
+    }
     if answer.at.shard != truth.shard(&read.key) {
         return Err(Violation { rule: "shard", detail: format!("{read:?} got {answer:?}") });
     }

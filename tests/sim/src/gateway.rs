@@ -164,12 +164,12 @@ impl World {
         host.hops.insert(hop);
         let (sent_at, incarnation) = (host.local(self.now), host.incarnation);
         let (peer, request) = (forward.node as usize - 1, forward.request.clone());
-        let back = Hop { gateway, incarnation, job, hop, forward, sent_at };
+        let back = Box::new(Hop { gateway, incarnation, job, hop, forward, sent_at });
         self.schedule(self.now + PEER_MS, Event::PeerDone { back: back.clone(), response: None });
         let at = self.now + self.short_delay();
         let (from, to) = (Place::Gateway(gateway), Place::Gateway(peer));
         if self.net.cut(self.now, from, to).is_none() && !self.fault(5) {
-            self.schedule(at, Event::Arrive { gateway: peer, reply: Reply::Peer(Box::new(back)), request });
+            self.schedule(at, Event::Arrive { gateway: peer, reply: Reply::Peer(back), request });
         }
     }
 
@@ -205,7 +205,7 @@ impl World {
                 let response = BatchResponse::decode(&response.encode()).ok();
                 let at = self.now + self.short_delay();
                 if self.net.cut(self.now, Place::Gateway(gateway), Place::Gateway(back.gateway)).is_none() {
-                    self.schedule(at, Event::PeerDone { back: *back, response });
+                    self.schedule(at, Event::PeerDone { back, response });
                 }
             }
         }
@@ -227,12 +227,12 @@ impl World {
                 let outcome = Outcome::Failure(FailureKind::Network);
                 self.schedule(self.now + 2, Event::Deliver { client, flight, outcome });
             }
-            Reply::Peer(back) => self.schedule(self.now + 2, Event::PeerDone { back: *back, response: None }),
+            Reply::Peer(back) => self.schedule(self.now + 2, Event::PeerDone { back, response: None }),
         }
     }
 
-    pub(crate) fn peer_done(&mut self, back: Hop, response: Option<BatchResponse>) {
-        let Hop { gateway, incarnation, job: id, hop, forward, sent_at } = back;
+    pub(crate) fn peer_done(&mut self, back: Box<Hop>, response: Option<BatchResponse>) {
+        let Hop { gateway, incarnation, job: id, hop, forward, sent_at } = *back;
         let Gateway { node, jobs, offset, incarnation: current, hops, .. } = &mut self.gateways[gateway];
         if *current != incarnation || !hops.remove(&hop) {
             return;

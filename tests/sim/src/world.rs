@@ -77,7 +77,7 @@ pub(crate) enum Event {
     CloseScope { client: usize, scope: Scope },
     Deliver { client: usize, flight: FlightId, outcome: Outcome },
     Arrive { gateway: usize, reply: Reply, request: BatchRequest },
-    PeerDone { back: Hop, response: Option<BatchResponse> },
+    PeerDone { back: Box<Hop>, response: Option<BatchResponse> },
     Write { client: usize, flight: FlightId, gateway: usize, write: Arc<WriteRequest> },
     PollSend { gateway: usize, group: usize },
     Reach { pipe: u64 },
@@ -448,7 +448,7 @@ impl World {
             let s = client.adapter.stats(now);
             let left = [s.waiting.used, s.fetching, s.flights, s.scopes, s.prefetching.used, client.reads.len()];
             let p = &s.prefetch;
-            let fates = p.used + p.late + p.wasted + p.harmful + p.refunded + p.missing + p.failed;
+            let fates = p.used + p.late + p.outdated + p.wasted + p.harmful + p.refunded + p.missing + p.failed;
             let balanced = p.issued == fates + p.outstanding as u64 && p.outstanding <= s.cache.entries;
             client.adapter.clear(now);
             let after = client.adapter.stats(now);

@@ -36,6 +36,10 @@ pub(crate) struct Options {
     /// `tab`: most requests of each trace, 60,000 unless told otherwise
     #[arg(long, value_name = "N", conflicts_with = "check")]
     requests: Option<usize>,
+    /// `gateway` and `feeds`: a gateway of an earlier build to hold the change feed against, such as one of `f92bee4`
+    /// (`git worktree add OLD f92bee4`, and there `cargo build --release -p foremap-gateway`)
+    #[arg(long, value_name = "GATEWAY")]
+    against: Option<PathBuf>,
     /// Fail if a target is not met; `prediction`, `shifter` and `tab` then measure a short version against bounds of their
     /// own
     #[arg(long)]
@@ -45,6 +49,8 @@ pub(crate) struct Options {
 /// What can be measured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Bench {
+    /// Change feeds of a gateway alone: what idle ones cost, and what a change costs for each subscriber
+    Feeds,
     /// Reads, writes, change logs and memory of a gateway, beside Redis and over a Redis Cluster
     Gateway,
     /// Hits, waste, calibration, budget, time, drift and the cost as WebAssembly, beside peers and what is asked
@@ -61,7 +67,8 @@ impl Bench {
     /// Measures, and prints what it measured.
     fn run(self, workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         match self {
-            Self::Gateway => gateway::run(workspace, options.coefficients.as_deref()),
+            Self::Feeds => gateway::run_feeds(workspace, options.against.as_deref()),
+            Self::Gateway => gateway::run(workspace, options.coefficients.as_deref(), options.against.as_deref()),
             Self::Prediction if options.check => prediction::check(workspace),
             Self::Prediction if options.leave_one_out => {
                 prediction::leave_one_out(workspace, options.traces.as_deref())

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use foremap::Millis;
 use foremap::adapter::{
-    Action, Adapter, AdapterConfig, Answer, CallId, FailureKind, FlightId, GetRequest, RequestId, Scope, Served,
+    Action, Adapter, AdapterConfig, Answer, Attention, CallId, FailureKind, FeedConfig, FeedEnd, FlightId, GetRequest,
+    Own, OwnWrite, RequestId, Scope, Served,
 };
 use foremap::analyzer::AnalyzerConfig;
-use foremap::cache::CacheConfig;
+use foremap::cache::{CacheConfig, Fence};
 use foremap::key::CompositeKey;
 use foremap::partition::MapDelta;
 use foremap::prefetch::PrefetchConfig;
 use foremap::protocol::{
-    BatchItem, BatchRequest, BatchResponse, Change, ClockReading, Consistency, ErrorCode, ItemResult, Keymap,
-    KeymapFields, MAX_BATCH_KEYS, MAX_VERSION, MapUpdate, Outcome, ReadPoint,
+    BatchItem, BatchRequest, BatchResponse, Change, ClockReading, Consistency, ErrorCode, FeedFrame, FeedId, FeedStep,
+    Hello, ItemResult, Keymap, KeymapFields, LateShard, MAX_BATCH_KEYS, MAX_VERSION, MapUpdate, Outcome, ReadPoint,
 };
 
 use crate::input::Input;
@@ -46,6 +47,7 @@ struct Host {
     wakes: BTreeMap<Scope, Millis>,
     answered: usize,
     last: Option<(RequestId, Result<Answer, ErrorCode>)>,
+    feed: Option<FlightId>,
 }
 
 impl Host {
@@ -57,6 +59,7 @@ impl Host {
             max_prefetching: 8,
             cache: CacheConfig { max_bytes: 8 << 10, max_entries: 16, ..CacheConfig::default() },
             prefetch: PrefetchConfig { analyzer, ..PrefetchConfig::default() },
+            feed: FeedConfig { enabled: true, ..FeedConfig::default() },
             ..AdapterConfig::default()
         };
         Self {
@@ -69,6 +72,7 @@ impl Host {
             wakes: BTreeMap::new(),
             answered: 0,
             last: None,
+            feed: None,
         }
     }
 
@@ -92,6 +96,13 @@ impl Host {
                 Action::Abort { flight } => {
                     assert!(self.flights.remove(&flight).is_some() || self.attempts.remove(&flight).is_some());
                 }
+                Action::OpenFeed { feed, body, .. } => {
+                    let request = BatchRequest::decode(&body).expect("gateways can read what clients send");
+                    assert!(request.items.is_empty() && self.feed.replace(feed).is_none(), "one feed at a time");
+                }
+                Action::CloseFeed { feed, .. } => assert_eq!(self.feed.take(), Some(feed)),
+                Action::Relay { .. } => panic!("nobody asked for it"),
+                Action::SessionReset { .. } => {}
                 Action::Wake { scope, at } => _ = self.wakes.insert(scope, at),
             }
         }
@@ -128,13 +139,11 @@ impl Host {
     fn get(&mut self, scope: Scope, key: CompositeKey, consistency: Consistency, bypass_cache: bool) -> RequestId {
         let request = GetRequest {
             scope,
-            key: key.clone(),
             stream: "s",
             consistency,
             max_staleness_ms: STALENESS_MS,
-            timeout_ms: 10_000,
             bypass_cache,
-            observe: true,
+            ..GetRequest::new(key.clone())
         };
         let id = self.adapter.handle_request(self.now, request);
         assert!(self.asked.insert(id, Asked { key, consistency }).is_none());
@@ -213,18 +222,65 @@ fn step(host: &mut Host, input: &mut Input<'_>) {
         }
         8 => raw_call(host, scope, input),
         _ => {
-            match input.u8() % 3 {
+            match input.u8() % 6 {
                 0 => {
                     let request = host.asked.keys().next().copied();
                     request.iter().for_each(|&request| host.adapter.cancel(host.now, request));
                 }
                 1 => close(host, scope),
-                _ => {
-                    host.adapter.wrote(&key(input.u8()), input.u64().min(MAX_VERSION), 3, input.u64().min(MAX_VERSION))
+                2 => {
+                    let (key, version, position) = (key(input.u8()), position(input), position(input));
+                    let own = [Own::Unknown, Own::Deleted, Own::Put(KeymapFields::default())];
+                    let own = own[usize::from(input.u8() % 3)].clone();
+                    let fence = Fence::from_parts([input.u64() % 64, input.u64() % (host.now + 10)]);
+                    host.adapter.wrote(host.now, OwnWrite { key, version, shard: 3, position, own, fence });
                 }
+                3 => feed_speaks(host, input),
+                4 => {
+                    let end = [FeedEnd::Ended, FeedEnd::Broken, FeedEnd::Refused { status: 503, retry_after: None }];
+                    let end = end[usize::from(input.u8() % 3)];
+                    host.feed.iter().for_each(|&feed| host.adapter.on_feed_end(host.now, feed, end));
+                }
+                _ => match input.u8() % 4 {
+                    0 => host.adapter.set_attention(host.now, Attention::Away),
+                    1 => host.adapter.set_attention(host.now, Attention::Active),
+                    2 => host.adapter.resume(host.now),
+                    _ => host.adapter.clock_broke(host.now),
+                },
             }
             host.drain();
         }
+    }
+}
+
+/// Bytes of the feed: any, or frames in order with content as an input has it.
+fn feed_speaks(host: &mut Host, input: &mut Input<'_>) {
+    let Some(feed) = host.feed else { return };
+    let length = usize::from(input.u8());
+    let bytes = match input.u8() % 4 {
+        0 => input.bytes(length).to_vec(),
+        1 => [&FeedFrame::PREAMBLE[..], &forged_frame(input).encode()].concat(),
+        _ => forged_frame(input).encode(),
+    };
+    host.adapter.on_feed_bytes(host.now, feed, &bytes);
+}
+
+fn forged_frame(input: &mut Input<'_>) -> FeedFrame {
+    let feed = FeedId { node: 1, number: input.u8().into() };
+    let hello =
+        Hello { feed, clock: input.u8().into(), heartbeat_ms: input.u16().into(), relayed: input.u8() % 8 == 1 };
+    let step = |input: &mut Input<'_>| {
+        let (a, b) = (position(input), position(input));
+        FeedStep { shard: input.u8().into(), from: a.min(b), to: a.max(b) }
+    };
+    FeedFrame {
+        hello: (input.u8() % 3 == 1).then_some(hello),
+        number: (input.u8() % 4).into(),
+        clock_ms: position(input),
+        age_ms: input.u16().into(),
+        steps: (0..input.u8() % 3).map(|_| step(input)).collect(),
+        late: (0..input.u8() % 2).map(|_| LateShard { shard: input.u8().into(), age_ms: u32::MAX }).collect(),
+        changes: forged_changes(input),
     }
 }
 
@@ -252,13 +308,7 @@ fn raw_call(host: &mut Host, scope: Scope, input: &mut Input<'_>) {
 fn forged(request: &BatchRequest, input: &mut Input<'_>) -> BatchResponse {
     let results = request.items.iter().map(|item| forged_result(item, input)).collect();
     let positions = (0..input.u8() % 4).map(|_| point(input)).collect();
-    let changes = (0..input.u8() % 4).map(|_| Change {
-        shard: input.u8().into(),
-        version: position(input),
-        key: key(input.u8()),
-        deleted: input.u8() % 2 == 1,
-    });
-    let changes = changes.collect();
+    let changes = forged_changes(input);
     let resets = (0..input.u8() % 3).map(|_| input.u8().into()).collect();
     let base = seeds::base_map();
     let map = match input.u8() % 8 {
@@ -271,6 +321,17 @@ fn forged(request: &BatchRequest, input: &mut Input<'_>) -> BatchResponse {
     };
     let clock = (input.u8() % 2 == 1).then(|| ClockReading { id: input.u8().into(), ms: position(input) });
     BatchResponse { epoch: base.epoch, clock, results, positions, changes, resets, map }
+}
+
+fn forged_changes(input: &mut Input<'_>) -> Vec<Change> {
+    let count = input.u8() % 4;
+    let change = |_| Change {
+        shard: input.u8().into(),
+        version: position(input),
+        key: key(input.u8()),
+        deleted: input.u8() % 2 == 1,
+    };
+    (0..count).map(change).collect()
 }
 
 fn forged_result(item: &BatchItem, input: &mut Input<'_>) -> ItemResult {

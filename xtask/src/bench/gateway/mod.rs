@@ -29,15 +29,24 @@ use crate::workspace::Workspace;
 /// Rounds of what is held against something else.
 const ROUNDS: usize = 5;
 
+/// Measures the change feeds alone.
+pub(super) fn run_feeds(workspace: &Workspace, against: Option<&Path>) -> Result<Vec<Row>> {
+    let bench = Bench::prepare(workspace)?;
+    let mut report = Report::default();
+    println!("on {}", machine::words()?);
+    feeds::measure(&bench, &mut report, against)?;
+    Ok(report.rows)
+}
+
 /// Measures everything, printing each table as soon as it is there.
-pub(super) fn run(workspace: &Workspace, coefficients: Option<&Path>) -> Result<Vec<Row>> {
+pub(super) fn run(workspace: &Workspace, coefficients: Option<&Path>, against: Option<&Path>) -> Result<Vec<Row>> {
     tools::check()?;
     let bench = Bench::prepare(workspace)?;
     let mut report = Report::default();
     println!("on {}", machine::words()?);
     reads::single(&bench, &mut report)?;
     reads::batches(&bench, &mut report)?;
-    feeds::measure(&bench, &mut report)?;
+    feeds::measure(&bench, &mut report, against)?;
     map::measure(&mut report);
     {
         let cluster = RedisCluster::start(3, 1)?;

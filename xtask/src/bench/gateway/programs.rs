@@ -1,6 +1,6 @@
 //! The programs that are measured, and those that measure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -109,8 +109,14 @@ end
 
     /// Starts a gateway on a store of its own.
     pub(super) fn alone(&self, name: &str) -> Result<Gateway> {
+        self.alone_of(None, name)
+    }
+
+    /// The same of another build, if there is one.
+    pub(super) fn alone_of(&self, build: Option<&Path>, name: &str) -> Result<Gateway> {
         let store = self.scratch.path(&format!("{name}.redb"));
-        self.start(name, store.to_str().context("the temporary folder is no text")?, &[])
+        let store = store.to_str().context("the temporary folder is no text")?;
+        self.start(build.unwrap_or(&self.gateway), name, store, &[])
     }
 
     /// Starts a gateway on a Redis Cluster, under an id of its own: what an earlier one registered may still be there.
@@ -118,11 +124,11 @@ end
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("gateway-{id}");
         let store = format!("redis://{}", cluster.addresses().join(","));
-        self.start(&name, &store, &["--replicas", &replicas.to_string(), "--node", &id.to_string()])
+        self.start(&self.gateway, &name, &store, &["--replicas", &replicas.to_string(), "--node", &id.to_string()])
     }
 
-    fn start(&self, name: &str, store: &str, more: &[&str]) -> Result<Gateway> {
-        let mut command = Command::new(&self.gateway);
+    fn start(&self, build: &Path, name: &str, store: &str, more: &[&str]) -> Result<Gateway> {
+        let mut command = Command::new(build);
         command.args(["serve", "--listen", "127.0.0.1:0", "--memory-entries", "400000", "--store", store]).args(more);
         let mut server = Server::start("the gateway", &mut command, &self.scratch.path(&format!("{name}.log")))?;
         let origin = server.wait_for(PATIENCE, |log| node_origins(log, 1)?.pop())?;
