@@ -51,10 +51,15 @@ export class User {
     await page.evaluate((given) => void (window.client = window.createClient(given)), given);
   }
 
-  /** Puts another tab in front of a page. */
+  /** Follows a link into a new tab, which is in front of the page then. */
   async cover(page: Page): Promise<void> {
     await page.bringToFront();
-    this.#pages.push(await this.context.newPage());
+    await page.evaluate(() => {
+      document.body.innerHTML = '<a href="about:blank" target="_blank">on</a>';
+    });
+    const made = this.context.waitForEvent("page");
+    await page.click("a");
+    this.#pages.push(await made);
     await page.waitForFunction(() => document.visibilityState === "hidden", undefined, { polling: 100 });
   }
 
