@@ -5,6 +5,7 @@
 //! come late, doubled, in another order or not at all. Gateways are honest, nothing else is ordered.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use proptest::prelude::*;
 
@@ -227,8 +228,8 @@ impl World {
     fn make_frame(&mut self) {
         let Some(mut feed) = self.feed.take() else { return };
         for cursor in self.cache.cursors() {
-            if !feed.followed.contains_key(&cursor.shard) {
-                feed.followed.insert(cursor.shard, cursor.position);
+            if let Entry::Vacant(place) = feed.followed.entry(cursor.shard) {
+                place.insert(cursor.position);
                 feed.added.push(cursor.shard);
             }
         }
