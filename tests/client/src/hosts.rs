@@ -64,9 +64,9 @@ impl World {
             _ => this.rebuild(truth, session),
         }
         let now = this.now;
-        let forgets = self.mutant == Some(Mutant::FloorsForgotten);
         match legacy {
-            Legacy::Floors | Legacy::Bookmark if !forgets => {
+            _ if self.mutant == Some(Mutant::FloorsForgotten) => {}
+            Legacy::Floors | Legacy::Bookmark => {
                 _ = this.adapter.open_bookmark(now, &bookmark);
                 // Floors alone do not say of which store they are, so they come after what does.
                 let floors = floors.into_iter().filter(|_| legacy == Legacy::Floors);
@@ -78,7 +78,7 @@ impl World {
                     _ = this.adapter.import(now, state);
                 }
             }
-            Legacy::Nothing | Legacy::Floors | Legacy::Bookmark => {}
+            Legacy::Nothing => {}
         }
         let held = this.adapter.stats(now).cache.entries > 0;
         self.tally.note(if held { "core rebuilt with entries" } else { "core rebuilt" });
