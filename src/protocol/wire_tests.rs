@@ -22,6 +22,7 @@ fn response() -> BatchResponse {
     let outcomes = outcomes.into_iter().chain(errors);
     BatchResponse {
         epoch: Epoch { incarnation: u32::MAX, number: MAX_VERSION },
+        clock: None,
         results: outcomes.map(|outcome| ItemResult { outcome, at, node: u32::MAX }).collect(),
         positions: vec![at],
         changes: vec![Change { shard: 1, version: 2, key: key("x"), deleted: true }],
