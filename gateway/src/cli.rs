@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use foremap::key::KeyPrefix;
 
+use crate::audit::Audit;
 use crate::auth::{TokenKey, Verb};
 use crate::capacity::Capacity;
 use crate::host::ShifterMode;
@@ -38,6 +39,8 @@ pub enum Command {
     Token(Token),
     /// Tell how many machines a workload takes, and where this design ends.
     Capacity(Capacity),
+    /// Measure how stale the answers of a running deployment truly are, and whether they say so.
+    Audit(Audit),
     /// Tell how load is spread over nodes and what the Partition Shifter would do about it.
     Plan(PlanCommand),
     /// Replay access traces through the prediction core and through baselines, without network.
@@ -131,11 +134,11 @@ fn verb(text: &str) -> Result<Verb, String> {
     Verb::parse(text).ok_or_else(|| "the verbs are get, put, delete, list and admin".to_owned())
 }
 
-fn prefix(text: &str) -> Result<KeyPrefix, String> {
+pub(crate) fn prefix(text: &str) -> Result<KeyPrefix, String> {
     KeyPrefix::parse(text).map_err(|error| error.reason().to_owned())
 }
 
-fn seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let parse = |(unit, seconds): (char, u64)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds);
     let found = units.into_iter().find_map(parse).filter(|&seconds| seconds > 0);

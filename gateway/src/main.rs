@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use foremap_gateway::audit::Verdict;
 use foremap_gateway::cli::{Cli, Command};
 use foremap_gateway::run::{Failure, Options, plan, run};
-use foremap_gateway::{capacity, replay};
+use foremap_gateway::{audit, capacity, replay};
 
 /// An answer is a dozen small allocations: this allocator takes half the time of the system's for them.
 #[global_allocator]
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_max_level(cli.log).with_writer(std::io::stderr).with_target(false).init();
     match execute(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             eprintln!("foremap-gateway: {failure}");
             ExitCode::from(START_UP)
@@ -27,18 +28,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<(), Failure> {
-    match command {
+fn execute(command: Command) -> Result<ExitCode, Failure> {
+    let done = match command {
         Command::Dev(dev) => serve(dev.options()?),
         Command::Serve(one) => serve(one.options()?),
         Command::Capacity(options) => capacity::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Plan(options) => plan(&options),
+        Command::Audit(options) => {
+            return audit::run(&options).map(|verdict| match verdict {
+                Verdict::Clean => ExitCode::SUCCESS,
+                Verdict::Found => ExitCode::FAILURE,
+            });
+        }
         Command::Token(token) => {
             let token = token.sign()?;
             writeln!(std::io::stdout(), "{token}").map_err(|error| Failure::new(error.to_string()))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn serve(options: Options) -> Result<(), Failure> {

@@ -34,8 +34,10 @@ const REFUSED_MS: Millis = 300_000;
 /// several times.
 const COST: u32 = 4;
 const MOST_CREDIT: u32 = 4 * COST;
-/// Longest back-off, as 2^6 times the first: a client that cannot hold a feed exchanges instead.
-const MAX_FAILURES: u8 = 6;
+/// Half of the longest wait after the first failure. It doubles with each, up to 64 times as much: each attempt is a request,
+/// and a client that cannot hold a feed exchanges instead.
+const FIRST_WAIT_MS: Millis = 500;
+const MAX_FAILURES: u8 = 7;
 
 /// When to hold a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -319,17 +321,22 @@ impl Adapter {
         let config = self.config.feed;
         // One that is open stays where a change has just dropped the last entry: it will be asked for again.
         let kept = self.feed.is_kept(now, &config);
-        let wanted = !self.cache.is_empty() && self.feed.is_wanted(now, &config);
         match &self.feed.open {
-            Some(_) if !kept => self.close_feed(),
+            Some(_) if !kept => {
+                if self.feed.is_idle(now, &config) {
+                    // Whoever comes back after that begins anew.
+                    self.feed.credit = self.feed.credit.max(COST);
+                }
+                self.close_feed();
+            }
             Some(open) if now >= open.silent_at() => self.feed_lost(now, FeedEnd::Broken),
             Some(_) => {}
-            None if wanted && now >= self.feed_opens_at() => _ = self.open_feed(now),
+            None if self.wants_feed(now) && now >= self.feed_opens_at() => _ = self.open_feed(now),
             None => {}
         }
         let next = match &self.feed.open {
             Some(open) => Some(open.silent_at().min(self.feed.active_at + config.idle_ms)),
-            None if wanted => Some(self.feed_opens_at().max(now + 1)),
+            None if self.wants_feed(now) => Some(self.feed_opens_at().max(now + 1)),
             None => None,
         };
         if let Some(at) = next
@@ -340,6 +347,10 @@ impl Adapter {
             // Whoever called may have been about another scope.
             self.rearm(now, FEED_SCOPE, false);
         }
+    }
+
+    fn wants_feed(&self, now: Millis) -> bool {
+        !self.cache.is_empty() && self.feed.is_wanted(now, &self.config.feed)
     }
 
     fn feed_opens_at(&self) -> Millis {
@@ -383,6 +394,7 @@ impl Adapter {
 
     /// Its scope ends, and with that its timers.
     pub(super) fn drop_feed(&mut self) {
+        self.feed.credit = self.feed.credit.max(COST);
         self.close_feed();
         self.feed.timer = None;
     }
@@ -435,15 +447,19 @@ impl Adapter {
             return;
         }
         self.feed.counted.lost += 1;
+        // What broke has earned nothing, which is no fault of the user's: how often it is tried is for the back-off to bound.
+        self.feed.credit = self.feed.credit.max(COST);
         self.feed.failures = (self.feed.failures + 1).min(MAX_FAILURES);
         self.feed.avoid = Some(open.origin.clone());
         let wait = match end {
             // Busy, or a gateway behind a worker is: soon again. Anything else will not change by asking.
-            FeedEnd::Refused { status: 429 | 500.., retry_after } => self.jitter.delay(MAX_FAILURES, retry_after),
+            FeedEnd::Refused { status: 429 | 500.., retry_after } => {
+                retry_after.unwrap_or(0).min(REFUSED_MS) + self.jitter.within(FIRST_WAIT_MS << self.feed.failures)
+            }
             FeedEnd::Refused { .. } => REFUSED_MS,
             FeedEnd::Ended | FeedEnd::Broken => {
                 self.origins.failed(now, &open.origin);
-                self.jitter.delay(self.feed.failures, None)
+                self.jitter.within(FIRST_WAIT_MS << self.feed.failures)
             }
         };
         self.feed.not_before = now + wait;

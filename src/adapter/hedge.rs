@@ -73,17 +73,5 @@ impl Adapter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hedges_stay_below_a_fiftieth_of_the_batches() {
-        let mut budget = HedgeBudget::default();
-        assert!(!budget.withdraw(), "none before any batch has earned it");
-        let hedges = (0..1_000).filter(|_| {
-            budget.deposit();
-            budget.withdraw()
-        });
-        assert_eq!(hedges.count(), 20);
-    }
-}
+#[path = "hedge_tests.rs"]
+mod tests;

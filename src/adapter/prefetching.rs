@@ -186,3 +186,7 @@ impl Adapter {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "prefetching_tests.rs"]
+mod tests;

@@ -45,7 +45,12 @@ impl Jitter {
     /// Delay before attempt number `attempts` + 1: uniform below the exponential bound, never below `retry_after`.
     pub(super) fn delay(&mut self, attempts: u8, retry_after: Option<Millis>) -> Millis {
         let bound = (BASE_MS << attempts.min(10)).min(CAP_MS);
-        retry_after.unwrap_or(0).min(30_000) + self.next() % (bound + 1)
+        retry_after.unwrap_or(0).min(30_000) + self.within(bound)
+    }
+
+    /// Uniform from 0 to `most`.
+    pub(super) fn within(&mut self, most: Millis) -> Millis {
+        self.next() % (most + 1)
     }
 }
 

@@ -14,7 +14,7 @@ const ROUNDING_MS: i64 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockBroke;
 
-/// Least and greatest difference, here less there, each with the moment here at which it was found.
+/// Least and greatest difference, here less there, each with the earliest moment here at which it can have been so.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     id: u64,
@@ -46,7 +46,8 @@ pub struct RemoteClocks {
 }
 
 impl RemoteClocks {
-    /// A clock showed `reading` after `sent_at` and before `received_at`; `None` where nothing is known of the latter.
+    /// A clock showed `reading` after `sent_at` and before `received_at`; `None` where nothing is known of the latter. What
+    /// is heard of it only `now`, after having waited in a buffer for an hour, may have drifted for that hour.
     ///
     /// # Errors
     /// [`ClockBroke`] where that cannot be. Then only this reading is known of the clock.
@@ -59,7 +60,7 @@ impl RemoteClocks {
     ) -> Result<(), ClockBroke> {
         let less = |at: Millis| at as i64 - reading.ms as i64;
         let (least, greatest) = (less(sent_at), received_at.map(less));
-        let fresh = Bounds { id: reading.id, least: (least, now), greatest: greatest.map(|most| (most, now)) };
+        let fresh = Bounds { id: reading.id, least: (least, sent_at), greatest: greatest.map(|most| (most, sent_at)) };
         let Some(at) = self.known.iter().position(|bounds| bounds.id == reading.id) else {
             if self.known.len() == MAX_CLOCKS {
                 self.known.remove(0);

@@ -13,7 +13,7 @@ mod warm;
 
 pub use clock::Clock;
 pub use membership::{Membership, MembershipStats, Refused};
-pub(crate) use peers::{HotKeys, RELAYED, Relayed, SUBJECT};
+pub(crate) use peers::{HotKeys, RELAYED, Relayed, SUBJECT, client, reachable};
 pub use peers::{PeerOutcome, PeerStats, Peers};
 pub use process::{NodeHandle, Process};
 pub(crate) use pump::Calls;

@@ -142,14 +142,7 @@ struct Peer {
 
 impl Peers {
     pub(super) fn new(clock: Clock, token_key: Option<TokenKey>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(TIME_OUT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_PER_PEER)
-            .build(connector);
+        let client = client(TIME_OUT);
         Self { client, clock, token_key, state: Mutex::default() }
     }
 
@@ -296,8 +289,20 @@ impl Peers {
     }
 }
 
+/// A client of gateways that gives up connecting after `time_out`.
+pub(crate) fn client(time_out: Duration) -> Client<HttpConnector, Body> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(time_out));
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_PER_PEER)
+        .build(connector)
+}
+
 /// `http://` alone: between gateways nothing speaks TLS. A node behind it is not forwarded to, the store answers.
-fn reachable(origin: &str) -> Option<&str> {
+pub(crate) fn reachable(origin: &str) -> Option<&str> {
     origin.starts_with("http://").then(|| origin.trim_end_matches('/'))
 }
 

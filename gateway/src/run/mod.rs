@@ -11,3 +11,4 @@ pub use failure::Failure;
 pub use map::{ensure_map, first_map};
 pub use plan::{PlanCommand, plan};
 pub use serve::{Options, Running, StoreOptions, run, start, start_over};
+pub(crate) use shutdown::signal;

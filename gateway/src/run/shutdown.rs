@@ -1,7 +1,7 @@
 //! Signals.
 
 /// Waits for SIGTERM or SIGINT (Ctrl-C where there are no such signals).
-pub(super) async fn signal() {
+pub(crate) async fn signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -1,6 +1,7 @@
 //! The gateway from outside: store conformance, HTTP, and the real binary under SIGKILL.
 
 mod access;
+mod audit;
 mod bad_input;
 mod binary;
 mod capacity;

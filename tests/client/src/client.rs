@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use foremap::Millis;
 use foremap::adapter::{Adapter, AdapterConfig, FeedConfig, FlightId, Scope};
+use foremap::analyzer::AnalyzerConfig;
 use foremap::cache::{CacheConfig, Fence};
 use foremap::clock::LocalClock;
 use foremap::prefetch::PrefetchConfig;
@@ -82,6 +83,8 @@ pub(crate) struct Client {
 
 /// An adapter of client `number`.
 pub(crate) fn adapter(shape: Shape, number: usize) -> Adapter {
+    // A thousand cores a second are built: their tables are as small as they can be.
+    let analyzer = AnalyzerConfig { memory_bytes: PrefetchConfig::MIN_MEMORY, ..AnalyzerConfig::default() };
     let config = AdapterConfig {
         origins: (0..GATEWAYS).map(origin).collect(),
         seed: number as u64 + 7,
@@ -90,7 +93,7 @@ pub(crate) fn adapter(shape: Shape, number: usize) -> Adapter {
             negative_ttl_ms: shape.negative_ttl_ms,
             ..CacheConfig::default()
         },
-        prefetch: PrefetchConfig { enabled: shape.predicts, ..PrefetchConfig::default() },
+        prefetch: PrefetchConfig { enabled: shape.predicts, analyzer, ..PrefetchConfig::default() },
         feed: FeedConfig { enabled: shape.feeds, idle_ms: 30_000, after_requests: 1 },
         ..AdapterConfig::default()
     };

@@ -88,10 +88,8 @@ impl World {
         let this = &mut self.clients[client];
         let pending = this.judge.take(request)?;
         self.tally.note("failed");
-        let excused = pending.excused
-            || code == ErrorCode::Aborted
-            || pending.answers >= 4
-            || (code == ErrorCode::Timeout && pending.deadline <= this.now);
+        let excused =
+            pending.excused || pending.answers >= 4 || (code == ErrorCode::Timeout && pending.deadline <= this.now);
         demand(excused, Invariant::WaitersOutliveEviction, || {
             format!("{code:?} ({detail}) at {} for {pending:?}", this.now)
         })
@@ -106,10 +104,6 @@ impl World {
         if !request.items.is_empty() && request.items.iter().all(predicted) {
             self.tally.note("predicted alone");
             this.judge.predicted += if self.mutant == Some(Mutant::PredictedTwice) { 2 } else { 1 };
-        }
-        let waited = request.items.iter().any(|item| item.class == Class::Demand);
-        if waited && self.mutant == Some(Mutant::WaitersEvicted) && truth.shape.max_entries == 1 {
-            return; // the host has forgotten who waits
         }
         self.sent.push(Message {
             client,

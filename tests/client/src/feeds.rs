@@ -25,8 +25,9 @@ impl World {
         } else {
             None
         };
+        // A feed does not say of which store it is: whoever knows another one must not be given it.
         let known = self.clients[client].judge.session.store;
-        if opening.is_none() && known.is_some_and(|store| store != truth.store()) {
+        if known.is_some_and(|store| store != truth.store()) {
             return self.end_feed(truth, client, End::Broken);
         }
         self.feeds += 1;
@@ -117,10 +118,15 @@ impl World {
         self.drain(truth, client, None)
     }
 
-    pub(crate) fn lose_frame(&mut self, client: usize, pick: usize) {
+    /// A frame does not arrive; where none is on its way, one is sent first.
+    pub(crate) fn lose_frame(&mut self, truth: &Truth, client: usize, pick: usize) -> Verdict {
+        if self.clients[client].stream.as_ref().is_some_and(|stream| stream.queue.is_empty()) {
+            self.beat(truth, client)?;
+        }
         if let Some(stream) = self.clients[client].stream.as_mut().filter(|stream| !stream.queue.is_empty()) {
             stream.queue.remove(pick % stream.queue.len());
         }
+        Ok(())
     }
 
     pub(crate) fn end_feed(&mut self, truth: &Truth, client: usize, end: End) -> Verdict {

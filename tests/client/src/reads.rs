@@ -123,6 +123,7 @@ impl World {
         let this = &mut self.clients[client];
         let waiting = this.judge.pending.len().max(1);
         let Some(&request) = this.judge.pending.keys().nth(pick % waiting) else { return Ok(()) };
+        this.excuse();
         this.adapter.cancel(this.now, request);
         self.drain(truth, client, None)?;
         let done = !self.clients[client].judge.pending.contains_key(&request);
@@ -132,6 +133,7 @@ impl World {
     pub(crate) fn close_scope(&mut self, truth: &Truth, client: usize, scope: u32) -> Verdict {
         self.tick(truth, client)?;
         let this = &mut self.clients[client];
+        this.excuse();
         this.adapter.close_scope(this.now, scope);
         this.wakes.remove(&scope);
         self.drain(truth, client, None)

@@ -322,9 +322,9 @@ fn mishaps() -> BoxedStrategy<Step> {
     ];
     prop_oneof![
         4 => (any::<u8>(), mishap).prop_map(|(pick, mishap)| Step::Lose(pick, mishap)),
-        2 => (client(), any::<u8>()).prop_map(|(client, pick)| Step::LoseFrame(client, pick)),
+        6 => (client(), any::<u8>()).prop_map(|(client, pick)| Step::LoseFrame(client, pick)),
         2 => (client(), end).prop_map(|(client, end)| Step::EndFeed(client, end)),
-        4 => gateway().prop_map(Step::Truncate),
+        6 => gateway().prop_map(Step::Truncate),
         3 => gateway().prop_map(Step::Restart),
         1 => Just(Step::RenewStore),
     ]
@@ -363,9 +363,9 @@ fn walk() -> BoxedStrategy<Step> {
 fn steps(course: Course) -> BoxedStrategy<Step> {
     // Time, clocks, writes, own writes, reads, lists, network, mishaps, feeds, hosts, walks.
     let weights = match course {
-        Course::Wild => [20, 4, 14, 12, 22, 6, 24, 5, 14, 3, 1],
-        Course::Calm => [30, 1, 10, 1, 36, 1, 10, 1, 12, 1, 2],
-        Course::Busy => [24, 1, 6, 18, 22, 16, 10, 1, 4, 6, 1],
+        Course::Wild => [20, 4, 14, 12, 22, 6, 24, 6, 14, 3, 1],
+        Course::Calm => [30, 2, 10, 1, 34, 1, 8, 4, 16, 1, 2],
+        Course::Busy => [24, 1, 8, 18, 24, 12, 10, 1, 4, 9, 1],
         Course::Walk => [8, 1, 2, 1, 4, 2, 4, 1, 2, 1, 60],
     };
     let [time_, clocks_, writes_, own_, reads_, lists_, network_, mishaps_, feeds_, hosts_, walk_] = weights;

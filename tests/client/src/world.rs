@@ -104,7 +104,7 @@ impl World {
             Step::Hear { client, pick, again, cut } => {
                 self.hear(truth, client.into(), pick.into(), again, cut)?;
             }
-            Step::LoseFrame(client, pick) => self.lose_frame(client.into(), pick.into()),
+            Step::LoseFrame(client, pick) => self.lose_frame(truth, client.into(), pick.into())?,
             Step::EndFeed(client, end) => self.end_feed(truth, client.into(), end)?,
             Step::Attend(client, looks) => self.attend(truth, client.into(), looks)?,
             Step::Bookmark(from) => self.bookmark(truth, from.into())?,
@@ -175,15 +175,13 @@ impl World {
         let (monotonic, wall) = truth.host_clocks(client);
         let this = &mut self.clients[client];
         let tick = this.clock.read(monotonic, wall);
-        this.now = tick.now;
-        if tick.broke {
+        this.now = if self.mutant == Some(Mutant::ClockStandsStill) { monotonic as Millis } else { tick.now };
+        if tick.broke && self.mutant != Some(Mutant::ClockStandsStill) {
             self.tally.note("clock broke");
             this.judge.brought.clear();
             this.broke_at = Some(this.now);
             this.excuse();
-            if self.mutant != Some(Mutant::ClockBreaksUntold) {
-                this.adapter.clock_broke(this.now);
-            }
+            this.adapter.clock_broke(this.now);
         }
         self.drain(truth, client, None)
     }
@@ -296,6 +294,12 @@ impl World {
                     let waits = this.judge.pending.values_mut().filter(|pending| pending.key == key);
                     waits.for_each(|pending| pending.answers += 1);
                 }
+                if self.mutant == Some(Mutant::WaitersEvicted)
+                    && truth.shape.max_entries < usize::MAX
+                    && let Some(&waiter) = this.judge.pending.keys().next()
+                {
+                    this.adapter.cancel(this.now, waiter);
+                }
                 let (now, body) = (this.now, response.encode());
                 this.adapter.on_response(now, message.flight, 200, None, &body);
                 self.drain(truth, message.client, Some(message.sent))
@@ -391,6 +395,9 @@ impl World {
             self.take(&truth, &Step::Breathe(ms))?;
         }
         for client in 0..CLIENTS {
+            let left = self.clients[client].adapter.stats(self.clients[client].now);
+            let idle = [left.waiting.used, left.calling.used, left.flights, left.fetching - left.prefetching.used];
+            demand(idle == [0; 4], Invariant::NothingLeaks, || format!("under way when all is quiet: {left:?}"))?;
             self.close_scope(&truth, client, 0)?;
             self.close_scope(&truth, client, 1)?;
             let this = &mut self.clients[client];

@@ -24,7 +24,7 @@ pub(super) enum Stage {
     Wasm,
     /// TypeScript: types and unit tests
     Js,
-    /// The edge worker in workerd
+    /// The edge worker in workerd, and freshness through it: 75 s each with --full, else 6 s
     Worker,
     /// The page of www/ in headless Chromium
     Browser,
@@ -34,6 +34,8 @@ pub(super) enum Stage {
     Readme,
     /// The simulation at length: 100,000 histories, of which the native stage has 1,000
     Simulation,
+    /// Generated sequences of a client at length: 1,000,000, of which the native stage has 20,000
+    Model,
     /// Every fuzz target: 30 s each with --full, 3 s if only named
     Fuzz,
 }
@@ -55,7 +57,7 @@ impl Stage {
         match self {
             Self::Native | Self::Cluster => &[Need::Redis],
             // What fuzzing needs, it sees to itself.
-            Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Fuzz => &[],
+            Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Model | Self::Fuzz => &[],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
         }
@@ -63,12 +65,12 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Fuzz)
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Model | Self::Fuzz)
     }
 
     /// Whether it only takes part in the long version of the tests.
     pub(super) fn is_long(self) -> bool {
-        matches!(self, Self::Simulation | Self::Fuzz)
+        matches!(self, Self::Simulation | Self::Model | Self::Fuzz)
     }
 
     /// Runs it; where it has a long version, that one if `full`.
@@ -81,11 +83,12 @@ impl Stage {
                 script(workspace, "types")?;
                 script(workspace, "test:js")
             }
-            Self::Worker => script(workspace, "test:worker"),
+            Self::Worker => worker(workspace, full),
             Self::Browser => script(workspace, "test:browser"),
             Self::Packaging => script(workspace, "test:packaging"),
             Self::Readme => readme::run(workspace),
             Self::Simulation => simulation(workspace),
+            Self::Model => model(workspace),
             Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
@@ -108,15 +111,35 @@ fn simulation(workspace: &Workspace) -> Result<()> {
     process::run(&mut command)
 }
 
-/// Runs a script of `package.json`, telling it where browser and gateway are.
+/// Optimised, as the simulation is.
+fn model(workspace: &Workspace) -> Result<()> {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).env("FOREMAP_MODEL_SEQUENCES", "1000000");
+    command.args(["test", "--release", "--package", "foremap-client-model", "--test", "sequences", "keeps"]);
+    command.args(["--", "--nocapture"]);
+    process::run(&mut command)
+}
+
+/// With so many seconds of the freshness checker, directly and through the worker.
+fn worker(workspace: &Workspace, full: bool) -> Result<()> {
+    let seconds = if full { "75" } else { "6" };
+    process::run(npm_script(workspace, "test:worker").env("FOREMAP_FRESHNESS_SECONDS", seconds))
+}
+
+/// Runs a script of `package.json`.
 fn script(workspace: &Workspace, name: &str) -> Result<()> {
+    process::run(&mut npm_script(workspace, name))
+}
+
+/// A script of `package.json`, which is told where browser and gateway are.
+fn npm_script(workspace: &Workspace, name: &str) -> Command {
     let mut command = build::npm(workspace);
     command.args(["run", "--silent", name]);
     command.env("FOREMAP_GATEWAY", workspace.target.join("debug/foremap-gateway"));
     if let Some(chromium) = Need::Chromium.find(workspace) {
         command.env("FOREMAP_CHROMIUM", chromium);
     }
-    process::run(&mut command)
+    command
 }
 
 /// The same tests in both hosts, through the runner that `.cargo/config.toml` names.

@@ -1,0 +1,129 @@
+use super::super::Served;
+use super::super::testing::{Host, key};
+use super::*;
+use crate::protocol::BatchRequest;
+
+/// Batches of predicted keys alone, among those that are under way.
+fn alone(host: &Host) -> usize {
+    let requests = host.sent.iter().map(|sent| BatchRequest::decode(&sent.body).expect("a batch"));
+    let predicted = |request: &BatchRequest| {
+        !request.items.is_empty() && request.items.iter().all(|item| item.class == Class::Prefetch)
+    };
+    requests.filter(predicted).count()
+}
+
+/// A host with an empty cache that knows that `u/0` to `u/5` are read in this order, five seconds apart.
+fn trained() -> Host {
+    let mut host = Host::new();
+    let keys: Vec<String> = (0..6).map(|n| format!("u/{n}/profile")).collect();
+    keys.iter().for_each(|text| _ = host.gateway.put(text, text));
+    for _ in 0..12 {
+        for text in &keys {
+            host.read(text).expect("found");
+            host.pass(20);
+            host.deliver();
+        }
+    }
+    host.adapter.clear(host.now);
+    host.adapter.ahead = Ahead::default();
+    host.pass(5_000);
+    host.deliver();
+    host
+}
+
+#[test]
+fn credit_is_earned_by_moments_that_asked_for_nothing() {
+    let mut ahead = Ahead::default();
+    assert!(!ahead.withdraw(), "none yet");
+    ahead.used(1);
+    ahead.used(1);
+    ahead.begin(2);
+    assert!(ahead.withdraw() && !ahead.withdraw(), "one request for one moment");
+    ahead.used(3);
+    ahead.asked();
+    ahead.begin(4);
+    assert!(!ahead.withdraw(), "a gateway was asked all the same");
+    ahead.used(5);
+    assert!(ahead.withdraw(), "what the present moment earns counts");
+    ahead.begin(6);
+    assert!(!ahead.withdraw(), "but not twice");
+    (10..200).for_each(|now| ahead.used(now));
+    ahead.begin(200);
+    assert_eq!((0..200).filter(|_| ahead.withdraw()).count() as u64, Ahead::MOST);
+}
+
+#[test]
+fn what_was_predicted_rides_on_what_goes_out_and_then_pays_for_what_follows() {
+    let mut host = trained();
+    host.get("u/0/profile");
+    host.pass(1);
+    assert_eq!((host.sent.len(), alone(&host)), (1, 0), "it rides on the miss");
+    host.deliver();
+    host.pass(300);
+    host.deliver();
+    assert_eq!(host.read("u/1/profile").map(|answer| answer.served), Ok(Served::Cache));
+    host.pass(1);
+    assert!(alone(&host) <= 1, "one batch for the one that was saved");
+}
+
+#[test]
+fn predictions_without_credit_are_held_until_the_next_request_and_then_ride_or_go() {
+    let mut host = trained();
+    host.read("u/0/profile").expect("found");
+    // Whatever rode on that is gone again, so there is something to predict and no credit.
+    host.adapter.clear(host.now);
+    host.adapter.ahead = Ahead::default();
+    let scope = 0;
+    let order = |text: &str| {
+        let fetch = Fetch::new(scope, key(text), Class::Prefetch, 2_000);
+        Fetch { rides: true, ..fetch }
+    };
+    let id = host.adapter.enqueue(order("u/9/profile"));
+    host.adapter.poll(host.now, scope);
+    host.pass(1_000);
+    assert_eq!((host.sent.len(), &host.adapter.scopes.get(scope).held[..]), (0, &[id][..]), "nothing goes out for it");
+    let asked = host.get("u/9/profile");
+    host.pass(1);
+    assert_eq!(host.sent.len(), 1, "whoever asks for it takes it along");
+    host.deliver();
+    assert!(host.answers[&asked].is_ok());
+    let id = host.adapter.enqueue(order("u/8/profile"));
+    host.adapter.poll(host.now, scope);
+    assert_eq!(host.adapter.scopes.get(scope).held, [id]);
+    host.get("u/7/profile");
+    host.pass(1);
+    assert!(host.adapter.fetches.get(id).is_none(), "the next request predicts anew");
+}
+
+#[test]
+fn hints_that_turn_out_wrong_are_turned_down() {
+    let mut host = Host::new();
+    (0..400).for_each(|n| _ = host.gateway.put(&format!("u/{n}"), "x"));
+    let mut asked = Vec::new();
+    for n in 0..200 {
+        host.adapter.prefetch(host.now, 0, [key(&format!("u/{n}"))], Some(0.9), Some(1_000));
+        host.pass(1);
+        asked.push(host.sent.len());
+        host.deliver();
+        // Something else is read instead.
+        host.read(&format!("u/{}", 399 - n)).expect("found");
+        host.pass(3_000);
+        host.deliver();
+    }
+    let (first, last): (usize, usize) = (asked[..20].iter().sum(), asked[180..].iter().sum());
+    assert!(first > 0 && last < first, "{first} of the first twenty were followed, {last} of the last");
+}
+
+#[test]
+fn hints_that_turn_out_right_are_followed() {
+    let mut host = Host::new();
+    (0..60).for_each(|n| _ = host.gateway.put(&format!("u/{n}"), "x"));
+    for n in 0..60 {
+        host.adapter.prefetch(host.now, 0, [key(&format!("u/{n}"))], Some(0.9), Some(1_000));
+        host.pass(20);
+        host.deliver();
+        assert_eq!(host.read(&format!("u/{n}")).map(|answer| answer.served), Ok(Served::Cache), "{n}");
+        host.pass(500);
+        host.deliver();
+    }
+}
