@@ -231,7 +231,7 @@ export interface PrefetchHint {
 
 /** Bounds of the change feed. */
 export interface FeedOptions {
-  /** Milliseconds without a call after which it is closed. Default 300,000. */
+  /** Milliseconds without a call after which it is closed. Default 1,800,000: people pause for minutes. */
   idle?: number;
   /**
    * Whether tabs of one browser that have the same `origins`, `token` and `maxStaleness` share one feed. Default: in browsers with
