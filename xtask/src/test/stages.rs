@@ -24,7 +24,7 @@ pub(super) enum Stage {
     Wasm,
     /// TypeScript: types and unit tests
     Js,
-    /// The edge worker in workerd
+    /// The edge worker in workerd, and freshness through it: 75 s each with --full, else 6 s
     Worker,
     /// The page of www/ in headless Chromium
     Browser,
@@ -81,7 +81,7 @@ impl Stage {
                 script(workspace, "types")?;
                 script(workspace, "test:js")
             }
-            Self::Worker => script(workspace, "test:worker"),
+            Self::Worker => worker(workspace, full),
             Self::Browser => script(workspace, "test:browser"),
             Self::Packaging => script(workspace, "test:packaging"),
             Self::Readme => readme::run(workspace),
@@ -108,15 +108,26 @@ fn simulation(workspace: &Workspace) -> Result<()> {
     process::run(&mut command)
 }
 
-/// Runs a script of `package.json`, telling it where browser and gateway are.
+/// With so many seconds of the freshness checker, directly and through the worker.
+fn worker(workspace: &Workspace, full: bool) -> Result<()> {
+    let seconds = if full { "75" } else { "6" };
+    process::run(npm_script(workspace, "test:worker").env("FOREMAP_FRESHNESS_SECONDS", seconds))
+}
+
+/// Runs a script of `package.json`.
 fn script(workspace: &Workspace, name: &str) -> Result<()> {
+    process::run(&mut npm_script(workspace, name))
+}
+
+/// A script of `package.json`, which is told where browser and gateway are.
+fn npm_script(workspace: &Workspace, name: &str) -> Command {
     let mut command = build::npm(workspace);
     command.args(["run", "--silent", name]);
     command.env("FOREMAP_GATEWAY", workspace.target.join("debug/foremap-gateway"));
     if let Some(chromium) = Need::Chromium.find(workspace) {
         command.env("FOREMAP_CHROMIUM", chromium);
     }
-    process::run(&mut command)
+    command
 }
 
 /// The same tests in both hosts, through the runner that `.cargo/config.toml` names.
