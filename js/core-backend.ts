@@ -1,5 +1,5 @@
 import type { Backend, Hint, Listed, Lookup } from "./backend.js";
-import { ANY, STRONG, UNHEDGED, type CoreWrite } from "./engine/core.js";
+import { ANY, STRONG, UNHEDGED, UNOBSERVED, type CoreAnswer, type CoreWrite } from "./engine/core.js";
 import type { Engine } from "./engine/engine.js";
 import type { RawAnswer } from "./engine/exchange.js";
 import type { CallSpec } from "./engine/pending.js";
@@ -25,13 +25,38 @@ export class CoreBackend implements Backend {
   ) {}
 
   async get(lookup: Lookup): Promise<GetResult | null> {
-    const flags = flagsOf(lookup.consistency) | (lookup.hedge ? 0 : UNHEDGED);
-    return resultOfCore(await this.engine.get(this.scope, { ...lookup, flags }));
+    return resultOfCore(await this.#get(lookup, 0));
   }
 
+  async #get(lookup: Lookup, flags: number): Promise<CoreAnswer> {
+    const wanted = flagsOf(lookup.consistency) | (lookup.hedge ? 0 : UNHEDGED) | flags;
+    return this.engine.get(this.scope, { ...lookup, flags: wanted });
+  }
+
+  /** Answers that were there early grow older while the others are waited for; too old ones are asked for again. */
   async getMany(lookups: Lookup[]): Promise<(GetResult | null | ForemapError)[]> {
-    const answers = lookups.map((lookup) => this.get(lookup).catch((error) => toForemapError(error, "INTERNAL")));
-    return Promise.all(answers);
+    const began = performance.now();
+    const answers = lookups.map((): Dated => ({ answer: null, at: began }));
+    let open = lookups.map((lookup, index) => ({ lookup, index }));
+    for (let flags = 0; open.length > 0; flags = UNOBSERVED) {
+      const left = (timeout: number) => Math.max(1, Math.ceil(timeout - (performance.now() - began)));
+      await Promise.all(
+        open.map(async ({ lookup, index }) => {
+          const get = this.#get(flags === 0 ? lookup : { ...lookup, timeout: left(lookup.timeout) }, flags);
+          const answer = await get.catch((error) => toForemapError(error, "INTERNAL"));
+          answers[index] = { answer, at: performance.now() };
+        }),
+      );
+      const now = performance.now();
+      open = lookups
+        .map((lookup, index) => ({ lookup, index }))
+        .filter(({ lookup, index }) => isTooOld(answers[index] as Dated, lookup, began, now));
+    }
+    const now = performance.now();
+    return answers.map((dated, index) => {
+      const answer = aged(dated, lookups[index] as Lookup, now);
+      return answer === null || answer instanceof ForemapError ? answer : resultOfCore(answer);
+    });
   }
 
   call(spec: CallSpec, request: (origin: string) => Request): Promise<RawAnswer> {
@@ -95,4 +120,25 @@ export class CoreBackend implements Backend {
   close(): void {
     this.engine.closeScope(this.scope);
   }
+}
+
+/** An answer, and when it was there. */
+interface Dated {
+  answer: CoreAnswer | ForemapError | null;
+  at: number;
+}
+
+/** The answer as it is at `now`, marked as the core does. */
+function aged({ answer, at }: Dated, lookup: Lookup, now: number): Dated["answer"] {
+  if (answer === null || answer instanceof ForemapError) return answer;
+  const age = answer.age + Math.round(now - at);
+  return { ...answer, age, stale: answer.stale || (lookup.consistency !== "strong" && age > lookup.maxStaleness) };
+}
+
+/** Whether it may not be given as it is at `now`. What became known after the call began always may. */
+function isTooOld(dated: Dated, lookup: Lookup, began: number, now: number): boolean {
+  const answer = aged(dated, lookup, now);
+  if (answer === null || answer instanceof ForemapError || lookup.consistency !== "bounded") return false;
+  const most = lookup.maxStaleness + Math.max(lookup.staleWhileRevalidate, lookup.staleIfError);
+  return answer.age > Math.max(most, now - began + 1);
 }

@@ -53,17 +53,15 @@ export class FallbackBackend implements Backend {
   }
 
   async getMany(lookups: Lookup[]): Promise<(GetResult | null | ForemapError)[]> {
-    const results: (GetResult | null | ForemapError)[] = [];
+    const parts: { results: (GetResult | null | ForemapError)[]; at: number }[] = [];
     for (let at = 0; at < lookups.length; at += MAX_BATCH_KEYS) {
       const part = lookups.slice(at, at + MAX_BATCH_KEYS);
-      try {
-        results.push(...(await this.#batch(part)));
-      } catch (error) {
-        const failed = toForemapError(error, "INTERNAL");
-        results.push(...part.map(() => failed));
-      }
+      const results = await this.#batch(part).catch((error) => part.map(() => toForemapError(error, "INTERNAL")));
+      parts.push({ results, at: performance.now() });
     }
-    return results;
+    const now = performance.now();
+    // Earlier batches have waited for later ones.
+    return parts.flatMap(({ results, at }) => results.map((result) => later(result, now - at, lookups[0]?.maxStaleness)));
   }
 
   async #batch(lookups: Lookup[]): Promise<(GetResult | null | ForemapError)[]> {
@@ -235,4 +233,11 @@ function itemResult(result: unknown, elapsed: number, maxStaleness: number): Get
     default:
       return new ForemapError("BAD_ANSWER", "the gateway sent a result of an unknown shape");
   }
+}
+
+/** A result `waited` milliseconds later. */
+function later<T extends GetResult | null | ForemapError>(result: T, waited: number, maxStaleness = 0): T {
+  if (result === null || result instanceof ForemapError) return result;
+  const age = result.age + Math.round(waited);
+  return { ...result, age, stale: age > maxStaleness };
 }

@@ -355,7 +355,8 @@ export interface ForemapClient {
   bookmark(): string;
   /**
    * Forgets cached keymaps, here and in other tabs of the same user; returns how many here. Whatever is read afterwards is at
-   * least as new as this moment.
+   * least as new as this moment. A tag names what is cached with it, so not that there is no keymap, nor one that has been
+   * given the tag since; those keep their bound.
    */
   invalidate(what: Invalidation): number;
   /** Why the client treats a key as it does; null before the first use and in fallback. */

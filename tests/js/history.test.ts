@@ -43,9 +43,13 @@ test("a bounded answer keeps its bound", () => {
 test("an answer is as old as it states, and marked if that is too old", () => {
   expect(rules([read(10, 1_050, 1_060, { age: 40 })])).toEqual([]);
   expect(rules([read(10, 1_050, 1_060, { age: 39 })])).toEqual(["age"]);
-  expect(rules([read(20, 2_000, 2_010, { age: 111 })])).toEqual(["stale"]);
-  expect(rules([read(20, 2_000, 2_010, { age: 111, stale: true })])).toEqual([]);
-  expect(rules([read(20, 2_000, 2_150, { age: 150 })]), "a slow line").toEqual([]);
+  expect(rules([read(20, 2_000, 2_010, { age: 101, stale: false })])).toEqual(["stale"]);
+  expect(rules([read(20, 2_000, 2_010, { age: 101, stale: true })])).toEqual([]);
+  expect(rules([read(10, 1_200, 1_210, { age: 250, stale: true })])).toEqual(["bound"]);
+  expect(rules([read(10, 1_200, 1_210, { age: 250, stale: true, leniency: 100 })])).toEqual([]);
+  expect(rules([read(10, 1_200, 1_210, { age: 250, stale: false, leniency: 100 })])).toEqual(["bound", "stale"]);
+  expect(rules([read(0, 220, 230, { leniency: 9 })])).toEqual(["bound"]);
+  expect(rules([read(0, 220, 230, { leniency: 20 })])).toEqual([]);
 });
 
 test("a strong answer is the newest", () => {
@@ -81,6 +85,11 @@ test("what is read after an invalidation is as new as that", () => {
   expect(rules([read(10, 1_019, 1_030)], WRITES, { forgettings })).toEqual([]);
   expect(rules([read(10, 1_020, 1_030, { client: "other" })], WRITES, { forgettings })).toEqual([]);
   expect(rules([read(10, 1_020, 1_030)], WRITES, { forgettings: [{ ...forgettings[0]!, covers: () => false }] })).toEqual([]);
+  const sparing = [{ ...forgettings[0]!, sparesAbsences: true }];
+  expect(rules([read(10, 1_020, 1_030)], WRITES, { forgettings: sparing })).toEqual(["forgotten"]);
+  const gaps = [gone(10, 100, 110), put(20, 1_000, 1_010)];
+  expect(rules([read(0, 1_020, 1_030)], gaps, { forgettings })).toEqual(["forgotten"]);
+  expect(rules([read(0, 1_020, 1_030)], gaps, { forgettings: sparing })).toEqual([]);
 });
 
 test("writes of unknown outcome are there once somebody saw them", () => {

@@ -158,3 +158,29 @@ test("an invalidation is heeded by the very next read", async () => {
     expect((await client.get(key("a")))?.keymap.locator).toBe(`new ${i}`);
   }
 });
+
+test("of many answers, those that wait for others grow older, and none too old", async () => {
+  const bound = { maxStaleness: 10_000 };
+  await client.put(key("a"), { locator: "a0" });
+  await client.put(key("b"), { locator: "b0" });
+  client.close();
+  client = make();
+  await client.get(key("a"), bound);
+  proxy.fault = () => ({ delay: 400 });
+  const [a, b] = await client.getMany([key("a"), key("b")], bound);
+  expect(a).toMatchObject({ keymap: { locator: "a0" }, source: "cache", stale: false });
+  expect(b).toMatchObject({ keymap: { locator: "b0" }, source: "network" });
+  expect((a as { age: number }).age).toBeGreaterThanOrEqual(390);
+  expect(requests()).toBe(4);
+  // While the others are waited for, what is cached of `a` is replaced, and grows too old.
+  let delays = 0;
+  proxy.fault = () => (delays-- > 0 ? { delay: 1_500 } : undefined);
+  await client.get(key("a"), { maxStaleness: 0 });
+  await new Promise((done) => setTimeout(done, 100));
+  using writer = make();
+  delays = 1;
+  const asked = client.getMany([key("a"), key("c")], { maxStaleness: 1_000 });
+  await expect.poll(() => requests()).toBe(6);
+  await writer.put(key("a"), { locator: "a1" });
+  expect(await asked).toMatchObject([{ keymap: { locator: "a1" }, stale: false }, null]);
+});

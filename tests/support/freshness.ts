@@ -20,10 +20,10 @@ export interface Outcome {
 }
 
 const CLIENTS = 6;
-const READERS = 3;
+const READERS = 6;
 /** So few that they are written often, so many that the store keeps every version. */
-const GROUPS = 6;
-const KEYS_OF_GROUP = 6;
+const GROUPS = 8;
+const KEYS_OF_GROUP = 8;
 const BOUNDS = [0, 100, 300, 1_000, 2_000];
 const MOST_VERSIONS = 100;
 
@@ -35,22 +35,24 @@ export async function runFreshness(load: Load): Promise<Outcome> {
   const random = randomOf(load.seed);
   const history: History = { writes: [], reads: [], forgettings: [], kept: new Map() };
   const failures: { [code: string]: number } = {};
-  const until = performance.now() + load.seconds * 1_000;
   const parties = Array.from({ length: CLIENTS }, (_, n) => {
     const options = {
       origins: load.origins,
       maxStaleness: 2_000,
-      timeout: 4_000,
-      // Every other one lives without a feed, and one without a cache that has room.
-      feed: n % 2 === 0,
+      timeout: 2_000,
+      // Some live without a feed, and one with a cache that has little room.
+      feed: n > 1,
       ...(n === 3 && { cache: { maxEntries: 8 } }),
       seed: Math.floor(random() * 2 ** 32),
     };
-    return new Party(`c${n}`, createClient(options), history, failures, randomOf(random() * 2 ** 32), until);
+    return new Party(`c${n}`, createClient(options), history, failures, randomOf(random() * 2 ** 32));
   });
   const outsider = createClient({ origins: load.gateways, feed: false, prefetch: false, timeout: 4_000 });
-  const writer = new Party("outsider", outsider, history, failures, randomOf(random() * 2 ** 32), until);
-  await Promise.all([writer.writeOn(90), ...parties.flatMap((party) => party.live())]);
+  const writer = new Party("outsider", outsider, history, failures, randomOf(random() * 2 ** 32));
+  await writer.seed();
+  const until = performance.now() + load.seconds * 1_000;
+  for (const party of [writer, ...parties]) party.until = until;
+  await Promise.all([writer.writeOn(40), ...parties.flatMap((party) => party.live())]);
   for (const { client } of parties) client.close();
   try {
     for (const name of new Set(history.writes.map((write) => write.key))) {
@@ -91,6 +93,7 @@ async function insist<T>(call: () => Promise<T[]>): Promise<T[]> {
 /** One client, its readers and its writer: one session. */
 class Party {
   #written = 0;
+  until = 0;
 
   constructor(
     private readonly name: string,
@@ -98,7 +101,6 @@ class Party {
     private readonly history: History,
     private readonly failures: { [code: string]: number },
     private readonly random: () => number,
-    private readonly until: number,
   ) {}
 
   live(): Promise<void>[] {
@@ -132,7 +134,7 @@ class Party {
   }
 
   readOn(): Promise<void> {
-    return this.#repeat(20, async () => {
+    return this.#repeat(10, async () => {
       const kind = this.random();
       if (kind < 0.02) for await (const _ of this.client.list(`fresh/${Math.floor(this.random() * GROUPS)}`)) continue;
       else if (kind < 0.1) this.#peek();
@@ -143,29 +145,31 @@ class Party {
     });
   }
 
-  #options(): GetOptions & { level: Read["level"]; bound: number } {
+  #options(): GetOptions & { level: Read["level"]; bound: number; leniency: number } {
     const level = this.#pick(["bounded", "bounded", "bounded", "bounded", "bounded", "bounded", "strong", "any"] as const);
     const bound = this.random() < 0.7 ? 2_000 : this.#pick(BOUNDS);
-    const lenient = this.random() < 0.1 ? { staleWhileRevalidate: 3_000, staleIfError: 3_000 } : {};
-    return { level, bound, consistency: level, maxStaleness: bound, stream: this.#pick(["a", "b"]), ...lenient };
+    const leniency = this.random() < 0.1 ? 3_000 : 0;
+    const lenient = { staleWhileRevalidate: leniency, staleIfError: leniency };
+    const stream = this.#pick(["a", "b"]);
+    return { level, bound, leniency, consistency: level, maxStaleness: bound, stream, ...lenient };
   }
 
   async #get(name: string): Promise<void> {
-    const { level, bound, ...options } = this.#options();
+    const { level, bound, leniency, ...options } = this.#options();
     const invoked = performance.now();
     const result = await this.client.get(name, options);
-    this.#told({ key: name, level, bound, invoked, returned: performance.now() }, result);
+    this.#told({ key: name, level, bound, leniency, invoked, returned: performance.now() }, result);
   }
 
   async #many(): Promise<void> {
-    const { level, bound, ...options } = this.#options();
+    const { level, bound, leniency, ...options } = this.#options();
     const keys = Array.from({ length: 2 + Math.floor(this.random() * 8) }, () => this.#key());
     const invoked = performance.now();
     const results = await this.client.getMany(keys, options);
     const returned = performance.now();
     results.forEach((result, at) => {
       if (result instanceof ForemapError) this.#failed(result);
-      else this.#told({ key: keys[at] ?? "", level, bound, invoked, returned }, result);
+      else this.#told({ key: keys[at] ?? "", level, bound, leniency, invoked, returned }, result);
     });
   }
 
@@ -177,24 +181,30 @@ class Party {
     if (result !== null) this.#told({ key: name, level: "bounded", bound, invoked, returned: performance.now() }, result);
   }
 
-  #told(read: Pick<Read, "key" | "level" | "bound" | "invoked" | "returned">, result: GetResult | null): void {
+  #told(read: Pick<Read, "key" | "level" | "bound" | "leniency" | "invoked" | "returned">, result: GetResult | null): void {
     const { version = 0, locator = "" } = result?.keymap ?? {};
     const about = result && { age: result.age, stale: result.stale, source: result.source };
     this.history.reads.push({ client: this.name, ...read, found: result && { version, locator }, ...about });
   }
 
   writeOn(mean: number): Promise<void> {
-    return this.#repeat(mean, async () => {
-      const name = this.#key();
-      const isDelete = this.random() < 0.2;
-      const locator = isDelete ? null : `${this.name}-${(this.#written += 1)}`;
-      const tags = name.split("/").slice(1, 2);
-      const write: History["writes"][number] = { client: this.name, key: name, locator, invoked: performance.now() };
-      this.history.writes.push(write);
-      const written = locator === null ? this.client.delete(name) : this.client.put(name, { locator, tags });
-      const { version } = await written;
-      write.done = { at: performance.now(), version };
-    });
+    return this.#repeat(mean, () => this.#write(this.#key(), this.random() < 0.2));
+  }
+
+  /** Most keys are there from the beginning. */
+  async seed(): Promise<void> {
+    const keys = Array.from({ length: GROUPS * KEYS_OF_GROUP }, (_, n) => key(n % GROUPS, Math.floor(n / GROUPS)));
+    await Promise.all(keys.filter(() => this.random() < 0.8).map((name) => this.#write(name, false)));
+  }
+
+  async #write(name: string, isDelete: boolean): Promise<void> {
+    const locator = isDelete ? null : `${this.name}-${(this.#written += 1)}`;
+    const tags = name.split("/").slice(1, 2);
+    const write: History["writes"][number] = { client: this.name, key: name, locator, invoked: performance.now() };
+    this.history.writes.push(write);
+    const written = locator === null ? this.client.delete(name) : this.client.put(name, { locator, tags });
+    const { version } = await written;
+    write.done = { at: performance.now(), version };
   }
 
   forgetOn(): Promise<void> {
@@ -206,15 +216,15 @@ class Party {
       const kind = this.random();
       if (kind < 0.5) this.#forget(() => this.client.invalidate({ key: name }), (one) => one === name);
       else if (kind < 0.7) this.#forget(() => this.client.invalidate({ prefix }), below);
-      else if (kind < 0.9) this.#forget(() => this.client.invalidate({ tag: String(group) }), below);
+      else if (kind < 0.9) this.#forget(() => this.client.invalidate({ tag: String(group) }), below, true);
       else if (kind < 0.95) this.#forget(() => this.client.invalidate({ all: true }), () => true);
       else this.#forget(() => this.client.clear(), () => true);
       await this.#get(name);
     });
   }
 
-  #forget(forget: () => unknown, covers: Forgetting["covers"]): void {
-    this.history.forgettings.push({ client: this.name, at: performance.now(), covers });
+  #forget(forget: () => unknown, covers: Forgetting["covers"], sparesAbsences = false): void {
+    this.history.forgettings.push({ client: this.name, at: performance.now(), covers, sparesAbsences });
     forget();
   }
 }

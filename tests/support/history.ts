@@ -26,6 +26,8 @@ export interface Read {
   level: "strong" | "bounded" | "any";
   /** Greatest age asked for. */
   bound: number;
+  /** By how much more an answer may be older that is marked as stale, or is an absence, which cannot be. */
+  leniency?: number;
   invoked: Time;
   returned: Time;
   found: { version: number; locator: string } | null;
@@ -40,6 +42,8 @@ export interface Forgetting {
   client: string;
   at: Time;
   covers: (key: string) => boolean;
+  /** By tag: an absence has none, so one that is cached stays. */
+  sparesAbsences?: boolean;
 }
 
 /** A version that the store has kept. */
@@ -162,11 +166,12 @@ class Judge {
     }
     for (const [client, events] of clients) {
       const forgotten = this.forgettings.filter((one) => one.client === client && one.covers(this.key));
-      this.session(events, forgotten.map((one) => one.at).sort((a, b) => a - b));
+      this.session(events, forgotten.sort((a, b) => a.at - b.at));
     }
   }
 
-  private session(events: (Read | Write)[], forgotten: Time[]): void {
+  private session(events: (Read | Write)[], forgotten: Forgetting[]): void {
+    const ofAbsences = forgotten.filter((one) => one.sparesAbsences !== true);
     // Highest so far, by when it was seen.
     const floors: Floor[] = [{ at: -Infinity, version: 0, own: false }];
     const end = (event: Read | Write) => ("returned" in event ? event.returned : (event.done?.at ?? Infinity));
@@ -175,7 +180,8 @@ class Judge {
       let seen = 0;
       if ("returned" in event) {
         const floor = last(floors, (one) => one.at < event.invoked) ?? floors[0];
-        seen = this.read(event, floor as Floor, last(forgotten, (at) => at <= event.invoked));
+        const known = event.found === null ? ofAbsences : forgotten;
+        seen = this.read(event, floor as Floor, last(known, ({ at }) => at <= event.invoked)?.at);
       } else {
         seen = event.done?.version ?? 0;
       }
@@ -205,12 +211,13 @@ class Judge {
       summary.outdated += 1;
       if (read.level === "bounded") summary.stalest = Math.max(summary.stalest, returned - since);
     }
-    if (read.level === "bounded" && read.stale !== true) {
+    if (read.level === "bounded") {
+      const most = bound + (read.stale === true || read.found === null ? (read.leniency ?? 0) : 0);
       // Where the way alone takes longer than the bound, an answer from after the question will do.
-      if (since < invoked && since + bound + SLACK < returned) broken("bound", `older than ${bound} ms`);
-      if (age !== undefined && age > bound + SLACK && age > returned - invoked + SLACK) {
-        broken("stale", `claims more than ${bound} ms, and is not marked`);
-      }
+      if (since < invoked && since + most + SLACK < returned) broken("bound", `older than ${most} ms`);
+    }
+    if (read.level !== "strong" && read.stale === false && age !== undefined && age > bound) {
+      broken("stale", `claims more than ${bound} ms, and is not marked`);
     }
     if (age !== undefined && since + age + SLACK < returned) broken("age", `older than the ${age} ms that it states`);
     if (read.level === "strong" && since < invoked) broken("strong", "not the newest");

@@ -104,7 +104,7 @@ export async function startWeather(target: string, seed: number, climate: Climat
 
   /** Now and then the caller is told at once, else it has to find out. */
   function lose(response: ServerResponse): void {
-    if (random() < 0.7) response.destroy();
+    if (random() < 0.85) response.destroy();
   }
 
   /** Pieces arrive late, and in order. */
