@@ -1,6 +1,5 @@
 use super::super::testing::{Host, key, locator};
 use super::super::{Attention, Served};
-use super::*;
 use crate::cache::Invalidate;
 
 const STATE: usize = 1 << 20;

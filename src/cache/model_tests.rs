@@ -227,10 +227,10 @@ impl World {
     fn make_frame(&mut self) {
         let Some(mut feed) = self.feed.take() else { return };
         for cursor in self.cache.cursors() {
-            if !feed.followed.contains_key(&cursor.shard) {
-                feed.followed.insert(cursor.shard, cursor.position);
+            feed.followed.entry(cursor.shard).or_insert_with(|| {
                 feed.added.push(cursor.shard);
-            }
+                cursor.position
+            });
         }
         let gateway = self.gateways[feed.gateway];
         feed.made += 1;
