@@ -479,7 +479,10 @@ impl Adapter {
             Some(hello) => self.greet(now, hello, frame.clock_ms)?,
             None => self.feed.open.as_ref().and_then(|open| open.hello).map_or(0, |hello| hello.clock),
         };
+        // What another client makes up may be of a later time than it was sent, as far as this one knows the clock better.
+        let made_up = frame.hello.is_some_and(|hello| hello.relayed);
         let told_at = match self.feed.clocks.date(ClockReading { id: clock, ms: frame.clock_ms }, now) {
+            _ if made_up => None,
             Ok(told_at) => told_at,
             Err(ClockBroke) => {
                 self.clock_broke(now);

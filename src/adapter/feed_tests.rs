@@ -331,6 +331,29 @@ fn one_client_passes_its_feed_on_to_another() {
 }
 
 #[test]
+fn a_client_that_knows_the_clock_less_well_breaks_nobody_elses() {
+    // Its only answers took a second: by its bounds the gateway's clock may be that much ahead of where it is.
+    let mut slow = Host::fed();
+    slow.gateway.put("u/1", "x");
+    let id = slow.get("u/1");
+    slow.pass(1_000);
+    slow.deliver();
+    assert!(slow.answers[&id].is_ok());
+    slow.pass(800);
+    let hello = slow.frame();
+    slow.pass(1_000);
+    slow.hear(&hello);
+    let mut quick = fed();
+    quick.now = slow.now + 5_000;
+    quick.adapter.resume(quick.now);
+    quick.pass(0);
+    let breaks = quick.adapter.stats(quick.now).clock_breaks;
+    quick.hear(&slow.adapter.feed_opening(quick.now).expect("a feed to follow"));
+    let stats = quick.adapter.stats(quick.now);
+    assert_eq!((stats.clock_breaks, stats.feed.open), (breaks, true));
+}
+
+#[test]
 fn the_scope_of_the_feed_takes_it_along() {
     let mut host = fed();
     host.adapter.close_scope(host.now, FEED_SCOPE);

@@ -5,8 +5,8 @@ use crate::protocol::ClockReading;
 
 /// Clocks that are followed at once. A client talks to a few gateways; the one heard of least recently leaves.
 const MAX_CLOCKS: usize = 16;
-/// Milliseconds in which two clocks may part by one: each is good to 500 in a million.
-const DRIFT_MS: u64 = 1_000;
+/// Milliseconds in which two clocks may part by one: each is good to 500 in a million, and the slower one counts them.
+const DRIFT_MS: u64 = 998;
 /// Both clocks tell whole milliseconds.
 const ROUNDING_MS: i64 = 1;
 
@@ -69,6 +69,7 @@ impl RemoteClocks {
             return Ok(());
         };
         let known = self.known.remove(at);
+        let (least, greatest) = (fresh.least(now), fresh.greatest(now));
         let too_late = known.greatest(now).is_some_and(|most| least > most + ROUNDING_MS);
         let too_early = greatest.is_some_and(|most| most + ROUNDING_MS < known.least(now));
         if too_late || too_early {

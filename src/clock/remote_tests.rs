@@ -47,6 +47,7 @@ fn an_answer_that_waited_in_a_buffer_may_have_drifted_meanwhile() {
         let at = clocks.date(shows(hour), hour).expect("within the drift").expect("known");
         assert!(at <= hour as i64, "{there}: {at}");
         assert_eq!(clocks.observe(shows(hour), hour, Some(hour), hour), Ok(()), "{there}");
+        assert_eq!(clocks.observe(shows(1_000), 1_000, Some(hour), hour), Ok(()), "{there}, once more and later");
     }
 }
 

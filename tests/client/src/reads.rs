@@ -80,13 +80,16 @@ impl World {
         this.judge.pending.insert(id, pending);
         this.judge.last = None;
         self.drain(truth, client, None)?;
+        let breaks = self.clients[client].adapter.stats(now).clock_breaks;
         let judge = &mut self.clients[client].judge;
         judge.ahead.remove(&key);
         let told = judge.last.as_ref().filter(|(request, _)| *request == id).map(|(_, answer)| answer);
         if let Some(brought) = brought {
             self.tally.note("brought");
             let cached = told.is_some_and(|answer| answer.served == Served::Cache);
-            demand(cached, Invariant::SeenIsKept, || format!("{brought:?} of {key} at {now}: {told:?}, {step:?}"))?;
+            demand(cached, Invariant::SeenIsKept, || {
+                format!("{brought:?} of {key} at {now}: {told:?}, {step:?}; {breaks} breaks of the clock")
+            })?;
         }
         let cached = told.filter(|answer| matches!(answer.served, Served::Cache | Served::Negative));
         let what = |answer: &foremap::adapter::Answer| (answer.keymap.clone(), answer.age_ms, answer.at);
