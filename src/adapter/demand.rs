@@ -202,7 +202,10 @@ impl Adapter {
                 let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
                 if hit.first_use {
                     self.engine.on_fate(now, &request.key, Fate::Used);
-                    self.ahead.used(now);
+                    // Without it, this would have joined what is under way past the cache.
+                    if self.fetches.of_key(&request.key).next().is_none() {
+                        self.ahead.used(now);
+                    }
                 }
                 let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
                 Ok((answer_from(hit, served), access))

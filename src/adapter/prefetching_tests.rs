@@ -1,5 +1,5 @@
-use super::super::Served;
 use super::super::testing::{Host, key};
+use super::super::{GetRequest, Served};
 use super::*;
 use crate::protocol::BatchRequest;
 
@@ -64,6 +64,18 @@ fn what_was_predicted_rides_on_what_goes_out_and_then_pays_for_what_follows() {
     assert_eq!(host.read("u/1/profile").map(|answer| answer.served), Ok(Served::Cache));
     host.pass(1);
     assert!(alone(&host) <= 1, "one batch for the one that was saved");
+}
+
+#[test]
+fn nothing_is_earned_where_a_gateway_is_being_asked_for_the_key_anyway() {
+    let mut host = trained();
+    host.read("u/0/profile").expect("found, and what follows with it");
+    host.adapter.ahead = Ahead::default();
+    let past = GetRequest { bypass_cache: true, observe: false, ..GetRequest::new(key("u/1/profile")) };
+    host.adapter.handle_request(host.now, past);
+    host.pass(1);
+    assert_eq!(host.read("u/1/profile").map(|answer| answer.served), Ok(Served::Cache));
+    assert!(!host.adapter.ahead.withdraw());
 }
 
 #[test]

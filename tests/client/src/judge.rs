@@ -187,6 +187,8 @@ pub(crate) struct Judge {
     pub(crate) brought: BTreeMap<u8, Brought>,
     /// Keys that were fetched ahead and not asked for since.
     pub(crate) ahead: BTreeSet<u8>,
+    /// Keys that a gateway was being asked for when the present `get` began, which would have joined that.
+    pub(crate) asked: BTreeSet<u8>,
     /// Requests that were answered by what was fetched ahead.
     pub(crate) saved: u64,
     /// Batches of predicted keys alone.
@@ -244,7 +246,8 @@ impl Judge {
             let new = new || truth.stores[truth.store()].1 >= pending.asked;
             demand(new, Invariant::StrongIsLinearizable, || say(&format!("{version} of {due}")))?;
         }
-        self.saved += u64::from(answer.served == Served::Cache && self.ahead.contains(&key));
+        let saves = self.ahead.contains(&key) && !self.asked.contains(&key);
+        self.saved += u64::from(answer.served == Served::Cache && saves);
         self.session.see(key, version);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Reads, lists, writes and invalidations of clients.
 
+use std::collections::BTreeSet;
+
 use foremap::adapter::{GetRequest, Own, OwnWrite, Served};
 use foremap::cache::Invalidate;
 use foremap::key::KeyPrefix;
@@ -10,7 +12,7 @@ use super::gateway::fields;
 use super::judge::{Brought, Invariant, Pending, Verdict, demand};
 use super::mutant::Mutant;
 use super::step::{Ask, Drop, Step};
-use super::truth::{Truth, shard, tag};
+use super::truth::{Truth, number, shard, tag};
 use super::world::{Content, Message, World};
 
 /// How long a list may take.
@@ -36,7 +38,9 @@ impl World {
         let Step::Get { key, ask, scope, stream, patience_ms, .. } = *step else { return Ok(()) };
         self.tick(truth, client)?;
         let mutant = self.mutant;
+        let asked = self.asked(client);
         let this = &mut self.clients[client];
+        this.judge.asked = asked;
         let (now, bound) = (this.now, ask.bound());
         let looks = !matches!(ask, Ask::Strong | Ask::Bypassing(_));
         let peeked = if looks {
@@ -82,7 +86,9 @@ impl World {
         self.drain(truth, client, None)?;
         let breaks = self.clients[client].adapter.stats(now).clock_breaks;
         let judge = &mut self.clients[client].judge;
-        judge.ahead.remove(&key);
+        if looks {
+            judge.ahead.remove(&key);
+        }
         let told = judge.last.as_ref().filter(|(request, _)| *request == id).map(|(_, answer)| answer);
         if let Some(brought) = brought {
             self.tally.note("brought");
@@ -95,6 +101,18 @@ impl World {
         let what = |answer: &foremap::adapter::Answer| (answer.keymap.clone(), answer.age_ms, answer.at);
         let same = !looks || peeked.as_ref().map(what) == cached.map(what);
         demand(same, Invariant::PeekTellsWhatGetWould, || format!("{peeked:?}, but {told:?} for {step:?}"))
+    }
+
+    /// The keys that `client` is asking gateways for.
+    fn asked(&self, client: usize) -> BTreeSet<u8> {
+        let generation = self.clients[client].generation;
+        let under_way = self.sent.iter().chain(self.answered.iter().map(|(message, _)| message));
+        let mine = under_way.filter(|message| message.client == client && message.generation == generation);
+        let items = mine.flat_map(|message| match &message.content {
+            Content::Batch(request) => &request.items[..],
+            Content::List { .. } => &[],
+        });
+        items.map(|item| number(&item.key)).collect()
     }
 
     pub(crate) fn list(&mut self, truth: &Truth, client: usize, key: u8, gateway: usize) -> Verdict {
