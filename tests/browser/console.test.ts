@@ -61,7 +61,7 @@ async function lookUp(key: string, via: "worker" | "tab" = "worker"): Promise<Re
 
 test("a key looked up through the worker: node, partition, epoch, source, age, latency", async () => {
   const facts = await lookUp("user/ada/profile");
-  expect(facts).toMatchObject({ Source: "network", Epoch: "1.1" });
+  expect(facts).toMatchObject({ Source: "network", Epoch: expect.stringMatching(/^\d+\.1$/) });
   expect(facts.Node).toMatch(/^[123]$/);
   expect(facts.Partition).toMatch(/^\d+$/);
   expect(facts.Age).toMatch(/ms$/);
@@ -72,7 +72,7 @@ test("a key looked up through the worker: node, partition, epoch, source, age, l
 
 test("the SDK in the tab runs the same core, with its own cache", async () => {
   const first = await lookUp("user/grace/profile", "tab");
-  expect(first).toMatchObject({ Source: "network", Epoch: "1.1", Node: expect.stringMatching(/^[123]$/) });
+  expect(first).toMatchObject({ Source: "network", Epoch: expect.stringMatching(/^\d+\.1$/), Node: expect.stringMatching(/^[123]$/) });
   expect(await lookUp("user/grace/profile", "tab")).toMatchObject({ Source: "cache" });
 });
 

@@ -51,7 +51,7 @@ test("a keymap, with what is known about the answer in its headers", async () =>
     "foremap-version": String(version),
     "foremap-age": expect.stringMatching(/^\d+$/),
     "foremap-position": expect.stringMatching(/^\d+:\d+$/),
-    "foremap-epoch": "1.1",
+    "foremap-epoch": expect.stringMatching(/^\d+\.1$/),
     "foremap-node": expect.stringMatching(/^[123]$/),
     "foremap-partition": expect.stringMatching(/^\d+$/),
     "server-timing": expect.stringContaining("network"),
@@ -85,7 +85,7 @@ test("list, versions, one version and map", async () => {
   expect(await (await worker.fetch(`/v1/versions?key=${key}`)).json()).toMatchObject({ items: [{ version }] });
   expect(await (await worker.fetch(`/v1/keymap?key=${key}&version=${version}`)).json()).toMatchObject({ version });
   const map = await worker.fetch("/v1/map");
-  expect(await map.json()).toMatchObject({ epoch: { incarnation: 1, number: 1 } });
+  expect(await map.json()).toMatchObject({ epoch: { incarnation: expect.any(Number), number: 1 } });
   const again = await worker.fetch("/v1/map", { headers: { "if-none-match": map.headers.get("etag") ?? "" } });
   expect(again.status).toBe(304);
 });
