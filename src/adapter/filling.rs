@@ -34,7 +34,7 @@ pub struct OwnWrite {
     pub position: u64,
     /// What it left behind.
     pub own: Own,
-    /// Taken when the first attempt was sent.
+    /// Taken when the first attempt of all under its write id was sent: whichever of them wrote, it was not earlier.
     pub fence: Fence,
 }
 

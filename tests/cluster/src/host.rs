@@ -104,8 +104,8 @@ impl Sdk {
 
 struct Writing {
     write: WriteRequest,
-    /// Taken before the first attempt.
-    fence: Fence,
+    /// Taken before the first attempt of all.
+    fence: Option<Fence>,
     put: Put,
     reply: oneshot::Sender<Put>,
 }
@@ -168,7 +168,8 @@ impl Host {
             Event::Write { write, attempts, timeout_ms, reply } => {
                 let call = self.adapter.call(now, 0, timeout_ms, Some(write.key.clone()));
                 let put = Put { outcome: None, attempts, shard: None, nonsense: None, failed: None };
-                let fence = self.adapter.fence(now);
+                // An earlier call under its id may have been what wrote: then it is not known since when that is there.
+                let fence = (!attempts.may_have_happened()).then(|| self.adapter.fence(now));
                 self.writes.insert(call, Writing { write, fence, put, reply });
             }
             Event::Landed { flight, call, outcome } => self.landed(now, flight, call, outcome),
@@ -213,10 +214,12 @@ impl Host {
             match told {
                 Told::Written { version, shard, position } => {
                     writing.put.shard = Some(shard);
-                    let (key, fence) = (writing.write.key.clone(), writing.fence);
+                    let key = writing.write.key.clone();
                     let fields =
                         |locator: &Arc<str>| KeymapFields { locator: locator.to_string(), ..KeymapFields::default() };
                     let own = writing.write.value.as_ref().map_or(Own::Deleted, |locator| Own::Put(fields(locator)));
+                    let own = if writing.fence.is_some() { own } else { Own::Unknown };
+                    let fence = writing.fence.unwrap_or_else(|| self.adapter.fence(now));
                     self.adapter.wrote(now, OwnWrite { key, version, shard, position, own, fence });
                 }
                 Told::Nonsense(what) => writing.put.nonsense = Some(what),

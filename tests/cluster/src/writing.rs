@@ -122,6 +122,11 @@ impl Attempts {
         None
     }
 
+    /// Whether one of them may have been executed.
+    pub(crate) fn may_have_happened(self) -> bool {
+        self.perhaps
+    }
+
     /// The outcome where nobody told it.
     pub(crate) fn outcome(self) -> Outcome {
         if self.perhaps { Outcome::Unknown } else { Outcome::Failed }
