@@ -163,7 +163,9 @@ export class Exchange {
     const answer = await this.#call(grant, verb, key, body);
     if (answer.status < 300) {
       const { engine } = this.isolate;
-      const left = body === undefined ? { deleted: query.get("version") === undefined } : leftBehind(body);
+      // A caller's own id may name a write that an earlier attempt did: what stands there now may be someone else's.
+      const repeated = this.request.headers.has("foremap-write-id");
+      const left = body === undefined ? { deleted: !repeated && query.get("version") === undefined } : repeated ? {} : leftBehind(body);
       noteWrite({ wrote: (...write) => engine.wrote(this.scope, ...write) }, key, answer, left);
     }
     return back(answer);
