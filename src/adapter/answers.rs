@@ -93,7 +93,7 @@ impl Adapter {
     }
 
     fn apply(&mut self, now: Millis, landing: &Landing, fetches: Vec<FetchId>, response: BatchResponse) {
-        if !self.heed(now, response.epoch) {
+        if !self.heed(now, response.epoch.incarnation) {
             let detail = "the gateway answers for a store that is gone".to_owned();
             let failure = Failure { code: ErrorCode::Unavailable, detail, retry_after: None };
             fetches.into_iter().for_each(|id| self.fetch_failed(now, landing.flight, id, None, &failure));

@@ -392,7 +392,7 @@ impl Adapter {
         true
     }
 
-    /// Its scope ends, and with that its timers.
+    /// It ends through no fault of the user's: its scope does, and with that its timers, or its store is gone.
     pub(super) fn drop_feed(&mut self) {
         self.feed.credit = self.feed.credit.max(COST);
         self.close_feed();
@@ -530,7 +530,11 @@ impl Adapter {
 
     /// Takes in how a feed introduces itself; returns the clock that it counts on.
     fn greet(&mut self, now: Millis, hello: Hello, clock_ms: u64) -> Result<u64, Unheard> {
-        let Some(open) = &mut self.feed.open else { return Ok(hello.clock) };
+        if !self.heed(now, hello.incarnation) {
+            self.feed_lost(now, FeedEnd::Broken);
+        }
+        // A store that is new to this client has closed it: its cursors were those of the old one.
+        let Some(open) = &mut self.feed.open else { return Err(Unheard) };
         open.hello = Some(hello);
         let (asked_at, origin) = (open.asked_at, open.origin.clone());
         let reading = ClockReading { id: hello.clock, ms: clock_ms };

@@ -249,6 +249,40 @@ fn frames_that_come_twice_are_passed_over_and_a_missing_one_ends_the_feed() {
 }
 
 #[test]
+fn the_feed_of_a_new_store_says_nothing_about_what_the_old_one_held() {
+    let mut host = Host::fed();
+    host.gateway.put("u/1", "x");
+    host.read("u/1").expect("found");
+    host.gateway.map.epoch.incarnation += 1;
+    host.pass(1_600);
+    assert!(host.stream.is_some(), "it is asked for while the client knows of no new one");
+    host.beat();
+    let stats = host.adapter.stats(host.now);
+    assert_eq!((stats.sessions_reset, stats.feed.open, stats.cache.entries), (1, false, 0));
+    assert!(host.stream.is_none() && host.adapter.peek(host.now, &key("u/1"), u32::MAX - 1).is_none());
+}
+
+#[test]
+fn the_feed_of_a_store_that_is_gone_is_not_heard() {
+    let mut host = fed();
+    let old = host.gateway.map.epoch.incarnation;
+    host.listen(500);
+    // Another gateway knows of the new one already.
+    host.gateway.map.epoch.incarnation = old + 1;
+    host.gateway.put("u/2", "y");
+    host.read("u/2").expect("found");
+    assert!(host.stream.is_none(), "its positions are those of the old one");
+    host.read("u/2").expect("found, and kept");
+    host.gateway.map.epoch.incarnation = old;
+    host.pass(1_600);
+    assert!(host.stream.is_some(), "what is held of the new one is to be followed");
+    let frames = host.adapter.stats(host.now).feed.frames;
+    host.beat();
+    let stats = host.adapter.stats(host.now);
+    assert_eq!((stats.feed.open, stats.feed.frames, stats.sessions_reset), (false, frames, 1));
+}
+
+#[test]
 fn what_is_no_feed_ends_it() {
     let mut host = fed();
     host.hear(&[0xff; 12]);

@@ -81,7 +81,7 @@ impl Adapter {
     /// first page. O(1) a keymap.
     pub fn listed(&mut self, now: Millis, scope: Scope, stream: &str, listing: &Listing<'_>) {
         let Listing { prefix, fence, page, first } = *listing;
-        if !self.heed(now, page.epoch) {
+        if !self.heed(now, page.epoch.incarnation) {
             return;
         }
         self.feed_answer(now, fence.sent_at(), page.clock);

@@ -6,7 +6,6 @@ use super::action::{Action, Scope};
 use super::demand::Adapter;
 use crate::Millis;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::partition::Epoch;
 use crate::protocol::{Cursor, MAX_SHARDS, MAX_VERSION, ReadPoint};
 
 const MAGIC: [u8; 4] = *b"FMBM";
@@ -70,9 +69,7 @@ impl Adapter {
     /// [`BadBookmark`]; then nothing changed.
     pub fn open_bookmark(&mut self, now: Millis, bookmark: &[u8]) -> Result<(), BadBookmark> {
         let (incarnation, floors) = read(bookmark).map_err(BadBookmark)?;
-        if incarnation > 0 {
-            self.meet(now, incarnation);
-        }
+        self.heed(now, incarnation);
         if incarnation == self.incarnation.unwrap_or_default() {
             floors.into_iter().for_each(|floor| self.raise_floor(floor));
         }
@@ -81,11 +78,11 @@ impl Adapter {
 
     /// Notes the incarnation that a gateway tells of. A newer one is a new store: positions of the old one mean nothing in
     /// it, and would keep the session from ever reading again. `false` for an older one, whose answer must not be used.
-    pub(super) fn heed(&mut self, now: Millis, epoch: Epoch) -> bool {
-        epoch.incarnation == 0 || self.meet(now, epoch.incarnation)
-    }
-
-    fn meet(&mut self, now: Millis, incarnation: u32) -> bool {
+    pub(super) fn heed(&mut self, now: Millis, incarnation: u32) -> bool {
+        if incarnation == 0 {
+            // It does not know.
+            return true;
+        }
         let known = self.incarnation.unwrap_or(incarnation);
         if incarnation > known {
             self.counters.sessions_reset += 1;
@@ -99,6 +96,7 @@ impl Adapter {
             self.fetches.values_mut().for_each(|fetch| fetch.held = None);
             self.placement = None;
             self.map_hash = 0;
+            self.drop_feed();
             self.resume(now);
             self.act(Action::SessionReset { incarnation });
         }

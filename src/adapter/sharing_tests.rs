@@ -3,7 +3,8 @@ use super::super::{Action, AdapterConfig, FeedConfig, FeedEnd, FlightId};
 use super::*;
 use crate::protocol::{BatchRequest, FeedId};
 
-const HELLO: Hello = Hello { feed: FeedId { node: 1, number: 7 }, clock: 9, heartbeat_ms: 600, relayed: false };
+const HELLO: Hello =
+    Hello { feed: FeedId { node: 1, number: 7 }, clock: 9, heartbeat_ms: 600, incarnation: 0, relayed: false };
 
 /// A client that may hold a feed, and has read `keys`.
 fn client(keys: &[&str]) -> Host {

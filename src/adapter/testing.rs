@@ -98,7 +98,13 @@ impl Gateway {
 
     /// A frame of a feed that follows the shards of `cursors` from there on, sent at `now`.
     pub(super) fn frame(&self, now: Millis, number: u32, cursors: &[Cursor]) -> FeedFrame {
-        let hello = Hello { feed: FEED, clock: CLOCK, heartbeat_ms: BEAT_MS, relayed: false };
+        let hello = Hello {
+            feed: FEED,
+            clock: CLOCK,
+            heartbeat_ms: BEAT_MS,
+            incarnation: self.map.epoch.incarnation,
+            relayed: false,
+        };
         let to = self.position();
         let steps = cursors.iter().map(|c| FeedStep { shard: c.shard, from: c.position, to: to.max(c.position) });
         let news = |change: &&Change| {

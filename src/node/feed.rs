@@ -6,7 +6,7 @@ use super::shard::{Room, Shard};
 use super::shares::Subject;
 use crate::Millis;
 use crate::key::KeyPrefix;
-use crate::protocol::{Cursor, FeedFrame, FeedId, FeedStep, Hello, LateShard, MAX_CHANGES};
+use crate::protocol::{Cursor, FeedFrame, FeedStep, Hello, LateShard, MAX_CHANGES};
 
 /// A shard is late where it is known less well than the best known one by more: two polls of the log and a half.
 const LATE_MS: u32 = 250;
@@ -60,14 +60,9 @@ struct Draft {
 }
 
 impl Feed {
-    pub(super) fn new(
-        (subject, prefixes): (Subject, Option<Arc<[KeyPrefix]>>),
-        (feed, clock): (FeedId, u64),
-        heartbeat_ms: u32,
-        ends: Millis,
-    ) -> Self {
-        let hello = Some(Hello { feed, clock, heartbeat_ms, relayed: false });
-        Self { subject, prefixes, hello, heartbeat_ms, last: 0, frames: 0, ends, followed: Vec::new() }
+    pub(super) fn new((subject, prefixes): (Subject, Option<Arc<[KeyPrefix]>>), hello: Hello, ends: Millis) -> Self {
+        let heartbeat_ms = hello.heartbeat_ms;
+        Self { subject, prefixes, hello: Some(hello), heartbeat_ms, last: 0, frames: 0, ends, followed: Vec::new() }
     }
 
     /// When its next frame is due even without news.
@@ -76,6 +71,11 @@ impl Feed {
             Some(_) => 0,
             None => (self.last + Millis::from(self.heartbeat_ms) - AHEAD_MS).min(self.ends),
         }
+    }
+
+    /// Ends it as soon as the host looks.
+    pub(super) fn end(&mut self) {
+        self.ends = 0;
     }
 
     pub(super) fn is_over(&self, now: Millis) -> bool {

@@ -17,7 +17,7 @@ use super::stats::NodeStats;
 use crate::Millis;
 use crate::key::KeyPrefix;
 use crate::partition::xxh3;
-use crate::protocol::{BatchRequest, Cursor, ErrorCode, FeedId, ItemResult, Outcome, Problem};
+use crate::protocol::{BatchRequest, Cursor, ErrorCode, FeedId, Hello, ItemResult, Outcome, Problem};
 
 /// A feed of one node: [`FeedId::number`].
 pub type FeedNumber = u64;
@@ -267,9 +267,12 @@ impl Feeds<'_> {
             }
         };
         let ends = (now + LIFE_MS.0 + number % LIFE_MS.1).min(subscriber.until.unwrap_or(Millis::MAX));
-        let heartbeat = (request.max_staleness_ms / 3).clamp(HEARTBEAT_MS.0, HEARTBEAT_MS.1);
+        let heartbeat_ms = (request.max_staleness_ms / 3).clamp(HEARTBEAT_MS.0, HEARTBEAT_MS.1);
         let feed = FeedId { node: id, number };
-        let feed = Feed::new((subscriber.subject, subscriber.prefixes), (feed, clock), heartbeat, ends);
+        // Under the lock: a store that is replaced from here on ends this feed too.
+        let incarnation = self.node.map_knowledge().epoch.incarnation;
+        let hello = Hello { feed, clock, heartbeat_ms, incarnation, relayed: false };
+        let feed = Feed::new((subscriber.subject, subscriber.prefixes), hello, ends);
         let entry = Entry { number, is_called: AtomicBool::new(false), due: AtomicU64::new(0), feed: Mutex::new(feed) };
         let entry = Arc::new(entry);
         let place = table.insert(entry.clone());
@@ -337,6 +340,9 @@ impl Feeds<'_> {
         // Before the logs are looked at: whatever comes after that calls it again.
         entry.is_called.store(false, Ordering::Release);
         let mut feed = entry.feed();
+        if feed.is_over(now) {
+            return None;
+        }
         let made = feed.next(now, &self.node.shards)?;
         entry.due.store(feed.due(), Ordering::Relaxed);
         drop(feed);
@@ -348,6 +354,17 @@ impl Feeds<'_> {
     /// Whether a feed has ended, or never was. It is for the host to end it well, and to close it.
     pub fn is_over(&self, now: Millis, number: FeedNumber) -> bool {
         self.node.feeds.find(number).is_none_or(|entry| entry.feed().is_over(now))
+    }
+
+    /// Ends all feeds: what they follow is the log of a store that is gone.
+    pub(super) fn end_all(&self) {
+        let mut guard = self.node.feeds.lock();
+        let table = &mut *guard;
+        for at in table.by_number.values() {
+            let Some(place) = &table.places[*at as usize] else { continue };
+            place.entry.feed().end();
+            table.urgent.push(*at);
+        }
     }
 
     /// Forgets a feed; says whether there was one.

@@ -283,6 +283,26 @@ fn every_feed_ends_and_those_that_came_together_do_not_go_together() {
 }
 
 #[test]
+fn feeds_of_a_store_that_was_replaced_end_and_new_ones_name_the_new_one() {
+    let node = node(4, 100);
+    let mut map = (*node.map()).clone();
+    let number = open(&node, 0, &[cursor(1, 100)]);
+    assert_eq!(node.feeds().due(0), [number]);
+    let hello = |number| next(&node, 0, number).expect("the first").hello.expect("introduced");
+    let old = hello(number).incarnation;
+    map.epoch.number += 1;
+    assert_eq!(node.publish_map(Arc::new(map.clone())), Ok(true));
+    assert!(!node.feeds().is_over(0, number), "another map of the same store changes nothing");
+    map.epoch.incarnation += 1;
+    assert_eq!(node.publish_map(Arc::new(map)), Ok(true));
+    node.apply_log(1, &page(1, 100, &[("a/1", 101)], 101));
+    assert_eq!(node.feeds().due(1), [number], "its host is to look");
+    assert!(node.feeds().is_over(1, number) && next(&node, 1, number).is_none());
+    let number = open(&node, 0, &[cursor(1, 100)]);
+    assert_eq!(hello(number).incarnation, old + 1);
+}
+
+#[test]
 fn readers_at_the_same_place_are_told_the_same_bytes() {
     let node = node(100, 100);
     let numbers: Vec<FeedNumber> = (0..5).map(|_| open(&node, 1, &[cursor(1, 100), cursor(2, 100)])).collect();

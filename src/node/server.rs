@@ -120,7 +120,13 @@ impl Node {
     /// # Errors
     /// [`MapError::Invalid`] where the map contradicts itself, or what is fixed at creation differs.
     pub fn publish_map(&self, map: Arc<PartitionMap>) -> Result<bool, MapError> {
-        self.maps.publish(map)
+        let before = self.map_knowledge().epoch.incarnation;
+        let incarnation = map.epoch.incarnation;
+        let is_newer = self.maps.publish(map)?;
+        if is_newer && incarnation != before {
+            self.feeds().end_all();
+        }
+        Ok(is_newer)
     }
 
     /// Where `key` belongs in the newest map.

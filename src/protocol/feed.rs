@@ -43,6 +43,9 @@ pub struct Hello {
     pub clock: u64,
     /// Longest time between two frames, in milliseconds.
     pub heartbeat_ms: u32,
+    /// Incarnation of the store whose log it follows, as in an [`Epoch`](crate::partition::Epoch); 0 where the sender does
+    /// not know it. Positions of another one mean nothing here.
+    pub incarnation: u32,
     /// Whether it was made up by a reader that passes the feed on: its time may then be later than when it was sent.
     pub relayed: bool,
 }
@@ -131,6 +134,7 @@ impl FeedFrame {
             w.varint(hello.feed.number);
             w.varint(hello.clock);
             w.varint(hello.heartbeat_ms.into());
+            w.varint(hello.incarnation.into());
         }
         w.varint(self.number.into());
         w.varint(self.clock_ms);
@@ -161,7 +165,8 @@ impl FeedFrame {
         } else {
             let feed = FeedId { node: r.u32("node")?, number: r.at_most(MAX_VERSION, "number")? };
             let (clock, heartbeat_ms) = (r.at_most(MAX_VERSION, "clock")?, r.u32("heartbeat_ms")?);
-            Some(Hello { feed, clock, heartbeat_ms, relayed: flags & RELAYED != 0 })
+            let incarnation = r.u32("incarnation")?;
+            Some(Hello { feed, clock, heartbeat_ms, incarnation, relayed: flags & RELAYED != 0 })
         };
         let frame = Self {
             hello,

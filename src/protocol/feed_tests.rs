@@ -3,7 +3,8 @@ use crate::key::CompositeKey;
 
 fn frames() -> Vec<FeedFrame> {
     let key = CompositeKey::parse("user/1/profile").expect("a key");
-    let hello = Hello { feed: FeedId { node: 3, number: 77 }, clock: MAX_VERSION, heartbeat_ms: 3_333, relayed: false };
+    let feed = FeedId { node: 3, number: 77 };
+    let hello = Hello { feed, clock: MAX_VERSION, heartbeat_ms: 3_333, incarnation: u32::MAX, relayed: false };
     let change = Change { shard: 9, version: 1_000, key, deleted: true };
     vec![
         FeedFrame { hello: Some(hello), clock_ms: 5, age_ms: 2, ..FeedFrame::default() },

@@ -352,7 +352,13 @@ fn full_response() -> BatchResponse {
 
 /// A feed of three frames: the beginning, news of two shards, and a heartbeat of a gateway that lags in one.
 fn feed_frames() -> [(&'static str, FeedFrame); 4] {
-    let hello = Hello { feed: FeedId { node: 3, number: 9 }, clock: 77, heartbeat_ms: 3_333, relayed: false };
+    let hello = Hello {
+        feed: FeedId { node: 3, number: 9 },
+        clock: 77,
+        heartbeat_ms: 3_333,
+        incarnation: 1_790_000_000,
+        relayed: false,
+    };
     let (from, to) = (1_790_000_000_000_000, 1_790_000_000_000_009);
     let steps = vec![FeedStep { shard: 17, from, to }, FeedStep { shard: 255, from: 4, to: 4 }];
     let changes = vec![
@@ -376,7 +382,13 @@ fn feed_frames() -> [(&'static str, FeedFrame); 4] {
 /// In words, as the binary form is the only one.
 fn frame_json(frame: &FeedFrame) -> Value {
     let hello = frame.hello.map(|hello| {
-        json!({"feed": hello.feed, "clock": hello.clock, "heartbeat_ms": hello.heartbeat_ms, "relayed": hello.relayed})
+        json!({
+            "feed": hello.feed,
+            "clock": hello.clock,
+            "heartbeat_ms": hello.heartbeat_ms,
+            "incarnation": hello.incarnation,
+            "relayed": hello.relayed,
+        })
     });
     json!({
         "hello": hello, "number": frame.number, "clock_ms": frame.clock_ms, "age_ms": frame.age_ms, "changes": frame.changes,

@@ -144,8 +144,14 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 pub(crate) fn feed_frame() -> impl Strategy<Value = FeedFrame> {
-    let hello = (feed_id(), version(), any::<u32>(), any::<bool>());
-    let hello = hello.prop_map(|(feed, clock, heartbeat_ms, relayed)| Hello { feed, clock, heartbeat_ms, relayed });
+    let hello = (feed_id(), version(), any::<(u32, u32)>(), any::<bool>());
+    let hello = hello.prop_map(|(feed, clock, (heartbeat_ms, incarnation), relayed)| Hello {
+        feed,
+        clock,
+        heartbeat_ms,
+        incarnation,
+        relayed,
+    });
     let step = (any::<u16>(), version(), version());
     let step = step.prop_map(|(shard, a, b)| FeedStep { shard, from: a.min(b), to: a.max(b) });
     let late = (any::<u16>(), any::<u32>()).prop_map(|(shard, age_ms)| LateShard { shard, age_ms });

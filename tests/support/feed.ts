@@ -30,7 +30,7 @@ export function serveFeed(response: ServerResponse, headers: Readonly<Record<str
 /** One message of a feed, as PROTOCOL.md lays it out. */
 export interface Frame {
   number: number;
-  hello?: { node: number; feed: number; clock: number; heartbeat: number };
+  hello?: { node: number; feed: number; clock: number; heartbeat: number; incarnation?: number };
   clock?: number;
   age?: number;
   steps?: [shard: number, from: number, to: number][];
@@ -44,7 +44,7 @@ export const PREAMBLE = new TextEncoder().encode("FMCF\x01");
 export function encodeFrame({ number, hello, clock = 0, age = 0xffff_ffff, steps = [], changes = [] }: Frame): Uint8Array {
   const body: number[] = [hello === undefined ? 0 : 1];
   const put = (...values: number[]) => values.forEach((value) => varint(body, value));
-  if (hello !== undefined) put(hello.node, hello.feed, hello.clock, hello.heartbeat);
+  if (hello !== undefined) put(hello.node, hello.feed, hello.clock, hello.heartbeat, hello.incarnation ?? 0);
   put(number, clock, age, steps.length);
   for (const [shard, from, to] of steps) put(shard, from, to - from);
   put(0, changes.length);

@@ -13,7 +13,7 @@ fn follower() -> Follower {
     follower.follow(SHARD, 10);
     follower.opens(1_000 * MS);
     let feed = FeedId { node: 1, number: 5 };
-    let hello = Some(Hello { feed, clock: CLOCK, heartbeat_ms: 1_000, relayed: false });
+    let hello = Some(Hello { feed, clock: CLOCK, heartbeat_ms: 1_000, incarnation: 1, relayed: false });
     let step = FeedStep { shard: SHARD, from: 10, to: 10 };
     let first = FeedFrame { hello, clock_ms: 50_000, age_ms: 20, steps: vec![step], ..FeedFrame::default() };
     let told = follower.frame(1_010 * MS, &first, BOUND, |_| true).expect("a first frame");

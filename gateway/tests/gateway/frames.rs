@@ -54,7 +54,13 @@ impl Frames {
             body,
             reader: FeedReader::default(),
             read: Default::default(),
-            hello: Hello { feed: FeedId { node: 0, number: 0 }, clock: 0, heartbeat_ms: 0, relayed: false },
+            hello: Hello {
+                feed: FeedId { node: 0, number: 0 },
+                clock: 0,
+                heartbeat_ms: 0,
+                incarnation: 0,
+                relayed: false,
+            },
             first: FeedFrame::default(),
         };
         feed.first = feed.next().await.expect("a first frame");

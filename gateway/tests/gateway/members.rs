@@ -204,8 +204,11 @@ async fn a_new_owner_has_what_was_hot_before_the_flip() {
         assert_eq!(sdk.get(&key(n)).await, Ok(Some(n.to_string())));
     }
     let after = stats(&two);
-    assert_eq!(after.store_reads, before.store_reads, "every one of them from memory");
-    assert!(after.memory_hits >= before.memory_hits + own.len() as u64);
+    // But for what the bound forbids, should this machine stand still for longer than that.
+    let too_old = after.memory_too_old - before.memory_too_old;
+    assert!(too_old < own.len() as u64 / 4, "{too_old}");
+    assert_eq!(after.store_reads, before.store_reads + too_old, "every one of them from memory");
+    assert!(after.memory_hits >= before.memory_hits + own.len() as u64 - too_old);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

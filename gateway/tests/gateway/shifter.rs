@@ -160,7 +160,7 @@ async fn processes_report_to_whoever_coordinates_and_a_successor_goes_on() {
     assert!(three.process.shifting.status().is_none() && one.process.shifting.status().is_some());
     let text = Client::new().send(Method::GET, &two.url("/v1/plan"), &[("accept", "text/plain")], "").await;
     let text = String::from_utf8_lossy(&text.body).into_owned();
-    assert!(text.starts_with("shifter auto, map 1.") && text.contains("node 3: "), "{text}");
+    assert!(text.starts_with("shifter auto, map ") && text.contains("node 3: "), "{text}");
 
     // Frozen through another gateway, for all coordinators to come.
     freeze(&two.origin(), true).await;

@@ -8,7 +8,7 @@ use foremap::analyzer::AnalyzerConfig;
 use foremap::cache::{CacheConfig, Fence};
 use foremap::clock::LocalClock;
 use foremap::prefetch::PrefetchConfig;
-use foremap::protocol::{BatchRequest, FeedFrame};
+use foremap::protocol::{BatchRequest, FeedFrame, FeedReader};
 
 use super::gateway::Feed;
 use super::judge::{Judge, Session};
@@ -25,6 +25,8 @@ pub(crate) struct Stream {
     pub(crate) queue: Vec<Packet>,
     /// What is left of a frame that was cut.
     pub(crate) rest: Vec<u8>,
+    /// Reads what arrived.
+    pub(crate) reader: FeedReader,
     /// Whether the first bytes have arrived.
     pub(crate) begun: bool,
     /// Number of the newest frame that arrived.

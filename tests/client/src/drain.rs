@@ -1,7 +1,7 @@
 //! What a client's core asks its host to do.
 
 use foremap::adapter::{Action, Answer, RequestId};
-use foremap::protocol::{BatchRequest, Class, ErrorCode};
+use foremap::protocol::{BatchRequest, Class, ErrorCode, FeedReader};
 
 use super::client::{Packet, Source, Stream};
 use super::judge::{Invariant, Verdict, demand};
@@ -31,6 +31,7 @@ impl World {
                         source: Source::Asked,
                         queue: Vec::new(),
                         rest: Vec::new(),
+                        reader: FeedReader::default(),
                         begun: false,
                         heard: 0,
                     });

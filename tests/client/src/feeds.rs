@@ -25,11 +25,6 @@ impl World {
         } else {
             None
         };
-        // A feed does not say of which store it is: whoever knows another one must not be given it.
-        let known = self.clients[client].judge.session.store;
-        if known.is_some_and(|store| store != truth.store()) {
-            return self.end_feed(truth, client, End::Broken);
-        }
         self.feeds += 1;
         let Some(stream) = self.clients[client].stream.as_mut().filter(asked) else { return Ok(()) };
         match opening {
@@ -104,9 +99,8 @@ impl World {
         };
         self.tally.note("frame heard");
         bytes.extend(frame);
-        let (id, now, end) = (stream.id, this.now, bytes.len() * (256 - usize::from(cut)) / 256);
-        this.adapter.on_feed_bytes(now, id, &bytes[..end]);
-        self.drain(truth, client, None)?;
+        let (id, end) = (stream.id, bytes.len() * (256 - usize::from(cut)) / 256);
+        self.take_in(truth, client, &bytes[..end])?;
         let rest = bytes[end..].to_vec();
         if cut % 3 == 1
             && let Some(stream) = self.clients[client].stream.as_mut().filter(|stream| stream.id == id)
@@ -114,7 +108,18 @@ impl World {
             stream.rest = rest;
             return Ok(());
         }
-        self.clients[client].adapter.on_feed_bytes(now, id, &rest);
+        self.take_in(truth, client, &rest)
+    }
+
+    /// Bytes of a feed arrive, and with its beginning the name of its store.
+    fn take_in(&mut self, truth: &Truth, client: usize, bytes: &[u8]) -> Verdict {
+        let this = &mut self.clients[client];
+        let Some(stream) = &mut this.stream else { return Ok(()) };
+        let frames = stream.reader.push(bytes).unwrap_or_else(|error| panic!("a feed: {error}"));
+        for store in frames.iter().filter_map(|frame| frame.hello?.incarnation.checked_sub(1)) {
+            this.judge.session.meet(store as usize);
+        }
+        this.adapter.on_feed_bytes(this.now, stream.id, bytes);
         self.drain(truth, client, None)
     }
 

@@ -178,7 +178,13 @@ impl Feed {
     /// The next frame.
     pub(crate) fn frame(&mut self, truth: &Truth, mutant: Option<Mutant>) -> FeedFrame {
         let memory = &truth.gateways[self.gateway];
-        let hello = Hello { feed: self.name, clock: self.clock, heartbeat_ms: HEARTBEAT_MS, relayed: false };
+        let incarnation = match mutant {
+            Some(Mutant::IncarnationHidden) => 1,
+            Some(Mutant::StoreOfFeedHidden) => 0,
+            _ => truth::map(truth.store()).epoch.incarnation,
+        };
+        let (feed, clock, heartbeat_ms) = (self.name, self.clock, HEARTBEAT_MS);
+        let hello = Hello { feed, clock, heartbeat_ms, incarnation, relayed: false };
         let mut frame = FeedFrame {
             hello: (self.frames == 0).then_some(hello),
             number: self.frames,

@@ -53,11 +53,13 @@ pub enum Mutant {
     WeakStrong,
     /// Gateways do not tell that the store is another one.
     IncarnationHidden,
+    /// Feeds do not tell it.
+    StoreOfFeedHidden,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AgeZero,
         Self::FramesDatedByArrival,
         Self::ClockStandsStill,
@@ -81,6 +83,7 @@ impl Mutant {
         Self::PredictedTwice,
         Self::WeakStrong,
         Self::IncarnationHidden,
+        Self::StoreOfFeedHidden,
     ];
 
     /// The invariants that it may break.
@@ -108,6 +111,7 @@ impl Mutant {
             Self::PredictedTwice => &[PredictedPaysForItself],
             Self::WeakStrong => &[StrongIsLinearizable],
             Self::IncarnationHidden => &[ValueOfItsPosition, WithinTheBound, AgeIsTrue, WaitersOutliveEviction],
+            Self::StoreOfFeedHidden => &[ValueOfItsPosition, WithinTheBound, AgeIsTrue],
         }
     }
 

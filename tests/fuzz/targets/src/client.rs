@@ -267,8 +267,9 @@ fn feed_speaks(host: &mut Host, input: &mut Input<'_>) {
 
 fn forged_frame(input: &mut Input<'_>) -> FeedFrame {
     let feed = FeedId { node: 1, number: input.u8().into() };
-    let hello =
-        Hello { feed, clock: input.u8().into(), heartbeat_ms: input.u16().into(), relayed: input.u8() % 8 == 1 };
+    let (clock, heartbeat_ms) = (input.u8().into(), input.u16().into());
+    let bits = input.u8();
+    let hello = Hello { feed, clock, heartbeat_ms, incarnation: u32::from(bits >> 6), relayed: bits % 8 == 1 };
     let step = |input: &mut Input<'_>| {
         let (a, b) = (position(input), position(input));
         FeedStep { shard: input.u8().into(), from: a.min(b), to: a.max(b) }
