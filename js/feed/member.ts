@@ -38,6 +38,9 @@ export type Role = "asking" | "leading" | "following" | "alone" | "closed";
  * Whoever has the lock leads: it holds the real feed for one term, and says what the feed says. The lock is given back with
  * the feed, so nobody leads who hears nothing. The others join, and are given an opening that was made after they asked
  * for it. They judge the leader by what it says, never by the lock: a frozen page keeps that.
+ *
+ * A page that nobody looks at gives its feed up, so the leader is one that somebody looks at. That is why no SharedWorker
+ * holds the feed: it would outlive frozen pages, for which there is no feed to hold, and needs a core of its own for openings.
  */
 export class Member {
   role: Role = "asking";

@@ -65,7 +65,7 @@ impl Adapter {
     /// Adds to `request` what keeps the cache fresh: the shards that the feed should follow, or else the cursors of an
     /// exchange, when one is due. Whether cursors are on it.
     pub(super) fn ride(&mut self, now: Millis, request: &mut BatchRequest) -> bool {
-        if !self.feed_joins(request) {
+        if !self.feed_joins(now, request) {
             return self.exchange.ride(now, &self.config, &self.cache, request);
         }
         !request.cursors.is_empty()

@@ -34,6 +34,8 @@ const REFUSED_MS: Millis = 300_000;
 /// several times.
 const COST: u32 = 4;
 const MOST_CREDIT: u32 = 4 * COST;
+/// How often a batch names the feed at least: a gateway ends one that none has named for 230 minutes.
+const NAMED_MS: Millis = 20 * 60_000;
 /// Half of the longest wait after the first failure. It doubles with each, up to 64 times as much: each attempt is a request,
 /// and a client that cannot hold a feed exchanges instead.
 const FIRST_WAIT_MS: Millis = 500;
@@ -107,6 +109,8 @@ pub(super) struct Open {
     /// Credit that it cost.
     pub(super) paid: u32,
     asked_at: Millis,
+    /// When a batch last named it.
+    named_at: Millis,
     heard_at: Millis,
     reader: FeedReader,
     pub(super) hello: Option<Hello>,
@@ -299,14 +303,18 @@ impl Adapter {
     }
 
     /// Lets `request` add what the feed does not follow yet: the shards of its keys, and those of entries that have none
-    /// so far. Returns `false` where there is no feed.
-    pub(super) fn feed_joins(&self, request: &mut BatchRequest) -> bool {
+    /// so far. Now and then it names the feed without that, so that the gateway does not end it. Returns `false` where there
+    /// is no feed.
+    pub(super) fn feed_joins(&mut self, now: Millis, request: &mut BatchRequest) -> bool {
         let Some(name) = self.feed.name() else { return false };
         let cursors = self.cache.cursors();
         let news = self
             .map()
             .is_none_or(|map| request.items.iter().any(|item| !self.cache.is_fed(map.storage.shard(&item.key))));
-        if news || !cursors.is_empty() {
+        if let Some(open) = &mut self.feed.open
+            && (news || !cursors.is_empty() || now >= open.named_at + NAMED_MS)
+        {
+            open.named_at = now;
             request.feed = Some(name);
             request.cursors = cursors;
         }
@@ -383,6 +391,7 @@ impl Adapter {
             origin: origin.clone(),
             paid,
             asked_at: now,
+            named_at: now,
             heard_at: now,
             reader: FeedReader::default(),
             hello: None,

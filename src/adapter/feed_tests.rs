@@ -328,6 +328,22 @@ fn batches_add_their_shards_to_the_feed() {
 }
 
 #[test]
+fn a_feed_that_has_nothing_to_add_is_named_now_and_then() {
+    let mut host = fed();
+    let shard = host.gateway.shard("u/1");
+    let same = (2..).map(|n| format!("u/{n}")).filter(|text| host.gateway.shard(text) == shard);
+    let keys: Vec<String> = same.take(3).collect();
+    let named = |host: &mut Host, text: &str| {
+        host.read(text).expect("answered");
+        host.gateway.requests.last().and_then(|request| request.feed)
+    };
+    assert_eq!(named(&mut host, &keys[0]), None, "what it asks for is followed");
+    host.listen(20 * 60_000);
+    assert_eq!(named(&mut host, &keys[1]), Some(FEED), "or its gateway would end it");
+    assert_eq!(named(&mut host, &keys[2]), None);
+}
+
+#[test]
 fn one_client_passes_its_feed_on_to_another() {
     let mut host = fed();
     host.adapter.set_relaying(true);

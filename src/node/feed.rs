@@ -30,9 +30,19 @@ pub(super) struct Feed {
     /// When its last frame was made, and how many were before it.
     last: Millis,
     frames: u32,
+    life: Life,
     ends: Millis,
     /// By ascending shard.
     followed: Vec<Followed>,
+}
+
+/// How long a feed may live.
+#[derive(Clone, Copy)]
+pub(super) struct Life {
+    /// Since the last sign of its reader.
+    pub(super) ms: Millis,
+    /// At most, whatever the reader does.
+    pub(super) until: Millis,
 }
 
 #[derive(Clone, Copy)]
@@ -60,9 +70,20 @@ struct Draft {
 }
 
 impl Feed {
-    pub(super) fn new((subject, prefixes): (Subject, Option<Arc<[KeyPrefix]>>), hello: Hello, ends: Millis) -> Self {
-        let heartbeat_ms = hello.heartbeat_ms;
-        Self { subject, prefixes, hello: Some(hello), heartbeat_ms, last: 0, frames: 0, ends, followed: Vec::new() }
+    pub(super) fn new(
+        now: Millis,
+        (subject, prefixes): (Subject, Option<Arc<[KeyPrefix]>>),
+        hello: Hello,
+        life: Life,
+    ) -> Self {
+        let (heartbeat_ms, hello) = (hello.heartbeat_ms, Some(hello));
+        let ends = (now + life.ms).min(life.until);
+        Self { subject, prefixes, hello, heartbeat_ms, last: 0, frames: 0, life, ends, followed: Vec::new() }
+    }
+
+    /// Its reader is there.
+    pub(super) fn live_on(&mut self, now: Millis) {
+        self.ends = self.ends.max(now + self.life.ms).min(self.life.until);
     }
 
     /// When its next frame is due even without news.
@@ -75,6 +96,7 @@ impl Feed {
 
     /// Ends it as soon as the host looks.
     pub(super) fn end(&mut self) {
+        self.life.until = 0;
         self.ends = 0;
     }
 

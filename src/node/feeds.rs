@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fxhash::FxHashMap;
 
 use super::Node;
-use super::feed::Feed;
+use super::feed::{Feed, Life};
 use super::shares::{Shares, Subject};
 use super::stats::NodeStats;
 use crate::Millis;
@@ -26,9 +26,10 @@ pub type FeedNumber = u64;
 const HEARTBEAT_MS: (u32, u32) = (1_000, 10_000);
 /// When a feed that was called is looked after again: before any is due once more.
 const AGAIN_MS: Millis = 500;
-/// How long a feed lives: at least, and a part of the second that differs from feed to feed, so that readers who came
-/// together do not come back together.
-const LIFE_MS: (Millis, Millis) = (6_600_000, 1_200_000);
+/// How long a feed lives since a batch last named it: at least, and a part of the second that differs from feed to feed, so
+/// that readers who came together do not come back together. One who left, or takes nothing, is noticed by the heartbeats: this
+/// bounds what they miss. So it may be longer than nearly all visits in which the cache answers everything.
+const LIFE_MS: (Millis, Millis) = (13_800_000, 1_200_000);
 
 /// Whoever reads a feed. The default one is everybody, may hear of everything, and stays as long as any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -266,13 +267,13 @@ impl Feeds<'_> {
                 break number;
             }
         };
-        let ends = (now + LIFE_MS.0 + number % LIFE_MS.1).min(subscriber.until.unwrap_or(Millis::MAX));
+        let life = Life { ms: LIFE_MS.0 + number % LIFE_MS.1, until: subscriber.until.unwrap_or(Millis::MAX) };
         let heartbeat_ms = (request.max_staleness_ms / 3).clamp(HEARTBEAT_MS.0, HEARTBEAT_MS.1);
         let feed = FeedId { node: id, number };
         // Under the lock: a store that is replaced from here on ends this feed too.
         let incarnation = self.node.map_knowledge().epoch.incarnation;
         let hello = Hello { feed, clock, heartbeat_ms, incarnation, relayed: false };
-        let feed = Feed::new((subscriber.subject, subscriber.prefixes), hello, ends);
+        let feed = Feed::new(now, (subscriber.subject, subscriber.prefixes), hello, life);
         let entry = Entry { number, is_called: AtomicBool::new(false), due: AtomicU64::new(0), feed: Mutex::new(feed) };
         let entry = Arc::new(entry);
         let place = table.insert(entry.clone());
@@ -282,8 +283,9 @@ impl Feeds<'_> {
     }
 
     /// Adds the shards of `cursors` to a feed that `subject` opened, each from there on; what it follows already stays as
-    /// it is. Its next frame tells of them. Says whether there is such a feed.
-    pub fn extend(&self, number: FeedNumber, subject: Subject, cursors: &[Cursor]) -> bool {
+    /// it is. Its next frame tells of them, and its life begins anew, within what its subject may. Says whether there is such a
+    /// feed.
+    pub fn extend(&self, now: Millis, number: FeedNumber, subject: Subject, cursors: &[Cursor]) -> bool {
         let known = |cursor: &&Cursor| usize::from(cursor.shard) < self.node.shards.len();
         let cursors: Vec<Cursor> = cursors.iter().filter(known).copied().collect();
         let mut guard = self.node.feeds.lock();
@@ -294,6 +296,7 @@ impl Feeds<'_> {
         if feed.subject != subject {
             return false;
         }
+        feed.live_on(now);
         let added = table.follow(place, &mut feed, &cursors);
         if added > 0 {
             table.urgent.push(place);
@@ -340,9 +343,6 @@ impl Feeds<'_> {
         // Before the logs are looked at: whatever comes after that calls it again.
         entry.is_called.store(false, Ordering::Release);
         let mut feed = entry.feed();
-        if feed.is_over(now) {
-            return None;
-        }
         let made = feed.next(now, &self.node.shards)?;
         entry.due.store(feed.due(), Ordering::Relaxed);
         drop(feed);

@@ -202,21 +202,21 @@ fn shards_are_added_from_where_they_were_answered_and_told_at_once() {
     assert!(node.feeds().due(2).is_empty());
     node.apply_log(3, &page(2, 100, &[("a/1", 105)], 105));
     assert!(node.feeds().due(4).is_empty(), "it does not follow it yet");
-    assert!(node.feeds().extend(number, Subject::default(), &[cursor(2, 103), cursor(1, 4), cursor(999, 0)]));
+    assert!(node.feeds().extend(1, number, Subject::default(), &[cursor(2, 103), cursor(1, 4), cursor(999, 0)]));
     assert_eq!(node.feeds().next_due(), Some(0));
     assert_eq!(node.feeds().due(5), [number]);
     let frame = next(&node, 5, number).expect("the addition");
     assert_eq!((told(&frame), frame.steps), (vec![105], vec![step(2, 103, 105)]));
     // Also where there is nothing new; and not again.
-    assert!(node.feeds().extend(number, Subject::default(), &[cursor(3, 100)]));
+    assert!(node.feeds().extend(1, number, Subject::default(), &[cursor(3, 100)]));
     assert_eq!(next(&node, 6, number).map(|frame| frame.steps), Some(vec![step(3, 100, 100)]));
-    assert!(node.feeds().extend(number, Subject::default(), &[cursor(3, 50)]));
+    assert!(node.feeds().extend(1, number, Subject::default(), &[cursor(3, 50)]));
     assert_eq!(next(&node, 7, number), None);
     node.apply_log(8, &page(3, 100, &[("a/1", 108)], 108));
     assert_eq!(node.feeds().due(9), [number]);
     let stats = node.stats();
     assert_eq!((stats.feeds, stats.feed_shards, stats.feed_shards_added), (1, 3, 2));
-    assert!(!node.feeds().extend(number + 1, Subject::default(), &[cursor(3, 50)]), "nobody's");
+    assert!(!node.feeds().extend(1, number + 1, Subject::default(), &[cursor(3, 50)]), "nobody's");
 }
 
 #[test]
@@ -241,8 +241,8 @@ fn a_feed_belongs_to_who_opened_it_and_tells_what_that_one_may_hear() {
     let reader = Subscriber { subject: Subject(5), prefixes: Some(prefixes), until: Some(5_000) };
     let number = node.feeds().open(0, &request(&[cursor(1, 100)]), reader.clone()).expect("a place");
     next(&node, 0, number).expect("the first");
-    assert!(!node.feeds().extend(number, Subject(6), &[cursor(2, 100)]));
-    assert!(!node.feeds().extend(number, Subject::default(), &[cursor(2, 100)]));
+    assert!(!node.feeds().extend(1, number, Subject(6), &[cursor(2, 100)]));
+    assert!(!node.feeds().extend(1, number, Subject::default(), &[cursor(2, 100)]));
     assert_eq!(next(&node, 1, number), None);
     node.apply_log(2, &page(1, 100, &[("user/1/a", 101), ("user/2/a", 102), ("user/1", 103), ("user/11", 104)], 104));
     let frame = next(&node, 3, number).expect("news");
@@ -271,8 +271,8 @@ fn every_feed_ends_and_those_that_came_together_do_not_go_together() {
     let node = node(100, 100);
     let numbers: Vec<FeedNumber> = (0..50).map(|_| open(&node, 1_000, &[cursor(1, 100)])).collect();
     let over = |now| numbers.iter().filter(|&&number| node.feeds().is_over(now, number)).count();
-    assert_eq!((over(1_000 + 6_600_000 - 1), over(1_000 + 7_800_000)), (0, 50));
-    assert!((10..40).contains(&over(1_000 + 7_200_000)), "{}", over(1_000 + 7_200_000));
+    assert_eq!((over(1_000 + 13_800_000 - 1), over(1_000 + 15_000_000)), (0, 50));
+    assert!((10..40).contains(&over(1_000 + 14_400_000)), "{}", over(1_000 + 14_400_000));
     let problem =
         node.feeds().open(0, &BatchRequest { cursors: vec![cursor(256, 0)], ..request(&[]) }, Subscriber::default());
     assert_eq!(problem.expect_err("no such shard").code, ErrorCode::BadRequest);
@@ -280,6 +280,20 @@ fn every_feed_ends_and_those_that_came_together_do_not_go_together() {
     let stats = node.stats();
     assert_eq!((stats.feeds, stats.feed_shards, node.feeds().next_due()), (0, 0, None));
     assert!(node.feeds().is_over(0, numbers[0]) && next(&node, 0, numbers[0]).is_none());
+}
+
+#[test]
+fn a_feed_that_batches_name_lives_as_long_as_its_token() {
+    let node = node(4, 100);
+    let subscriber = Subscriber { until: Some(40_000_000), ..Subscriber::default() };
+    let number = node.feeds().open(0, &request(&[cursor(1, 100)]), subscriber).expect("a place");
+    assert!(node.feeds().extend(12_000_000, number, Subject::default(), &[]));
+    assert!(!node.feeds().is_over(25_000_000, number) && node.feeds().is_over(27_000_000, number));
+    assert!(!node.feeds().extend(25_000_000, number, Subject(6), &[]), "nobody else prolongs it");
+    assert!(node.feeds().is_over(27_000_000, number));
+    assert!(node.feeds().extend(25_000_000, number, Subject::default(), &[]));
+    assert!(node.feeds().extend(38_000_000, number, Subject::default(), &[]));
+    assert!(!node.feeds().is_over(39_999_999, number) && node.feeds().is_over(40_000_000, number));
 }
 
 #[test]

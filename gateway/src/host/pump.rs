@@ -130,7 +130,7 @@ impl Process {
     /// not wait for that, and where it fails the reader misses the steps that it asked for.
     pub(crate) fn extend(self: &Arc<Self>, feed: FeedId, subject: Subject, cursors: Vec<Cursor>, is_forwarded: bool) {
         if let Some(node) = self.node(feed.node) {
-            if node.node().feeds().extend(feed.number, subject, &cursors) {
+            if node.node().feeds().extend(self.clock.now(), feed.number, subject, &cursors) {
                 self.feed_news.notify_one();
             }
             return;

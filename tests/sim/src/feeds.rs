@@ -72,7 +72,8 @@ impl World {
         let gateway = feed.node as usize - 1;
         let added = additions(cursors, &response.results);
         if self.gateways[gateway].up {
-            self.gateways[gateway].node.feeds().extend(feed.number, Subject::default(), &added);
+            let now = self.gateways[gateway].local(self.now);
+            self.gateways[gateway].node.feeds().extend(now, feed.number, Subject::default(), &added);
             self.push_feeds(gateway);
         }
     }

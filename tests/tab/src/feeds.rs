@@ -67,7 +67,8 @@ impl World<'_> {
             reader.followed.sort_unstable_by_key(|cursor| cursor.shard);
             reader.followed.dedup_by_key(|cursor| cursor.shard);
         }
-        self.fleet.feeds(node).extend(feed.number, Subject::default(), &added);
+        let local = self.fleet.local(node, self.now);
+        self.fleet.feeds(node).extend(local, feed.number, Subject::default(), &added);
         self.pump(node);
     }
 
