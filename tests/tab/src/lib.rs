@@ -11,11 +11,13 @@
 //! | `visit`, `world`, `feeds`, [`queue`] | hosts of adapters, what happens next, and what is pushed |
 //! | [`fleet`], [`store`] | nodes, and the truth below them |
 //! | [`judge`] | every answer held against it |
+//! | [`lists`] | lists, and then gets of their items |
 //! | [`tally`] | counts and figures |
 
 pub mod fleet;
 pub mod human;
 pub mod judge;
+pub mod lists;
 pub mod mode;
 pub mod pace;
 pub mod queue;

@@ -1,5 +1,7 @@
 //! `foremap-tab TRACE... [OPTION=VALUE]...`: prints the figures of each trace, mode and rate of writes as a JSON array.
 //!
+//! With `lists=N` in place of traces it prints what became of the items of N lists.
+//!
 //! A trace is a file, a synthetic workload by its name, or `human`: the one of this crate.
 #![allow(clippy::print_stdout, reason = "printing is what a command-line tool does")]
 
@@ -10,12 +12,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foremap::adapter::FeedConfig;
 use foremap_tab::human::human;
+use foremap_tab::lists;
 use foremap_tab::{Figures, Mode, Paced, Setup, paced, replay};
 
 /// The staleness bound of a browser.
 const BROWSER_BOUND_MS: u32 = 10_000;
 
-const USAGE: &str = "usage: foremap-tab TRACE|human... [requests=N] [modes=NAME,...] [writes=PERMILLE,...] [bound=MS] [idle=MS] [after=N] \
+const USAGE: &str = "usage: foremap-tab lists=N | TRACE|human... [requests=N] [modes=NAME,...] [writes=PERMILLE,...] [bound=MS] [idle=MS] [after=N] \
     [origins=N] [threads=N] [seed=N]; modes: no-cache ttl cache-only default pooled";
 
 struct Options {
@@ -79,6 +82,10 @@ fn trace(name: &str, options: &Options) -> Result<(String, Paced), Box<dyn Error
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if let Some(count) = std::env::args().nth(1).as_deref().and_then(|argument| argument.strip_prefix("lists=")) {
+        println!("{}", serde_json::to_string(&lists::run(count.parse()?, true))?);
+        return Ok(());
+    }
     let options = options()?;
     let traces: Vec<_> = options.traces.iter().map(|name| trace(name, &options)).collect::<Result<_, _>>()?;
     let mut jobs: Vec<(&(String, Paced), Setup)> = Vec::new();

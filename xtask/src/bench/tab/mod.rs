@@ -5,6 +5,7 @@
 //! pace of a machine, and a synthetic one at that of people.
 
 mod check;
+mod lists;
 mod run;
 mod summary;
 mod tables;
@@ -59,6 +60,7 @@ pub(super) fn run(workspace: &Workspace, traces: Option<&Path>, requests: Option
         tables::print(&name, &figures, &mut report);
         measured.extend(figures);
     }
+    lists::print(&simulation, &mut report)?;
     summary::print(&measured, &mut report);
     Ok(report.rows)
 }

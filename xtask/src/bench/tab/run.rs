@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::process;
 
@@ -39,6 +40,17 @@ pub(super) struct Figures {
     pub(super) invented: u64,
 }
 
+/// What became of the items of lists that were asked for.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ListFigures {
+    pub(super) lists: u64,
+    pub(super) gets: u64,
+    pub(super) hits: u64,
+    pub(super) requests: u64,
+    pub(super) ahead: u64,
+    pub(super) exchanges: u64,
+}
+
 impl Figures {
     /// HTTP requests, but for those that open feeds.
     pub(super) fn http(&self) -> f64 {
@@ -59,9 +71,18 @@ pub(super) struct Simulation {
 impl Simulation {
     /// Replays a trace; `options` are split at spaces.
     pub(super) fn run(&self, trace: &str, options: &str) -> Result<Vec<Figures>> {
-        eprintln!("bench: tab {trace} {options}");
+        self.figures(trace, options)
+    }
+
+    /// Lists so many prefixes, and asks for what is on them.
+    pub(super) fn lists(&self, count: u32) -> Result<ListFigures> {
+        self.figures(&format!("lists={count}"), "")
+    }
+
+    fn figures<F: DeserializeOwned>(&self, what: &str, options: &str) -> Result<F> {
+        eprintln!("bench: tab {what} {options}");
         let mut command = Command::new(&self.program);
-        command.arg(trace).args(options.split_whitespace());
+        command.arg(what).args(options.split_whitespace());
         let printed = process::run_quietly(&mut command)?;
         serde_json::from_str(&printed).context("the simulation printed no figures")
     }
