@@ -51,8 +51,16 @@ const BOUNDS: [Bound; 8] = [
 pub(in crate::bench) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
     let simulation = super::simulation(workspace)?;
     let mut report = Report::default();
-    let mut table =
-        rows::table(["trace and mode", "hit, %", "HTTP", "wasted", "beyond the bound", "backwards", "wrong"]);
+    let mut table = rows::table([
+        "trace and mode",
+        "hit, %",
+        "HTTP",
+        "feeds a visit",
+        "wasted",
+        "beyond the bound",
+        "backwards",
+        "wrong",
+    ]);
     for group in BOUNDS.chunk_by(|a, b| (a.trace, a.staleness) == (b.trace, b.staleness)) {
         let Bound { trace, staleness, .. } = group[0];
         let modes: Vec<&str> = group.iter().map(|bound| bound.mode).collect();
@@ -69,7 +77,7 @@ pub(in crate::bench) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
     Ok(report.rows)
 }
 
-fn line(bound: &Bound, figures: &Figures, report: &mut Report) -> [String; 7] {
+fn line(bound: &Bound, figures: &Figures, report: &mut Report) -> [String; 8] {
     let name = |measure: &str| format!("{} {}", tables::about(figures, measure), bound.staleness).trim_end().to_owned();
     let mut add = |measure: &str, value, unit, better, bound, digits| {
         report.add(Row::information(name(measure), value, unit, better).requires(bound), digits)
@@ -79,6 +87,7 @@ fn line(bound: &Bound, figures: &Figures, report: &mut Report) -> [String; 7] {
         format!("{} {} {} {}", figures.trace, figures.mode, figures.writes, bound.staleness).trim_end().to_owned(),
         add("hits", figures.hit, "%", Better::Higher, bound.hits, 2),
         add("HTTP requests, feeds included", figures.http_and_feeds(), "per request", Better::Lower, bound.http, 3),
+        add("feeds opened", figures.feeds_per_visit, "per visit", Better::Lower, 1.0, 4),
         add("prefetches wasted", figures.wasted, "per request", Better::Lower, WASTE, 3),
         add("answers beyond the bound", figures.beyond, "answers", Better::Lower, 0.0, 0),
         add("answers older than what was seen", figures.backwards, "answers", Better::Lower, 0.0, 0),

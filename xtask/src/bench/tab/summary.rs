@@ -81,7 +81,7 @@ fn line(trace: &str, measured: &[Figures], report: &mut Report) -> [String; 7] {
             Better::Lower,
             Some(1.0),
             None,
-            2,
+            4,
         ),
         add(
             "HTTP requests, feeds included",
