@@ -186,7 +186,7 @@ impl Adapter {
             };
             self.enqueue(fetch);
         }
-        Ok(answer_from(hit, Served::Stale))
+        Ok(stale_answer(hit, request.max_staleness_ms))
     }
 
     /// What the cache answers, or the stale entry that a gateway must confirm.
@@ -207,8 +207,7 @@ impl Adapter {
                         self.ahead.used(now);
                     }
                 }
-                let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
-                Ok((answer_from(hit, served), access))
+                Ok((answer_from(hit), access))
             }
             // Older than the caller allows, or than what its session has seen.
             Lookup::Hit(hit) | Lookup::Stale(hit) => {
@@ -337,7 +336,7 @@ impl Adapter {
             && self.is_current(waiting.scope, hit.at)
         {
             self.waiting.remove(&id);
-            self.resolve(id, answer_from(hit, Served::Joined));
+            self.resolve(id, Answer { served: Served::Joined, ..answer_from(hit) });
             return;
         }
         let scope = waiting.scope;
@@ -440,31 +439,35 @@ impl Adapter {
         self.scopes.remove(scope);
     }
 
-    /// Answers with the stale entry where the caller accepts it and its session has seen nothing newer, with an error
-    /// where not.
+    /// Answers from what the cache holds by now where that is fresh, or where the caller accepts a stale entry and its session
+    /// has seen nothing newer; with an error where not.
     pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
-        let aged = waiting.stale.as_ref().and_then(|stale| self.aged(now, &waiting, stale));
-        let most = waiting.max_staleness_ms.saturating_add(waiting.stale_if_error_ms);
-        let if_error = |hit: &Hit| waiting.stale_if_error_ms > 0 && hit.at.age_ms <= most && hit.at.age_ms != u32::MAX;
-        match aged {
-            Some(hit) if waiting.consistency == Consistency::Any || if_error(&hit) => {
-                self.resolve(request, answer_from(hit, Served::Stale));
-            }
+        let bound = waiting.max_staleness_ms;
+        let most = bound.saturating_add(waiting.stale_if_error_ms);
+        let accepts = |hit: &Hit| {
+            let if_error = waiting.stale_if_error_ms > 0 && hit.at.age_ms <= most && hit.at.age_ms != u32::MAX;
+            waiting.consistency == Consistency::Any || if_error
+        };
+        match waiting.stale.as_ref().and_then(|stale| self.aged(now, &waiting, stale)) {
+            Some(Lookup::Hit(hit)) => self.resolve(request, answer_from(hit)),
+            Some(Lookup::Stale(hit)) if accepts(&hit) => self.resolve(request, stale_answer(hit, bound)),
             _ => self.reject(request, code, detail.to_owned()),
         }
     }
 
     /// What a request found in the cache when it began, as far as it may still be served: what is cached now, or what left
     /// since if the session has seen nothing newer of its shard.
-    fn aged(&self, now: Millis, waiting: &Waiting, stale: &Hit) -> Option<Hit> {
-        if let Lookup::Hit(held) | Lookup::Stale(held) = self.cache.peek(now, &waiting.key, u32::MAX) {
-            return Some(held).filter(|held| self.is_current(waiting.scope, held.at));
+    fn aged(&self, now: Millis, waiting: &Waiting, stale: &Hit) -> Option<Lookup> {
+        let found = self.cache.peek(now, &waiting.key, waiting.max_staleness_ms);
+        if let Lookup::Hit(held) | Lookup::Stale(held) = &found {
+            let current = self.is_current(waiting.scope, held.at);
+            return current.then_some(found);
         }
         let mut hit = stale.clone();
         let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
         let unknown = self.cache.is_unknown(waiting.asked_at as i64);
         hit.at.age_ms = if unknown { u32::MAX } else { hit.at.age_ms.saturating_add(waited) };
-        Some(hit).filter(|hit| hit.at.position >= self.floor(waiting.scope, hit.at.shard))
+        Some(Lookup::Stale(hit)).filter(|_| stale.at.position >= self.floor(waiting.scope, stale.at.shard))
     }
 
     pub(super) fn resolve(&mut self, request: RequestId, answer: Answer) {
@@ -499,8 +502,15 @@ fn within(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
-pub(super) fn answer_from(hit: Hit, served: Served) -> Answer {
-    Answer { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at, stale: served == Served::Stale }
+/// An answer from the cache that is fresh.
+pub(super) fn answer_from(hit: Hit) -> Answer {
+    let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
+    Answer { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at, stale: false }
+}
+
+/// One that a caller accepted who had asked for no older than `bound`, in milliseconds.
+fn stale_answer(hit: Hit, bound: u32) -> Answer {
+    Answer { served: Served::Stale, stale: hit.at.age_ms > bound, ..answer_from(hit) }
 }
 
 #[cfg(test)]

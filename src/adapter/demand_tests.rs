@@ -1,7 +1,7 @@
 use super::super::testing::{Host, ORIGIN, key, locator};
-use super::super::{Action, AdapterConfig, CallEnd, Served};
+use super::super::{Action, AdapterConfig, CallEnd, Own, OwnWrite, Served};
 use super::*;
-use crate::protocol::{BatchRequest, Cursor};
+use crate::protocol::{BatchRequest, Cursor, KeymapFields};
 
 #[test]
 fn a_miss_asks_a_gateway_and_the_next_read_is_a_hit() {
@@ -249,6 +249,27 @@ fn any_serves_stale_where_nothing_else_answers() {
     assert_eq!((stale.served, locator(stale)), (Served::Stale, Some("x")));
     assert!(stale.age_ms >= 60_000);
     assert!(host.answers[&bounded].is_err());
+}
+
+#[test]
+fn what_is_fresh_by_the_time_that_a_request_fails_answers_it_unmarked() {
+    let mut host = Host::new();
+    host.gateway.put("u/1", "x");
+    host.read("u/1").expect("found");
+    host.pass(60_000);
+    let ids = [Consistency::Any, Consistency::Bounded].map(|consistency| host.get_in(0, "u/1", consistency));
+    host.pass(9_000);
+    // Meanwhile this client wrote it.
+    let version = host.gateway.put("u/1", "y");
+    let fence = host.adapter.fence(host.now);
+    let (key, shard) = (key("u/1"), host.gateway.shard("u/1"));
+    let own = Own::Put(KeymapFields { locator: "y".into(), ..KeymapFields::default() });
+    host.adapter.wrote(host.now, OwnWrite { key, version, shard, position: version, own, fence });
+    host.pass(1_001);
+    for id in ids {
+        let answer = host.answers[&id].as_ref().expect("answered");
+        assert_eq!((answer.served, locator(answer), answer.stale), (Served::Cache, Some("y"), false));
+    }
 }
 
 #[test]

@@ -184,3 +184,19 @@ fn a_round_trip_longer_than_the_bound_takes_one_request_and_is_marked_stale() {
     let asked: Vec<_> = host.gateway.requests.iter().map(|request| request.consistency).collect();
     assert_eq!(asked, [Consistency::Strong], "memory could not help any more");
 }
+
+#[test]
+fn a_clock_that_was_set_ahead_makes_nothing_newer_than_an_invalidation() {
+    let mut host = Host::new();
+    host.gateway.put("u/1", "a");
+    host.read("u/1").expect("found");
+    host.pass(10);
+    host.adapter.invalidate(host.now, &Invalidate::Prefix(KeyPrefix::parse("u").expect("a prefix")));
+    // It counts a second and more of which nothing has passed.
+    host.now += 1_100;
+    host.adapter.clock_broke(host.now);
+    host.pass(5);
+    host.read("u/1").expect("found");
+    let request = host.gateway.requests.last().expect("asked");
+    assert_eq!(request.consistency, Consistency::Strong, "a gateway may remember it from before");
+}

@@ -276,7 +276,7 @@ impl Adapter {
     pub fn peek(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Option<super::Answer> {
         match self.cache.peek(now, key, max_staleness_ms) {
             Lookup::Hit(hit) if hit.at.position >= self.inherited.get(hit.at.shard) => {
-                Some(super::demand::answer_from(hit, Served::Cache))
+                Some(super::demand::answer_from(hit))
             }
             Lookup::Hit(_) | Lookup::Stale(_) | Lookup::Miss => None,
         }

@@ -212,6 +212,15 @@ impl Fences {
         if needed == 0 { 0 } else { needed + ROUNDING_MS - 1 }
     }
 
+    /// The clock broke: it may have counted more than has passed since what was invalidated, so that it counts as invalidated
+    /// now. O(events).
+    pub(super) fn clock_broke(&mut self, now: Millis) {
+        let raised = self.newest.values_mut().map(|raised| &mut raised.at);
+        for at in raised.chain([&mut self.floor_at, &mut self.tag.at]).filter(|at| **at > 0) {
+            *at = now;
+        }
+    }
+
     /// Forgets what this client wrote, too, and lets nothing in flight pass.
     pub(super) fn start_over(&mut self, at: Millis) {
         self.raise_all(at);

@@ -54,6 +54,7 @@ impl LocalCache {
     /// The clock broke: how long ago anything up to `now` was is not known. Entries stay, to be confirmed.
     pub fn forget_ages(&mut self, now: Millis) {
         self.unknown_until = Some(now as Moment);
+        self.fences.clock_broke(now);
     }
 
     /// Whether the moment `as_of` lies before the clock broke.

@@ -260,6 +260,10 @@ impl Judge {
             demand(answer.age_ms <= bound, Invariant::WithinTheBound, || say("beyond the bound and not marked"))?;
             demand(age <= bound + tolerance(bound), Invariant::WithinTheBound, || say(&format!("{age} ms")))?;
         }
+        if pending.consistency() != Consistency::Strong {
+            let marked = answer.stale == (answer.age_ms > bound);
+            demand(marked, Invariant::WithinTheBound, || say("marked as what it is not"))?;
+        }
         let stated = answer.age_ms.min(u64::from(u32::MAX));
         let true_to_it = stated == u64::from(u32::MAX) || age <= stated + tolerance(stated);
         demand(true_to_it, Invariant::AgeIsTrue, || say(&format!("{age} ms")))

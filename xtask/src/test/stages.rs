@@ -76,7 +76,12 @@ impl Stage {
     /// Runs it; where it has a long version, that one if `full`.
     pub(super) fn run(self, workspace: &Workspace, full: bool) -> Result<()> {
         match self {
-            Self::Native => process::run(process::cargo().current_dir(&workspace.root).args(["test", "--workspace"])),
+            // All of them, so that one failure hides no other.
+            Self::Native => process::run(process::cargo().current_dir(&workspace.root).args([
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+            ])),
             Self::Cluster => cluster(workspace, full),
             Self::Wasm => wasm(workspace),
             Self::Js => {
