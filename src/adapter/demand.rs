@@ -439,8 +439,8 @@ impl Adapter {
         self.scopes.remove(scope);
     }
 
-    /// Answers from what the cache holds by now where that is fresh, or where the caller accepts a stale entry and its session
-    /// has seen nothing newer; with an error where not.
+    /// Answers a request that found something stale: from what the cache holds by now where that is fresh, or where the caller
+    /// accepts a stale entry and its session has seen nothing newer. Any other fails.
     pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
         let bound = waiting.max_staleness_ms;
         let most = bound.saturating_add(waiting.stale_if_error_ms);

@@ -245,10 +245,10 @@ impl Adapter {
     fn forget_ages(&mut self, now: Millis) {
         self.counters.clock_breaks += 1;
         self.cache.forget_ages(now);
-        // What was invalidated counts as invalidated now: less may have passed since than the clock has counted.
+        let until = self.cache.invalidated_until(now);
         let needed = self.waiting.values_mut().map(|waiting| &mut waiting.needed_after);
         let needed = needed.chain(self.fetches.values_mut().map(|fetch| &mut fetch.needed_after));
-        needed.filter(|at| **at > 0).for_each(|at| *at = now);
+        needed.filter(|at| **at > 0).for_each(|at| *at = until);
         self.close_feed();
         self.feed.fresh_at = None;
         self.feed_due(now);

@@ -214,11 +214,12 @@ impl Fences {
 
     /// The clock broke: it may have counted more than has passed since what was invalidated, so that it counts as invalidated
     /// now. O(events).
-    pub(super) fn clock_broke(&mut self, now: Millis) {
+    pub(super) fn clock_broke(&mut self, now: Millis) -> Millis {
         let raised = self.newest.values_mut().map(|raised| &mut raised.at);
         for at in raised.chain([&mut self.floor_at, &mut self.tag.at]).filter(|at| **at > 0) {
             *at = now;
         }
+        now + ROUNDING_MS - 1
     }
 
     /// Forgets what this client wrote, too, and lets nothing in flight pass.

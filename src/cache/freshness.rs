@@ -51,10 +51,15 @@ impl LocalCache {
         self.coverage.is_fed(shard)
     }
 
-    /// The clock broke: how long ago anything up to `now` was is not known. Entries stay, to be confirmed.
+    /// How long ago anything up to `now` was is not known, as where the clock broke. Entries stay, to be confirmed.
     pub fn forget_ages(&mut self, now: Millis) {
         self.unknown_until = Some(now as Moment);
-        self.fences.clock_broke(now);
+    }
+
+    /// Less may have passed since what was invalidated than the clock has counted: it counts as invalidated now. Returns
+    /// what [`LocalCache::needed_after`] is of it.
+    pub fn invalidated_until(&mut self, now: Millis) -> Millis {
+        self.fences.clock_broke(now)
     }
 
     /// Whether the moment `as_of` lies before the clock broke.

@@ -24,6 +24,8 @@ pub(super) struct Feed {
     pub(super) subject: Subject,
     /// The keys that it may hear of; `None` is all.
     prefixes: Option<Arc<[KeyPrefix]>>,
+    /// Of the store whose log it follows.
+    pub(super) incarnation: u32,
     /// Until its first frame.
     hello: Option<Hello>,
     heartbeat_ms: u32,
@@ -76,9 +78,20 @@ impl Feed {
         hello: Hello,
         life: Life,
     ) -> Self {
-        let (heartbeat_ms, hello) = (hello.heartbeat_ms, Some(hello));
+        let (heartbeat_ms, incarnation, hello) = (hello.heartbeat_ms, hello.incarnation, Some(hello));
         let ends = (now + life.ms).min(life.until);
-        Self { subject, prefixes, hello, heartbeat_ms, last: 0, frames: 0, life, ends, followed: Vec::new() }
+        Self {
+            subject,
+            prefixes,
+            incarnation,
+            hello,
+            heartbeat_ms,
+            last: 0,
+            frames: 0,
+            life,
+            ends,
+            followed: Vec::new(),
+        }
     }
 
     /// Its reader is there.

@@ -356,14 +356,17 @@ impl Feeds<'_> {
         self.node.feeds.find(number).is_none_or(|entry| entry.feed().is_over(now))
     }
 
-    /// Ends all feeds: what they follow is the log of a store that is gone.
-    pub(super) fn end_all(&self) {
+    /// Ends the feeds that follow the log of another store than that of `incarnation`: it is gone.
+    pub(super) fn end_others(&self, incarnation: u32) {
         let mut guard = self.node.feeds.lock();
         let table = &mut *guard;
         for at in table.by_number.values() {
             let Some(place) = &table.places[*at as usize] else { continue };
-            place.entry.feed().end();
-            table.urgent.push(*at);
+            let mut feed = place.entry.feed();
+            if feed.incarnation != incarnation {
+                feed.end();
+                table.urgent.push(*at);
+            }
         }
     }
 

@@ -124,7 +124,7 @@ impl Node {
         let incarnation = map.epoch.incarnation;
         let is_newer = self.maps.publish(map)?;
         if is_newer && incarnation != before {
-            self.feeds().end_all();
+            self.feeds().end_others(incarnation);
         }
         Ok(is_newer)
     }

@@ -121,6 +121,8 @@ impl Process {
         }
         self.peers.follow(map);
         self.map.send_replace(map.clone());
+        // Feeds of a store that was replaced end at once.
+        self.feed_news.notify_one();
         Ok(true)
     }
 

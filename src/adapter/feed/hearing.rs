@@ -146,7 +146,9 @@ impl Adapter {
     /// Takes in how a feed introduces itself; returns the clock that it counts on.
     fn greet(&mut self, now: Millis, hello: Hello, clock_ms: u64) -> Result<u64, Unheard> {
         if !self.heed(now, hello.incarnation) {
-            self.feed_lost(now, FeedEnd::Broken);
+            // Whoever passed it on may not know yet, which is not the fault of a gateway.
+            let end = if hello.relayed { FeedEnd::Refused { status: 503, retry_after: None } } else { FeedEnd::Broken };
+            self.feed_lost(now, end);
         }
         // A store that is new to this client has closed it: its cursors were those of the old one.
         let Some(open) = &mut self.feed.open else { return Err(Unheard) };
