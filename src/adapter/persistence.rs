@@ -102,7 +102,9 @@ impl Adapter {
             return Ok(0); // of another store
         }
         self.incarnation = self.incarnation.or(Some(incarnation)).filter(|&incarnation| incarnation > 0);
-        floors.into_iter().for_each(|floor| self.raise_floor(floor));
+        // What this session has read by now may be newer than what is imported of the same key.
+        let seen: Vec<Cursor> = self.floors.iter().collect();
+        seen.into_iter().chain(floors).for_each(|floor| self.raise_floor(floor));
         for (stream, key) in &requests {
             self.engine.recall(stream, key);
             self.history.note(FEED_SCOPE, stream, key);

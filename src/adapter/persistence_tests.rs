@@ -1,6 +1,6 @@
-use super::super::testing::{Host, key, locator};
-use super::super::{Attention, Served};
-use crate::cache::Invalidate;
+use super::super::testing::{Host, ORIGIN, key, locator};
+use super::super::{AdapterConfig, Attention, Served};
+use crate::cache::{CacheConfig, Invalidate};
 
 const STATE: usize = 1 << 20;
 
@@ -29,6 +29,28 @@ fn a_page_that_comes_back_confirms_everything_in_one_exchange() {
         assert_eq!((answer.served, locator(&answer)), (Served::Cache, Some(&*n.to_string())));
     }
     assert_eq!(after.read("u/3").as_ref().map(locator), Ok(Some("new")), "it was changed meanwhile");
+}
+
+#[test]
+fn what_comes_late_is_not_served_where_this_page_has_read_on() {
+    let cache = CacheConfig { max_entries: 2, ..CacheConfig::default() };
+    let mut host = Host::with(AdapterConfig { origins: vec![ORIGIN.into()], cache, ..AdapterConfig::default() });
+    let shard = host.gateway.shard("u/1");
+    let mut same = (2..).map(|n| format!("u/{n}")).filter(|text| host.gateway.shard(text) == shard);
+    let [kept, other] = [(); 2].map(|()| same.next().expect("keys of the same shard"));
+    for text in ["u/1", &kept, &other] {
+        host.gateway.put(text, "old");
+    }
+    // Keeps what is known of the shard.
+    host.read(&kept).expect("found");
+    host.read("u/1").expect("found");
+    let state = host.adapter.export(STATE);
+    host.gateway.put("u/1", "new");
+    assert_eq!(host.get_strong("u/1").as_ref().map(locator), Ok(Some("new")));
+    host.read(&other).expect("found, in the room of one of them");
+    host.read(&kept).expect("found");
+    host.adapter.import(host.now, &state).expect("a state");
+    assert_eq!(host.read("u/1").as_ref().map(locator), Ok(Some("new")));
 }
 
 #[test]

@@ -45,8 +45,18 @@ async function keeping(options = scope()): Promise<Page> {
   const page = await user.open(options);
   await get(page, "a");
   await get(page, "b");
-  await expect.poll(async () => (await persistence(page))?.state, PATIENCE).toBe("ready");
+  await loaded(page);
   return page;
+}
+
+/** Waits until what is kept is there: the first `get` waits for it, too, but not for long. */
+async function loaded(page: Page): Promise<void> {
+  await expect.poll(async () => (await persistence(page))?.state, PATIENCE).toBe("ready");
+}
+
+/** Waits until something of it is kept. */
+async function kept(page: Page): Promise<void> {
+  await expect.poll(async () => (await persistence(page))?.bytes, PATIENCE).toBeGreaterThan(0);
 }
 
 async function reload(page: Page, options = scope()): Promise<void> {
@@ -56,9 +66,11 @@ async function reload(page: Page, options = scope()): Promise<void> {
 
 test("a reload starts warm: what was cached is there, and what changed meanwhile is not served", async () => {
   const page = await keeping();
+  await kept(page);
   await page.reload();
   await writer.put(key("b"), { locator: "b2" });
   await user.begin(page, scope());
+  await loaded(page);
   const first = await get(page, "a");
   expect(await entries(page)).toBeGreaterThanOrEqual(1);
   // Confirmed, not fetched anew.
@@ -69,18 +81,21 @@ test("a reload starts warm: what was cached is there, and what changed meanwhile
 
 test("a crash loses no more than the last ten seconds", async () => {
   const page = await keeping();
-  await expect.poll(async () => (await persistence(page))?.bytes, PATIENCE).toBeGreaterThan(0);
+  await kept(page);
   void (await user.cdp(page)).send("Page.crash").catch(() => undefined);
   const next = await user.open(scope());
+  await loaded(next);
   const found = await get(next, "a");
   expect(["cache", "revalidated"]).toContain(found?.source);
 });
 
 test("another user of the same machine sees nothing, nor does anybody after clear()", async () => {
   const page = await keeping();
+  await kept(page);
   await reload(page, scope("grace"));
   expect((await get(page, "a"))?.source).toBe("network");
   await reload(page, scope("ada"));
+  await loaded(page);
   expect((await get(page, "a"))?.source).not.toBe("network");
   await page.evaluate(() => window.client.clear());
   await expect.poll(async () => (await persistence(page))?.bytes, PATIENCE).toBe(0);
@@ -91,7 +106,7 @@ test("another user of the same machine sees nothing, nor does anybody after clea
 test("a frozen page holds no connection: nobody waits for it", async () => {
   const page = await keeping();
   // A connection that is closed while a transaction is under way goes when that has ended, which a frozen page never hears.
-  await expect.poll(async () => (await persistence(page))?.bytes, PATIENCE).toBeGreaterThan(0);
+  await kept(page);
   await user.freeze(page);
   const other = await user.open(scope("other"));
   const deleted = await other.evaluate(
@@ -130,15 +145,20 @@ test("storage that is cleared under it: memory, and kept again later", async () 
   await expect.poll(async () => (await persistence(page))?.state, PATIENCE).toBe("memory");
   expect((await get(page, "a"))?.keymap.locator).toBe("a1");
   await expect.poll(async () => (await persistence(page))?.state, PATIENCE).toBe("ready");
+  await kept(page);
   await reload(page);
+  await loaded(page);
   expect((await get(page, "a"))?.source).not.toBe("network");
 }, 60_000);
 
 test("two tabs of one scope: the last one to keep wins, and the next page begins with that", async () => {
   const [one, two] = [await keeping(), await keeping()];
+  await kept(one);
+  await kept(two);
   await one.close();
   await two.close();
   const page = await user.open(scope());
+  await loaded(page);
   expect((await get(page, "a"))?.source).not.toBe("network");
   expect((await get(page, "b"))?.source).not.toBe("network");
 });

@@ -24,7 +24,7 @@ impl Client {
         let after = |at: Option<u64>, by: i64| at.is_none_or(|at| brought.as_of >= at as i64 + by);
         let newest = truth.newest_before(key, truth.now + 1) == brought.version;
         let kept = truth.shape.max_entries == usize::MAX && events == self.events;
-        if kept && newest && after(self.invalidated_at, 2) && after(self.broke_at, 1) {
+        if kept && newest && after(self.invalidated_at, 2) && after(self.broke_at, 2) {
             let known = self.judge.brought.get(&key).is_some_and(|known| known.as_of > brought.as_of);
             if !known && self.broke_at.is_none_or(|at| sent_at > at) {
                 self.judge.brought.insert(key, brought);
