@@ -45,12 +45,13 @@ async function keeping(options = scope()): Promise<Page> {
   const page = await user.open(options);
   await get(page, "a");
   await get(page, "b");
-  await loaded(page);
+  await expect.poll(async () => (await persistence(page))?.state, PATIENCE).toBe("ready");
   return page;
 }
 
-/** Waits until what is kept is there: the first `get` waits for it, too, but not for long. */
+/** Waits until what is kept is there: the first `get` has it read, and waits for that, but not for long. */
 async function loaded(page: Page): Promise<void> {
+  await get(page, "another");
   await expect.poll(async () => (await persistence(page))?.state, PATIENCE).toBe("ready");
 }
 
@@ -128,6 +129,8 @@ test("a frozen page holds no connection: nobody waits for it", async () => {
 test("no room: the client goes on in memory", async () => {
   const page = await user.open(scope());
   const session: CDPSession = await user.cdp(page);
+  // What others had kept would be evicted for it.
+  await session.send("Storage.clearDataForOrigin", { origin: site.origin, storageTypes: "indexeddb" });
   await session.send("Storage.overrideQuotaForOrigin", { origin: site.origin, quotaSize: 1 });
   try {
     expect((await get(page, "a"))?.keymap.locator).toBe("a1");
