@@ -42,7 +42,7 @@ const BOUNDS: [Bound; 12] = [
     bound(BUNDLED, USUAL, [62.9, 0.0, 2.80, 3.76]),
     bound(BUNDLED, "--cache 5% --waste-budget 0.10", [55.8, 0.1, 2.68, 3.38]),
     bound(BUNDLED, "--private 32 --waste-budget 0.25", [56.3, 0.1, 2.25, 8.69]),
-    bound(BUNDLED, "--cache 5% --latency-requests 8", [33.6, 0.0, 2.00, 2.50]),
+    bound(BUNDLED, "--cache 5% --latency-requests 8", [33.7, 0.0, 2.53, 2.53]),
     bound("synthetic:profiles?requests=20000", USUAL, [78.5, 77.8, 2.47, 2.34]),
     bound("synthetic:series?requests=20000", USUAL, [93.8, 93.7, 1.85, 2.14]),
     bound("synthetic:walks?requests=20000", USUAL, [92.2, 92.3, 2.17, 3.73]),
