@@ -103,8 +103,8 @@ impl Adapter {
         }
         self.incarnation = self.incarnation.or(Some(incarnation)).filter(|&incarnation| incarnation > 0);
         // What this session has read by now may be newer than what is imported of the same key.
-        let seen: Vec<Cursor> = self.floors.iter().collect();
-        seen.into_iter().chain(floors).for_each(|floor| self.raise_floor(floor));
+        self.floors.iter().for_each(|seen| self.inherited.raise(seen.shard, seen.position));
+        floors.into_iter().for_each(|floor| self.raise_floor(floor));
         for (stream, key) in &requests {
             self.engine.recall(stream, key);
             self.history.note(FEED_SCOPE, stream, key);
