@@ -165,7 +165,8 @@ export class Exchange {
       const { engine } = this.isolate;
       // A caller's own id may name a write that an earlier attempt did: what stands there now may be someone else's.
       const repeated = this.request.headers.has("foremap-write-id");
-      const left = body === undefined ? { deleted: !repeated && query.get("version") === undefined } : repeated ? {} : leftBehind(body);
+      const written = () => (body === undefined ? { deleted: query.get("version") === undefined } : leftBehind(body));
+      const left = repeated ? {} : written();
       noteWrite({ wrote: (...write) => engine.wrote(this.scope, ...write) }, key, answer, left);
     }
     return back(answer);

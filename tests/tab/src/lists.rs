@@ -17,6 +17,7 @@ pub const ITEMS: usize = 50;
 /// From one look at an item to the next: all of them are asked for within the bound of a browser.
 const LOOK_MS: Millis = 100;
 const BOUND_MS: u32 = 10_000;
+const EPOCH: Epoch = Epoch { incarnation: 1, number: 1 };
 
 /// What became of the items of so many lists.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -94,13 +95,13 @@ impl Host {
 
     /// The page as it comes off the wire.
     fn page(&self, keys: &[CompositeKey]) -> ListPage {
-        let items = keys.iter().map(|key| {
-            let keymap = Keymap { key: key.clone(), version: self.version, fields: KeymapFields::default() };
-            (keymap, self.point(self.layout.shard(key)))
-        });
-        let epoch = Epoch { incarnation: 1, number: 1 };
-        let page = ListPage { epoch, clock: None, items: items.collect(), next: None };
+        let items = keys.iter().map(|key| (self.keymap(key), self.point(self.layout.shard(key))));
+        let page = ListPage { epoch: EPOCH, clock: None, items: items.collect(), next: None };
         ListPage::decode(&page.encode()).expect("what is encoded can be decoded")
+    }
+
+    fn keymap(&self, key: &CompositeKey) -> Keymap {
+        Keymap { key: key.clone(), version: self.version, fields: KeymapFields::default() }
     }
 
     fn point(&self, shard: u16) -> ReadPoint {
@@ -159,13 +160,12 @@ impl Host {
     /// Every key is there.
     fn answer(&self, request: &BatchRequest) -> BatchResponse {
         let results = request.items.iter().map(|item| {
-            let keymap = Keymap { key: item.key.clone(), version: self.version, fields: KeymapFields::default() };
+            let keymap = self.keymap(&item.key);
             let at = self.point(self.layout.shard(&item.key));
             ItemResult { outcome: Outcome::Found { keymap }, at, node: 1 }
         });
         let positions = request.cursors.iter().map(|cursor| self.point(cursor.shard)).collect();
-        let epoch = Epoch { incarnation: 1, number: 1 };
-        BatchResponse { epoch, results: results.collect(), positions, ..BatchResponse::default() }
+        BatchResponse { epoch: EPOCH, results: results.collect(), positions, ..BatchResponse::default() }
     }
 }
 
