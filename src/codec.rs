@@ -210,6 +210,11 @@ impl<'a> Reader<'a> {
         self.take(usize::try_from(length).map_err(|_| DecodeError::Truncated)?)
     }
 
+    /// So many bytes as they are.
+    pub fn raw(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        self.take(length)
+    }
+
     /// A length-prefixed UTF-8 string.
     pub fn str(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError::BadValue(field))

@@ -1,5 +1,6 @@
 //! Component classes, learnt on the spot: which components name a kind, and which an instance.
 
+use fxhash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::components::{Parts, Reading, Scale, read};
@@ -93,6 +94,9 @@ impl Position {
 #[derive(Debug, Clone)]
 pub(super) struct Classes {
     positions: Box<[Position]>,
+    /// Places whose class is known from elsewhere, which goes before what is learnt here: shapes are names that all who
+    /// share a model have to agree on.
+    given: FxHashMap<u64, Class>,
 }
 
 fn combine(hash: u64, value: u64) -> u64 {
@@ -102,7 +106,27 @@ fn combine(hash: u64, value: u64) -> u64 {
 
 impl Classes {
     pub(super) fn new() -> Self {
-        Self { positions: vec![Position::default(); POSITIONS].into() }
+        Self { positions: vec![Position::default(); POSITIONS].into(), given: FxHashMap::default() }
+    }
+
+    /// Takes over the classes of places; those given before are forgotten.
+    pub(super) fn give(&mut self, places: impl Iterator<Item = (u64, bool)>) {
+        self.given.clear();
+        self.given.extend(places.map(|(place, kind)| (place & !1, if kind { Class::Kind } else { Class::Instance })));
+    }
+
+    /// The places on the way through a key, each with its class. O(components).
+    pub(super) fn places(&self, parts: &Parts<'_>, mut see: impl FnMut(u64, bool)) {
+        walk(parts, &mut |place, _, reading| {
+            let class = self.class(place, reading);
+            see(place & !1, class == Class::Kind);
+            class
+        });
+    }
+
+    fn class(&self, place: u64, reading: Option<Reading>) -> Class {
+        let learnt = || self.positions[slot(place)].class(tag(place), reading);
+        self.given.get(&(place & !1)).copied().unwrap_or_else(learnt)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -111,20 +135,28 @@ impl Classes {
 
     /// Counts a key and returns its shape. O(components).
     pub(super) fn observe(&mut self, parts: &Parts<'_>) -> Shape {
-        let positions = &mut self.positions;
-        walk(parts, &mut |at, tag, value, reading| {
-            positions[at].see(tag, value);
-            positions[at].class(tag, reading)
+        walk(parts, &mut |place, value, reading| {
+            self.positions[slot(place)].see(tag(place), value);
+            self.class(place, reading)
         })
     }
 
     /// The shape of a key that nobody has asked for. O(components).
     pub(super) fn shape(&self, parts: &Parts<'_>) -> Shape {
-        walk(parts, &mut |at, tag, _, reading| self.positions[at].class(tag, reading))
+        walk(parts, &mut |place, _, reading| self.class(place, reading))
     }
 }
 
-type ClassOf<'a> = &'a mut dyn FnMut(usize, u32, u64, Option<Reading>) -> Class;
+/// Where a place's statistics are, and what tells it from others there.
+fn slot(place: u64) -> usize {
+    (place >> 32) as usize % POSITIONS
+}
+
+fn tag(place: u64) -> u32 {
+    place as u32 | 1
+}
+
+type ClassOf<'a> = &'a mut dyn FnMut(u64, u64, Option<Reading>) -> Class;
 
 fn walk(parts: &Parts<'_>, class_of: ClassOf<'_>) -> Shape {
     let mut left = combine(1, parts.len() as u64);
@@ -133,7 +165,7 @@ fn walk(parts: &Parts<'_>, class_of: ClassOf<'_>) -> Shape {
         let value = xxh3_64(component);
         let place = combine(left, n as u64);
         let reading = read(component);
-        left = match class_of((place >> 32) as usize % POSITIONS, place as u32 | 1, value, reading) {
+        left = match class_of(place, value, reading) {
             Class::Kind => {
                 kinds |= 1 << n;
                 combine(left, value)

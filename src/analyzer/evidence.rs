@@ -87,15 +87,16 @@ impl Visits {
         Self { support, total: reciprocal(u32::from(total).max(1)), more: reciprocal(u32::from(total) + 1) }
     }
 
-    pub(super) fn grade(&self, count: u16, latest: bool) -> Grade {
-        let share = ((u64::from(count) * 64 * self.total) >> 30).min(64);
+    /// The grade of a count in 64ths.
+    pub(super) fn grade(&self, count: u32, latest: bool) -> Grade {
+        let share = ((u64::from(count) * self.total) >> 30).min(64);
         let row = SHARE_ROWS[share as usize] * (SUPPORTS.len() as u8 + 1) + self.support;
         Grade(2 + row * 2 + u8::from(latest))
     }
 
-    /// The share of one more than all visits, in 1,024ths.
-    pub(super) fn rank(&self, count: u16) -> u16 {
-        ((u64::from(count) * 1_024 * self.more) >> 30) as u16
+    /// The share of one more than all visits, in 1,024ths, of a count in 64ths.
+    pub(super) fn rank(&self, count: u32) -> u16 {
+        ((u64::from(count) * 16 * self.more) >> 30) as u16
     }
 }
 
@@ -113,7 +114,7 @@ impl Grade {
 
     /// The grade of `count` of `total` visits, the last one among them or not.
     pub fn of(count: u16, total: u16, latest: bool) -> Self {
-        Visits::of(total).grade(count, latest)
+        Visits::of(total).grade(u32::from(count) * 64, latest)
     }
 
     /// The grade of a number below [`Grade::COUNT`].

@@ -7,12 +7,14 @@ use super::components::Parts;
 use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals, Visits};
 use super::history::{History, Reached};
 use super::keys::KeyId;
+use super::prior::{self, Prior};
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
 use super::template::{LastRead, apply, derive};
 use super::texts::TextStore;
 use super::types::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
+use crate::protocol::{ModelSnapshot, TemplateContext};
 
 /// Where a stream is: what its next request is predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,10 +46,14 @@ pub struct StreamRef {
 #[derive(Debug)]
 pub struct Analyzer {
     seed: u64,
+    frozen: bool,
     table: PredictionTable,
     keys: TextStore,
     templates: TextStore,
     classes: Classes,
+    /// What others learned.
+    prior: Prior,
+    prior_max: usize,
     streams: Streams,
     history: History,
     /// Requests that an order takes to arrive, plus one.
@@ -74,13 +80,13 @@ const KINDS: [u64; Expert::COUNT] = [
     0x9fb2_1c65_1e98_df25,
 ];
 /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
-const MAX_TEMPLATE: usize = 128;
+pub(super) const MAX_TEMPLATE: usize = 128;
 /// Bytes that the buffers of texts take at most: they grow by doubling.
 const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
 
 /// Hash of a template and the shape it led to.
-fn step(shape: &Shape, template: KeyId) -> u64 {
-    shape.hash ^ template.bits().rotate_left(20)
+fn step_hash(shape: u64, template: KeyId) -> u64 {
+    shape ^ template.bits().rotate_left(20)
 }
 
 /// Hash of two steps; 0 where there are no two.
@@ -126,10 +132,12 @@ impl Context {
 }
 
 impl Analyzer {
-    /// An empty analyzer within the bounds of `config`: seven sixteenths of the memory for contexts, at most a sixteenth for
-    /// streams, a 32nd for templates, at most a 64th for the history, the rest for the dictionary.
+    /// An empty analyzer within the bounds of `config`: of the memory that no shared model takes, seven sixteenths for
+    /// contexts, at most a sixteenth for streams, a 32nd for templates, at most a 64th for the history, the rest for the
+    /// dictionary.
     pub fn new(config: AnalyzerConfig) -> Self {
-        let memory = config.memory_bytes.max(AnalyzerConfig::MIN_MEMORY);
+        let prior_max = config.prior_bytes.min(config.memory_bytes / 2);
+        let memory = (config.memory_bytes - prior_max).max(AnalyzerConfig::MIN_MEMORY);
         let table = PredictionTable::new(memory / 16 * 7);
         let streams = Streams::new(config.max_streams.min(memory / 16 / STREAM_BYTES));
         let (templates, classes) = (TextStore::new(memory / 32, config.seed), Classes::new());
@@ -139,10 +147,13 @@ impl Analyzer {
         let keys = TextStore::new(memory - others - BUFFERS, config.seed);
         Self {
             seed: config.seed,
+            frozen: config.frozen,
             table,
             keys,
             templates,
             classes,
+            prior: Prior::default(),
+            prior_max,
             streams,
             history,
             horizon: 1,
@@ -161,7 +172,40 @@ impl Analyzer {
     /// The canonical text of an id, unless it was not asked for so long that it was dropped.
     /// It is in `buffer` if it is not kept as it is.
     pub fn text<'a>(&'a self, id: KeyId, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        self.keys.text(id, buffer)
+        self.keys.text(id, buffer).or_else(|| self.prior.text(id))
+    }
+
+    /// Takes over what others learned, in place of what it took over before. What was learnt here stays, and is added to it
+    /// where something is predicted. What no memory was set aside for is left out, the last rules first. O(bytes).
+    pub fn import(&mut self, snapshot: &ModelSnapshot) {
+        let (seed, limit) = (self.seed, self.prior_max);
+        let mut prior = Prior::default();
+        self.classes.give(snapshot.places.iter().map(|place| (place.place, place.is_kind)));
+        let templates = prior::ids(&mut prior, seed, &snapshot.templates, limit);
+        for rule in &snapshot.template_rules {
+            let context = match rule.context {
+                TemplateContext::Shape => context_hash(Expert::Template, rule.shape),
+                TemplateContext::Far => context_hash(Expert::FarTemplate, rule.shape),
+                TemplateContext::Step(by) => match templates.get(by as usize) {
+                    Some(Some(by)) => context_hash(Expert::Template2, step_hash(rule.shape, *by)),
+                    _ => continue,
+                },
+            };
+            prior.add_line(context, &rule.then, &templates, limit);
+        }
+        let keys = prior::ids(&mut prior, seed, &snapshot.keys, limit);
+        let id = |number: u32| keys.get(number as usize).copied().flatten();
+        for rule in &snapshot.rules {
+            let context = match (rule.before, id(rule.last)) {
+                (None, Some(last)) => Some(context_hash(Expert::Order1, last.bits())),
+                (Some(before), Some(last)) => id(before).map(|before| context_hash(Expert::Order2, pair(before, last))),
+                (_, None) => None,
+            };
+            if let Some(context) = context {
+                prior.add_line(context, &rule.then, &keys, limit);
+            }
+        }
+        self.prior = prior;
     }
 
     /// The id of a stream.
@@ -184,13 +228,17 @@ impl Analyzer {
         let mut state = self.streams.get(stream).copied().unwrap_or_default();
         state.requests = state.requests.wrapping_add(1);
         if state.context.last != Some(id) {
-            let parts = Parts::new(text);
-            let shape = self.classes.observe(&parts);
-            let step = self.learn(&state.context, id, &parts, &shape);
-            self.learn_far(state.last_seq, id, &parts, &shape);
-            state.context = state.context.then(id, &shape, step);
-            self.history.push(self.now, id, shape.hash, state.last_seq);
-            state.last_seq = Some(self.now);
+            state.context = if self.frozen {
+                self.then(&state.context, id, text)
+            } else {
+                let parts = Parts::new(text);
+                let shape = self.classes.observe(&parts);
+                let step = self.learn(&state.context, id, &parts, &shape);
+                self.learn_far(state.last_seq, id, &parts, &shape);
+                self.history.push(self.now, id, shape.hash, state.last_seq);
+                state.last_seq = Some(self.now);
+                state.context.then(id, &shape, step)
+            };
         }
         self.keys.touch(id, text, self.now);
         self.streams.put(stream, state);
@@ -212,7 +260,7 @@ impl Analyzer {
                 self.table.learn(line, made, true, SHAPE_WINDOW);
             }
         }
-        step(shape, made)
+        step_hash(shape.hash, made)
     }
 
     /// Learns what orders made with earlier requests should have been for: those that would have arrived just now. Where
@@ -260,10 +308,10 @@ impl Analyzer {
         let shape = self.classes.shape(&parts);
         let mut by = 0;
         let (mut template, mut buffer) = (Vec::new(), Vec::new());
-        if let Some(last) = context.last.and_then(|last| self.keys.text(last, &mut buffer))
+        if let Some(last) = context.last.and_then(|last| self.text(last, &mut buffer))
             && derive(&Parts::new(last), &parts, &shape, &mut template)
         {
-            by = step(&shape, KeyId::of_bytes(self.seed, &template));
+            by = step_hash(shape.hash, KeyId::of_bytes(self.seed, &template));
         }
         context.then(next, &shape, by)
     }
@@ -284,26 +332,31 @@ impl Analyzer {
             if self.horizon <= 1 && matches!(expert, Expert::Far | Expert::Far2) {
                 continue;
             }
-            let Some(successors) = context.line(expert).and_then(|line| self.table.get(line)) else { continue };
+            let known = context.line(expert).and_then(|line| self.prior.mix(line, self.table.get(line)));
+            let Some(successors) = known else { continue };
             unlisted[expert as usize] = Grade::UNLISTED;
             let visits = Visits::of(successors.total);
-            for next in successors.iter() {
-                let rank = visits.rank(next.count);
-                let (mut id, mut text) = (next.id, (0, 0));
+            for (next, count, latest) in successors.iter() {
+                let rank = visits.rank(count);
+                let (mut id, mut text) = (next, (0, 0));
                 if expert.is_template() {
                     // Most of the work, and in vain where enough is known that is likelier.
                     if out.is_vain(rank) {
                         continue;
                     }
-                    let Some(made) = self.make(next.id, &parts, &mut read, out) else { continue };
+                    let Some(made) = self.make(next, &parts, &mut read, out) else { continue };
                     (id, text) = made;
                 }
                 if Some(id) != context.last {
-                    out.propose(id, expert, rank, visits.grade(next.count, next.latest), text);
+                    out.propose(id, expert, rank, visits.grade(count, latest), text);
                 }
             }
         }
         out.choose(&unlisted);
+        if self.frozen {
+            // Somebody new knows nothing of any key.
+            return;
+        }
         let predicts = context.last.and_then(|last| self.keys.known(last)).map_or(0, |k| Evidence::record(k.predicts));
         for Candidate { id, evidence, .. } in &mut out.candidates {
             let key = self.keys.known(*id);
@@ -326,7 +379,7 @@ impl Analyzer {
             return *made;
         }
         let start = out.texts.len();
-        let text = self.templates.probable_text(template, &mut out.template);
+        let text = self.templates.probable_text(template, &mut out.template).or_else(|| self.prior.text(template));
         let made = text.filter(|text| apply(text, last, read, &mut out.texts)).map(|_| {
             let text = (start as u32, out.texts.len() as u32);
             (KeyId::of_bytes(self.seed, &out.texts[start..]), text)
@@ -382,7 +435,10 @@ impl Analyzer {
             streams: self.streams.len(),
             streams_max: self.streams.capacity(),
             streams_evicted: self.streams.evicted(),
-            memory_bytes: tables + self.streams.len() * STREAM_BYTES + BUFFERS,
+            prior_lines: self.prior.lines(),
+            prior_bytes: self.prior.size(),
+            prior_bytes_max: self.prior_max,
+            memory_bytes: self.prior.size() + tables + self.streams.len() * STREAM_BYTES + BUFFERS,
         }
     }
 }

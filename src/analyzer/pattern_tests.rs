@@ -133,7 +133,7 @@ fn past_success_is_evidence() {
 
 #[test]
 fn all_tables_stay_within_the_memory_cap() {
-    let config = AnalyzerConfig { memory_bytes: 0, max_streams: usize::MAX, seed: 7 };
+    let config = AnalyzerConfig { memory_bytes: 0, max_streams: usize::MAX, seed: 7, ..AnalyzerConfig::default() };
     let mut analyzer = Analyzer::new(config);
     let long = "x".repeat(900);
     for n in 0..20_000 {

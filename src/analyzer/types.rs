@@ -10,6 +10,11 @@ pub struct AnalyzerConfig {
     pub memory_bytes: usize,
     /// Most streams told apart; fewer where a sixteenth of the memory does not hold them.
     pub max_streams: usize,
+    /// Bytes of them that are set aside for a shared model, at most half; 0: none is taken over.
+    pub prior_bytes: usize,
+    /// Whether nothing is learnt but where streams are, so that it can be judged what a shared model says to somebody new.
+    #[serde(skip)]
+    pub frozen: bool,
     /// Seed of the in-process key ids.
     pub seed: u64,
 }
@@ -23,7 +28,7 @@ impl AnalyzerConfig {
 
 impl Default for AnalyzerConfig {
     fn default() -> Self {
-        Self { memory_bytes: Self::DEFAULT_MEMORY, max_streams: 4_096, seed: 0 }
+        Self { memory_bytes: Self::DEFAULT_MEMORY, max_streams: 4_096, prior_bytes: 0, frozen: false, seed: 0 }
     }
 }
 
@@ -97,6 +102,12 @@ pub struct AnalyzerStats {
     pub streams_max: usize,
     /// Streams forgotten so far.
     pub streams_evicted: u64,
+    /// Contexts of the shared model.
+    pub prior_lines: usize,
+    /// Bytes of the shared model.
+    pub prior_bytes: usize,
+    /// Most bytes of it.
+    pub prior_bytes_max: usize,
     /// Bytes of all of it, fixed tables at their full size.
     pub memory_bytes: usize,
 }

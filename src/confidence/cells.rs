@@ -1,8 +1,10 @@
 //! Calibration cells: what became of predictions with like evidence.
 
+use super::calibration;
 use super::count::Count;
 use super::logit::stretch;
 use crate::analyzer::{Evidence, Expert, Grade};
+use crate::codec::{DecodeError, Reader, Writer};
 
 /// Inputs of the mixture: one for each expert, then popularity, past success of the key, and of its context.
 pub(super) const INPUTS: usize = Expert::COUNT + 3;
@@ -91,6 +93,26 @@ impl Cells {
             ids[Expert::COUNT + 2] = (PREDICTS + usize::from(evidence.predicts)) as u16;
         }
         ids
+    }
+
+    /// Writes the cells that have learned something.
+    pub(super) fn export(&self, w: &mut Writer) {
+        calibration::put_sparse(
+            w,
+            &self.cells,
+            |_, cell| cell.count.trials > PRIOR + 1.0,
+            |w, cell| calibration::put_count(w, &cell.count),
+        );
+    }
+
+    /// Takes over what [`Cells::export`] wrote; cells that are not in it stay as they are.
+    pub(super) fn import(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        calibration::sparse(r, CELLS, |r, at| {
+            let cell = &mut self.cells[at];
+            cell.count = calibration::count(r)?;
+            cell.update();
+            Ok(())
+        })
     }
 
     /// What any prediction is worth.

@@ -1,7 +1,9 @@
 //! Interpolated maps: from a stated probability to what came of it.
 
+use super::calibration;
 use super::count::Count;
 use super::logit::{MAX, squash};
+use crate::codec::{DecodeError, Reader, Writer};
 
 /// Knots of a map, one at each whole logit from -8 to 8.
 pub(super) const KNOTS: usize = 17;
@@ -40,6 +42,19 @@ impl<const N: usize> Knots<N> {
             knot.successes = prior(at);
         }
         Self { knots, window }
+    }
+
+    /// Writes the knots that have learned something.
+    pub(super) fn export(&self, w: &mut Writer) {
+        calibration::put_sparse(w, &self.knots, |_, knot| knot.trials > PRIOR + 1.0, calibration::put_count);
+    }
+
+    /// Takes over what [`Knots::export`] wrote; knots that are not in it stay as they are.
+    pub(super) fn import(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        calibration::sparse(r, N, |r, at| {
+            self.knots[at] = calibration::count(r)?;
+            Ok(())
+        })
     }
 
     /// What is stated with a logit comes to in a map, and where that is learnt.

@@ -3,11 +3,13 @@
 use serde::Serialize;
 
 use super::Reliability;
+use super::calibration;
 use super::cells::Cells;
 use super::knots::{KNOTS, Knots, Place};
 use super::logit::stretch;
 use super::mixer::{Chains, Learns, Mixer, Score};
 use crate::analyzer::{Evidence, Expert, KeyId};
+use crate::codec::{DecodeError, Reader, Writer};
 
 /// Window of requests within which a prediction has to come true, until the cache's own pace is known.
 const FIRST_WINDOW: u64 = 128;
@@ -198,6 +200,36 @@ impl ConfidenceMap {
             window: FIRST_WINDOW,
             reliability: Reliability::default(),
         }
+    }
+
+    /// What was learned of evidence and of prefetches, for a map that starts elsewhere. About a kilobyte.
+    pub fn export(&self) -> Vec<u8> {
+        let mut w = Writer::default();
+        w.u8(calibration::VERSION);
+        self.cells.export(&mut w);
+        self.mixer.export(&mut w);
+        self.worths.export(&mut w);
+        w.finish()
+    }
+
+    /// Starts from what another map learned: takes over what [`ConfidenceMap::export`] wrote, worth at most 64 trials
+    /// each. What is remembered of single keys stays. O(bytes).
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the bytes are not of that form; the map is then as it was.
+    pub fn import(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut r = Reader::new(bytes);
+        match r.u8()? {
+            calibration::VERSION => {}
+            version => return Err(DecodeError::BadVersion(version)),
+        }
+        let (mut cells, mut mixer, mut worths) = (Cells::new(), Mixer::new(), Knots::new(WORTH_WINDOW));
+        cells.import(&mut r)?;
+        mixer.import(&mut r)?;
+        worths.import(&mut r)?;
+        r.finish()?;
+        (self.cells, self.mixer, self.worths) = (cells, mixer, worths);
+        Ok(())
     }
 
     /// The calibrated probability of what `evidence` speaks for. O(1).

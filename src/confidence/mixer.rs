@@ -5,11 +5,13 @@
 //! result passes an interpolated map of 17 knots (as PAQ's adaptive probability maps), which takes out what is
 //! left of over- or under-confidence.
 
+use super::calibration;
 use super::cells::{Cells, INPUTS};
 use super::count::Count;
 use super::knots::{KNOTS, Knots, Place};
 use super::logit::{MAX, squash};
 use crate::analyzer::{Evidence, Expert};
+use crate::codec::{DecodeError, Reader, Writer};
 
 /// Weight of the strongest expert and of the others before anything is learnt.
 const FIRST_WEIGHTS: (f32, f32) = (0.7, 0.15);
@@ -21,6 +23,11 @@ const MIN_RATE: f32 = 0.001;
 const WEIGHTS: (f32, f32) = (-0.5, 1.5);
 /// Trials after which a knot of the final map is halved.
 const KNOT_WINDOW: f32 = 256.0;
+/// Steps of a weight that is handed on.
+const WEIGHT_STEP: f32 = 64.0;
+/// Most trials, as a power of two, that weights taken over stand for: few enough to be unlearnt, and so many that single
+/// predictions do not throw them about.
+const MAX_SET_TRIALS: u8 = 12;
 /// Inputs are remembered in steps of a sixteenth, between -8 and 8.
 const STEP: f32 = 16.0;
 
@@ -64,6 +71,35 @@ impl Mixer {
             set.weights[at] = FIRST_WEIGHTS.0;
         }
         Self { sets, knots: Knots::new(KNOT_WINDOW) }
+    }
+
+    /// Writes the sets that have learned something, and the final map.
+    pub(super) fn export(&self, w: &mut Writer) {
+        calibration::put_sparse(
+            w,
+            &self.sets,
+            |_, set| set.trials > 0,
+            |w, set| {
+                w.u8(set.trials.max(1).ilog2() as u8);
+                for weight in set.weights {
+                    w.u8((weight * WEIGHT_STEP) as i8 as u8);
+                }
+            },
+        );
+        self.knots.export(w);
+    }
+
+    /// Takes over what [`Mixer::export`] wrote.
+    pub(super) fn import(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        calibration::sparse(r, Expert::COUNT, |r, at| {
+            let set = &mut self.sets[at];
+            set.trials = calibration::trials(r, MAX_SET_TRIALS)?;
+            for weight in &mut set.weights {
+                *weight = (f32::from(r.u8()? as i8) / WEIGHT_STEP).clamp(WEIGHTS.0, WEIGHTS.1);
+            }
+            Ok(())
+        })?;
+        self.knots.import(r)
     }
 
     pub(super) fn score(&self, cells: &Cells, evidence: &Evidence) -> Score {

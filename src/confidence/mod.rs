@@ -14,6 +14,7 @@
 //! A prediction is booked as a failure at once and paid back on success: waiting for its window to end
 //! would let successes come in first and make everything look too good.
 
+mod calibration;
 mod cells;
 mod count;
 mod knots;

@@ -2,9 +2,6 @@
 
 use super::config::{Caution, PrefetchConfig};
 
-/// Prefetches that may be outstanding before any request has earned them, so that an engine can start.
-pub const STARTUP_ALLOWANCE: u64 = 20;
-
 /// Step of the threshold's odds per unit of excess waste. A hundredth: the threshold settles within some hundred
 /// requests and does not swing with single ones.
 const STEP: f64 = 0.01;
@@ -22,6 +19,7 @@ const CAUTIOUS: f32 = 0.8;
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     rate: f64,
+    credit: f64,
     requests: u64,
     floor: f32,
     odds: f64,
@@ -37,6 +35,7 @@ impl Budget {
     pub(super) fn new(config: &PrefetchConfig) -> Self {
         Self {
             rate: config.waste_budget,
+            credit: if config.waste_budget > 0.0 { f64::from(config.credit) } else { 0.0 },
             requests: 0,
             floor: config.threshold,
             odds: 1.0,
@@ -74,8 +73,7 @@ impl Budget {
 
     /// Prefetches that may still be issued if all of `outstanding` were wasted.
     pub(super) fn left(&self, wasted: u64, outstanding: usize) -> f64 {
-        let allowance = if self.rate > 0.0 { STARTUP_ALLOWANCE as f64 } else { 0.0 };
-        self.rate * self.requests as f64 + allowance - wasted as f64 - outstanding as f64
+        self.rate * self.requests as f64 + self.credit - wasted as f64 - outstanding as f64
     }
 
     pub(super) fn on_request(&mut self) {
@@ -100,6 +98,13 @@ impl Budget {
     /// An issued prefetch was not wasted.
     pub(super) fn not_wasted(&mut self) {
         self.real = (self.real - 1.0).max(0.0);
+    }
+
+    /// Starts from the threshold that others have settled at.
+    pub(super) fn start_at(&mut self, threshold: f32) {
+        let threshold = f64::from(threshold.clamp(self.floor, 0.99));
+        self.odds = (threshold / (1.0 - threshold)).max(1e-4);
+        self.paced = (threshold as f32).max(self.floor);
     }
 
     /// Ends a request whose predictions above the threshold have an expected waste of `wanted` in all, `left` being

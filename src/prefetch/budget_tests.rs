@@ -7,11 +7,11 @@ fn budget(rate: f64, threshold: f32) -> Budget {
 #[test]
 fn the_bank_earns_with_requests_and_counts_what_is_outstanding_as_waste() {
     let mut budget = budget(0.25, 0.1);
-    assert_eq!(budget.left(0, 0), STARTUP_ALLOWANCE as f64);
+    assert_eq!(budget.left(0, 0), 1.0);
     for _ in 0..100 {
         budget.on_request();
     }
-    assert_eq!(budget.left(5, 10), 25.0 + 20.0 - 15.0);
+    assert_eq!(budget.left(5, 10), 25.0 + 1.0 - 15.0);
     assert!(Budget::new(&PrefetchConfig { waste_budget: 0.0, ..PrefetchConfig::default() }).left(0, 0) < 1.0);
 }
 

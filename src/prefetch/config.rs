@@ -26,6 +26,9 @@ pub struct PrefetchConfig {
     /// client has one cache.
     #[serde(skip)]
     pub private_caches: bool,
+    /// Prefetches that may be wasted before any request has earned them, so that an engine can start. One, as most
+    /// visits are short: with 20 each of them could waste more than its requests.
+    pub credit: u32,
     /// Most failures kept in the log.
     pub failure_log: usize,
     /// Bounds of the analyzer; its `memory_bytes` is the cap of the whole engine, at least
@@ -57,6 +60,7 @@ impl Default for PrefetchConfig {
             max_depth: 2,
             max_orders: 16,
             private_caches: false,
+            credit: 1,
             failure_log: 256,
             analyzer: AnalyzerConfig::default(),
         }

@@ -16,8 +16,10 @@ use super::types::{Fate, Order, Prediction, PredictionExplanation, Verdict};
 use super::walk::{Node, Walk};
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
+use crate::codec::DecodeError;
 use crate::confidence::{Booking, ConfidenceMap, Moment, Reliability, Worth};
 use crate::key::CompositeKey;
+use crate::protocol::ModelSnapshot;
 
 /// Whose cache orders go to: the one of all, or a stream's own.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,8 @@ const MISSING_BYTES: usize = 80;
 const FIXED_BYTES: usize = 188 << 10;
 const _: () =
     assert!(Walk::BYTES + ConfidenceMap::FIXED_BYTES + Hints::BYTES + size_of::<PrefetchEngine>() <= FIXED_BYTES);
+/// Requests up to which an engine has nothing of its own that the calibration of others could spoil.
+const NEW_FOR: u64 = 32;
 /// Candidates below the threshold that are followed up per access: two or six replay level within a tenth of a point.
 const SHADOWS: usize = 4;
 
@@ -72,6 +76,8 @@ pub struct PrefetchEngine {
     outdated: Option<KeyId>,
     walk: Walk,
     timing: Timing,
+    /// Whether a model was taken over.
+    imported: bool,
     /// Whether demand for what is in flight is fetched a second time, instead of joining it.
     overtakes: bool,
     /// The stream that reports without one are about, with private caches.
@@ -104,6 +110,7 @@ impl PrefetchEngine {
             outdated: None,
             walk: Walk::default(),
             timing: Timing::default(),
+            imported: false,
             overtakes: false,
             acting_for: None,
             config,
@@ -151,6 +158,30 @@ impl PrefetchEngine {
         self.walk = walk;
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
+    }
+
+    /// Takes over what others learned, in place of what it took over before: their rules, and before its own first
+    /// requests also how far to trust them and the threshold that they settled at. What was learnt here stays. O(bytes).
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the calibration cannot be read; nothing is taken over then.
+    pub fn import(&mut self, snapshot: &ModelSnapshot) -> Result<(), DecodeError> {
+        if !self.config.enabled {
+            return Ok(());
+        }
+        let is_new = self.budget.requests() <= NEW_FOR && !self.imported;
+        if is_new && !snapshot.calibration.is_empty() {
+            self.confidence.import(&snapshot.calibration)?;
+            self.budget.start_at(f32::from(snapshot.threshold) / 256.0);
+        }
+        self.imported = true;
+        self.analyzer.import(snapshot);
+        Ok(())
+    }
+
+    /// What was learned here of evidence, and the threshold in 256ths: what a [`ModelSnapshot`] takes along.
+    pub fn calibration(&self) -> (Vec<u8>, u8) {
+        (self.confidence.export(), (self.budget.threshold() * 256.0) as u8)
     }
 
     /// A request of an earlier run: learns which key followed which, and nothing else.

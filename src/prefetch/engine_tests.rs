@@ -1,14 +1,16 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
-use crate::prefetch::STARTUP_ALLOWANCE;
+
+/// What may be wasted before any request has earned it: enough to look at several orders at once.
+const CREDIT: u32 = 20;
 
 fn key(text: &str) -> CompositeKey {
     CompositeKey::parse(text).expect("valid")
 }
 
 fn engine() -> PrefetchEngine {
-    PrefetchEngine::new(PrefetchConfig::default())
+    PrefetchEngine::new(PrefetchConfig { credit: CREDIT, ..PrefetchConfig::default() })
 }
 
 /// The smallest client: a first-in-first-out cache in which prefetches land at once.
@@ -310,10 +312,9 @@ fn below_the_threshold_is_logged_and_never_fetched() {
 #[test]
 fn beyond_the_budget_is_logged() {
     let mut engine = engine();
-    let verdicts: Vec<Verdict> = (0..=STARTUP_ALLOWANCE)
-        .map(|n| engine.prefetch_keymap(0, &key(&format!("k/{n}")), 0.99, Expert::Order1))
-        .collect();
-    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Fetch).count() as u64, STARTUP_ALLOWANCE);
+    let verdicts: Vec<Verdict> =
+        (0..=CREDIT).map(|n| engine.prefetch_keymap(0, &key(&format!("k/{n}")), 0.99, Expert::Order1)).collect();
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Fetch).count() as u32, CREDIT);
     assert_eq!(verdicts.last(), Some(&Verdict::Logged(FailureReason::Budget)));
     // A cancelled order and a used one make room; a wasted one does not.
     for (at, fate, room) in [(0, Fate::Wasted, false), (1, Fate::Refunded, true), (2, Fate::Used, true)] {
@@ -338,7 +339,7 @@ fn every_fate_is_counted_once_and_frees_its_order() {
     let stats = engine.stats();
     let counted = [stats.used, stats.late, stats.wasted, stats.harmful, stats.refunded, stats.missing, stats.failed];
     assert_eq!((counted, stats.issued, stats.outstanding), ([2, 1, 1, 1, 1, 1, 1], 8, 0));
-    assert_eq!(stats.budget_left, STARTUP_ALLOWANCE as f64 - 4.0);
+    assert_eq!(stats.budget_left, f64::from(CREDIT) - 4.0);
     let reasons: Vec<FailureReason> = engine.failures().map(|failure| failure.reason).collect();
     assert_eq!(
         reasons,
@@ -476,7 +477,7 @@ mod properties {
                     prop_assert!(!open.contains(&order.key), "ordered twice");
                     open.push(order.key);
                 }
-                let allowed = budget * (at + 1) as f64 + STARTUP_ALLOWANCE as f64;
+                let allowed = budget * (at + 1) as f64 + f64::from(PrefetchConfig::default().credit);
                 prop_assert!(wasted as f64 + open.len() as f64 <= allowed, "{wasted} + {} > {allowed}", open.len());
                 for _ in 0..closes % 4 {
                     if open.is_empty() {

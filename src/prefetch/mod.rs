@@ -27,7 +27,6 @@ mod timing;
 mod types;
 mod walk;
 
-pub use budget::STARTUP_ALLOWANCE;
 pub use config::{Caution, PrefetchConfig};
 pub use engine::PrefetchEngine;
 pub use failures::{Failure, FailureReason};

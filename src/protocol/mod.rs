@@ -10,6 +10,8 @@ mod feed;
 mod json;
 mod keymap;
 mod list;
+mod snapshot;
+mod snapshot_wire;
 mod wire;
 
 pub use batch::{
@@ -20,6 +22,9 @@ pub use error::{ErrorCode, Problem};
 pub use feed::{ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello, LateShard};
 pub use keymap::{Keymap, KeymapFields, Meta};
 pub use list::ListPage;
+pub use snapshot::{
+    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
+};
 
 /// Content type of every binary body.
 pub const CONTENT_TYPE: &str = "application/vnd.foremap.v1";

@@ -1,0 +1,164 @@
+//! What others learned: successors of contexts from a shared model, which local evidence overrides.
+
+use fxhash::FxHashMap;
+
+use super::keys::KeyId;
+use super::table::{SUCCESSORS, Successors};
+use crate::protocol;
+
+/// A context's successors.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// Where they are.
+    start: u32,
+    len: u8,
+    /// Visits that they stand for.
+    visits: u8,
+}
+
+/// Tables of a shared model under the ids of one analyzer. Read only: what is learnt here is kept apart, and both
+/// are added up where something is predicted, so that a newer model can take the place of this one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prior {
+    lines: FxHashMap<u64, Line>,
+    /// 44 bits of id above the share, in its steps.
+    next: Vec<u64>,
+    /// Where the text of an id is, of keys and of templates.
+    texts: FxHashMap<u64, (u32, u16)>,
+    bytes: Vec<u8>,
+}
+
+/// Bits of a share's step.
+const STEP_BITS: u32 = 8;
+
+impl Prior {
+    /// Bytes that an entry of a hash table takes: itself and its share of what is free.
+    const LINE_BYTES: usize = 32;
+    const TEXT_BYTES: usize = 32;
+
+    /// Adds a key's or template's text; `false` where there is no room for it within `limit` bytes.
+    pub(super) fn add_text(&mut self, id: KeyId, text: &[u8], limit: usize) -> bool {
+        if self.size() + Self::TEXT_BYTES + text.len() > limit {
+            return false;
+        }
+        self.texts.insert(id.bits(), (self.bytes.len() as u32, text.len() as u16));
+        self.bytes.extend_from_slice(text);
+        true
+    }
+
+    /// Adds the successors of a context, as far as their texts are there; `false` where there is no room within `limit`
+    /// bytes.
+    pub(super) fn add_line(
+        &mut self,
+        context: u64,
+        then: &protocol::Successors,
+        ids: &[Option<KeyId>],
+        limit: usize,
+    ) -> bool {
+        if self.size() + Self::LINE_BYTES + then.next.len() * size_of::<u64>() > limit {
+            return false;
+        }
+        let start = self.next.len();
+        for (number, share) in then.next.iter().take(SUCCESSORS) {
+            if let Some(Some(id)) = ids.get(*number as usize) {
+                self.next.push(id.bits() << STEP_BITS | u64::from(share.step()));
+            }
+        }
+        let len = (self.next.len() - start) as u8;
+        self.lines.insert(context, Line { start: start as u32, len, visits: 1 << then.visits });
+        true
+    }
+
+    /// The text of an id.
+    pub(super) fn text(&self, id: KeyId) -> Option<&[u8]> {
+        let (start, len) = *self.texts.get(&id.bits())?;
+        self.bytes.get(start as usize..start as usize + usize::from(len))
+    }
+
+    /// Bytes of all of it, hash tables at most twice as large as what is in them.
+    pub(super) fn size(&self) -> usize {
+        self.lines.len() * Self::LINE_BYTES
+            + self.next.len() * size_of::<u64>()
+            + self.texts.len() * Self::TEXT_BYTES
+            + self.bytes.len()
+    }
+
+    /// Contexts.
+    pub(super) fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// What followed a context, here and elsewhere; `None` if nothing is known of it.
+    pub(super) fn mix(&self, context: u64, local: Option<Successors>) -> Option<Mix> {
+        let prior = if self.lines.is_empty() { None } else { self.lines.get(&context) };
+        if local.is_none() && prior.is_none() {
+            return None;
+        }
+        let mut mix = Mix::default();
+        if let Some(local) = local {
+            mix.total = local.total;
+            for next in local.iter() {
+                mix.push(next.id.bits(), u32::from(next.count) * 64, next.latest);
+            }
+        }
+        if let Some(&Line { start, len, visits }) = prior {
+            mix.total += u16::from(visits);
+            for &next in &self.next[start as usize..start as usize + usize::from(len)] {
+                let share = (next & ((1 << STEP_BITS) - 1)) as u32;
+                mix.add(next >> STEP_BITS, u32::from(visits) * share * share / 16);
+            }
+        }
+        Some(mix)
+    }
+}
+
+/// One successor out of both.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mixed {
+    id: u64,
+    /// In 64ths of a visit.
+    count: u32,
+    latest: bool,
+}
+
+/// What followed a context, here and elsewhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mix {
+    pub(super) total: u16,
+    len: usize,
+    next: [Mixed; 2 * SUCCESSORS],
+}
+
+impl Mix {
+    fn push(&mut self, id: u64, count: u32, latest: bool) {
+        if let Some(next) = self.next.get_mut(self.len) {
+            *next = Mixed { id, count, latest };
+            self.len += 1;
+        }
+    }
+
+    fn add(&mut self, id: u64, count: u32) {
+        match self.next[..self.len].iter_mut().find(|next| next.id == id) {
+            Some(next) => next.count += count,
+            None => self.push(id, count, false),
+        }
+    }
+
+    /// Each successor with its count in 64ths of a visit, and whether it followed last.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (KeyId, u32, bool)> {
+        self.next[..self.len].iter().filter_map(|next| Some((KeyId::from_bits(next.id)?, next.count, next.latest)))
+    }
+}
+
+/// The ids of a snapshot's keys or templates, those whose texts have found room.
+pub(super) fn ids<T: AsRef<[u8]>>(prior: &mut Prior, seed: u64, texts: &[T], limit: usize) -> Vec<Option<KeyId>> {
+    let add = |text: &T| {
+        let id = KeyId::of_bytes(seed, text.as_ref());
+        prior.add_text(id, text.as_ref(), limit).then_some(id)
+    };
+    texts.iter().map(add).collect()
+}
+
+#[cfg(test)]
+#[path = "prior_tests.rs"]
+mod tests;

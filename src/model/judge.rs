@@ -1,0 +1,138 @@
+//! [`Judge`]: finds out how far a snapshot is to be trusted.
+
+use fxhash::FxBuildHasher;
+use lru::LruCache;
+
+use super::summary::{Path, Summary};
+use crate::analyzer::{Access, AnalyzerConfig};
+use crate::key::CompositeKey;
+use crate::prefetch::{Fate, Order, PrefetchConfig, PrefetchEngine};
+use crate::protocol::ModelSnapshot;
+
+/// Streams that are followed at once.
+const STREAMS: usize = 1_024;
+/// Keys of a stream that count as cached.
+const CACHED: usize = 64;
+/// Requests after which a prefetch that nobody asked for counts as wasted.
+const PATIENCE: u32 = 32;
+/// Memory of the engine.
+const MEMORY: usize = 4 << 20;
+
+/// A client that has nothing but the snapshot, and does what clients report: what it would have fetched ahead, and
+/// whether that would have been used, is known. Its paths came after the snapshot was made, so what it finds is no
+/// self-praise. O(1) for each step; memory is bounded.
+#[derive(Debug)]
+pub struct Judge {
+    engine: PrefetchEngine,
+    streams: LruCache<u64, Stream, FxBuildHasher>,
+    orders: Vec<Order>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    name: String,
+    requests: u32,
+    /// Keys asked for, the latest last.
+    cached: Vec<CompositeKey>,
+    /// Keys fetched ahead, and with which request.
+    ahead: Vec<(CompositeKey, u32)>,
+}
+
+impl Judge {
+    /// One that has seen nothing, of clients with this waste budget.
+    pub fn new(waste_budget: f64) -> Self {
+        let analyzer = AnalyzerConfig {
+            memory_bytes: MEMORY,
+            prior_bytes: MEMORY / 2,
+            max_streams: STREAMS,
+            frozen: true,
+            ..AnalyzerConfig::default()
+        };
+        let config = PrefetchConfig { waste_budget, private_caches: true, analyzer, ..PrefetchConfig::default() };
+        Self {
+            engine: PrefetchEngine::new(config),
+            streams: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
+            orders: Vec::new(),
+        }
+    }
+
+    /// Plays a client along the paths of a summary that was merged for the first time.
+    pub fn follow(&mut self, summary: &Summary) {
+        for (at, path) in summary.paths.iter().enumerate() {
+            self.follow_path(super::clients::mix(summary.instance ^ ((at as u64) << 32)), summary, path);
+        }
+    }
+
+    fn follow_path(&mut self, id: u64, summary: &Summary, path: &Path) {
+        let mut stream = self.streams.pop(&id).unwrap_or_default();
+        if path.told == 0 || stream.name.is_empty() {
+            // Where a path was interrupted, what was fetched ahead has no outcome.
+            self.leave(&mut stream, Fate::Refunded);
+            stream = Stream { name: format!("{id:016x}"), ..Stream::default() };
+        }
+        let told = if stream.requests == 0 { 0 } else { path.told };
+        for step in path.steps.iter().skip(told.into()) {
+            if let Some(key) = summary.keys.get(step.key as usize) {
+                self.step(&mut stream, key, step.repeated);
+            }
+        }
+        while self.streams.len() >= STREAMS
+            && let Some((_, mut oldest)) = self.streams.pop_lru()
+        {
+            self.leave(&mut oldest, Fate::Wasted);
+        }
+        self.streams.put(id, stream);
+    }
+
+    fn step(&mut self, stream: &mut Stream, key: &CompositeKey, repeated: bool) {
+        stream.requests += 1;
+        let fetched = stream.ahead.iter().position(|(ahead, _)| ahead == key);
+        let access = match fetched {
+            Some(at) => {
+                stream.ahead.swap_remove(at);
+                self.engine.on_fate_of(&stream.name, 0, key, Fate::Used);
+                Access::FirstUse
+            }
+            None if repeated => Access::Hit,
+            None => Access::Miss,
+        };
+        let requests = stream.requests;
+        while let Some(at) = stream.ahead.iter().position(|(_, made)| requests - made > PATIENCE) {
+            let (key, _) = stream.ahead.swap_remove(at);
+            self.engine.on_fate_of(&stream.name, 0, &key, Fate::Wasted);
+        }
+        if !repeated {
+            if stream.cached.len() >= CACHED {
+                stream.cached.remove(0);
+            }
+            stream.cached.push(key.clone());
+        }
+        let (cached, ahead) = (&stream.cached, &stream.ahead);
+        let mut skip = |key: &CompositeKey| cached.contains(key) || ahead.iter().any(|(ahead, _)| ahead == key);
+        let mut orders = std::mem::take(&mut self.orders);
+        self.engine.on_access(0, &stream.name, key, access, &mut skip, &mut orders);
+        for order in orders.drain(..) {
+            self.engine.on_landed(&stream.name, &order.key);
+            stream.ahead.push((order.key, requests));
+        }
+        self.orders = orders;
+    }
+
+    fn leave(&mut self, stream: &mut Stream, fate: Fate) {
+        for (key, _) in stream.ahead.drain(..) {
+            self.engine.on_fate_of(&stream.name, 0, &key, fate);
+        }
+    }
+
+    /// Adds what was found out to a new snapshot, and judges that one from now on.
+    pub fn calibrate(&mut self, snapshot: &mut ModelSnapshot) {
+        (snapshot.calibration, snapshot.threshold) = self.engine.calibration();
+        // Its own calibration is what it judges with; only the rules are new.
+        let rules = ModelSnapshot { calibration: Vec::new(), ..snapshot.clone() };
+        let _ = self.engine.import(&rules);
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

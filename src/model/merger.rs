@@ -1,0 +1,303 @@
+//! [`Merger`]: folds summaries into counts.
+
+use fxhash::FxHashMap;
+use serde::Serialize;
+
+use super::clients::{ClientId, Clients, Shares, mix};
+use super::decay::Decay;
+use super::summary::{Path, Summary};
+use crate::Millis;
+
+/// Bounds of a [`Merger`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergerConfig {
+    /// Most ways from two keys to a third. When there are more, the half that weighs least leaves. At most about 140
+    /// bytes each, texts aside.
+    pub max_ways: usize,
+    /// Most pairs of a client and a way whose counts are bounded by the hour; 10 bytes each.
+    pub max_shares: usize,
+    /// Most instances whose epochs are remembered; 32 bytes each.
+    pub max_instances: usize,
+}
+
+impl Default for MergerConfig {
+    fn default() -> Self {
+        Self { max_ways: 1 << 20, max_shares: 1 << 20, max_instances: 1 << 16 }
+    }
+}
+
+/// From one key, or the two last ones, to the next. Keys by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Way {
+    /// [`Way::NONE`] where the stream had just begun.
+    pub(super) before: u32,
+    pub(super) last: u32,
+    pub(super) next: u32,
+}
+
+impl Way {
+    pub(super) const NONE: u32 = u32::MAX;
+
+    /// A number that tells it from others.
+    fn id(self) -> u64 {
+        mix(mix(u64::from(self.last) << 32 | u64::from(self.next)) ^ u64::from(self.before))
+    }
+}
+
+/// How often a way was gone, as a sum of decaying weights, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Traffic {
+    pub(super) all: u64,
+    /// Without the times that the stream knew the key already.
+    pub(super) fresh: u64,
+    pub(super) clients: Clients,
+}
+
+/// What became of a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeOutcome {
+    /// It counts, with so many requests that followed another.
+    Merged(u64),
+    /// It was merged before.
+    Known,
+}
+
+/// Fill, bounds and counts of a [`Merger`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MergerStats {
+    /// Summaries merged.
+    pub merged: u64,
+    /// Summaries that were merged before.
+    pub known: u64,
+    /// Requests that followed another.
+    pub observations: u64,
+    /// Requests that did not count, as their client had counted often enough in that hour.
+    pub capped: u64,
+    /// Ways from two keys to a third.
+    pub ways: usize,
+    /// Most of them.
+    pub ways_max: usize,
+    /// Ways dropped for want of room, or because they had faded.
+    pub ways_dropped: u64,
+    /// Keys known.
+    pub keys: usize,
+    /// Bytes of their texts.
+    pub key_bytes: usize,
+    /// Pairs of a client and a way in the present hour.
+    pub shares: usize,
+    /// Most of them.
+    pub shares_max: usize,
+    /// Instances whose epochs are remembered.
+    pub instances: usize,
+    /// Most of them.
+    pub instances_max: usize,
+}
+
+/// Which epochs of an instance were merged: those of the last 64 each for itself, older ones all.
+#[derive(Debug, Clone, Copy, Default)]
+struct Epochs {
+    newest: u64,
+    /// Bit `n`: the one `n` before the newest.
+    merged: u64,
+    /// When it was heard of last.
+    heard: u64,
+}
+
+impl Epochs {
+    /// Notes an epoch; `false` if it was noted before.
+    fn note(&mut self, epoch: u64) -> bool {
+        if epoch > self.newest {
+            let by = epoch - self.newest;
+            self.merged = if by < 64 { self.merged << by } else { 0 } | 1;
+            self.newest = epoch;
+            return true;
+        }
+        let back = self.newest - epoch;
+        let is_new = back < 64 && self.merged >> back & 1 == 0;
+        if is_new {
+            self.merged |= 1 << back;
+        }
+        is_new
+    }
+}
+
+/// What all summaries come to. Merging is O(steps); memory is bounded by the configuration and the texts of the keys on
+/// the ways that are kept.
+#[derive(Debug)]
+pub struct Merger {
+    config: MergerConfig,
+    pub(super) decay: Option<Decay>,
+    pub(super) hour: u32,
+    numbers: FxHashMap<Box<str>, u32>,
+    pub(super) keys: Vec<Box<str>>,
+    key_bytes: usize,
+    pub(super) ways: FxHashMap<Way, Traffic>,
+    shares: Shares,
+    instances: FxHashMap<u64, Epochs>,
+    stats: MergerStats,
+}
+
+impl Merger {
+    /// Knows nothing yet.
+    pub fn new(config: MergerConfig) -> Self {
+        Self {
+            config,
+            decay: None,
+            hour: 0,
+            numbers: FxHashMap::default(),
+            keys: Vec::new(),
+            key_bytes: 0,
+            ways: FxHashMap::default(),
+            shares: Shares::default(),
+            instances: FxHashMap::default(),
+            stats: MergerStats::default(),
+        }
+    }
+
+    /// Adds what an instance tells, once, as from `client`. `now` is wall-clock time, of which the hour counts.
+    pub fn merge(&mut self, now: Millis, client: ClientId, summary: &Summary) -> MergeOutcome {
+        self.note_hour(now);
+        if !self.note_instance(summary) {
+            self.stats.known += 1;
+            return MergeOutcome::Known;
+        }
+        self.stats.merged += 1;
+        let numbers: Vec<u32> = summary.keys.iter().map(|key| self.number(key.as_str())).collect();
+        let counted = summary.paths.iter().map(|path| self.add(client, path, &numbers)).sum();
+        self.stats.observations += counted;
+        if self.ways.len() > self.config.max_ways {
+            self.drop_lightest();
+        }
+        MergeOutcome::Merged(counted)
+    }
+
+    /// Fill, bounds and counts.
+    pub fn stats(&self) -> MergerStats {
+        MergerStats {
+            ways: self.ways.len(),
+            ways_max: self.config.max_ways,
+            keys: self.keys.len(),
+            key_bytes: self.key_bytes,
+            shares: self.shares.len(),
+            shares_max: self.config.max_shares,
+            instances: self.instances.len(),
+            instances_max: self.config.max_instances,
+            ..self.stats
+        }
+    }
+
+    fn note_hour(&mut self, now: Millis) {
+        self.hour = self.hour.max((now / 3_600_000) as u32);
+        let decay = self.decay.get_or_insert(Decay::from(self.hour));
+        let shift = decay.renew(self.hour);
+        if shift > 0 {
+            for traffic in self.ways.values_mut() {
+                (traffic.all, traffic.fresh) = (traffic.all >> shift, traffic.fresh >> shift);
+            }
+            self.retain(|_, traffic| traffic.all > 0);
+        }
+    }
+
+    fn note_instance(&mut self, summary: &Summary) -> bool {
+        if self.instances.len() >= self.config.max_instances && !self.instances.contains_key(&summary.instance) {
+            // The half not heard of for longest: they are gone, more likely than not.
+            let mut heard: Vec<u64> = self.instances.values().map(|epochs| epochs.heard).collect();
+            let middle = heard.len() / 2;
+            let (_, &mut median, _) = heard.select_nth_unstable(middle);
+            self.instances.retain(|_, epochs| epochs.heard > median);
+        }
+        let epochs = self.instances.entry(summary.instance).or_default();
+        epochs.heard = self.stats.merged;
+        epochs.note(summary.epoch)
+    }
+
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(text) {
+            return number;
+        }
+        let number = self.keys.len() as u32;
+        self.numbers.insert(text.into(), number);
+        self.keys.push(text.into());
+        self.key_bytes += text.len();
+        number
+    }
+
+    /// Adds a path; returns the requests that followed another.
+    fn add(&mut self, client: ClientId, path: &Path, numbers: &[u32]) -> u64 {
+        let weight = self.decay.map_or(0, |decay| decay.weight(self.hour));
+        let (mut before, mut last, mut counted) = (Way::NONE, Way::NONE, 0);
+        for (at, step) in path.steps.iter().enumerate() {
+            let Some(&next) = numbers.get(step.key as usize) else { continue };
+            // Asked twice in a row, as in the analyzer, changes nothing.
+            if next == last {
+                continue;
+            }
+            if last != Way::NONE && at >= path.told.into() {
+                counted += 1;
+                let way = Way { before, last, next };
+                if self.shares.take(self.hour, client, way.id(), self.config.max_shares) {
+                    let traffic = self.ways.entry(way).or_default();
+                    traffic.all += weight;
+                    traffic.fresh += if step.repeated { 0 } else { weight };
+                    traffic.clients.join(Clients::of(client));
+                } else {
+                    self.stats.capped += 1;
+                }
+            }
+            (before, last) = (last, next);
+        }
+        counted
+    }
+
+    /// Drops the lighter half; of those that weigh the same as the one in the middle, every other one.
+    fn drop_lightest(&mut self) {
+        let mut weights: Vec<u64> = self.ways.values().map(|traffic| traffic.all).collect();
+        let middle = weights.len() / 2;
+        let (_, &mut median, _) = weights.select_nth_unstable(middle);
+        self.retain(|way, traffic| traffic.all > median || (traffic.all == median && way.id() & 1 == 0));
+    }
+
+    /// Keeps some ways, and the keys on them.
+    fn retain(&mut self, is_kept: impl Fn(&Way, &Traffic) -> bool) {
+        let before = self.ways.len();
+        self.ways.retain(|way, traffic| is_kept(way, traffic));
+        self.stats.ways_dropped += (before - self.ways.len()) as u64;
+        let mut numbers = vec![Way::NONE; self.keys.len()];
+        for way in self.ways.keys() {
+            for key in [way.before, way.last, way.next] {
+                if key != Way::NONE {
+                    numbers[key as usize] = 0;
+                }
+            }
+        }
+        let (mut keys, mut bytes) = (Vec::new(), 0);
+        for (text, number) in std::mem::take(&mut self.keys).into_iter().zip(&mut numbers) {
+            if *number == 0 {
+                *number = keys.len() as u32;
+                bytes += text.len();
+                keys.push(text);
+            }
+        }
+        (self.keys, self.key_bytes) = (keys, bytes);
+        self.numbers = self.keys.iter().enumerate().map(|(at, text)| (text.clone(), at as u32)).collect();
+        let renumber = |key: u32| if key == Way::NONE { key } else { numbers[key as usize] };
+        let ways = std::mem::take(&mut self.ways).into_iter().map(|(way, traffic)| {
+            let way = Way { before: renumber(way.before), last: renumber(way.last), next: renumber(way.next) };
+            (way, traffic)
+        });
+        self.ways = ways.collect();
+    }
+
+    /// Forgets every way with a key that `is_forgotten` names.
+    pub fn forget(&mut self, is_forgotten: impl Fn(&str) -> bool) {
+        let forgotten: Vec<bool> = self.keys.iter().map(|key| is_forgotten(key)).collect();
+        let names = |key: u32| key != Way::NONE && forgotten[key as usize];
+        self.ways.retain(|way, _| !(names(way.before) || names(way.last) || names(way.next)));
+        self.retain(|_, _| true);
+    }
+}
+
+#[cfg(test)]
+#[path = "merger_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+//! Which rules a snapshot of a bounded size holds: those that gain most by the byte.
+
+use fxhash::FxHashMap;
+
+use crate::protocol::TemplateContext;
+
+/// What a rule follows from; keys by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Context {
+    /// The key before, if any, and the last one.
+    Keys(u32, u32),
+    /// A shape, and how it was come to.
+    Template(TemplateContext, u64),
+}
+
+/// What a rule names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Choice {
+    Key(u32),
+    Template(u32),
+}
+
+/// One successor of one context.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Entry {
+    pub(super) context: Context,
+    pub(super) choice: Choice,
+    /// Probability that it follows and was not known before.
+    pub(super) share: f32,
+    /// Visits of the context.
+    pub(super) visits: f32,
+    /// Requests that are met thanks to it.
+    pub(super) gain: f32,
+}
+
+/// Bytes, compressed, of a successor, of a context beside its first one, of a key's text beside what it shares, and
+/// part of that text that is left: fits over the development traces. Only their proportions matter, as the result is
+/// measured.
+const ENTRY: f32 = 1.8;
+const CONTEXT: f32 = 2.2;
+const SHAPE: f32 = 9.0;
+const TEXT: f32 = 1.5;
+const LETTER: f32 = 0.45;
+
+/// Entries in the order of what they gain by the byte.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    entries: Vec<Entry>,
+    /// Estimated bytes up to and with each entry.
+    bytes: Vec<f32>,
+    chosen: usize,
+}
+
+impl Selection {
+    pub(super) fn offer(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// Puts what gains most by the byte first. A text is paid for by all that name it, a context by its successors.
+    pub(super) fn order<'a>(&mut self, text_bytes: impl Fn(Choice) -> usize, text: impl Fn(Choice) -> &'a [u8]) {
+        let costs = self.text_costs(&text_bytes, &text);
+        let mut successors: FxHashMap<Context, f32> = FxHashMap::default();
+        for entry in &self.entries {
+            *successors.entry(entry.context).or_default() += 1.0;
+        }
+        let cost = |entry: &Entry| {
+            let texts: f32 = texts_of(entry).map(|choice| costs.get(&choice).copied().unwrap_or(0.0)).sum();
+            let context = if matches!(entry.context, Context::Keys(..)) { CONTEXT } else { SHAPE };
+            ENTRY + context / successors[&entry.context] + texts
+        };
+        let mut ordered: Vec<(f32, f32, Entry)> =
+            self.entries.drain(..).map(|entry| (entry.gain / cost(&entry), cost(&entry), entry)).collect();
+        let place = |entry: &Entry| (entry.context, entry.choice);
+        ordered.sort_unstable_by(|a, b| {
+            b.0.total_cmp(&a.0).then_with(|| b.2.share.total_cmp(&a.2.share)).then(place(&a.2).cmp(&place(&b.2)))
+        });
+        let mut sum = 0.0;
+        for (_, cost, entry) in ordered {
+            sum += cost;
+            self.bytes.push(sum);
+            self.entries.push(entry);
+        }
+        self.chosen = self.entries.len();
+    }
+
+    /// What the text of each key or template costs each entry that names it.
+    fn text_costs<'a>(
+        &self,
+        text_bytes: &impl Fn(Choice) -> usize,
+        text: &impl Fn(Choice) -> &'a [u8],
+    ) -> FxHashMap<Choice, f32> {
+        let mut uses: FxHashMap<Choice, f32> = FxHashMap::default();
+        for choice in self.entries.iter().flat_map(texts_of) {
+            *uses.entry(choice).or_default() += 1.0;
+        }
+        let mut sorted: Vec<Choice> = uses.keys().copied().collect();
+        sorted.sort_unstable_by_key(|&choice| (matches!(choice, Choice::Template(_)), text(choice)));
+        let mut before: &[u8] = &[];
+        for choice in sorted {
+            let own = text(choice);
+            let shared = before.iter().zip(own).take_while(|(a, b)| a == b).count();
+            let bytes = TEXT + LETTER * (text_bytes(choice) - shared) as f32;
+            if let Some(uses) = uses.get_mut(&choice) {
+                *uses = bytes / *uses;
+            }
+            before = own;
+        }
+        uses
+    }
+
+    /// Chooses as many as fit, as `size` measures the first so many.
+    pub(super) fn fit(&mut self, max_bytes: usize, size: impl Fn(&[Entry]) -> usize) {
+        /// Most measurements.
+        const TRIES: usize = 8;
+        /// What may be left over, and what is left over when aiming: a 32nd.
+        const SLACK: usize = 32;
+        let (mut fits, mut fails) = (0, self.entries.len() + 1);
+        let mut guess = self.first_guess(max_bytes);
+        for _ in 0..TRIES {
+            let measured = size(&self.entries[..guess]);
+            if measured <= max_bytes {
+                fits = guess;
+                if guess + 1 >= fails || measured + max_bytes / SLACK >= max_bytes {
+                    break;
+                }
+            } else {
+                fails = guess;
+            }
+            if fits + 1 >= fails {
+                break;
+            }
+            // In proportion to what was measured, aiming at the middle of what is left over.
+            let aim = (max_bytes - max_bytes / (2 * SLACK)) as f32 / measured.max(1) as f32;
+            let scaled = self.reach(self.bytes.get(guess.max(1) - 1).copied().unwrap_or(0.0) * aim);
+            guess = if scaled > fits && scaled < fails { scaled } else { usize::midpoint(fits, fails) };
+        }
+        self.chosen = fits;
+    }
+
+    fn first_guess(&self, max_bytes: usize) -> usize {
+        self.reach(max_bytes as f32)
+    }
+
+    /// How many entries have so many estimated bytes.
+    fn reach(&self, bytes: f32) -> usize {
+        self.bytes.partition_point(|&sum| sum <= bytes)
+    }
+
+    pub(super) fn chosen(&self) -> &[Entry] {
+        &self.entries[..self.chosen]
+    }
+}
+
+/// The texts that an entry names.
+fn texts_of(entry: &Entry) -> impl Iterator<Item = Choice> {
+    let context = match entry.context {
+        Context::Keys(u32::MAX, last) => [Some(Choice::Key(last)), None],
+        Context::Keys(before, last) => [Some(Choice::Key(before)), Some(Choice::Key(last))],
+        Context::Template(TemplateContext::Step(by), _) => [Some(Choice::Template(by)), None],
+        Context::Template(..) => [None, None],
+    };
+    context.into_iter().flatten().chain([entry.choice])
+}

@@ -1,0 +1,110 @@
+//! [`Summary`]: which keys followed each other at one instance since its last summary.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::key::CompositeKey;
+
+const MAGIC: [u8; 4] = *b"FMSM";
+const VERSION: u8 = 1;
+
+/// One request of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Number of its key in [`Summary::keys`].
+    pub key: u32,
+    /// Whether the stream had asked for the key before: it was cached then, and to fetch it ahead would be of no use.
+    pub repeated: bool,
+}
+
+/// Requests of one stream, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Path {
+    /// How many of its first steps, at most two, another summary has told of: they are here for what followed them.
+    pub told: u8,
+    /// The requests.
+    pub steps: Vec<Step>,
+}
+
+/// What an instance tells of its streams. Told again under the same epoch, it is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Who tells: a random number for each life of an analyzer.
+    pub instance: u64,
+    /// Its number among those of the instance, from 1.
+    pub epoch: u64,
+    /// The keys that paths name, each once.
+    pub keys: Vec<CompositeKey>,
+    /// The paths.
+    pub paths: Vec<Path>,
+}
+
+impl Summary {
+    /// Most keys.
+    pub const MAX_KEYS: usize = 1 << 14;
+    /// Most paths.
+    pub const MAX_PATHS: usize = 1 << 12;
+    /// Most steps of a path.
+    pub const MAX_STEPS: usize = 1 << 12;
+    /// Most steps of another summary that a path begins with.
+    pub const MAX_TOLD: u8 = 2;
+
+    /// The binary form. Keys share their beginnings with the one before.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(MAGIC, VERSION);
+        w.u64_le(self.instance);
+        w.varint(self.epoch);
+        let mut before: &[u8] = &[];
+        w.list(self.keys.iter(), |w, key| {
+            let text = key.as_str().as_bytes();
+            let shared = before.iter().zip(text).take_while(|(a, b)| a == b).count();
+            w.varint(shared as u64);
+            w.bytes(&text[shared..]);
+            before = text;
+        });
+        w.list(self.paths.iter(), |w, path| {
+            w.u8(path.told);
+            w.list(path.steps.iter(), |w, step| w.varint(u64::from(step.key) << 1 | u64::from(step.repeated)));
+        });
+        w.finish()
+    }
+
+    /// Reads the binary form. O(bytes + bytes of the keys).
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the bytes are not those of a summary.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
+        let instance = r.u64_le()?;
+        let epoch = r.at_most(crate::codec::MAX_SAFE_INTEGER, "epoch")?;
+        let mut text = String::new();
+        let keys = r.list(Self::MAX_KEYS, "keys", |r| {
+            let shared = r.varint()?;
+            let shared = usize::try_from(shared).ok().filter(|&shared| text.is_char_boundary(shared));
+            text.truncate(shared.ok_or(DecodeError::BadValue("key"))?);
+            text.push_str(r.str("key")?);
+            let key = CompositeKey::parse(&text).map_err(|_| DecodeError::BadValue("key"))?;
+            if key.as_str() == text { Ok(key) } else { Err(DecodeError::BadValue("key")) }
+        })?;
+        let count = keys.len() as u64;
+        let paths = r.list(Self::MAX_PATHS, "paths", |r| {
+            let told = r.u8()?;
+            let steps = r.list(Self::MAX_STEPS, "steps", |r| {
+                let step = r.varint()?;
+                let key = step >> 1;
+                if key >= count {
+                    return Err(DecodeError::BadValue("step"));
+                }
+                Ok(Step { key: key as u32, repeated: step & 1 == 1 })
+            })?;
+            if told > Self::MAX_TOLD || usize::from(told) > steps.len() {
+                return Err(DecodeError::BadValue("told"));
+            }
+            Ok(Path { told, steps })
+        })?;
+        r.finish()?;
+        Ok(Self { instance, epoch, keys, paths })
+    }
+}
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;
