@@ -53,6 +53,15 @@ impl Reliability {
         self.bins[Self::bin(confidence)].came_true += 1;
     }
 
+    /// Counts what `other` has counted as well, as if one had seen both series. O(bins).
+    pub fn add(&mut self, other: &Self) {
+        for (bin, of_other) in self.bins.iter_mut().zip(&other.bins) {
+            bin.predictions += of_other.predictions;
+            bin.expected += of_other.expected;
+            bin.came_true += of_other.came_true;
+        }
+    }
+
     /// Predictions counted.
     pub fn predictions(&self) -> u64 {
         self.bins.iter().map(|bin| bin.predictions).sum()
@@ -88,5 +97,23 @@ mod tests {
         assert!((reliability.error() - 0.2).abs() < 1e-9);
         reliability.predicted(f32::NAN);
         assert_eq!(reliability.predictions(), 6);
+    }
+
+    #[test]
+    fn a_sum_has_counted_both_series() {
+        let (mut first, mut second, mut both) = Default::default();
+        for (part, confidence, hit) in [(0, 0.25, true), (0, 0.75, false), (1, 0.75, true), (1, 0.5, false)] {
+            let of_part: &mut Reliability = if part == 0 { &mut first } else { &mut second };
+            for reliability in [of_part, &mut both] {
+                reliability.predicted(confidence);
+                if hit {
+                    reliability.came_true(confidence);
+                }
+            }
+        }
+        first.add(&second);
+        let bins = |reliability: &Reliability| reliability.bins().collect::<Vec<_>>();
+        assert_eq!((bins(&first), first.error()), (bins(&both), both.error()));
+        assert_eq!(first.bins().map(|bin| bin.predictions).collect::<Vec<_>>(), [1, 1, 2]);
     }
 }
