@@ -1,11 +1,15 @@
-//! The method `foremap`: the core's own engine and cache.
+//! The method `foremap`: the core's own engines and caches.
 
 use foremap::Millis;
 use foremap::cache::{CacheConfig, LocalCache, Lookup, Source};
+use foremap::confidence::Reliability;
 use foremap::key::CompositeKey;
-use foremap::prefetch::{Fate, Order, PrefetchEngine};
+use foremap::prefetch::{Fate, Order, PrefetchConfig, PrefetchEngine};
 use foremap::protocol::ReadPoint;
+use fxhash::FxHashMap;
 
+use super::early::Early;
+use super::options::Models;
 use super::rules::{Cache, Demand, Observed, Predictor};
 
 /// The Local Cache, bounded in entries. Nothing in a trace ever changes, so its clock stands still.
@@ -60,60 +64,148 @@ impl Cache<CompositeKey> for Local {
     }
 }
 
-/// The Prefetch Engine, pooled over all clients; each client is a stream.
-pub(super) struct Engine<'a> {
-    engine: PrefetchEngine,
+/// The Prefetch Engines: one for all clients, or as many as there are clients at a time. Each client is a stream.
+pub(super) struct Engines<'a> {
+    models: Models,
+    config: PrefetchConfig,
     clients: &'a [String],
+    open: FxHashMap<u32, Box<PrefetchEngine>>,
     orders: Vec<Order>,
-    /// Largest of the bytes that the engine said it keeps.
+    /// With private caches.
+    early: Option<Early>,
+    summary: Summary,
+}
+
+/// What engines say of themselves, of all together.
+#[derive(Default)]
+pub(super) struct Summary {
+    /// Of all predictions.
+    pub(super) all: Reliability,
+    /// Of settled prefetches.
+    pub(super) issued: Reliability,
+    /// Of prefetches from the first requests of each client, with private caches.
+    pub(super) early: Option<Reliability>,
+    /// Largest of the bytes that one engine said it keeps.
     pub(super) peak_bytes: usize,
 }
 
-/// Requests between two looks at the engine's memory.
+/// Requests between two looks at an engine's memory.
 const LOOK_EVERY: usize = 1_024;
 
-impl<'a> Engine<'a> {
-    pub(super) fn new(engine: PrefetchEngine, clients: &'a [String]) -> Self {
-        Self { engine, clients, orders: Vec::new(), peak_bytes: 0 }
+impl<'a> Engines<'a> {
+    /// `private` says whether each client has a cache of its own.
+    pub(super) fn new(models: Models, private: bool, config: PrefetchConfig, clients: &'a [String]) -> Self {
+        // The cache of an engine that serves one client is the only one it knows.
+        let private_caches = private && models == Models::Pooled;
+        Self {
+            models,
+            config: PrefetchConfig { private_caches, ..config },
+            clients,
+            open: FxHashMap::default(),
+            orders: Vec::new(),
+            early: private.then(|| Early::new(clients.len())),
+            summary: Summary::default(),
+        }
     }
 
-    /// The engine after the replay.
-    pub(super) fn finish(mut self) -> (PrefetchEngine, usize) {
-        self.look();
-        (self.engine, self.peak_bytes)
+    /// What all engines said, after the replay.
+    pub(super) fn finish(mut self) -> Summary {
+        let mut left: Vec<u32> = self.open.keys().copied().collect();
+        left.sort_unstable();
+        for name in left {
+            self.retire(name);
+        }
+        self.summary.early = self.early.map(Early::finish);
+        self.summary
+    }
+
+    /// The name of the engine that serves a client, or all of them.
+    fn serving(&self, client: u32) -> u32 {
+        match self.models {
+            Models::Pooled => 0,
+            Models::Alone => client,
+        }
+    }
+
+    /// An engine as a client gets it with its first request.
+    fn make(&self) -> Box<PrefetchEngine> {
+        Box::new(PrefetchEngine::new(self.config))
+    }
+
+    /// Adds up what an engine says in the end, and drops it.
+    fn retire(&mut self, name: u32) {
+        if let Some(engine) = self.open.remove(&name) {
+            self.summary.look(&engine);
+            self.summary.all.add(engine.reliability());
+            self.summary.issued.add(engine.reliability_issued());
+        }
     }
 
     fn stream(&self, client: u32) -> &'a str {
         self.clients.get(client as usize).map_or("", String::as_str)
     }
+}
 
-    fn look(&mut self) {
-        self.peak_bytes = self.peak_bytes.max(self.engine.stats().memory_bytes);
+impl Summary {
+    fn look(&mut self, engine: &PrefetchEngine) {
+        self.peak_bytes = self.peak_bytes.max(engine.stats().memory_bytes);
     }
 }
 
-impl Predictor<CompositeKey> for Engine<'_> {
+impl Predictor<CompositeKey> for Engines<'_> {
     fn observe(
         &mut self,
         observed: &Observed<'_, CompositeKey>,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
         orders: &mut Vec<CompositeKey>,
     ) {
-        let stream = self.stream(observed.client);
-        self.engine.on_access(observed.now, stream, observed.key, observed.access, skip, &mut self.orders);
-        orders.extend(self.orders.drain(..).map(|order| order.key));
+        let (stream, serving) = (self.stream(observed.client), self.serving(observed.client));
+        let Some(engine) = self.open.get_mut(&serving) else { return };
+        engine.on_access(observed.now, stream, observed.key, observed.access, skip, &mut self.orders);
         if observed.at.is_multiple_of(LOOK_EVERY) {
-            self.look();
+            self.summary.look(engine);
         }
+        if let Some(early) = &mut self.early {
+            early.request(observed.client, &self.orders);
+        }
+        orders.extend(self.orders.drain(..).map(|order| order.key));
     }
 
     fn fate(&mut self, now: u64, client: u32, key: &CompositeKey, fate: Fate) {
-        let stream = self.stream(client);
-        self.engine.on_fate_of(stream, now, key, fate);
+        let (stream, serving) = (self.stream(client), self.serving(client));
+        if let Some(engine) = self.open.get_mut(&serving) {
+            engine.on_fate_of(stream, now, key, fate);
+        }
+        if let Some(early) = &mut self.early {
+            early.fate(client, key, fate);
+        }
     }
 
     fn landed(&mut self, client: u32, key: &CompositeKey) {
-        let stream = self.stream(client);
-        self.engine.on_landed(stream, key);
+        let (stream, serving) = (self.stream(client), self.serving(client));
+        if let Some(engine) = self.open.get_mut(&serving) {
+            engine.on_landed(stream, key);
+        }
+    }
+
+    fn opened(&mut self, _: u64, client: u32) {
+        let serving = self.serving(client);
+        if !self.open.contains_key(&serving) {
+            let engine = self.make();
+            self.open.insert(serving, engine);
+        }
+    }
+
+    fn closed(&mut self, client: u32) {
+        if let Some(early) = &mut self.early {
+            early.closed(client);
+        }
+        if self.models == Models::Alone {
+            self.retire(client);
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

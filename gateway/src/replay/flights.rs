@@ -13,6 +13,8 @@ pub(super) struct Flights<K> {
     queue: VecDeque<Flight<K>>,
     /// Departure of each key in flight.
     open: FxHashMap<(usize, K), u64>,
+    /// How many of them there are to each cache; caches without any are left out.
+    to: FxHashMap<usize, usize>,
     departed: u64,
 }
 
@@ -26,7 +28,7 @@ struct Flight<K> {
 
 impl<K: Clone + Eq + Hash> Flights<K> {
     pub(super) fn new(latency: Latency) -> Self {
-        Self { latency, queue: VecDeque::new(), open: FxHashMap::default(), departed: 0 }
+        Self { latency, queue: VecDeque::new(), open: FxHashMap::default(), to: FxHashMap::default(), departed: 0 }
     }
 
     pub(super) fn contains(&self, cache: usize, key: &K) -> bool {
@@ -42,6 +44,7 @@ impl<K: Clone + Eq + Hash> Flights<K> {
         };
         self.departed += 1;
         self.open.insert((cache, key.clone()), self.departed);
+        *self.to.entry(cache).or_default() += 1;
         self.queue.push_back(Flight { due, cache, key, departure: self.departed });
         None
     }
@@ -57,7 +60,7 @@ impl<K: Clone + Eq + Hash> Flights<K> {
             let name = (flight.cache, flight.key);
             // Else it was joined by a demand, and perhaps departed again.
             if self.open.get(&name) == Some(&flight.departure) {
-                self.open.remove(&name);
+                self.close(name.0, &name.1);
                 return Some(name);
             }
         }
@@ -66,6 +69,22 @@ impl<K: Clone + Eq + Hash> Flights<K> {
 
     /// A demand for a key in flight: it does not land any more. Returns whether there was any.
     pub(super) fn join(&mut self, cache: usize, key: &K) -> bool {
-        !self.open.is_empty() && self.open.remove(&(cache, key.clone())).is_some()
+        !self.open.is_empty() && self.close(cache, key)
+    }
+
+    /// Whether nothing is in flight to a cache.
+    pub(super) fn none_to(&self, cache: usize) -> bool {
+        !self.to.contains_key(&cache)
+    }
+
+    fn close(&mut self, cache: usize, key: &K) -> bool {
+        let closed = self.open.remove(&(cache, key.clone())).is_some();
+        if closed && let Some(left) = self.to.get_mut(&cache) {
+            *left -= 1;
+            if *left == 0 {
+                self.to.remove(&cache);
+            }
+        }
+        closed
     }
 }

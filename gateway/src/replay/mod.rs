@@ -7,15 +7,18 @@
 //!   that was asked for. Landing inserts it, which may evict.
 //! * *Used* is a prefetch whose first event after insertion is a demand hit. All others are waste: evicted unused,
 //!   refused by the cache, asked for before they landed, or unused at the end.
-//! * One cache is shared by all clients, or each client has its own; the predictor is pooled, and tells clients apart
-//!   as streams.
-//! * The budget's excess is taken after every request: waste known so far, less budget x requests so far.
+//! * One cache is shared by all clients, or each client has its own. The predictor is pooled, and tells clients apart as
+//!   streams; or each client has an engine of its own as well, from its first request to its last.
+//! * The budget's excess is taken after every request: waste known so far, less budget x requests so far. That of a
+//!   client with a cache of its own counts its own waste and requests.
 //!
 //! The method `foremap` is the very [`PrefetchEngine`](foremap::prefetch::PrefetchEngine) and
 //! [`LocalCache`](foremap::cache::LocalCache) of the client. Baselines are in [`baseline`].
 
 mod baseline;
+mod clients;
 mod clock;
+mod early;
 mod engine;
 mod flights;
 mod method;
@@ -27,6 +30,6 @@ mod run;
 mod tally;
 
 pub use method::Method;
-pub use options::{CacheSize, Latency, Replay, Tuning};
+pub use options::{CacheSize, Latency, Models, Replay, Tuning};
 pub use report::Row;
 pub use run::{Settings, replay_trace, run};

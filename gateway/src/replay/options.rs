@@ -24,9 +24,14 @@ pub struct Replay {
     /// Wasted prefetches per demand request that are allowed.
     #[arg(long, value_name = "W", default_value = "0.25", value_parser = waste_budget)]
     pub(super) waste_budget: f64,
-    /// All that the engine may keep: a number and B, kB, MB, GB, KiB, MiB or GiB.
-    #[arg(long, value_name = "BYTES", default_value = "8MB", value_parser = memory)]
-    pub(super) memory: usize,
+    /// An engine for each client, which knows nothing at its first request, as in a browser tab, instead of one for all
+    /// clients.
+    #[arg(long, requires = "private")]
+    pub(super) alone: bool,
+    /// All that an engine may keep: a number and B, kB, MB, GB, KiB, MiB or GiB. If it is left out, 8MB, and 1MiB where
+    /// each client has its own.
+    #[arg(long, value_name = "BYTES", value_parser = memory)]
+    pub(super) memory: Option<usize>,
     /// A prefetch is usable only after N more requests of anybody.
     #[arg(long, value_name = "N", conflicts_with = "latency_ms")]
     pub(super) latency_requests: Option<u64>,
@@ -92,6 +97,33 @@ impl CacheSize {
     /// Whether each client has its own.
     pub fn is_private(self) -> bool {
         matches!(self, Self::Private(_))
+    }
+}
+
+/// Who learns together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Models {
+    /// One engine for all clients, which tells them apart as streams.
+    Pooled,
+    /// An engine for each client, made at its first request. It takes private caches.
+    Alone,
+}
+
+impl Models {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pooled => "pooled",
+            Self::Alone => "alone",
+        }
+    }
+
+    /// Bytes that an engine may keep if nothing is said.
+    pub fn memory(self) -> usize {
+        match self {
+            Self::Pooled => 8_000_000,
+            Self::Alone => 1 << 20,
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use foremap::confidence::{Reliability, ReliabilityBin};
-use foremap::prefetch::PrefetchEngine;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::engine::Summary;
 use super::run::Picture;
 
 /// Width of a picture, and height of one trace's row, in pixels.
@@ -20,9 +20,9 @@ pub(super) struct Reliabilities {
 }
 
 impl Reliabilities {
-    pub(super) fn new(engine: &PrefetchEngine) -> Self {
+    pub(super) fn new(summary: &Summary) -> Self {
         let bins = |reliability: &Reliability| reliability.bins().collect();
-        Self { all: bins(engine.reliability()), issued: bins(engine.reliability_issued()) }
+        Self { all: bins(&summary.all), issued: bins(&summary.issued) }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::clients::Clients;
 use super::tally::Tally;
 
 /// What one method did on one trace. Shares are of the demand requests unless stated.
@@ -13,6 +14,9 @@ pub struct Row {
     pub trace: String,
     /// Name of the method; `foremap` is the engine of the core.
     pub method: String,
+    /// Who learns together: `pooled` is all clients, `alone` each by itself; only there for the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<&'static str>,
     /// Demand requests.
     pub requests: u64,
     /// Different keys among them.
@@ -21,6 +25,9 @@ pub struct Row {
     pub cache_entries: usize,
     /// Share that was served from the cache.
     pub hit_ratio: f64,
+    /// The same of the first ten requests of each client; only there with private caches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_ten_hit_ratio: Option<f64>,
     /// Prefetches for each demand request.
     pub prefetches_per_request: f64,
     /// Prefetches for each demand request that were not used.
@@ -33,15 +40,23 @@ pub struct Row {
     pub calibration_error: Option<f64>,
     /// The same of those that were prefetched.
     pub calibration_error_issued: Option<f64>,
+    /// The same of prefetches from the first 20 requests of each client, where those unused at the end count as well;
+    /// only there for the engine, with private caches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration_error_first: Option<f64>,
     /// Largest excess of waste known over budget x requests, after any request, in prefetches.
     pub max_budget_excess: f64,
+    /// The same of one client's own waste and requests: the largest after any request of any client, and when it is gone
+    /// and all that it has not used is waste; only there with private caches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_client_excess: Option<f64>,
     /// Mean time of the predictor for each request: learning, predicting (asking the cache included), and taking
     /// outcomes; without the cache's own work, and without that of looking at the clock. `null` for methods without a
     /// predictor.
     pub ns_per_access: Option<f64>,
     /// 99th percentile of that time.
     pub p99_ns: Option<u64>,
-    /// Most bytes that the predictor kept; `null` for methods without one.
+    /// Most bytes that the predictor kept, or the largest of several; `null` for methods without one.
     pub peak_bytes: Option<usize>,
     /// Hits among each N requests, in their order; only there if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,8 +66,10 @@ pub struct Row {
 /// What the predictor says about itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Quality {
+    pub(super) models: Option<&'static str>,
     pub(super) calibration_error: Option<f64>,
     pub(super) calibration_error_issued: Option<f64>,
+    pub(super) calibration_error_first: Option<f64>,
     pub(super) peak_bytes: Option<usize>,
 }
 
@@ -63,17 +80,21 @@ impl Row {
         Self {
             trace: trace.to_owned(),
             method,
+            models: own.models,
             requests: tally.requests,
             unique_keys: keys,
             cache_entries: entries,
             hit_ratio: tally.hit_ratio(),
+            first_ten_hit_ratio: tally.clients.as_ref().map(Clients::first_hit_ratio),
             prefetches_per_request: share(tally.issued, tally.requests),
             wasted_per_request: tally.wasted_per_request(),
             precision: (tally.issued > 0).then(|| share(tally.used, tally.issued)),
             novel_coverage: share(tally.novel_hits, tally.novel),
             calibration_error: own.calibration_error,
             calibration_error_issued: own.calibration_error_issued,
+            calibration_error_first: own.calibration_error_first,
             max_budget_excess: tally.max_budget_excess,
+            max_client_excess: tally.clients.as_ref().map(Clients::max_excess),
             ns_per_access: nanos.map(|(mean, _)| mean),
             p99_ns: nanos.map(|(_, p99)| p99),
             peak_bytes: own.peak_bytes,
@@ -88,18 +109,21 @@ pub(super) fn table(rows: &[Row]) -> String {
         |name: fn(&Row) -> &str, least: usize| rows.iter().map(|row| name(row).len()).max().unwrap_or(0).max(least);
     let (trace, method) = (width(|row| &row.trace, 5), width(|row| &row.method, 6));
     let mut out = format!(
-        "{:trace$} {:method$} {:>7} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>8}\n",
+        "{:trace$} {:method$} {:>7} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>7} {:>7} {:>8}\n",
         "trace",
         "method",
         "entries",
         "hit %",
+        "1st 10",
         "pf/req",
         "waste",
         "prec",
         "novel",
         "ece",
         "ece iss",
+        "ece 1st",
         "excess",
+        "client",
         "ns",
         "p99 ns"
     );
@@ -109,18 +133,21 @@ pub(super) fn table(rows: &[Row]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "{:trace$} {:method$} {:>7} {:>6.2} {:>6.3} {:>6.3} {:>6} {:>6.3} {:>6} {:>7} {:>7.1} {:>7} {:>8}",
+            "{:trace$} {:method$} {:>7} {:>6.2} {:>6} {:>6.3} {:>6.3} {:>6} {:>6.3} {:>6} {:>7} {:>7} {:>7.1} {:>7} {:>7} {:>8}",
             row.trace,
             row.method,
             row.cache_entries,
             100.0 * row.hit_ratio,
+            optional(row.first_ten_hit_ratio.map(|ratio| 100.0 * ratio), 2),
             row.prefetches_per_request,
             row.wasted_per_request,
             optional(row.precision, 3),
             row.novel_coverage,
             optional(row.calibration_error, 4),
             optional(row.calibration_error_issued, 4),
+            optional(row.calibration_error_first, 4),
             row.max_budget_excess,
+            optional(row.max_client_excess, 1),
             optional(row.ns_per_access, 0),
             row.p99_ns.map_or_else(|| "-".to_owned(), |nanos| nanos.to_string()),
         );

@@ -1,10 +1,12 @@
 //! The rules of the replay: what a cache and a predictor are, and how a trace runs through both.
 
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 use foremap::analyzer::Access;
 use foremap::prefetch::Fate;
 use foremap_trace::Request;
+use fxhash::FxHashMap;
 
 use super::clock::Clock;
 use super::flights::Flights;
@@ -59,6 +61,15 @@ pub(super) trait Predictor<K> {
 
     /// An order arrives; its fate is told later.
     fn landed(&mut self, _client: u32, _key: &K) {}
+
+    /// A cache has its first request next; `client` as with fates. Not timed.
+    fn opened(&mut self, _now: u64, _client: u32) {}
+
+    /// A request is over, and what it ordered has departed. Not timed.
+    fn asked(&mut self, _now: u64, _client: u32, _key: &K) {}
+
+    /// A cache has had its last request, nothing is in flight to it, and no more fates of it are told. Not timed.
+    fn closed(&mut self, _client: u32) {}
 }
 
 /// The predictor of a method without one.
@@ -70,28 +81,47 @@ impl<K> Predictor<K> for Nothing {
     fn observe(&mut self, _: &Observed<'_, K>, _: &mut dyn FnMut(&K) -> bool, _: &mut Vec<K>) {}
 }
 
-/// One cache for all clients, or one for each.
-pub(super) struct Caches<C> {
+/// One cache for all clients, or one for each. It is there from its first request until it is closed.
+pub(super) struct Caches<'a, C> {
     private: bool,
-    caches: Vec<C>,
+    new: Box<dyn FnMut() -> C + 'a>,
+    open: FxHashMap<usize, C>,
 }
 
-impl<C> Caches<C> {
-    /// `private` is the number of clients with a cache of their own.
-    pub(super) fn new(private: Option<usize>, new: impl FnMut() -> C) -> Self {
-        let caches = std::iter::repeat_with(new).take(private.unwrap_or(1)).collect();
-        Self { private: private.is_some(), caches }
+impl<'a, C> Caches<'a, C> {
+    pub(super) fn new(private: bool, new: impl FnMut() -> C + 'a) -> Self {
+        Self { private, new: Box::new(new), open: FxHashMap::default() }
     }
 
     fn index(&self, client: u32) -> usize {
         if self.private { client as usize } else { 0 }
+    }
+
+    /// Makes a cache unless it is there; returns whether it was made.
+    fn open(&mut self, index: usize) -> bool {
+        match self.open.entry(index) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert((self.new)());
+                true
+            }
+        }
+    }
+
+    fn get(&mut self, index: usize) -> &mut C {
+        self.open.entry(index).or_insert_with(&mut self.new)
+    }
+
+    /// Of each cache, the number of its last request.
+    fn last_requests(&self, requests: &[Request]) -> FxHashMap<usize, usize> {
+        requests.iter().enumerate().map(|(at, request)| (self.index(request.client), at)).collect()
     }
 }
 
 /// A replay under way.
 pub(super) struct Player<'a, K, C, P> {
     pub(super) keys: &'a [K],
-    pub(super) caches: Caches<C>,
+    pub(super) caches: Caches<'a, C>,
     pub(super) predictor: &'a mut P,
     flights: Flights<K>,
     tally: Tally,
@@ -100,10 +130,18 @@ pub(super) struct Player<'a, K, C, P> {
     /// Nanoseconds that the predictor took for the present request.
     spent: u64,
     unused: Vec<K>,
+    /// Of each cache, the number of its last request.
+    last: FxHashMap<usize, usize>,
 }
 
 impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P> {
-    pub(super) fn new(keys: &'a [K], caches: Caches<C>, predictor: &'a mut P, latency: Latency, tally: Tally) -> Self {
+    pub(super) fn new(
+        keys: &'a [K],
+        caches: Caches<'a, C>,
+        predictor: &'a mut P,
+        latency: Latency,
+        tally: Tally,
+    ) -> Self {
         Self {
             keys,
             caches,
@@ -114,6 +152,7 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
             clock: Clock::calibrated(),
             spent: 0,
             unused: Vec::new(),
+            last: FxHashMap::default(),
         }
     }
 
@@ -121,18 +160,25 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
     pub(super) fn play(mut self, requests: &[Request], mut progress: impl FnMut()) -> Tally {
         let start = requests.first().map_or(0, |request| request.at_ms);
         let mut orders = Vec::new();
+        self.last = self.caches.last_requests(requests);
         for (at, request) in requests.iter().enumerate() {
             self.now = self.now.max(u64::try_from(request.at_ms.saturating_sub(start)).unwrap_or(0));
             while let Some((cache, key)) = self.flights.land(at, self.now) {
                 self.land(cache, &key);
+                self.close_if_over(cache, at);
+            }
+            let cache = self.caches.index(request.client);
+            if self.caches.open(cache) {
+                self.predictor.opened(self.now, cache as u32);
             }
             self.request(at, request, &mut orders);
-            let cache = self.caches.index(request.client);
             for key in orders.drain(..) {
                 self.issue(at, cache, key);
             }
-            self.tally.end_request(if P::PREDICTS { Some(self.spent) } else { None });
+            self.tally.end_request(cache, if P::PREDICTS { Some(self.spent) } else { None });
             self.spent = 0;
+            self.predictor.asked(self.now, request.client, &self.keys[request.key as usize]);
+            self.close_if_over(cache, at + 1);
             progress();
         }
         self.tally.end();
@@ -143,8 +189,8 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
         let index = self.caches.index(request.client);
         let key = &self.keys[request.key as usize];
         let late = self.flights.join(index, key);
-        let demand = self.caches.caches[index].demand(at, key);
-        self.tally.demand(request.key, demand);
+        let demand = self.caches.get(index).demand(at, key);
+        self.tally.demand(index, request.key, demand);
         let access = match demand {
             Demand::Hit => Access::Hit,
             Demand::FirstUse => Access::FirstUse,
@@ -154,23 +200,23 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
         if demand == Demand::FirstUse {
             self.tell(index, key, Fate::Used);
         } else if late {
-            self.tally.waste();
+            self.tally.waste(index);
             // The rules fetch a second time.
             self.tell(index, key, Fate::Overtaken);
         }
         self.settle(index);
         let observed = Observed { at, now: self.now, client: request.client, key, access };
-        let (cache, flights) = (&self.caches.caches[index], &self.flights);
+        let (cache, flights) = (&*self.caches.get(index), &self.flights);
         let mut skip = |key: &K| cache.contains(key) || flights.contains(index, key);
         self.spent += self.clock.time(|| self.predictor.observe(&observed, &mut skip, orders));
     }
 
     fn issue(&mut self, at: usize, cache: usize, key: K) {
-        if self.caches.caches[cache].contains(&key) || self.flights.contains(cache, &key) {
+        if self.caches.get(cache).contains(&key) || self.flights.contains(cache, &key) {
             self.tell(cache, &key, Fate::Refunded);
             return;
         }
-        self.tally.issue();
+        self.tally.issue(cache);
         if let Some(key) = self.flights.depart(at, self.now, cache, key) {
             self.land(cache, &key);
         }
@@ -178,8 +224,8 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
 
     fn land(&mut self, cache: usize, key: &K) {
         self.spent += self.clock.time(|| self.predictor.landed(cache as u32, key));
-        if !self.caches.caches[cache].land(key) {
-            self.tally.waste();
+        if !self.caches.get(cache).land(key) {
+            self.tally.waste(cache);
             self.tell(cache, key, Fate::Wasted);
         }
         self.settle(cache);
@@ -188,12 +234,21 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
     /// Books what left a cache unused.
     fn settle(&mut self, cache: usize) {
         let mut unused = std::mem::take(&mut self.unused);
-        self.caches.caches[cache].take_unused(&mut unused);
+        self.caches.get(cache).take_unused(&mut unused);
         for key in unused.drain(..) {
-            self.tally.waste();
+            self.tally.waste(cache);
             self.tell(cache, &key, Fate::Wasted);
         }
         self.unused = unused;
+    }
+
+    /// Drops a cache to which nothing can happen any more, now that `gone` requests are over. What is unused in it is
+    /// waste, which is counted at the end.
+    fn close_if_over(&mut self, cache: usize, gone: usize) {
+        if self.last.get(&cache).is_none_or(|last| *last < gone) && self.flights.none_to(cache) {
+            self.caches.open.remove(&cache);
+            self.predictor.closed(cache as u32);
+        }
     }
 
     fn tell(&mut self, cache: usize, key: &K, fate: Fate) {

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::replay::baseline::Lru;
+use crate::replay::clients::Clients;
 
 const A: u32 = 0;
 const B: u32 = 1;
@@ -15,6 +16,8 @@ struct Scripted {
     orders: HashMap<usize, Vec<u32>>,
     seen: Vec<Access>,
     fates: Vec<(u32, Fate)>,
+    /// Caches opened and closed, and requests over: the cache or client, and what happened.
+    course: Vec<(u32, &'static str)>,
 }
 
 impl Predictor<u32> for Scripted {
@@ -26,6 +29,22 @@ impl Predictor<u32> for Scripted {
 
     fn fate(&mut self, _: u64, _: u32, key: &u32, fate: Fate) {
         self.fates.push((*key, fate));
+    }
+
+    fn landed(&mut self, client: u32, _: &u32) {
+        self.course.push((client, "landed"));
+    }
+
+    fn opened(&mut self, _: u64, client: u32) {
+        self.course.push((client, "opened"));
+    }
+
+    fn asked(&mut self, _: u64, client: u32, _: &u32) {
+        self.course.push((client, "asked"));
+    }
+
+    fn closed(&mut self, client: u32) {
+        self.course.push((client, "closed"));
     }
 }
 
@@ -40,9 +59,9 @@ fn play(
     let orders = orders.iter().map(|(at, keys)| (*at, keys.to_vec())).collect();
     let mut scripted = Scripted { orders, ..Scripted::default() };
     let requests: Vec<_> = requests.iter().map(|&(at_ms, client, key)| Request { at_ms, client, key }).collect();
-    let caches = Caches::new(private, || Lru::new(entries));
-    let tally =
-        Player::new(&KEYS, caches, &mut scripted, latency, Tally::new(KEYS.len(), 0.25, None)).play(&requests, || {});
+    let caches = Caches::new(private.is_some(), || Lru::new(entries));
+    let tally = Player::new(&KEYS, caches, &mut scripted, latency, Tally::new(KEYS.len(), private, 0.25, None))
+        .play(&requests, || {});
     (tally, scripted)
 }
 
@@ -137,6 +156,65 @@ fn private_caches_do_not_share() {
     assert_eq!(counts(&play(4, Some(2), AT_ONCE, &orders, &requests).0), (1, 1, 1, 0));
 }
 
+#[test]
+fn a_private_cache_is_there_from_its_first_request_to_its_last() {
+    let requests = [(0, 0, A), (1, 0, B), (2, 1, A), (3, 0, A), (4, 1, B)];
+    let (_, scripted) = play(4, Some(2), AT_ONCE, &[], &requests);
+    let of_first =
+        [(0, "opened"), (0, "asked"), (0, "asked"), (1, "opened"), (1, "asked"), (0, "asked"), (0, "closed")];
+    assert_eq!(scripted.course, [&of_first[..], &[(1, "asked"), (1, "closed")]].concat());
+    let (_, shared) = play(4, None, AT_ONCE, &[], &requests[..3]);
+    assert_eq!(shared.course, [(0, "opened"), (0, "asked"), (0, "asked"), (1, "asked"), (0, "closed")]);
+}
+
+#[test]
+fn a_cache_stays_until_the_last_prefetch_has_landed() {
+    // C, ordered by the only request of client 0, lands before request 3 and evicts B, which landed before request 2.
+    let requests = [(0, 0, A), (1, 1, A), (2, 1, A), (3, 1, A), (4, 1, A)];
+    let late = Latency::Requests(1);
+    let (_, scripted) = play(1, Some(2), late, &[(0, &[B, C])], &requests);
+    let closed = scripted.course.iter().position(|event| *event == (0, "closed")).expect("closed");
+    assert_eq!(scripted.course[..closed].iter().filter(|event| **event == (0, "landed")).count(), 2);
+    assert_eq!(scripted.fates, [(B, Fate::Wasted)], "told while it was there");
+    assert!(scripted.course[closed..].contains(&(1, "asked")), "long before the end");
+    // What is joined does not land; the cache goes with the request that joined it.
+    let (_, scripted) = play(1, Some(2), Latency::Requests(9), &[(0, &[B])], &[(0, 0, A), (1, 0, B), (2, 1, A)]);
+    assert_eq!(scripted.course[..4], [(0, "opened"), (0, "asked"), (0, "asked"), (0, "closed")]);
+    // What is still in flight at the end keeps it.
+    let (tally, scripted) = play(1, Some(2), Latency::Requests(9), &[(0, &[B])], &requests);
+    assert!(!scripted.course.contains(&(0, "closed")));
+    assert_eq!(counts(&tally), (3, 1, 0, 1));
+}
+
+fn max_client_excess(tally: &Tally) -> Option<f64> {
+    tally.clients.as_ref().map(Clients::max_excess)
+}
+
+#[test]
+fn the_excess_of_a_client_is_that_of_its_own_waste_and_requests() {
+    // One entry: request 2 of client 0 evicts B unused; the requests of client 1 earn it nothing.
+    let requests = [(0, 1, A), (1, 1, A), (2, 1, A), (3, 0, A), (4, 0, C), (5, 0, C), (6, 0, C)];
+    let orders: [(usize, &[u32]); 1] = [(3, &[B])];
+    let (tally, _) = play(1, Some(2), AT_ONCE, &orders, &requests);
+    assert_eq!((tally.max_budget_excess, max_client_excess(&tally)), (1.0 - 0.25 * 5.0, Some(1.0 - 0.25 * 2.0)));
+    // What is unused when a client is gone is its waste as well, whoever comes after it.
+    let (tally, _) = play(4, Some(2), AT_ONCE, &[(0, &[B, C])], &[(0, 0, A), (1, 1, A), (2, 1, A), (3, 1, A)]);
+    assert_eq!((tally.max_budget_excess, max_client_excess(&tally)), (2.0 - 0.25 * 4.0, Some(2.0 - 0.25)));
+    // What it uses is none.
+    let (tally, _) = play(4, Some(2), AT_ONCE, &[(0, &[B])], &[(0, 0, A), (1, 0, B)]);
+    assert_eq!(max_client_excess(&tally), Some(-0.25));
+    assert_eq!(max_client_excess(&play(4, None, AT_ONCE, &[], &[(0, 0, A)]).0), None, "of a shared cache");
+}
+
+#[test]
+fn the_first_ten_requests_of_each_client_have_a_hit_ratio_of_their_own() {
+    // Client 0: a miss and 19 hits. Client 1: a miss and a hit.
+    let requests: Vec<_> = (0..20).map(|at| (at, 0, A)).chain([(20, 1, A), (21, 1, A)]).collect();
+    let (tally, _) = play(4, Some(2), AT_ONCE, &[], &requests);
+    assert_eq!(tally.hits, 20);
+    assert_eq!(tally.clients.as_ref().map(Clients::first_hit_ratio), Some(10.0 / 12.0));
+}
+
 /// Takes nothing in ahead.
 struct Refusing(Lru);
 
@@ -160,8 +238,8 @@ impl Cache<u32> for Refusing {
 fn what_the_cache_refuses_is_waste() {
     let mut scripted = Scripted { orders: HashMap::from([(0, vec![B])]), ..Scripted::default() };
     let requests = [A, B].map(|key| Request { at_ms: 0, client: 0, key });
-    let caches = Caches::new(None, || Refusing(Lru::new(4)));
-    let tally =
-        Player::new(&KEYS, caches, &mut scripted, AT_ONCE, Tally::new(KEYS.len(), 0.25, None)).play(&requests, || {});
+    let caches = Caches::new(false, || Refusing(Lru::new(4)));
+    let tally = Player::new(&KEYS, caches, &mut scripted, AT_ONCE, Tally::new(KEYS.len(), None, 0.25, None))
+        .play(&requests, || {});
     assert_eq!((counts(&tally), scripted.fates), ((0, 1, 0, 1), vec![(B, Fate::Wasted)]));
 }

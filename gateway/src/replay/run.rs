@@ -5,15 +5,16 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use foremap::analyzer::AnalyzerConfig;
+use foremap::confidence::Reliability;
 use foremap::key::CompositeKey;
-use foremap::prefetch::{PrefetchConfig, PrefetchEngine};
+use foremap::prefetch::PrefetchConfig;
 use foremap_trace::{SYNTHETIC, Trace};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::baseline::{Belady, Lru, Oracle, Ppm, PpmVariant, S3Fifo, Sight, next_uses};
-use super::engine::{Engine, Local};
+use super::engine::{Engines, Local};
 use super::method::{Kind, Method};
-use super::options::{CacheSize, Latency, Replay, Tuning};
+use super::options::{CacheSize, Latency, Models, Replay, Tuning};
 use super::plot::{self, Reliabilities};
 use super::report::{self, Quality, Row};
 use super::rules::{Cache, Caches, Nothing, Player, Predictor};
@@ -32,7 +33,9 @@ pub struct Settings {
     pub cache: CacheSize,
     /// Wasted prefetches per demand request that are allowed.
     pub waste_budget: f64,
-    /// All that the engine may keep, in bytes.
+    /// Who learns together.
+    pub models: Models,
+    /// All that an engine may keep, in bytes.
     pub memory: usize,
     /// How long a prefetch takes.
     pub latency: Latency,
@@ -46,10 +49,12 @@ impl Replay {
     /// How the traces are to be replayed.
     fn settings(&self) -> Settings {
         let latency = self.latency_ms.map(Latency::Millis);
+        let models = if self.alone { Models::Alone } else { Models::Pooled };
         Settings {
             cache: self.private.map_or(self.cache, |entries| CacheSize::Private(entries as usize)),
             waste_budget: self.waste_budget,
-            memory: self.memory,
+            models,
+            memory: self.memory.unwrap_or(models.memory()),
             latency: latency.unwrap_or(Latency::Requests(self.latency_requests.unwrap_or(0))),
             tuning: self.tuning,
             series: self.series,
@@ -90,7 +95,8 @@ fn cannot_write(path: &Path, error: &str) -> Failure {
 /// Replays one trace through the engine, and then through the baselines.
 ///
 /// # Errors
-/// [`Failure`] where a baseline does not exist for the trace or the settings.
+/// [`Failure`] where a baseline does not exist for the trace or the settings, and where clients learn alone from a shared
+/// cache.
 pub fn replay_trace(name: &str, trace: &Trace, settings: &Settings, baselines: &[Method]) -> Result<Vec<Row>, Failure> {
     Ok(replay(name, trace, settings, baselines, &[])?.rows)
 }
@@ -112,6 +118,9 @@ fn replay(
     curve: &[f64],
 ) -> Result<Picture, Failure> {
     let private = settings.cache.is_private();
+    if settings.models == Models::Alone && !private {
+        return Err(Failure::new("clients that learn alone need private caches"));
+    }
     if let Some(other) = baselines.iter().find(|method| !method.fits(private)) {
         let (kind, name) =
             if private { ("private caches", other.name(false)) } else { ("a shared cache", other.name(true)) };
@@ -154,11 +163,11 @@ impl Runner<'_> {
         Row::new(self.name, method, self.trace.keys.len(), self.entries(), tally, own)
     }
 
-    fn caches<C>(&self, new: impl FnMut() -> C) -> Caches<C> {
-        Caches::new(self.settings.cache.is_private().then_some(self.trace.clients.len()), new)
+    fn caches<'a, C>(&self, new: impl FnMut() -> C + 'a) -> Caches<'a, C> {
+        Caches::new(self.settings.cache.is_private(), new)
     }
 
-    fn play<K, C, P>(&self, keys: &[K], caches: Caches<C>, predictor: &mut P, waste_budget: f64) -> Tally
+    fn play<K, C, P>(&self, keys: &[K], caches: Caches<'_, C>, predictor: &mut P, waste_budget: f64) -> Tally
     where
         K: Clone + Eq + std::hash::Hash,
         C: Cache<K>,
@@ -171,7 +180,8 @@ impl Runner<'_> {
                 self.bar.inc(TICK);
             }
         };
-        let tally = Tally::new(keys.len(), waste_budget, self.settings.series);
+        let private = self.settings.cache.is_private().then_some(self.trace.clients.len());
+        let tally = Tally::new(keys.len(), private, waste_budget, self.settings.series);
         let player = Player::new(keys, caches, predictor, self.settings.latency, tally);
         let tally = player.play(&self.trace.requests, progress);
         self.bar.inc(replayed % TICK);
@@ -190,19 +200,21 @@ impl Runner<'_> {
             max_depth: tuning.max_depth.unwrap_or(product.max_depth),
             max_orders: tuning.max_orders.unwrap_or(product.max_orders),
             analyzer,
-            private_caches: self.settings.cache.is_private(),
             ..product
         };
-        let mut engine = Engine::new(PrefetchEngine::new(config), &self.trace.clients);
+        let (models, private) = (self.settings.models, self.settings.cache.is_private());
+        let mut engines = Engines::new(models, private, config, &self.trace.clients);
         let caches = self.caches(|| Local::new(self.entries(), tuning.probation));
-        let tally = self.play(&keys, caches, &mut engine, waste_budget);
-        let (engine, peak_bytes) = engine.finish();
+        let tally = self.play(&keys, caches, &mut engines, waste_budget);
+        let summary = engines.finish();
         let own = Quality {
-            calibration_error: Some(engine.reliability().error()),
-            calibration_error_issued: Some(engine.reliability_issued().error()),
-            peak_bytes: Some(peak_bytes),
+            models: Some(models.name()),
+            calibration_error: Some(summary.all.error()),
+            calibration_error_issued: Some(summary.issued.error()),
+            calibration_error_first: summary.early.as_ref().map(Reliability::error),
+            peak_bytes: Some(summary.peak_bytes),
         };
-        let reliabilities = Reliabilities::new(&engine);
+        let reliabilities = Reliabilities::new(&summary);
         Ok((self.row(Method::FOREMAP.name(false), &tally, own), reliabilities))
     }
 

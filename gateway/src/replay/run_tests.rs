@@ -1,3 +1,5 @@
+use foremap_trace::Request;
+
 use super::*;
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/traces/npm-install.csv.gz");
@@ -5,6 +7,7 @@ const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/traces/npm-
 const SETTINGS: Settings = Settings {
     cache: CacheSize::Share(0.05),
     waste_budget: 0.25,
+    models: Models::Pooled,
     memory: 8_000_000,
     latency: Latency::Requests(0),
     tuning: Tuning { threshold: None, max_depth: None, max_orders: None, probation: None },
@@ -175,9 +178,61 @@ fn what_does_not_fit_is_a_clear_error() {
     let private = Settings { cache: CacheSize::Private(4), ..SETTINGS };
     assert!(said(&SETTINGS, &trace, "ppm2-own-top1-t0.25").contains("shared cache"));
     assert!(said(&private, &trace, "ppm2-global-top1-t0.25").contains("private caches"));
+    let shared = Settings { models: Models::Alone, ..SETTINGS };
+    assert!(said(&shared, &trace, "lru").contains("private caches"));
     let recorded = Trace { foreseeable: None, ..trace };
     assert!(said(&SETTINGS, &recorded, "oracle").contains("synthetic"));
     assert!("ppm3".parse::<Method>().is_err_and(|said| said.contains("markov1")));
+}
+
+/// Requests of each client in turn, by the number of the key. Names of keys follow no rule that could be guessed.
+fn in_turn(clients: &[&[u32]]) -> Trace {
+    let mut trace = Trace::default();
+    for (client, keys) in (0..).zip(clients) {
+        trace.requests.extend(keys.iter().map(|&key| Request { at_ms: 0, client, key }));
+        trace.clients.push(format!("c{client}"));
+    }
+    let most = trace.requests.iter().map(|request| request.key + 1).max().unwrap_or(0);
+    trace.keys = (1..=most).map(|key| format!("k/{:x}", key.pow(3).wrapping_mul(0x9e37_79b9) >> 5)).collect();
+    trace
+}
+
+/// The engine's row with caches of 8 entries, pooled and alone.
+fn pooled_and_alone(trace: &Trace) -> [Row; 2] {
+    [Models::Pooled, Models::Alone].map(|models| {
+        let private = Settings { cache: CacheSize::Private(8), models, ..SETTINGS };
+        replay_trace("t", trace, &private, &[]).expect("a replay").remove(0)
+    })
+}
+
+#[test]
+fn what_one_client_did_helps_another_only_if_they_learn_together() {
+    let walk: Vec<u32> = (0..64).collect();
+    let [pooled, alone] = pooled_and_alone(&in_turn(&[&walk, &walk]));
+    assert!(pooled.hit_ratio > 0.2 && pooled.first_ten_hit_ratio > Some(0.2), "{pooled:?}");
+    assert_eq!((alone.hit_ratio, alone.first_ten_hit_ratio), (0.0, Some(0.0)));
+    assert_eq!((pooled.models, alone.models), (Some("pooled"), Some("alone")));
+}
+
+#[test]
+fn a_client_alone_learns_from_what_it_repeats() {
+    let cycle: Vec<u32> = (0..640).map(|at| at % 64).collect();
+    let trace = in_turn(&[&cycle, &cycle]);
+    let [_, alone] = pooled_and_alone(&trace);
+    assert!(alone.hit_ratio > 0.6, "{alone:?}");
+    assert_eq!(alone.first_ten_hit_ratio, Some(0.0), "nobody has told it before");
+    let private = Settings { cache: CacheSize::Private(8), ..SETTINGS };
+    let lru = replay_trace("t", &trace, &private, &["lru".parse().expect("a baseline")]).expect("a replay").remove(1);
+    assert_eq!((lru.hit_ratio, lru.models), (0.0, None));
+}
+
+#[test]
+fn a_single_client_is_alone_in_a_pool_as_well() {
+    let cycle: Vec<u32> = (0..640).map(|at| at % 64).collect();
+    let [pooled, alone] = pooled_and_alone(&in_turn(&[&cycle]));
+    let figures = |row: &Row| (row.hit_ratio, row.wasted_per_request, row.calibration_error, row.max_client_excess);
+    assert_eq!(figures(&pooled), figures(&alone));
+    assert_eq!(alone.max_client_excess, Some(alone.max_budget_excess));
 }
 
 #[test]

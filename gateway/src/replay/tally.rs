@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use hdrhistogram::Histogram;
 
+use super::clients::Clients;
 use super::rules::Demand;
 
 /// What happened in a replay.
@@ -20,6 +21,8 @@ pub(super) struct Tally {
     /// Largest excess over the waste budget after any request.
     pub(super) max_budget_excess: f64,
     waste_budget: f64,
+    /// With private caches.
+    pub(super) clients: Option<Clients>,
     known: Vec<bool>,
     /// Nanoseconds that the predictor took per request, within 0.1 %; `None` without a predictor.
     times: Option<Histogram<u32>>,
@@ -33,7 +36,8 @@ pub(super) struct Tally {
 const LONGEST_NANOS: u64 = 60_000_000_000;
 
 impl Tally {
-    pub(super) fn new(keys: usize, waste_budget: f64, window: Option<NonZeroUsize>) -> Self {
+    /// `private` is the number of clients with a cache of their own.
+    pub(super) fn new(keys: usize, private: Option<usize>, waste_budget: f64, window: Option<NonZeroUsize>) -> Self {
         Self {
             requests: 0,
             hits: 0,
@@ -44,6 +48,7 @@ impl Tally {
             wasted: 0,
             max_budget_excess: f64::NEG_INFINITY,
             waste_budget,
+            clients: private.map(|clients| Clients::new(clients, waste_budget)),
             known: vec![false; keys],
             times: Histogram::new_with_bounds(1, LONGEST_NANOS, 3).ok(),
             total_nanos: 0,
@@ -52,7 +57,8 @@ impl Tally {
         }
     }
 
-    pub(super) fn demand(&mut self, key: u32, demand: Demand) {
+    /// A request to a cache, which is a client's if it is private; likewise below.
+    pub(super) fn demand(&mut self, cache: usize, key: u32, demand: Demand) {
         let hit = u64::from(demand != Demand::Miss);
         if let Some(window) = self.window {
             if self.requests.is_multiple_of(window.get() as u64) {
@@ -65,6 +71,9 @@ impl Tally {
         self.requests += 1;
         self.hits += hit;
         self.used += u64::from(demand == Demand::FirstUse);
+        if let Some(clients) = &mut self.clients {
+            clients.demand(cache, hit > 0, demand == Demand::FirstUse);
+        }
         if let Some(known) = self.known.get_mut(key as usize)
             && !std::mem::replace(known, true)
         {
@@ -73,16 +82,25 @@ impl Tally {
         }
     }
 
-    pub(super) fn issue(&mut self) {
+    pub(super) fn issue(&mut self, cache: usize) {
         self.issued += 1;
+        if let Some(clients) = &mut self.clients {
+            clients.issue(cache);
+        }
     }
 
-    pub(super) fn waste(&mut self) {
+    pub(super) fn waste(&mut self, cache: usize) {
         self.wasted += 1;
+        if let Some(clients) = &mut self.clients {
+            clients.waste(cache);
+        }
     }
 
-    pub(super) fn end_request(&mut self, nanos: Option<u64>) {
+    pub(super) fn end_request(&mut self, cache: usize, nanos: Option<u64>) {
         self.weigh();
+        if let Some(clients) = &mut self.clients {
+            clients.end_request(cache);
+        }
         match (nanos, &mut self.times) {
             (Some(nanos), Some(times)) => {
                 self.total_nanos += nanos;
@@ -96,6 +114,9 @@ impl Tally {
     pub(super) fn end(&mut self) {
         self.wasted = self.issued - self.used;
         self.weigh();
+        if let Some(clients) = &mut self.clients {
+            clients.end();
+        }
     }
 
     fn weigh(&mut self) {

@@ -32,7 +32,7 @@ fn it_prints_a_table_and_writes_json_and_a_picture() {
     let expected = ["npm-install", trace].map(|trace| methods.map(|method| (Some(trace), Some(method))));
     assert_eq!(names, expected.concat());
     let fields: Vec<&String> = rows[0].as_object().expect("an object").keys().collect();
-    let mut expected = vec!["trace", "method", "requests", "unique_keys", "cache_entries", "hit_ratio"];
+    let mut expected = vec!["trace", "method", "models", "requests", "unique_keys", "cache_entries", "hit_ratio"];
     expected.extend(["prefetches_per_request", "wasted_per_request", "precision", "novel_coverage"]);
     expected.extend(["calibration_error", "calibration_error_issued", "max_budget_excess", "ns_per_access"]);
     expected.extend(["p99_ns", "peak_bytes"]);
@@ -40,6 +40,29 @@ fn it_prints_a_table_and_writes_json_and_a_picture() {
     assert_eq!(fields, expected);
     assert!(rows[0].as_object().expect("an object").values().all(|value| !value.is_null()));
     assert_eq!((&rows[0]["requests"], &rows[0]["cache_entries"]), (&8_348.into(), &81.into()));
+    assert!(text(&plot).contains("npm-install: reliability"));
+}
+
+#[test]
+fn clients_that_learn_alone_are_told_from_those_that_do_together() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("r.json");
+    let json = path.to_str().expect("text");
+    let rows = |options: &[&str]| {
+        let output = replay(&[&["--private", "16", "--baseline", "lru", "--json", json], options, &[BUNDLED]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str::<Vec<Value>>(&text(&path)).expect("JSON")
+    };
+    let plot = dir.path().join("r.svg");
+    let (pooled, alone) = (rows(&[]), rows(&["--alone", "--plot", plot.to_str().expect("text")]));
+    assert_eq!((&pooled[0]["models"], &alone[0]["models"]), (&"pooled".into(), &"alone".into()));
+    assert!(pooled[0]["hit_ratio"].as_f64() > alone[0]["hit_ratio"].as_f64());
+    let largest = alone[0]["peak_bytes"].as_u64().expect("bytes");
+    assert!((100_000..=1 << 20).contains(&largest), "{largest}");
+    let more = ["first_ten_hit_ratio", "max_client_excess", "calibration_error_first"];
+    assert!(more.iter().all(|field| alone[0][field].is_f64() && pooled[0][field].is_f64()), "{alone:?}");
+    let of_lru = ["models", more[2]].map(|field| alone[1].get(field));
+    assert_eq!((of_lru, alone[1]["max_client_excess"].is_f64()), ([None, None], true));
     assert!(text(&plot).contains("npm-install: reliability"));
 }
 
@@ -80,6 +103,7 @@ fn what_cannot_be_read_or_written_is_one_line_and_exit_code_2() {
     {
         assert_eq!(replay(&[&args[..], &[noise]].concat()).status.code(), Some(2), "{args:?}");
     }
+    assert_eq!(replay(&["--alone", noise]).status.code(), Some(2), "without private caches");
     let both = replay(&["--cache", "5%", "--private", "4", noise]);
     assert_eq!(both.status.code(), Some(2));
 }

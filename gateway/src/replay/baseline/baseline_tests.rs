@@ -34,9 +34,10 @@ fn play<C: Cache<u32>, P: Predictor<u32>>(
     mut predictor: P,
 ) -> (u64, u64, u64) {
     let keys: Vec<u32> = (0..trace.keys.len() as u32).collect();
-    let caches = Caches::new(None, cache);
-    let tally = Player::new(&keys, caches, &mut predictor, Latency::Requests(0), Tally::new(keys.len(), 0.25, None))
-        .play(&trace.requests, || {});
+    let caches = Caches::new(false, cache);
+    let tally =
+        Player::new(&keys, caches, &mut predictor, Latency::Requests(0), Tally::new(keys.len(), None, 0.25, None))
+            .play(&trace.requests, || {});
     (tally.hits, tally.issued, tally.used)
 }
 
