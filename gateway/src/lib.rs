@@ -7,6 +7,7 @@
 //! | [`store`] | the durable truth: trait, redb implementation, lists |
 //! | [`host`] | performs the nodes' reads and forwards, follows the change log |
 //! | [`http`] | routes, problem details, change feed, metrics |
+//! | `model` | the model that clients share |
 //! | [`auth`] | tokens |
 //! | [`run`] | start-up and shutdown |
 //! | [`audit`] | how stale the answers of a running deployment truly are |
@@ -20,6 +21,7 @@ pub mod capacity;
 pub mod cli;
 pub mod host;
 pub mod http;
+mod model;
 pub mod replay;
 pub mod run;
 pub mod store;

@@ -19,10 +19,12 @@ mod decay;
 mod judge;
 mod merger;
 mod selection;
+mod shared;
 mod summary;
 
 pub use builder::SnapshotOptions;
 pub use clients::ClientId;
 pub use judge::Judge;
 pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};
+pub use shared::{SharedModel, SharedModelConfig};
 pub use summary::{Path, Step, Summary};

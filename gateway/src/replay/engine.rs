@@ -11,6 +11,7 @@ use fxhash::FxHashMap;
 use super::early::Early;
 use super::options::Models;
 use super::rules::{Cache, Demand, Observed, Predictor};
+use super::sharing::Sharing;
 
 /// The Local Cache, bounded in entries. Nothing in a trace ever changes, so its clock stands still.
 pub(super) struct Local(LocalCache);
@@ -73,6 +74,9 @@ pub(super) struct Engines<'a> {
     orders: Vec<Order>,
     /// With private caches.
     early: Option<Early>,
+    /// What clients tell each other.
+    sharing: Option<Sharing>,
+    now: Millis,
     summary: Summary,
 }
 
@@ -87,6 +91,8 @@ pub(super) struct Summary {
     pub(super) early: Option<Reliability>,
     /// Largest of the bytes that one engine said it keeps.
     pub(super) peak_bytes: usize,
+    /// Compressed bytes of the last snapshot and bytes of all summaries, where clients share a model.
+    pub(super) shared: Option<(usize, u64)>,
 }
 
 /// Requests between two looks at an engine's memory.
@@ -96,7 +102,15 @@ impl<'a> Engines<'a> {
     /// `private` says whether each client has a cache of its own.
     pub(super) fn new(models: Models, private: bool, config: PrefetchConfig, clients: &'a [String]) -> Self {
         // The cache of an engine that serves one client is the only one it knows.
-        let private_caches = private && models == Models::Pooled;
+        let private_caches = private && models.is_pooled();
+        let mut config = config;
+        let sharing = match models {
+            Models::Shared(share) => {
+                config.analyzer.prior_bytes = config.analyzer.memory_bytes / 2;
+                Some(Sharing::new(share, config.waste_budget))
+            }
+            _ => None,
+        };
         Self {
             models,
             config: PrefetchConfig { private_caches, ..config },
@@ -104,6 +118,8 @@ impl<'a> Engines<'a> {
             open: FxHashMap::default(),
             orders: Vec::new(),
             early: private.then(|| Early::new(clients.len())),
+            sharing,
+            now: 0,
             summary: Summary::default(),
         }
     }
@@ -116,6 +132,7 @@ impl<'a> Engines<'a> {
             self.retire(name);
         }
         self.summary.early = self.early.map(Early::finish);
+        self.summary.shared = self.sharing.map(|sharing| (sharing.snapshot_bytes, sharing.summary_bytes));
         self.summary
     }
 
@@ -123,7 +140,7 @@ impl<'a> Engines<'a> {
     fn serving(&self, client: u32) -> u32 {
         match self.models {
             Models::Pooled => 0,
-            Models::Alone => client,
+            Models::Alone | Models::Shared(_) => client,
         }
     }
 
@@ -161,6 +178,10 @@ impl Predictor<CompositeKey> for Engines<'_> {
     ) {
         let (stream, serving) = (self.stream(observed.client), self.serving(observed.client));
         let Some(engine) = self.open.get_mut(&serving) else { return };
+        self.now = observed.now;
+        if let Some(sharing) = &mut self.sharing {
+            sharing.request(observed.now, observed.client, observed.key, observed.access, engine);
+        }
         engine.on_access(observed.now, stream, observed.key, observed.access, skip, &mut self.orders);
         if observed.at.is_multiple_of(LOOK_EVERY) {
             self.summary.look(engine);
@@ -188,10 +209,13 @@ impl Predictor<CompositeKey> for Engines<'_> {
         }
     }
 
-    fn opened(&mut self, _: u64, client: u32) {
+    fn opened(&mut self, now: u64, client: u32) {
         let serving = self.serving(client);
         if !self.open.contains_key(&serving) {
-            let engine = self.make();
+            let mut engine = self.make();
+            if let Some(sharing) = &mut self.sharing {
+                sharing.open(now, client, &mut engine);
+            }
             self.open.insert(serving, engine);
         }
     }
@@ -200,7 +224,10 @@ impl Predictor<CompositeKey> for Engines<'_> {
         if let Some(early) = &mut self.early {
             early.closed(client);
         }
-        if self.models == Models::Alone {
+        if let Some(sharing) = &mut self.sharing {
+            sharing.close(self.now, client);
+        }
+        if !self.models.is_pooled() {
             self.retire(client);
         }
     }

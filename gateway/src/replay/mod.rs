@@ -27,9 +27,10 @@ mod plot;
 mod report;
 mod rules;
 mod run;
+mod sharing;
 mod tally;
 
 pub use method::Method;
-pub use options::{CacheSize, Latency, Models, Replay, Tuning};
+pub use options::{CacheSize, Latency, Models, Replay, Share, Tuning};
 pub use report::Row;
 pub use run::{Settings, replay_trace, run};

@@ -28,6 +28,19 @@ pub struct Replay {
     /// clients.
     #[arg(long, requires = "private")]
     pub(super) alone: bool,
+    /// With a model of all clients: each starts from the newest snapshot, of at most so many compressed bytes, of what the
+    /// clients before it told.
+    #[arg(long, value_name = "BYTES", requires = "alone", value_parser = memory)]
+    pub(super) share: Option<usize>,
+    /// How old a snapshot grows before a new one is made: a number and ms, s, m or h.
+    #[arg(long, value_name = "TIME", default_value = "60s", requires = "share", value_parser = duration)]
+    pub(super) share_every: u64,
+    /// Clients that must have gone a way before a snapshot tells of it.
+    #[arg(long, value_name = "K", default_value = "5", requires = "share")]
+    pub(super) share_clients: u32,
+    /// How long after its last snapshot a client takes another one; never if it is left out.
+    #[arg(long, value_name = "TIME", requires = "share", value_parser = duration)]
+    pub(super) share_refresh: Option<u64>,
     /// All that an engine may keep: a number and B, kB, MB, GB, KiB, MiB or GiB. If it is left out, 8MB, and 1MiB where
     /// each client has its own.
     #[arg(long, value_name = "BYTES", value_parser = memory)]
@@ -107,14 +120,22 @@ pub enum Models {
     Pooled,
     /// An engine for each client, made at its first request. It takes private caches.
     Alone,
+    /// The same, which starts from what other clients told.
+    Shared(Share),
 }
 
 impl Models {
+    /// Whether each client has an engine of its own.
+    pub fn is_pooled(self) -> bool {
+        self == Self::Pooled
+    }
+
     /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pooled => "pooled",
             Self::Alone => "alone",
+            Self::Shared(_) => "shared",
         }
     }
 
@@ -122,7 +143,7 @@ impl Models {
     pub fn memory(self) -> usize {
         match self {
             Self::Pooled => 8_000_000,
-            Self::Alone => 1 << 20,
+            Self::Alone | Self::Shared(_) => 1 << 20,
         }
     }
 }
@@ -134,6 +155,25 @@ pub enum Latency {
     Requests(u64),
     /// It lands after so many milliseconds of the trace's clock; 0 is before the next request.
     Millis(u64),
+}
+
+/// How clients share what they learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Most compressed bytes of a snapshot.
+    pub bytes: usize,
+    /// Age of a snapshot, in milliseconds, at which a new one is made.
+    pub every_ms: u64,
+    /// Clients that must have gone a way before a snapshot tells of it.
+    pub clients: u32,
+    /// How long after its last snapshot, in milliseconds, a client takes another one.
+    pub refresh_ms: Option<u64>,
+}
+
+fn duration(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let parse = |(unit, ms): (&str, u64)| text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(ms);
+    UNITS.into_iter().find_map(parse).ok_or_else(|| "a time is a number and a unit, such as 60s".to_owned())
 }
 
 fn cache_size(text: &str) -> Result<CacheSize, String> {

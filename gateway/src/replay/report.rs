@@ -14,7 +14,8 @@ pub struct Row {
     pub trace: String,
     /// Name of the method; `foremap` is the engine of the core.
     pub method: String,
-    /// Who learns together: `pooled` is all clients, `alone` each by itself; only there for the engine.
+    /// Who learns together: `pooled` is all clients, `alone` each by itself, `shared` each by itself from what others
+    /// told; only there for the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<&'static str>,
     /// Demand requests.
@@ -58,6 +59,12 @@ pub struct Row {
     pub p99_ns: Option<u64>,
     /// Most bytes that the predictor kept, or the largest of several; `null` for methods without one.
     pub peak_bytes: Option<usize>,
+    /// Compressed bytes of the last snapshot; only there where clients share a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_bytes: Option<usize>,
+    /// Bytes of all that clients told; only there where they share a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary_bytes: Option<u64>,
     /// Hits among each N requests, in their order; only there if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<Vec<u32>>,
@@ -71,6 +78,7 @@ pub(super) struct Quality {
     pub(super) calibration_error_issued: Option<f64>,
     pub(super) calibration_error_first: Option<f64>,
     pub(super) peak_bytes: Option<usize>,
+    pub(super) shared: Option<(usize, u64)>,
 }
 
 impl Row {
@@ -98,6 +106,8 @@ impl Row {
             ns_per_access: nanos.map(|(mean, _)| mean),
             p99_ns: nanos.map(|(_, p99)| p99),
             peak_bytes: own.peak_bytes,
+            snapshot_bytes: own.shared.map(|(snapshot, _)| snapshot),
+            summary_bytes: own.shared.map(|(_, summaries)| summaries),
             series: tally.series().map(<[u32]>::to_vec),
         }
     }

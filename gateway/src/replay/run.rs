@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::baseline::{Belady, Lru, Oracle, Ppm, PpmVariant, S3Fifo, Sight, next_uses};
 use super::engine::{Engines, Local};
 use super::method::{Kind, Method};
-use super::options::{CacheSize, Latency, Models, Replay, Tuning};
+use super::options::{CacheSize, Latency, Models, Replay, Share, Tuning};
 use super::plot::{self, Reliabilities};
 use super::report::{self, Quality, Row};
 use super::rules::{Cache, Caches, Nothing, Player, Predictor};
@@ -49,7 +49,14 @@ impl Replay {
     /// How the traces are to be replayed.
     fn settings(&self) -> Settings {
         let latency = self.latency_ms.map(Latency::Millis);
-        let models = if self.alone { Models::Alone } else { Models::Pooled };
+        let share = self.share.map(|bytes| Share {
+            bytes,
+            every_ms: self.share_every,
+            clients: self.share_clients,
+            refresh_ms: self.share_refresh,
+        });
+        let alone = if self.alone { Models::Alone } else { Models::Pooled };
+        let models = share.map_or(alone, Models::Shared);
         Settings {
             cache: self.private.map_or(self.cache, |entries| CacheSize::Private(entries as usize)),
             waste_budget: self.waste_budget,
@@ -118,7 +125,7 @@ fn replay(
     curve: &[f64],
 ) -> Result<Picture, Failure> {
     let private = settings.cache.is_private();
-    if settings.models == Models::Alone && !private {
+    if !settings.models.is_pooled() && !private {
         return Err(Failure::new("clients that learn alone need private caches"));
     }
     if let Some(other) = baselines.iter().find(|method| !method.fits(private)) {
@@ -213,6 +220,7 @@ impl Runner<'_> {
             calibration_error_issued: Some(summary.issued.error()),
             calibration_error_first: summary.early.as_ref().map(Reliability::error),
             peak_bytes: Some(summary.peak_bytes),
+            shared: summary.shared,
         };
         let reliabilities = Reliabilities::new(&summary);
         Ok((self.row(Method::FOREMAP.name(false), &tally, own), reliabilities))

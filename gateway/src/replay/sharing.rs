@@ -1,0 +1,121 @@
+//! One model out of all clients of a replay, told and read as in the product.
+
+use std::sync::Arc;
+
+use foremap::analyzer::Access;
+use foremap::key::CompositeKey;
+use foremap::model::{ClientId, Path, SharedModel, SharedModelConfig, SnapshotOptions, Step, Summary};
+use foremap::prefetch::PrefetchEngine;
+use foremap::protocol::ModelSnapshot;
+use fxhash::FxHashMap;
+
+use super::options::Share;
+use crate::model::compressed;
+
+/// The server's side, and of each client what it has not told so far.
+pub(super) struct Sharing {
+    share: Share,
+    model: SharedModel,
+    snapshot: Arc<ModelSnapshot>,
+    clients: FxHashMap<u32, Client>,
+    /// Compressed bytes of the latest snapshot, and of all summaries.
+    pub(super) snapshot_bytes: usize,
+    pub(super) summary_bytes: u64,
+}
+
+#[derive(Default)]
+struct Client {
+    epoch: u64,
+    read_at: u64,
+    /// Requests: the two last ones that were told of, and all since.
+    path: Vec<(CompositeKey, bool)>,
+    told: usize,
+}
+
+impl Sharing {
+    pub(super) fn new(share: Share, waste_budget: f64) -> Self {
+        let config = SharedModelConfig { every_ms: share.every_ms, waste_budget, ..SharedModelConfig::default() };
+        Self {
+            share,
+            model: SharedModel::new(config),
+            snapshot: Arc::default(),
+            clients: FxHashMap::default(),
+            snapshot_bytes: 0,
+            summary_bytes: 0,
+        }
+    }
+
+    /// A client begins: it takes over the newest snapshot.
+    pub(super) fn open(&mut self, now: u64, client: u32, engine: &mut PrefetchEngine) {
+        self.clients.insert(client, Client { read_at: now, ..Client::default() });
+        self.read(now, engine);
+    }
+
+    fn read(&mut self, now: u64, engine: &mut PrefetchEngine) {
+        if self.model.is_due(now) {
+            let options = SnapshotOptions {
+                min_clients: self.share.clients,
+                is_shared: &|_| false,
+                max_bytes: self.share.bytes,
+                compressed: &|bytes| compressed(bytes).len(),
+            };
+            let snapshot = self.model.snapshot(now, &options);
+            let bytes = snapshot.encode();
+            self.snapshot_bytes = compressed(&bytes).len();
+            // As it arrives.
+            self.snapshot = Arc::new(ModelSnapshot::decode(&bytes).unwrap_or_default());
+        }
+        let _ = engine.import(&self.snapshot);
+    }
+
+    /// A request, before it reaches the engine. What the cache answered is told with the next request that it did not.
+    pub(super) fn request(
+        &mut self,
+        now: u64,
+        client: u32,
+        key: &CompositeKey,
+        access: Access,
+        engine: &mut PrefetchEngine,
+    ) {
+        let Some(state) = self.clients.get_mut(&client) else { return };
+        state.path.push((key.clone(), access == Access::Hit));
+        let is_refreshed = self.share.refresh_ms.is_some_and(|every| now >= state.read_at + every);
+        if is_refreshed {
+            state.read_at = now;
+        }
+        if matches!(access, Access::Miss | Access::Late) {
+            self.tell(now, client);
+        }
+        if is_refreshed {
+            self.read(now, engine);
+        }
+    }
+
+    /// A client is gone: the last it tells.
+    pub(super) fn close(&mut self, now: u64, client: u32) {
+        self.tell(now, client);
+        self.clients.remove(&client);
+    }
+
+    fn tell(&mut self, now: u64, client: u32) {
+        let Some(state) = self.clients.get_mut(&client) else { return };
+        if state.path.len() <= state.told {
+            return;
+        }
+        state.epoch += 1;
+        let mut summary = Summary { instance: client.into(), epoch: state.epoch, ..Summary::default() };
+        let mut path = Path { told: state.told as u8, steps: Vec::new() };
+        for (key, repeated) in &state.path {
+            let number = summary.keys.iter().position(|known| known == key).unwrap_or(summary.keys.len());
+            if number == summary.keys.len() {
+                summary.keys.push(key.clone());
+            }
+            path.steps.push(Step { key: number as u32, repeated: *repeated });
+        }
+        summary.paths.push(path);
+        let last = state.path.len().saturating_sub(2);
+        state.path.drain(..last);
+        state.told = state.path.len();
+        self.model.merge(now, ClientId(client.into()), &summary);
+    }
+}
