@@ -42,7 +42,7 @@ pub struct Row {
     /// The same of those that were prefetched.
     pub calibration_error_issued: Option<f64>,
     /// The same of prefetches from the first 20 requests of each client, where those unused at the end count as well;
-    /// only there for the engine, with private caches.
+    /// only there for the engine, with private caches, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration_error_first: Option<f64>,
     /// Largest excess of waste known over budget x requests, after any request, in prefetches.

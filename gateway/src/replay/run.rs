@@ -214,11 +214,12 @@ impl Runner<'_> {
         let caches = self.caches(|| Local::new(self.entries(), tuning.probation));
         let tally = self.play(&keys, caches, &mut engines, waste_budget);
         let summary = engines.finish();
+        let early = summary.early.as_ref().filter(|early| early.predictions() > 0);
         let own = Quality {
             models: Some(models.name()),
             calibration_error: Some(summary.all.error()),
             calibration_error_issued: Some(summary.issued.error()),
-            calibration_error_first: summary.early.as_ref().map(Reliability::error),
+            calibration_error_first: early.map(Reliability::error),
             peak_bytes: Some(summary.peak_bytes),
             shared: summary.shared,
         };

@@ -227,12 +227,26 @@ fn a_client_alone_learns_from_what_it_repeats() {
 }
 
 #[test]
-fn a_single_client_is_alone_in_a_pool_as_well() {
-    let cycle: Vec<u32> = (0..640).map(|at| at % 64).collect();
-    let [pooled, alone] = pooled_and_alone(&in_turn(&[&cycle]));
-    let figures = |row: &Row| (row.hit_ratio, row.wasted_per_request, row.calibration_error, row.max_client_excess);
-    assert_eq!(figures(&pooled), figures(&alone));
-    assert_eq!(alone.max_client_excess, Some(alone.max_budget_excess));
+fn clients_alone_do_what_each_does_in_a_trace_of_its_own() {
+    let trace = foremap_trace::open("synthetic:tenants?requests=4000").expect("a workload");
+    let figures = |row: &Row| {
+        let count = |share: f64| (share * row.requests as f64).round();
+        let counts = [row.hit_ratio, row.prefetches_per_request, row.wasted_per_request].map(count);
+        (counts, row.max_client_excess.expect("private caches"))
+    };
+    let [_, alone] = pooled_and_alone(&trace);
+    let (mut sums, mut excess) = ([0.0; 3], f64::NEG_INFINITY);
+    for client in 0..trace.clients.len() as u32 {
+        let requests = trace.requests.iter().filter(|request| request.client == client).copied().collect();
+        let own = Trace { requests, keys: trace.keys.clone(), clients: trace.clients.clone(), ..Trace::default() };
+        let [pooled, by_itself] = pooled_and_alone(&own);
+        let of_client = figures(&by_itself);
+        assert_eq!(of_client, figures(&pooled), "one client alone is a pool of one");
+        sums = std::array::from_fn(|at| sums[at] + of_client.0[at]);
+        excess = excess.max(of_client.1);
+    }
+    assert!(trace.clients.len() > 4 && alone.prefetches_per_request > 0.1, "{alone:?}");
+    assert_eq!(figures(&alone), (sums, excess));
 }
 
 #[test]
