@@ -2,7 +2,7 @@
 
 use fxhash::FxHashMap;
 
-use super::merger::{Merger, Traffic, Way};
+use super::merger::{COUNT, Merger, Traffic, Way};
 use super::selection::{Choice, Context, Entry, Selection};
 use crate::analyzer::Shapes;
 use crate::protocol::{KeyRule, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule};
@@ -34,6 +34,11 @@ struct Followed {
 }
 
 impl Followed {
+    /// Visits of the context, in the window.
+    fn visits(&self) -> f32 {
+        self.all as f32 / COUNT as f32
+    }
+
     fn add(&mut self, next: u32, traffic: &Traffic) {
         self.all += traffic.all;
         match self.next.iter_mut().find(|(known, _)| *known == next) {
@@ -88,7 +93,7 @@ impl<'a> Tables<'a> {
         let mut ways: Vec<(&Way, &Traffic)> = merger.ways.iter().collect();
         // By text, as numbers follow the order of merging.
         let mut order: Vec<u32> = (0..merger.keys.len() as u32).collect();
-        order.sort_unstable_by_key(|&key| &merger.keys[key as usize]);
+        order.sort_unstable_by_key(|&key| &merger.keys[key as usize].text);
         let mut rank = vec![0; order.len()];
         for (at, &key) in order.iter().enumerate() {
             rank[key as usize] = at as u32;
@@ -107,25 +112,21 @@ impl<'a> Tables<'a> {
         let mut shapes = Shapes::new();
         for &key in &order {
             for _ in 0..sightings[key as usize].clamp(1, MAX_SIGHTINGS) {
-                shapes.observe(&merger.keys[key as usize]);
+                shapes.observe(&merger.keys[key as usize].text);
             }
         }
-        let shared = merger.keys.iter().map(|key| (options.is_shared)(key)).collect();
+        let shared = merger.keys.iter().map(|key| (options.is_shared)(&key.text)).collect();
         let (templates, by_template) = (Vec::new(), FxHashMap::default());
         Self { merger, options, shared, singles, pairs, shapes, templates, by_template }
     }
 
     fn text(&self, key: u32) -> &str {
-        &self.merger.keys[key as usize]
+        &self.merger.keys[key as usize].text
     }
 
     /// Whether a snapshot may tell of a way.
     fn is_open(&self, traffic: &Traffic, keys: &[u32]) -> bool {
         traffic.clients.at_least() >= self.options.min_clients || keys.iter().all(|&key| self.shared[key as usize])
-    }
-
-    fn counts(&self, weight: u64) -> f32 {
-        self.merger.decay.map_or(0.0, |decay| decay.counts(weight, self.merger.hour))
     }
 
     /// Derives the templates of all ways.
@@ -136,7 +137,7 @@ impl<'a> Tables<'a> {
         let (merger, shapes) = (self.merger, &self.shapes);
         let mut of = |last: u32, next: u32| {
             *known.entry((last, next)).or_insert_with(|| {
-                let template = shapes.template(&merger.keys[last as usize], &merger.keys[next as usize])?;
+                let template = shapes.template(&merger.keys[last as usize].text, &merger.keys[next as usize].text)?;
                 Some(*numbers.entry(template).or_insert_with_key(|template| {
                     templates.push(template.clone());
                     templates.len() as u32 - 1
@@ -144,7 +145,7 @@ impl<'a> Tables<'a> {
             })
         };
         let mut rules: FxHashMap<(TemplateContext, u64), Followed> = FxHashMap::default();
-        let shape: Vec<u64> = merger.keys.iter().map(|key| shapes.shape(key)).collect();
+        let shape: Vec<u64> = merger.keys.iter().map(|key| shapes.shape(&key.text)).collect();
         for (way, traffic) in &merger.ways {
             let shape_of = |key: u32| shape[key as usize];
             let made = of(way.last, way.next).unwrap_or(Way::NONE);
@@ -203,13 +204,17 @@ impl<'a> Tables<'a> {
         keys: &[u32],
         known: impl Fn(u32) -> f32,
     ) {
-        let visits = self.counts(followed.all);
+        let visits = followed.visits();
+        // What came before the window counts for what the rule is worth.
+        let last = keys[keys.len() - 1];
+        let single = self.singles.get(&last).map_or(1.0, Followed::visits);
+        let rate = self.merger.keys[last as usize].visits as f32 * visits / single.max(1.0);
         for (next, traffic) in &followed.next {
             let share = followed.share(traffic);
             let is_open = self.is_open(traffic, keys)
                 && (self.shared[*next as usize] || { traffic.clients.at_least() >= self.options.min_clients });
             if share >= MIN_SHARE && is_open {
-                let gain = visits * (share - known(*next)).max(0.0);
+                let gain = rate * (share - known(*next)).max(0.0);
                 selection.offer(Entry { context, choice: Choice::Key(*next), share, visits, gain });
             }
         }
@@ -218,7 +223,7 @@ impl<'a> Tables<'a> {
     fn offer_templates(&self, selection: &mut Selection, context: TemplateContext, shape: u64, followed: &Followed) {
         /// What a template adds to rules that name keys.
         const NOVEL: f32 = 0.25;
-        let visits = self.counts(followed.all);
+        let visits = followed.visits();
         for (template, traffic) in followed.next.iter().filter(|(template, _)| *template != Way::NONE) {
             let share = followed.share(traffic);
             if share >= MIN_SHARE && traffic.clients.at_least() >= self.options.min_clients {

@@ -4,7 +4,6 @@ use fxhash::FxHashMap;
 use serde::Serialize;
 
 use super::clients::{ClientId, Clients, Shares, mix};
-use super::decay::Decay;
 use super::summary::{Path, Summary};
 use crate::Millis;
 
@@ -18,11 +17,13 @@ pub struct MergerConfig {
     pub max_shares: usize,
     /// Most instances whose epochs are remembered; 32 bytes each.
     pub max_instances: usize,
+    /// Hours after which a key that nobody asks for is forgotten, and all ways over it.
+    pub expire_hours: u32,
 }
 
 impl Default for MergerConfig {
     fn default() -> Self {
-        Self { max_ways: 1 << 20, max_shares: 1 << 20, max_instances: 1 << 16 }
+        Self { max_ways: 1 << 20, max_shares: 1 << 20, max_instances: 1 << 16, expire_hours: 90 * 24 }
     }
 }
 
@@ -38,19 +39,44 @@ pub(super) struct Way {
 impl Way {
     pub(super) const NONE: u32 = u32::MAX;
 
+    /// The keys on it.
+    pub(super) fn keys(&self) -> impl Iterator<Item = u32> + use<> {
+        [self.before, self.last, self.next].into_iter().filter(|&key| key != Self::NONE)
+    }
+
     /// A number that tells it from others.
     fn id(self) -> u64 {
         mix(mix(u64::from(self.last) << 32 | u64::from(self.next)) ^ u64::from(self.before))
     }
 }
 
-/// How often a way was gone, as a sum of decaying weights, and by whom.
+/// How often a way was gone, in [`COUNT`]ths, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Traffic {
     pub(super) all: u64,
     /// Without the times that the stream knew the key already.
     pub(super) fresh: u64,
     pub(super) clients: Clients,
+}
+
+/// What one time counts.
+pub(super) const COUNT: u64 = 256;
+/// Times that a key's successors are counted, at most, when a snapshot is made; more of them are scaled down to so many,
+/// so that a changed pattern outweighs the old one after about as many visits.
+const WINDOW: u64 = 128 * COUNT;
+/// What is left of a way when it is given up: a quarter of a time.
+const LEAST: u64 = COUNT / 4;
+/// Visits of all keys after which those of each are halved: they tell which keys matter, lately.
+const VISITS: u64 = 1 << 22;
+
+/// A key on the ways.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) text: Box<str>,
+    /// Times that something followed it, the recent ones weighing most.
+    pub(super) visits: u64,
+    /// The hour in which it was asked for last.
+    seen: u32,
 }
 
 /// What became of a summary.
@@ -127,10 +153,10 @@ impl Epochs {
 #[derive(Debug)]
 pub struct Merger {
     config: MergerConfig,
-    pub(super) decay: Option<Decay>,
-    pub(super) hour: u32,
+    hour: u32,
     numbers: FxHashMap<Box<str>, u32>,
-    pub(super) keys: Vec<Box<str>>,
+    pub(super) keys: Vec<Known>,
+    visits: u64,
     key_bytes: usize,
     pub(super) ways: FxHashMap<Way, Traffic>,
     shares: Shares,
@@ -143,10 +169,10 @@ impl Merger {
     pub fn new(config: MergerConfig) -> Self {
         Self {
             config,
-            decay: None,
             hour: 0,
             numbers: FxHashMap::default(),
             keys: Vec::new(),
+            visits: 0,
             key_bytes: 0,
             ways: FxHashMap::default(),
             shares: Shares::default(),
@@ -157,7 +183,7 @@ impl Merger {
 
     /// Adds what an instance tells, once, as from `client`. `now` is wall-clock time, of which the hour counts.
     pub fn merge(&mut self, now: Millis, client: ClientId, summary: &Summary) -> MergeOutcome {
-        self.note_hour(now);
+        self.hour = self.hour.max((now / 3_600_000) as u32);
         if !self.note_instance(summary) {
             self.stats.known += 1;
             return MergeOutcome::Known;
@@ -187,16 +213,28 @@ impl Merger {
         }
     }
 
-    fn note_hour(&mut self, now: Millis) {
-        self.hour = self.hour.max((now / 3_600_000) as u32);
-        let decay = self.decay.get_or_insert(Decay::from(self.hour));
-        let shift = decay.renew(self.hour);
-        if shift > 0 {
-            for traffic in self.ways.values_mut() {
-                (traffic.all, traffic.fresh) = (traffic.all >> shift, traffic.fresh >> shift);
-            }
-            self.retain(|_, traffic| traffic.all > 0);
+    /// Lets fade what is more than a window holds, and forgets what was not asked for in a long time: at the end of each
+    /// epoch of snapshots, so that nothing depends on the order in which summaries came before it. O(ways).
+    pub fn end_epoch(&mut self) {
+        let mut sums = vec![0; self.keys.len()];
+        for (way, traffic) in &self.ways {
+            sums[way.last as usize] += traffic.all;
         }
+        for (way, traffic) in &mut self.ways {
+            let sum = sums[way.last as usize];
+            if sum > WINDOW {
+                (traffic.all, traffic.fresh) = (traffic.all * WINDOW / sum, traffic.fresh * WINDOW / sum);
+            }
+        }
+        if self.visits > VISITS {
+            for key in &mut self.keys {
+                key.visits /= 2;
+            }
+            self.visits /= 2;
+        }
+        let oldest = self.hour.saturating_sub(self.config.expire_hours);
+        let expired: Vec<bool> = self.keys.iter().map(|key| key.seen < oldest).collect();
+        self.retain(|way, traffic| traffic.all >= LEAST && !way.keys().any(|key| expired[key as usize]));
     }
 
     fn note_instance(&mut self, summary: &Summary) -> bool {
@@ -218,17 +256,17 @@ impl Merger {
         }
         let number = self.keys.len() as u32;
         self.numbers.insert(text.into(), number);
-        self.keys.push(text.into());
+        self.keys.push(Known { text: text.into(), visits: 0, seen: 0 });
         self.key_bytes += text.len();
         number
     }
 
     /// Adds a path; returns the requests that followed another.
     fn add(&mut self, client: ClientId, path: &Path, numbers: &[u32]) -> u64 {
-        let weight = self.decay.map_or(0, |decay| decay.weight(self.hour));
         let (mut before, mut last, mut counted) = (Way::NONE, Way::NONE, 0);
         for (at, step) in path.steps.iter().enumerate() {
             let Some(&next) = numbers.get(step.key as usize) else { continue };
+            self.keys[next as usize].seen = self.hour;
             // Asked twice in a row, as in the analyzer, changes nothing.
             if next == last {
                 continue;
@@ -238,9 +276,11 @@ impl Merger {
                 let way = Way { before, last, next };
                 if self.shares.take(self.hour, client, way.id(), self.config.max_shares) {
                     let traffic = self.ways.entry(way).or_default();
-                    traffic.all += weight;
-                    traffic.fresh += if step.repeated { 0 } else { weight };
+                    traffic.all += COUNT;
+                    traffic.fresh += if step.repeated { 0 } else { COUNT };
                     traffic.clients.join(Clients::of(client));
+                    self.keys[last as usize].visits += 1;
+                    self.visits += 1;
                 } else {
                     self.stats.capped += 1;
                 }
@@ -262,25 +302,26 @@ impl Merger {
     fn retain(&mut self, is_kept: impl Fn(&Way, &Traffic) -> bool) {
         let before = self.ways.len();
         self.ways.retain(|way, traffic| is_kept(way, traffic));
+        if self.ways.len() == before {
+            return;
+        }
         self.stats.ways_dropped += (before - self.ways.len()) as u64;
         let mut numbers = vec![Way::NONE; self.keys.len()];
         for way in self.ways.keys() {
-            for key in [way.before, way.last, way.next] {
-                if key != Way::NONE {
-                    numbers[key as usize] = 0;
-                }
+            for key in way.keys() {
+                numbers[key as usize] = 0;
             }
         }
         let (mut keys, mut bytes) = (Vec::new(), 0);
-        for (text, number) in std::mem::take(&mut self.keys).into_iter().zip(&mut numbers) {
+        for (key, number) in std::mem::take(&mut self.keys).into_iter().zip(&mut numbers) {
             if *number == 0 {
                 *number = keys.len() as u32;
-                bytes += text.len();
-                keys.push(text);
+                bytes += key.text.len();
+                keys.push(key);
             }
         }
         (self.keys, self.key_bytes) = (keys, bytes);
-        self.numbers = self.keys.iter().enumerate().map(|(at, text)| (text.clone(), at as u32)).collect();
+        self.numbers = self.keys.iter().enumerate().map(|(at, key)| (key.text.clone(), at as u32)).collect();
         let renumber = |key: u32| if key == Way::NONE { key } else { numbers[key as usize] };
         let ways = std::mem::take(&mut self.ways).into_iter().map(|(way, traffic)| {
             let way = Way { before: renumber(way.before), last: renumber(way.last), next: renumber(way.next) };
@@ -289,12 +330,10 @@ impl Merger {
         self.ways = ways.collect();
     }
 
-    /// Forgets every way with a key that `is_forgotten` names.
+    /// Forgets every way over a key that `is_forgotten` names. O(ways).
     pub fn forget(&mut self, is_forgotten: impl Fn(&str) -> bool) {
-        let forgotten: Vec<bool> = self.keys.iter().map(|key| is_forgotten(key)).collect();
-        let names = |key: u32| key != Way::NONE && forgotten[key as usize];
-        self.ways.retain(|way, _| !(names(way.before) || names(way.last) || names(way.next)));
-        self.retain(|_, _| true);
+        let forgotten: Vec<bool> = self.keys.iter().map(|key| is_forgotten(&key.text)).collect();
+        self.retain(|way, _| !way.keys().any(|key| forgotten[key as usize]));
     }
 }
 

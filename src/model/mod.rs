@@ -8,14 +8,13 @@
 //! * A [`Summary`] says which keys an instance's streams asked for, one after the other. Everything else that a model
 //!   consists of follows from that, so that nobody can claim it: pairs and templates are derived where summaries are
 //!   merged, and how far to trust them is found out by a [`Judge`] that plays a new client along the same paths.
-//! * A [`Merger`] is a commutative, associative and idempotent fold of summaries, each named by instance and epoch
-//!   (a state-based CRDT; Shapiro et al., 2011). Counts decay by the hour (forward decay; Cormode et al., 2009), and a
-//!   client's part in any count is bounded.
+//! * A [`Merger`] adds up summaries, each named by instance and epoch: in any order, in any grouping and however often
+//!   each of them comes, the sums are the same. With each snapshot counts beyond a window fade, and a client's part in
+//!   any count is bounded.
 //! * A snapshot names a key only if at least `k` clients went the same way to it.
 
 mod builder;
 mod clients;
-mod decay;
 mod judge;
 mod merger;
 mod selection;

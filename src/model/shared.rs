@@ -70,6 +70,7 @@ impl SharedModel {
         self.made = Some((now, self.merger.stats().observations));
         let mut snapshot = self.merger.snapshot(now, options);
         self.judge.calibrate(&mut snapshot);
+        self.merger.end_epoch();
         snapshot
     }
 
