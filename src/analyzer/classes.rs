@@ -1,5 +1,7 @@
 //! Component classes, learnt on the spot: which components name a kind, and which an instance.
 
+use std::sync::Arc;
+
 use fxhash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -90,13 +92,28 @@ impl Position {
     }
 }
 
+/// Classes of places that are known from elsewhere.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places(FxHashMap<u64, Class>);
+
+impl Places {
+    pub(super) fn new(places: impl Iterator<Item = (u64, bool)>) -> Self {
+        let class = |(place, is_kind)| (place & !1, if is_kind { Class::Kind } else { Class::Instance });
+        Self(places.map(class).collect())
+    }
+
+    fn class(&self, place: u64) -> Option<Class> {
+        if self.0.is_empty() { None } else { self.0.get(&(place & !1)).copied() }
+    }
+}
+
 /// The classes of all positions; a position is known by the number of components and the kinds to its left.
 #[derive(Debug, Clone)]
 pub(super) struct Classes {
     positions: Box<[Position]>,
     /// Places whose class is known from elsewhere, which goes before what is learnt here: shapes are names that all who
     /// share a model have to agree on.
-    given: FxHashMap<u64, Class>,
+    given: Arc<Places>,
 }
 
 fn combine(hash: u64, value: u64) -> u64 {
@@ -106,13 +123,12 @@ fn combine(hash: u64, value: u64) -> u64 {
 
 impl Classes {
     pub(super) fn new() -> Self {
-        Self { positions: vec![Position::default(); POSITIONS].into(), given: FxHashMap::default() }
+        Self { positions: vec![Position::default(); POSITIONS].into(), given: Arc::default() }
     }
 
     /// Takes over the classes of places; those given before are forgotten.
-    pub(super) fn give(&mut self, places: impl Iterator<Item = (u64, bool)>) {
-        self.given.clear();
-        self.given.extend(places.map(|(place, kind)| (place & !1, if kind { Class::Kind } else { Class::Instance })));
+    pub(super) fn give(&mut self, places: Arc<Places>) {
+        self.given = places;
     }
 
     /// The places on the way through a key, each with its class. O(components).
@@ -126,7 +142,7 @@ impl Classes {
 
     fn class(&self, place: u64, reading: Option<Reading>) -> Class {
         let learnt = || self.positions[slot(place)].class(tag(place), reading);
-        self.given.get(&(place & !1)).copied().unwrap_or_else(learnt)
+        self.given.class(place).unwrap_or_else(learnt)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -40,6 +40,7 @@ mod types;
 pub use evidence::{Candidate, Evidence, Expert, Grade, Proposals};
 pub use keys::KeyId;
 pub use pattern::{Analyzer, Context, StreamRef};
+pub use prior::Prior;
 pub(crate) use shapes::Shapes;
 pub(crate) use steps::{step_of, stepped};
 pub use table::SUCCESSORS;

@@ -1,5 +1,7 @@
 //! [`Analyzer`]: observes accesses, proposes successors.
 
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::classes::{Classes, Shape};
@@ -7,14 +9,14 @@ use super::components::Parts;
 use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals, Visits};
 use super::history::{History, Reached};
 use super::keys::KeyId;
-use super::prior::{self, Prior};
+use super::prior::Prior;
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
 use super::template::{LastRead, apply, derive};
 use super::texts::TextStore;
 use super::types::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
-use crate::protocol::{ModelSnapshot, TemplateContext};
+use crate::protocol::ModelSnapshot;
 
 /// Where a stream is: what its next request is predicted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,7 +54,7 @@ pub struct Analyzer {
     templates: TextStore,
     classes: Classes,
     /// What others learned.
-    prior: Prior,
+    prior: Arc<Prior>,
     prior_max: usize,
     streams: Streams,
     history: History,
@@ -85,7 +87,7 @@ pub(super) const MAX_TEMPLATE: usize = 128;
 const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
 
 /// Hash of a template and the shape it led to.
-fn step_hash(shape: u64, template: KeyId) -> u64 {
+pub(super) fn step_hash(shape: u64, template: KeyId) -> u64 {
     shape ^ template.bits().rotate_left(20)
 }
 
@@ -94,11 +96,11 @@ fn steps(before: u64, last: u64) -> u64 {
     if before == 0 || last == 0 { 0 } else { before.rotate_left(23) ^ last }
 }
 
-fn pair(before: KeyId, last: KeyId) -> u64 {
+pub(super) fn pair(before: KeyId, last: KeyId) -> u64 {
     before.bits().rotate_left(23) ^ last.bits()
 }
 
-fn context_hash(kind: Expert, what: u64) -> u64 {
+pub(super) fn context_hash(kind: Expert, what: u64) -> u64 {
     let mut hash = what.wrapping_mul(KINDS[kind as usize]);
     hash ^= hash >> 32;
     hash = hash.wrapping_mul(KINDS[2]);
@@ -152,7 +154,7 @@ impl Analyzer {
             keys,
             templates,
             classes,
-            prior: Prior::default(),
+            prior: Arc::default(),
             prior_max,
             streams,
             history,
@@ -176,35 +178,14 @@ impl Analyzer {
     }
 
     /// Takes over what others learned, in place of what it took over before. What was learnt here stays, and is added to it
-    /// where something is predicted. What no memory was set aside for is left out, the last rules first. O(bytes).
+    /// where something is predicted. What no memory was set aside for is left out. O(bytes).
     pub fn import(&mut self, snapshot: &ModelSnapshot) {
-        let (seed, limit) = (self.seed, self.prior_max);
-        let mut prior = Prior::default();
-        self.classes.give(snapshot.places.iter().map(|place| (place.place, place.is_kind)));
-        let templates = prior::ids(&mut prior, seed, &snapshot.templates, limit);
-        for rule in &snapshot.template_rules {
-            let context = match rule.context {
-                TemplateContext::Shape => context_hash(Expert::Template, rule.shape),
-                TemplateContext::Far => context_hash(Expert::FarTemplate, rule.shape),
-                TemplateContext::Step(by) => match templates.get(by as usize) {
-                    Some(Some(by)) => context_hash(Expert::Template2, step_hash(rule.shape, *by)),
-                    _ => continue,
-                },
-            };
-            prior.add_line(context, &rule.then, &templates, limit);
-        }
-        let keys = prior::ids(&mut prior, seed, &snapshot.keys, limit);
-        let id = |number: u32| keys.get(number as usize).copied().flatten();
-        for rule in &snapshot.rules {
-            let context = match (rule.before, id(rule.last)) {
-                (None, Some(last)) => Some(context_hash(Expert::Order1, last.bits())),
-                (Some(before), Some(last)) => id(before).map(|before| context_hash(Expert::Order2, pair(before, last))),
-                (_, None) => None,
-            };
-            if let Some(context) = context {
-                prior.add_line(context, &rule.then, &keys, limit);
-            }
-        }
+        self.share(Arc::new(Prior::new(self.seed, self.prior_max, snapshot)));
+    }
+
+    /// As [`Analyzer::import`], of tables that several analyzers of one seed share. O(1).
+    pub fn share(&mut self, prior: Arc<Prior>) {
+        self.classes.give(prior.places());
         self.prior = prior;
     }
 

@@ -1,10 +1,15 @@
 //! What others learned: successors of contexts from a shared model, which local evidence overrides.
 
+use std::sync::Arc;
+
 use fxhash::FxHashMap;
 
+use super::classes::Places;
+use super::evidence::Expert;
 use super::keys::KeyId;
+use super::pattern::{context_hash, pair, step_hash};
 use super::table::{SUCCESSORS, Successors};
-use crate::protocol;
+use crate::protocol::{self, ModelSnapshot, TemplateContext};
 
 /// A context's successors.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +24,14 @@ struct Line {
 /// Tables of a shared model under the ids of one analyzer. Read only: what is learnt here is kept apart, and both
 /// are added up where something is predicted, so that a newer model can take the place of this one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Prior {
+pub struct Prior {
     lines: FxHashMap<u64, Line>,
     /// 44 bits of id above the share, in its steps.
     next: Vec<u64>,
     /// Where the text of an id is, of keys and of templates.
     texts: FxHashMap<u64, (u32, u16)>,
     bytes: Vec<u8>,
+    places: Arc<Places>,
 }
 
 /// Bits of a share's step.
@@ -36,8 +42,52 @@ impl Prior {
     const LINE_BYTES: usize = 32;
     const TEXT_BYTES: usize = 32;
 
+    /// The tables of a snapshot for analyzers of a seed, of at most `limit` bytes: what does not fit is left out, templates
+    /// last. O(bytes).
+    pub fn new(seed: u64, limit: usize, snapshot: &ModelSnapshot) -> Self {
+        let places = snapshot.places.iter().map(|place| (place.place, place.is_kind));
+        let mut prior = Self { places: Arc::new(Places::new(places)), ..Self::default() };
+        let templates = prior.add_texts(seed, &snapshot.templates, limit);
+        for rule in &snapshot.template_rules {
+            let context = match rule.context {
+                TemplateContext::Shape => context_hash(Expert::Template, rule.shape),
+                TemplateContext::Far => context_hash(Expert::FarTemplate, rule.shape),
+                TemplateContext::Step(by) => match templates.get(by as usize) {
+                    Some(Some(by)) => context_hash(Expert::Template2, step_hash(rule.shape, *by)),
+                    _ => continue,
+                },
+            };
+            prior.add_line(context, &rule.then, &templates, limit);
+        }
+        let keys = prior.add_texts(seed, &snapshot.keys, limit);
+        let id = |number: u32| keys.get(number as usize).copied().flatten();
+        for rule in &snapshot.rules {
+            let context = match (rule.before.map(id), id(rule.last)) {
+                (None, Some(last)) => context_hash(Expert::Order1, last.bits()),
+                (Some(Some(before)), Some(last)) => context_hash(Expert::Order2, pair(before, last)),
+                _ => continue,
+            };
+            prior.add_line(context, &rule.then, &keys, limit);
+        }
+        prior
+    }
+
+    /// Classes of places.
+    pub(super) fn places(&self) -> Arc<Places> {
+        self.places.clone()
+    }
+
+    /// Adds texts; returns the ids of those that have found room.
+    fn add_texts<T: AsRef<[u8]>>(&mut self, seed: u64, texts: &[T], limit: usize) -> Vec<Option<KeyId>> {
+        let add = |text: &T| {
+            let id = KeyId::of_bytes(seed, text.as_ref());
+            self.add_text(id, text.as_ref(), limit).then_some(id)
+        };
+        texts.iter().map(add).collect()
+    }
+
     /// Adds a key's or template's text; `false` where there is no room for it within `limit` bytes.
-    pub(super) fn add_text(&mut self, id: KeyId, text: &[u8], limit: usize) -> bool {
+    fn add_text(&mut self, id: KeyId, text: &[u8], limit: usize) -> bool {
         if self.size() + Self::TEXT_BYTES + text.len() > limit {
             return false;
         }
@@ -46,17 +96,10 @@ impl Prior {
         true
     }
 
-    /// Adds the successors of a context, as far as their texts are there; `false` where there is no room within `limit`
-    /// bytes.
-    pub(super) fn add_line(
-        &mut self,
-        context: u64,
-        then: &protocol::Successors,
-        ids: &[Option<KeyId>],
-        limit: usize,
-    ) -> bool {
+    /// Adds the successors of a context, as far as their texts are there, and there is room within `limit` bytes.
+    fn add_line(&mut self, context: u64, then: &protocol::Successors, ids: &[Option<KeyId>], limit: usize) {
         if self.size() + Self::LINE_BYTES + then.next.len() * size_of::<u64>() > limit {
-            return false;
+            return;
         }
         let start = self.next.len();
         for (number, share) in then.next.iter().take(SUCCESSORS) {
@@ -66,7 +109,6 @@ impl Prior {
         }
         let len = (self.next.len() - start) as u8;
         self.lines.insert(context, Line { start: start as u32, len, visits: 1 << then.visits });
-        true
     }
 
     /// The text of an id.
@@ -148,15 +190,6 @@ impl Mix {
     pub(super) fn iter(&self) -> impl Iterator<Item = (KeyId, u32, bool)> {
         self.next[..self.len].iter().filter_map(|next| Some((KeyId::from_bits(next.id)?, next.count, next.latest)))
     }
-}
-
-/// The ids of a snapshot's keys or templates, those whose texts have found room.
-pub(super) fn ids<T: AsRef<[u8]>>(prior: &mut Prior, seed: u64, texts: &[T], limit: usize) -> Vec<Option<KeyId>> {
-    let add = |text: &T| {
-        let id = KeyId::of_bytes(seed, text.as_ref());
-        prior.add_text(id, text.as_ref(), limit).then_some(id)
-    };
-    texts.iter().map(add).collect()
 }
 
 #[cfg(test)]

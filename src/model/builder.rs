@@ -39,21 +39,40 @@ impl Followed {
         self.all as f32 / COUNT as f32
     }
 
+    /// Adds what followed; the same key comes one time after the other.
     fn add(&mut self, next: u32, traffic: &Traffic) {
         self.all += traffic.all;
-        match self.next.iter_mut().find(|(known, _)| *known == next) {
-            Some((_, sum)) => {
-                sum.all += traffic.all;
-                sum.fresh += traffic.fresh;
-                sum.clients.join(traffic.clients);
-            }
-            None => self.next.push((next, *traffic)),
+        match self.next.last_mut() {
+            Some((known, sum)) if *known == next => sum.add(traffic),
+            _ => self.next.push((next, *traffic)),
         }
     }
 
     fn share(&self, traffic: &Traffic) -> f32 {
         traffic.fresh as f32 / self.all.max(1) as f32
     }
+
+    /// The probability that a key follows afresh: what was counted less a discount, which goes to what a context that
+    /// knows less says (interpolated absolute discounting; Ney, Essen and Kneser, 1994). Seen once in one visit is no
+    /// certainty.
+    fn discounted(&self, traffic: &Traffic, discount: f32, less: f32) -> f32 {
+        let (all, discount) = (self.all.max(1) as f32, discount * COUNT as f32);
+        let own = (traffic.fresh as f32 - discount).max(0.0);
+        (own + discount * self.next.len() as f32 * less) / all
+    }
+}
+
+/// What the counts of contexts of one length are to be discounted by: from how many were seen once and twice.
+fn discount<'a>(all: impl Iterator<Item = &'a Followed>) -> f32 {
+    let (mut once, mut twice) = (1.0, 1.0);
+    for (_, traffic) in all.flat_map(|followed| &followed.next) {
+        match (traffic.all + COUNT / 2) / COUNT {
+            1 => once += 1.0,
+            2 => twice += 1.0,
+            _ => {}
+        }
+    }
+    once / (once + 2.0 * twice)
 }
 
 /// All that one building needs to look up.
@@ -63,6 +82,10 @@ struct Tables<'a> {
     shared: Vec<bool>,
     singles: FxHashMap<u32, Followed>,
     pairs: FxHashMap<(u32, u32), Followed>,
+    /// Share of each key in all that followed afresh.
+    popularity: Vec<f32>,
+    /// Discounts of counts after one key and after two.
+    discounts: (f32, f32),
     shapes: Shapes,
     templates: Vec<Vec<u8>>,
     by_template: FxHashMap<(TemplateContext, u64), Followed>,
@@ -102,13 +125,18 @@ impl<'a> Tables<'a> {
         ways.sort_unstable_by_key(|(way, _)| (place(way.last), place(way.next), place(way.before)));
         let (mut singles, mut pairs) = (FxHashMap::<_, Followed>::default(), FxHashMap::<_, Followed>::default());
         let mut sightings = vec![0; merger.keys.len()];
+        let (mut popularity, mut fresh) = (vec![0.0; merger.keys.len()], 1.0);
         for (way, traffic) in ways {
             singles.entry(way.last).or_default().add(way.next, traffic);
             if way.before != Way::NONE {
                 pairs.entry((way.before, way.last)).or_default().add(way.next, traffic);
             }
             sightings[way.next as usize] += traffic.clients.at_least();
+            popularity[way.next as usize] += traffic.fresh as f32;
+            fresh += traffic.fresh as f32;
         }
+        popularity.iter_mut().for_each(|share| *share /= fresh);
+        let discounts = (discount(singles.values()), discount(pairs.values()));
         let mut shapes = Shapes::new();
         for &key in &order {
             for _ in 0..sightings[key as usize].clamp(1, MAX_SIGHTINGS) {
@@ -117,7 +145,7 @@ impl<'a> Tables<'a> {
         }
         let shared = merger.keys.iter().map(|key| (options.is_shared)(&key.text)).collect();
         let (templates, by_template) = (Vec::new(), FxHashMap::default());
-        Self { merger, options, shared, singles, pairs, shapes, templates, by_template }
+        Self { merger, options, shared, singles, pairs, popularity, discounts, shapes, templates, by_template }
     }
 
     fn text(&self, key: u32) -> &str {
@@ -144,41 +172,53 @@ impl<'a> Tables<'a> {
                 }))
             })
         };
-        let mut rules: FxHashMap<(TemplateContext, u64), Followed> = FxHashMap::default();
+        let mut sums: FxHashMap<(TemplateContext, u64, u32), Traffic> = FxHashMap::default();
+        let mut add = |context, shape, template, traffic: &Traffic| {
+            sums.entry((context, shape, template)).or_default().add(traffic);
+        };
         let shape: Vec<u64> = merger.keys.iter().map(|key| shapes.shape(&key.text)).collect();
         for (way, traffic) in &merger.ways {
             let shape_of = |key: u32| shape[key as usize];
             let made = of(way.last, way.next).unwrap_or(Way::NONE);
-            rules.entry((TemplateContext::Shape, shape_of(way.last))).or_default().add(made, traffic);
+            add(TemplateContext::Shape, shape_of(way.last), made, traffic);
             if way.before == Way::NONE {
                 continue;
             }
             if let Some(by) = of(way.before, way.last) {
-                rules.entry((TemplateContext::Step(by), shape_of(way.last))).or_default().add(made, traffic);
+                add(TemplateContext::Step(by), shape_of(way.last), made, traffic);
             }
             if way.before != way.next {
                 let far = of(way.before, way.next).unwrap_or(Way::NONE);
-                rules.entry((TemplateContext::Far, shape_of(way.before))).or_default().add(far, traffic);
+                add(TemplateContext::Far, shape_of(way.before), far, traffic);
             }
         }
+        let mut rules: FxHashMap<(TemplateContext, u64), Followed> = FxHashMap::default();
+        for ((context, shape, template), traffic) in sums {
+            rules.entry((context, shape)).or_default().add(template, &traffic);
+        }
         (self.templates, self.by_template) = (templates, rules);
+    }
+
+    /// The probability that a key follows another one afresh.
+    fn after(&self, last: u32, followed: &Followed, next: u32, traffic: &Traffic) -> f32 {
+        let _ = last;
+        followed.discounted(traffic, self.discounts.0, self.popularity[next as usize])
     }
 
     /// Everything that may be told, with what it is worth.
     fn select(&self) -> Selection {
         let mut selection = Selection::default();
         for (&last, followed) in &self.singles {
-            self.offer(&mut selection, Context::Keys(Way::NONE, last), followed, &[last], |_| 0.0);
+            self.offer(&mut selection, Context::Keys(Way::NONE, last), followed, &[last], |next, traffic| {
+                (self.after(last, followed, next, traffic), 0.0)
+            });
         }
         for (&(before, last), followed) in &self.pairs {
-            let single = self.singles.get(&last);
-            let known = |next: u32| {
-                let single = single?;
-                let (_, traffic) = single.next.iter().find(|(known, _)| *known == next)?;
-                self.is_open(traffic, &[last, next]).then(|| single.share(traffic))
-            };
-            self.offer(&mut selection, Context::Keys(before, last), followed, &[before, last], |next| {
-                known(next).unwrap_or(0.0)
+            let Some(single) = self.singles.get(&last) else { continue };
+            self.offer(&mut selection, Context::Keys(before, last), followed, &[before, last], |next, traffic| {
+                let known = single.next.iter().find(|(known, _)| *known == next);
+                let known = known.map_or(0.0, |(_, traffic)| self.after(last, single, next, traffic));
+                (followed.discounted(traffic, self.discounts.1, known), known)
             });
         }
         for (&(context, shape), followed) in &self.by_template {
@@ -195,14 +235,14 @@ impl<'a> Tables<'a> {
         selection
     }
 
-    /// Offers what followed keys; what `known` says is predicted without it counts for nothing.
+    /// Offers what followed keys; `share` is its probability, and what is predicted without it.
     fn offer(
         &self,
         selection: &mut Selection,
         context: Context,
         followed: &Followed,
         keys: &[u32],
-        known: impl Fn(u32) -> f32,
+        share: impl Fn(u32, &Traffic) -> (f32, f32),
     ) {
         let visits = followed.visits();
         // What came before the window counts for what the rule is worth.
@@ -210,11 +250,11 @@ impl<'a> Tables<'a> {
         let single = self.singles.get(&last).map_or(1.0, Followed::visits);
         let rate = self.merger.keys[last as usize].visits as f32 * visits / single.max(1.0);
         for (next, traffic) in &followed.next {
-            let share = followed.share(traffic);
+            let (share, known) = share(*next, traffic);
             let is_open = self.is_open(traffic, keys)
                 && (self.shared[*next as usize] || { traffic.clients.at_least() >= self.options.min_clients });
             if share >= MIN_SHARE && is_open {
-                let gain = rate * (share - known(*next)).max(0.0);
+                let gain = rate * (share - known).max(0.0);
                 selection.offer(Entry { context, choice: Choice::Key(*next), share, visits, gain });
             }
         }

@@ -59,6 +59,14 @@ pub(super) struct Traffic {
     pub(super) clients: Clients,
 }
 
+impl Traffic {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.all += other.all;
+        self.fresh += other.fresh;
+        self.clients.join(other.clients);
+    }
+}
+
 /// What one time counts.
 pub(super) const COUNT: u64 = 256;
 /// Times that a key's successors are counted, at most, when a snapshot is made; more of them are scaled down to so many,

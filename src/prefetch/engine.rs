@@ -1,6 +1,7 @@
 //! [`PrefetchEngine`].
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use fxhash::FxBuildHasher;
 use lru::LruCache;
@@ -15,7 +16,7 @@ use super::timing::Timing;
 use super::types::{Fate, Order, Prediction, PredictionExplanation, Verdict};
 use super::walk::{Node, Walk};
 use crate::Millis;
-use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId};
+use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId, Prior};
 use crate::codec::DecodeError;
 use crate::confidence::{Booking, ConfidenceMap, Moment, Reliability, Worth};
 use crate::key::CompositeKey;
@@ -166,6 +167,15 @@ impl PrefetchEngine {
     /// # Errors
     /// [`DecodeError`] where the calibration cannot be read; nothing is taken over then.
     pub fn import(&mut self, snapshot: &ModelSnapshot) -> Result<(), DecodeError> {
+        let AnalyzerConfig { seed, prior_bytes, .. } = self.config.analyzer;
+        self.share(snapshot, Arc::new(Prior::new(seed, prior_bytes, snapshot)))
+    }
+
+    /// As [`PrefetchEngine::import`], of tables that several engines of one seed share; `prior` is that of the snapshot.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn share(&mut self, snapshot: &ModelSnapshot, prior: Arc<Prior>) -> Result<(), DecodeError> {
         if !self.config.enabled {
             return Ok(());
         }
@@ -175,7 +185,7 @@ impl PrefetchEngine {
             self.budget.start_at(f32::from(snapshot.threshold) / 256.0);
         }
         self.imported = true;
-        self.analyzer.import(snapshot);
+        self.analyzer.share(prior);
         Ok(())
     }
 

@@ -107,7 +107,7 @@ impl<'a> Engines<'a> {
         let sharing = match models {
             Models::Shared(share) => {
                 config.analyzer.prior_bytes = config.analyzer.memory_bytes / 2;
-                Some(Sharing::new(share, config.waste_budget))
+                Some(Sharing::new(share, config.waste_budget, &config.analyzer))
             }
             _ => None,
         };

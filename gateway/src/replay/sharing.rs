@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use foremap::analyzer::Access;
+use foremap::analyzer::{Access, AnalyzerConfig, Prior};
 use foremap::key::CompositeKey;
 use foremap::model::{ClientId, Path, SharedModel, SharedModelConfig, SnapshotOptions, Step, Summary};
 use foremap::prefetch::PrefetchEngine;
@@ -15,8 +15,11 @@ use crate::model::compressed;
 /// The server's side, and of each client what it has not told so far.
 pub(super) struct Sharing {
     share: Share,
+    seed: u64,
+    prior_bytes: usize,
     model: SharedModel,
-    snapshot: Arc<ModelSnapshot>,
+    snapshot: ModelSnapshot,
+    prior: Arc<Prior>,
     clients: FxHashMap<u32, Client>,
     /// Compressed bytes of the latest snapshot, and of all summaries.
     pub(super) snapshot_bytes: usize,
@@ -33,12 +36,16 @@ struct Client {
 }
 
 impl Sharing {
-    pub(super) fn new(share: Share, waste_budget: f64) -> Self {
+    /// `analyzer` is the configuration of those of the clients.
+    pub(super) fn new(share: Share, waste_budget: f64, analyzer: &AnalyzerConfig) -> Self {
         let config = SharedModelConfig { every_ms: share.every_ms, waste_budget, ..SharedModelConfig::default() };
         Self {
             share,
+            seed: analyzer.seed,
+            prior_bytes: analyzer.prior_bytes,
             model: SharedModel::new(config),
-            snapshot: Arc::default(),
+            snapshot: ModelSnapshot::default(),
+            prior: Arc::default(),
             clients: FxHashMap::default(),
             snapshot_bytes: 0,
             summary_bytes: 0,
@@ -63,9 +70,10 @@ impl Sharing {
             let bytes = snapshot.encode();
             self.snapshot_bytes = compressed(&bytes).len();
             // As it arrives.
-            self.snapshot = Arc::new(ModelSnapshot::decode(&bytes).unwrap_or_default());
+            self.snapshot = ModelSnapshot::decode(&bytes).unwrap_or_default();
+            self.prior = Arc::new(Prior::new(self.seed, self.prior_bytes, &self.snapshot));
         }
-        let _ = engine.import(&self.snapshot);
+        let _ = engine.share(&self.snapshot, self.prior.clone());
     }
 
     /// A request, before it reaches the engine. What the cache answered is told with the next request that it did not.
