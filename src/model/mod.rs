@@ -20,6 +20,8 @@ mod merger;
 mod selection;
 mod shared;
 mod summary;
+#[cfg(test)]
+mod testing;
 
 pub use builder::SnapshotOptions;
 pub use clients::ClientId;
