@@ -79,3 +79,7 @@ impl SharedModel {
         self.merger.stats()
     }
 }
+
+#[cfg(test)]
+#[path = "shared_tests.rs"]
+mod tests;
