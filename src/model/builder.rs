@@ -2,10 +2,13 @@
 
 use fxhash::FxHashMap;
 
+use super::clients::Clients;
 use super::merger::{COUNT, Merger, Traffic, Way};
 use super::selection::{Choice, Context, Entry, Selection};
 use crate::analyzer::Shapes;
-use crate::protocol::{KeyRule, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule};
+use crate::protocol::{
+    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
+};
 
 /// What a snapshot may hold.
 pub struct SnapshotOptions<'a> {
@@ -77,9 +80,28 @@ impl Merger {
         let mut selection = tables.select();
         let name_bytes = name_bytes(self.keys.len());
         let build = |selected: &[Entry]| tables.build(made, name_bytes, selected);
-        selection.fit(options.max_bytes, |selected| (options.compressed)(&build(selected).encode()));
+        let size = |selected: &[Entry]| {
+            let snapshot = build(selected);
+            // Clients refuse what is beyond the bounds of the form, however small it is.
+            if is_readable(&snapshot) { (options.compressed)(&snapshot.encode()) } else { usize::MAX }
+        };
+        selection.fit(options.max_bytes.min(MAX_SNAPSHOT_BYTES), size);
         build(selection.chosen())
     }
+}
+
+/// Whether a snapshot is within what its form allows, with room for a calibration.
+fn is_readable(snapshot: &ModelSnapshot) -> bool {
+    /// Most bytes of a calibration: about a kilobyte.
+    const CALIBRATION: usize = 8 << 10;
+    let bytes = |texts: &mut dyn Iterator<Item = usize>| texts.sum::<usize>();
+    snapshot.keys.len() <= ModelSnapshot::MAX_KEYS
+        && snapshot.templates.len() <= ModelSnapshot::MAX_TEMPLATES
+        && snapshot.rules.len() <= ModelSnapshot::MAX_RULES
+        && snapshot.template_rules.len() <= ModelSnapshot::MAX_RULES
+        && bytes(&mut snapshot.keys.iter().map(String::len)) <= ModelSnapshot::MAX_TEXT_BYTES
+        && bytes(&mut snapshot.templates.iter().map(Vec::len)) <= ModelSnapshot::MAX_TEXT_BYTES
+        && snapshot.encode().len() <= MAX_SNAPSHOT_BYTES - CALIBRATION
 }
 
 /// Bytes of a hash that two of so many keys share with a probability of about a 250th for each.
@@ -277,19 +299,29 @@ impl<'a> Tables<'a> {
         snapshot
     }
 
-    /// The classes of the places that most keys lead through.
+    /// The classes of the places that most keys lead through. A place is the hash of what lies left of it, so it is told
+    /// like a key: if enough clients came to it, or everybody may know it.
     fn places(&self) -> Vec<PlaceClass> {
-        let mut uses: FxHashMap<u64, (u64, bool)> = FxHashMap::default();
+        let mut uses: FxHashMap<u64, (u64, bool, Clients, bool)> = FxHashMap::default();
         for (&last, followed) in &self.singles {
+            let mut clients = Clients::default();
+            followed.next.iter().for_each(|(_, traffic)| clients.join(traffic.clients));
             self.shapes.places(self.text(last), |place, is_kind| {
-                uses.entry(place).or_insert((0, is_kind)).0 += followed.all;
+                let entry = uses.entry(place).or_insert((0, is_kind, Clients::default(), false));
+                entry.0 += followed.all;
+                entry.2.join(clients);
+                entry.3 |= self.shared[last as usize];
             });
         }
-        let mut places: Vec<_> = uses.into_iter().collect();
-        places.sort_unstable_by_key(|&(place, (uses, _))| (std::cmp::Reverse(uses), place));
+        let is_open = |clients: Clients, is_shared| is_shared || clients.at_least() >= self.options.min_clients;
+        let mut places: Vec<_> =
+            uses.into_iter().filter(|(_, (_, _, clients, is_shared))| is_open(*clients, *is_shared)).collect();
+        places.sort_unstable_by_key(|&(place, (uses, ..))| (std::cmp::Reverse(uses), place));
         places.truncate(ModelSnapshot::MAX_PLACES);
-        places.sort_unstable();
-        places.into_iter().map(|(place, (_, is_kind))| PlaceClass { place, is_kind }).collect()
+        let mut places: Vec<_> =
+            places.into_iter().map(|(place, (_, is_kind, ..))| PlaceClass { place, is_kind }).collect();
+        places.sort_unstable_by_key(|place| place.place);
+        places
     }
 }
 

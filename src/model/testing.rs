@@ -102,6 +102,8 @@ const KEYS: [&str; 16] = [
 pub(super) struct Naive {
     pub(super) pairs: BTreeMap<(String, String, String), BTreeSet<u64>>,
     pub(super) singles: BTreeMap<(String, String), BTreeSet<u64>>,
+    /// Who asked for each key at all.
+    pub(super) keys: BTreeMap<String, BTreeSet<u64>>,
 }
 
 impl Naive {
@@ -112,6 +114,7 @@ impl Naive {
                 let mut keys: Vec<(usize, &str)> = Vec::new();
                 for (at, step) in path.steps.iter().enumerate() {
                     let text = summary.keys[step.key as usize].as_str();
+                    naive.keys.entry(text.to_owned()).or_default().insert(client.0);
                     if keys.last().is_none_or(|(_, last)| *last != text) {
                         keys.push((at, text));
                     }
