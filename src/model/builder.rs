@@ -235,8 +235,10 @@ impl<'a> Tables<'a> {
             let share = followed.share(traffic);
             let is_open = self.is_open(traffic, keys)
                 && (self.shared[*next as usize] || { traffic.clients.at_least() >= self.options.min_clients });
-            if share >= MIN_SHARE && is_open {
-                let gain = rate * (share - known(*next)).max(0.0);
+            // What adds nothing is not worth a byte, whatever room there is.
+            let known = known(*next);
+            if share >= MIN_SHARE && is_open && share > known {
+                let gain = rate * (share - known);
                 selection.offer(Entry { context, choice: Choice::Key(*next), share, visits, gain });
             }
         }

@@ -55,6 +55,20 @@ fn what_the_client_has_already_is_no_use_but_a_visit() {
 }
 
 #[test]
+fn pairs_are_told_only_where_they_say_more_than_the_last_key_alone() {
+    let mut all = clients(0, 5, &["x", "a", "b"]);
+    all.extend(clients(10, 5, &["y", "a", "b"]));
+    let same = rules(&snapshot(&merger(&all), 1));
+    assert!(same.keys().all(|(before, _)| before.is_none()), "{same:?}");
+    let mut all = clients(0, 5, &["x", "a", "b"]);
+    all.extend(clients(10, 5, &["y", "a", "c"]));
+    let differ = rules(&snapshot(&merger(&all), 1));
+    let next = |before: &str| differ[&(Some(before.to_owned()), "a".to_owned())][0].clone();
+    assert_eq!(next("x"), ("b".to_owned(), Share::of(1.0).step()));
+    assert_eq!(next("y"), ("c".to_owned(), Share::of(1.0).step()));
+}
+
+#[test]
 fn what_gains_most_stays_when_bytes_shrink() {
     let mut all = Vec::new();
     for n in 0..40_u64 {
