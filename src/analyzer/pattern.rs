@@ -10,7 +10,7 @@ use super::keys::KeyId;
 use super::prior::{self, Prior};
 use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
-use super::template::{LastRead, apply, derive};
+use super::template::{LastRead, apply, derive, is_sound};
 use super::texts::TextStore;
 use super::types::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
@@ -181,7 +181,7 @@ impl Analyzer {
         let (seed, limit) = (self.seed, self.prior_max);
         let mut prior = Prior::default();
         self.classes.give(snapshot.places.iter().map(|place| (place.place, place.is_kind)));
-        let templates = prior::ids(&mut prior, seed, &snapshot.templates, limit);
+        let templates = prior::ids(seed, &snapshot.templates, is_sound);
         for rule in &snapshot.template_rules {
             let context = match rule.context {
                 TemplateContext::Shape => context_hash(Expert::Template, rule.shape),
@@ -191,9 +191,9 @@ impl Analyzer {
                     _ => continue,
                 },
             };
-            prior.add_line(context, &rule.then, &templates, limit);
+            prior.add_line(context, &rule.then, (&templates, &snapshot.templates), limit);
         }
-        let keys = prior::ids(&mut prior, seed, &snapshot.keys, limit);
+        let keys = prior::ids(seed, &snapshot.keys, |_| true);
         let id = |number: u32| keys.get(number as usize).copied().flatten();
         for rule in &snapshot.rules {
             let context = match (rule.before, id(rule.last)) {
@@ -202,9 +202,10 @@ impl Analyzer {
                 (_, None) => None,
             };
             if let Some(context) = context {
-                prior.add_line(context, &rule.then, &keys, limit);
+                prior.add_line(context, &rule.then, (&keys, &snapshot.keys), limit);
             }
         }
+        prior.settle();
         self.prior = prior;
     }
 

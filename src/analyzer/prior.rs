@@ -1,5 +1,7 @@
 //! What others learned: successors of contexts from a shared model, which local evidence overrides.
 
+use std::collections::hash_map::Entry;
+
 use fxhash::FxHashMap;
 
 use super::keys::KeyId;
@@ -28,6 +30,8 @@ pub(super) struct Prior {
     bytes: Vec<u8>,
 }
 
+/// Most visits that a context stands for where something is known of it here as well.
+const MOST_BESIDE_LOCAL: u8 = 14;
 /// Bits of a share's step.
 const STEP_BITS: u32 = 8;
 
@@ -36,37 +40,46 @@ impl Prior {
     const LINE_BYTES: usize = 32;
     const TEXT_BYTES: usize = 32;
 
-    /// Adds a key's or template's text; `false` where there is no room for it within `limit` bytes.
-    pub(super) fn add_text(&mut self, id: KeyId, text: &[u8], limit: usize) -> bool {
-        if self.size() + Self::TEXT_BYTES + text.len() > limit {
-            return false;
-        }
-        self.texts.insert(id.bits(), (self.bytes.len() as u32, text.len() as u16));
-        self.bytes.extend_from_slice(text);
-        true
-    }
-
-    /// Adds the successors of a context, as far as their texts are there; `false` where there is no room within `limit`
-    /// bytes.
-    pub(super) fn add_line(
+    /// Adds the successors of a context, with their texts; `false` where there is no room for them within `limit` bytes.
+    /// Texts of keys that are no successors are of no use.
+    pub(super) fn add_line<T: AsRef<[u8]>>(
         &mut self,
         context: u64,
         then: &protocol::Successors,
-        ids: &[Option<KeyId>],
+        (ids, texts): (&[Option<KeyId>], &[T]),
         limit: usize,
     ) -> bool {
-        if self.size() + Self::LINE_BYTES + then.next.len() * size_of::<u64>() > limit {
+        let known = |(number, share): &(u32, protocol::Share)| {
+            let at = *number as usize;
+            Some((ids.get(at).copied().flatten()?, texts.get(at)?.as_ref(), *share))
+        };
+        let next = || then.next.iter().take(SUCCESSORS).filter_map(known);
+        let mut size = self.size() + Self::LINE_BYTES;
+        for (id, text, _) in next() {
+            let is_new = !self.texts.contains_key(&id.bits());
+            size += size_of::<u64>() + if is_new { Self::TEXT_BYTES + text.len() } else { 0 };
+        }
+        if size > limit {
             return false;
         }
         let start = self.next.len();
-        for (number, share) in then.next.iter().take(SUCCESSORS) {
-            if let Some(Some(id)) = ids.get(*number as usize) {
-                self.next.push(id.bits() << STEP_BITS | u64::from(share.step()));
+        for (id, text, share) in next() {
+            self.next.push(id.bits() << STEP_BITS | u64::from(share.step()));
+            let at = self.bytes.len() as u32;
+            if let Entry::Vacant(place) = self.texts.entry(id.bits()) {
+                place.insert((at, text.len() as u16));
+                self.bytes.extend_from_slice(text);
             }
         }
         let len = (self.next.len() - start) as u8;
         self.lines.insert(context, Line { start: start as u32, len, visits: 1 << then.visits });
         true
+    }
+
+    /// Gives back what the buffers have grown beyond what is in them.
+    pub(super) fn settle(&mut self) {
+        self.next.shrink_to_fit();
+        self.bytes.shrink_to_fit();
     }
 
     /// The text of an id.
@@ -102,6 +115,8 @@ impl Prior {
             }
         }
         if let Some(&Line { start, len, visits }) = prior {
+            // Where one key has followed, its count ends at 15: it has to outweigh what is known from elsewhere.
+            let visits = if local.is_some() { visits.min(MOST_BESIDE_LOCAL) } else { visits };
             mix.total += u16::from(visits);
             for &next in &self.next[start as usize..start as usize + usize::from(len)] {
                 let share = (next & ((1 << STEP_BITS) - 1)) as u32;
@@ -150,13 +165,9 @@ impl Mix {
     }
 }
 
-/// The ids of a snapshot's keys or templates, those whose texts have found room.
-pub(super) fn ids<T: AsRef<[u8]>>(prior: &mut Prior, seed: u64, texts: &[T], limit: usize) -> Vec<Option<KeyId>> {
-    let add = |text: &T| {
-        let id = KeyId::of_bytes(seed, text.as_ref());
-        prior.add_text(id, text.as_ref(), limit).then_some(id)
-    };
-    texts.iter().map(add).collect()
+/// The ids of a snapshot's keys or templates, of those that `is_sound` holds of.
+pub(super) fn ids<T: AsRef<[u8]>>(seed: u64, texts: &[T], is_sound: impl Fn(&[u8]) -> bool) -> Vec<Option<KeyId>> {
+    texts.iter().map(T::as_ref).map(|text| is_sound(text).then(|| KeyId::of_bytes(seed, text))).collect()
 }
 
 #[cfg(test)]
