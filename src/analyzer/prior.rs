@@ -170,6 +170,6 @@ pub(super) fn ids<T: AsRef<[u8]>>(seed: u64, texts: &[T], is_sound: impl Fn(&[u8
     texts.iter().map(T::as_ref).map(|text| is_sound(text).then(|| KeyId::of_bytes(seed, text))).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "prior_tests.rs"]
 mod tests;

@@ -361,6 +361,6 @@ fn rules(
     rules.into_iter().map(finish).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "builder_tests.rs"]
 mod tests;

@@ -378,6 +378,6 @@ impl Merger {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "merger_tests.rs"]
 mod tests;

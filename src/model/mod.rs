@@ -20,7 +20,7 @@ mod merger;
 mod selection;
 mod shared;
 mod summary;
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod testing;
 
 pub use builder::SnapshotOptions;

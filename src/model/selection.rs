@@ -173,6 +173,6 @@ fn texts_of(entry: &Entry) -> impl Iterator<Item = Choice> {
     context.into_iter().flatten().chain([entry.choice])
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "selection_tests.rs"]
 mod tests;

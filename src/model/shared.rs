@@ -80,6 +80,6 @@ impl SharedModel {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "shared_tests.rs"]
 mod tests;

@@ -111,6 +111,6 @@ impl Summary {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "summary_tests.rs"]
 mod tests;

@@ -151,6 +151,6 @@ impl ModelSnapshot {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "snapshot_tests.rs"]
 mod tests;
