@@ -1,5 +1,6 @@
 //! What others learned: successors of contexts from a shared model, which local evidence overrides.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use fxhash::FxHashMap;
@@ -9,6 +10,7 @@ use super::evidence::Expert;
 use super::keys::KeyId;
 use super::pattern::{context_hash, pair, step_hash};
 use super::table::{SUCCESSORS, Successors};
+use super::template::is_sound;
 use crate::protocol::{self, ModelSnapshot, TemplateContext};
 
 /// A context's successors.
@@ -34,6 +36,8 @@ pub struct Prior {
     places: Arc<Places>,
 }
 
+/// Most visits that a context stands for where something is known of it here as well.
+const MOST_BESIDE_LOCAL: u8 = 14;
 /// Bits of a share's step.
 const STEP_BITS: u32 = 8;
 
@@ -47,7 +51,7 @@ impl Prior {
     pub fn new(seed: u64, limit: usize, snapshot: &ModelSnapshot) -> Self {
         let places = snapshot.places.iter().map(|place| (place.place, place.is_kind));
         let mut prior = Self { places: Arc::new(Places::new(places)), ..Self::default() };
-        let templates = prior.add_texts(seed, &snapshot.templates, limit);
+        let templates = ids(seed, &snapshot.templates, is_sound);
         for rule in &snapshot.template_rules {
             let context = match rule.context {
                 TemplateContext::Shape => context_hash(Expert::Template, rule.shape),
@@ -57,9 +61,9 @@ impl Prior {
                     _ => continue,
                 },
             };
-            prior.add_line(context, &rule.then, &templates, limit);
+            prior.add_line(context, &rule.then, (&templates, &snapshot.templates), limit);
         }
-        let keys = prior.add_texts(seed, &snapshot.keys, limit);
+        let keys = ids(seed, &snapshot.keys, |_| true);
         let id = |number: u32| keys.get(number as usize).copied().flatten();
         for rule in &snapshot.rules {
             let context = match (rule.before.map(id), id(rule.last)) {
@@ -67,8 +71,9 @@ impl Prior {
                 (Some(Some(before)), Some(last)) => context_hash(Expert::Order2, pair(before, last)),
                 _ => continue,
             };
-            prior.add_line(context, &rule.then, &keys, limit);
+            prior.add_line(context, &rule.then, (&keys, &snapshot.keys), limit);
         }
+        prior.settle();
         prior
     }
 
@@ -77,38 +82,45 @@ impl Prior {
         self.places.clone()
     }
 
-    /// Adds texts; returns the ids of those that have found room.
-    fn add_texts<T: AsRef<[u8]>>(&mut self, seed: u64, texts: &[T], limit: usize) -> Vec<Option<KeyId>> {
-        let add = |text: &T| {
-            let id = KeyId::of_bytes(seed, text.as_ref());
-            self.add_text(id, text.as_ref(), limit).then_some(id)
+    /// Adds the successors of a context, with their texts, where there is room for them within `limit` bytes.
+    /// Texts of keys that are no successors are of no use.
+    fn add_line<T: AsRef<[u8]>>(
+        &mut self,
+        context: u64,
+        then: &protocol::Successors,
+        (ids, texts): (&[Option<KeyId>], &[T]),
+        limit: usize,
+    ) {
+        let known = |(number, share): &(u32, protocol::Share)| {
+            let at = *number as usize;
+            Some((ids.get(at).copied().flatten()?, texts.get(at)?.as_ref(), *share))
         };
-        texts.iter().map(add).collect()
-    }
-
-    /// Adds a key's or template's text; `false` where there is no room for it within `limit` bytes.
-    fn add_text(&mut self, id: KeyId, text: &[u8], limit: usize) -> bool {
-        if self.size() + Self::TEXT_BYTES + text.len() > limit {
-            return false;
+        let next = || then.next.iter().take(SUCCESSORS).filter_map(known);
+        let mut size = self.size() + Self::LINE_BYTES;
+        for (id, text, _) in next() {
+            let is_new = !self.texts.contains_key(&id.bits());
+            size += size_of::<u64>() + if is_new { Self::TEXT_BYTES + text.len() } else { 0 };
         }
-        self.texts.insert(id.bits(), (self.bytes.len() as u32, text.len() as u16));
-        self.bytes.extend_from_slice(text);
-        true
-    }
-
-    /// Adds the successors of a context, as far as their texts are there, and there is room within `limit` bytes.
-    fn add_line(&mut self, context: u64, then: &protocol::Successors, ids: &[Option<KeyId>], limit: usize) {
-        if self.size() + Self::LINE_BYTES + then.next.len() * size_of::<u64>() > limit {
+        if size > limit {
             return;
         }
         let start = self.next.len();
-        for (number, share) in then.next.iter().take(SUCCESSORS) {
-            if let Some(Some(id)) = ids.get(*number as usize) {
-                self.next.push(id.bits() << STEP_BITS | u64::from(share.step()));
+        for (id, text, share) in next() {
+            self.next.push(id.bits() << STEP_BITS | u64::from(share.step()));
+            let at = self.bytes.len() as u32;
+            if let Entry::Vacant(place) = self.texts.entry(id.bits()) {
+                place.insert((at, text.len() as u16));
+                self.bytes.extend_from_slice(text);
             }
         }
         let len = (self.next.len() - start) as u8;
         self.lines.insert(context, Line { start: start as u32, len, visits: 1 << then.visits });
+    }
+
+    /// Gives back what the buffers have grown beyond what is in them.
+    fn settle(&mut self) {
+        self.next.shrink_to_fit();
+        self.bytes.shrink_to_fit();
     }
 
     /// The text of an id.
@@ -144,6 +156,8 @@ impl Prior {
             }
         }
         if let Some(&Line { start, len, visits }) = prior {
+            // Where one key has followed, its count ends at 15: it has to outweigh what is known from elsewhere.
+            let visits = if local.is_some() { visits.min(MOST_BESIDE_LOCAL) } else { visits };
             mix.total += u16::from(visits);
             for &next in &self.next[start as usize..start as usize + usize::from(len)] {
                 let share = (next & ((1 << STEP_BITS) - 1)) as u32;
@@ -192,6 +206,11 @@ impl Mix {
     }
 }
 
-#[cfg(test)]
+/// The ids of a snapshot's keys or templates, of those that `is_sound` holds of.
+fn ids<T: AsRef<[u8]>>(seed: u64, texts: &[T], is_sound: impl Fn(&[u8]) -> bool) -> Vec<Option<KeyId>> {
+    texts.iter().map(T::as_ref).map(|text| is_sound(text).then(|| KeyId::of_bytes(seed, text))).collect()
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "prior_tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@
 
 use super::classes::{Class, Shape};
 use super::components::{Parts, Reading, push_moved, read};
-use crate::key::MAX_KEY_BYTES;
+use crate::key::{CompositeKey, MAX_COMPONENTS, MAX_KEY_BYTES};
 
 const COPY: u8 = 1;
 const MOVE: u8 = 2;
@@ -83,6 +83,30 @@ pub(super) fn apply(template: &[u8], last: &Parts<'_>, read: &mut LastRead, out:
         out.truncate(start);
     }
     made
+}
+
+/// Whether a template that somebody else derived makes nothing but keys in canonical text, as those derived here do.
+/// O(bytes).
+pub(super) fn is_sound(mut template: &[u8]) -> bool {
+    let mut components = 0;
+    while let [op, rest @ ..] = template {
+        components += 1;
+        let end = match (*op, rest) {
+            (COPY, [from, ..]) if usize::from(*from) < MAX_COMPONENTS => 1,
+            (MOVE | MOVE_PADDED, [_, _, _, _, ..]) => 4,
+            (CONSTANT, [len, rest @ ..]) => {
+                let word = rest.get(..usize::from(*len)).and_then(|word| std::str::from_utf8(word).ok());
+                let Some(word) = word.filter(|word| !word.contains('/')) else { return false };
+                if CompositeKey::from_canonical(word).is_none() {
+                    return false;
+                }
+                1 + word.len()
+            }
+            _ => return false,
+        };
+        template = &rest[end..];
+    }
+    (1..=MAX_COMPONENTS).contains(&components)
 }
 
 fn apply_all(mut template: &[u8], last: &Parts<'_>, read: &mut LastRead, out: &mut Vec<u8>) -> Option<()> {

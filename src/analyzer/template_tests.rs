@@ -85,10 +85,44 @@ mod properties {
             }
         }
 
+        /// What is derived is sound, and what is sound makes keys.
+        #[test]
+        fn what_is_derived_is_sound(last in key(), next in key()) {
+            prop_assert!(template(&last, &next).is_none_or(|template| is_sound(&template)));
+        }
+
+        /// Also of a template that came from elsewhere.
+        #[test]
+        fn what_is_sound_makes_keys(
+            ops in prop::collection::vec((0_u8..6, 0_u8..18, "[a-z./%]{0,3}", any::<[u8; 4]>()), 0..20),
+            last in key(),
+        ) {
+            let mut template = Vec::new();
+            for (op, from, word, step) in ops {
+                template.push(op);
+                match op {
+                    1 => template.push(from),
+                    4 => {
+                        template.push(word.len() as u8);
+                        template.extend_from_slice(word.as_bytes());
+                    }
+                    _ => template.extend_from_slice(&[step[0], step[1] & 3, 0, 0]),
+                }
+            }
+            if !is_sound(&template) {
+                return Ok(());
+            }
+            if let Some(made) = applied(&template, &last) {
+                let parsed = crate::key::CompositeKey::parse(&made).expect("a key");
+                prop_assert_eq!(parsed.as_str(), made);
+            }
+        }
+
         #[test]
         fn garbage_does_no_harm(template in prop::collection::vec(any::<u8>(), 0..40), last in key()) {
             let mut out = Vec::new();
             apply(&template, &Parts::new(last.as_bytes()), &mut LastRead::default(), &mut out);
+            is_sound(&template);
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use fxhash::FxHashMap;
 
+use super::clients::Clients;
 use super::merger::{COUNT, Merger, Traffic, Way};
 use super::selection::{Choice, Context, Entry, Selection};
 use crate::analyzer::Shapes;
-use crate::protocol::{KeyRule, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule};
+use crate::protocol::{
+    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
+};
 
 /// What a snapshot may hold.
 pub struct SnapshotOptions<'a> {
@@ -22,6 +25,10 @@ pub struct SnapshotOptions<'a> {
 /// Lowest probability that is told. Clients prefetch from 0.1 up while their waste budget lasts; half of that leaves
 /// room for what two rules say together.
 const MIN_SHARE: f32 = 0.05;
+/// Most of a time that is discounted: what was seen once only is as much as nothing otherwise, where all is seen once.
+const MAX_DISCOUNT: f32 = 0.75;
+/// Probability that a pair has to add to its last key's rule to be told.
+const LEAST_GAIN: f32 = 0.05;
 /// Times that a key is counted, at most, when component classes are found out: what is asked for often is no kind for
 /// that.
 const MAX_SIGHTINGS: u32 = 8;
@@ -72,7 +79,7 @@ fn discount<'a>(all: impl Iterator<Item = &'a Followed>) -> f32 {
             _ => {}
         }
     }
-    once / (once + 2.0 * twice)
+    (once / (once + 2.0 * twice)).min(MAX_DISCOUNT)
 }
 
 /// All that one building needs to look up.
@@ -100,9 +107,28 @@ impl Merger {
         let mut selection = tables.select();
         let name_bytes = name_bytes(self.keys.len());
         let build = |selected: &[Entry]| tables.build(made, name_bytes, selected);
-        selection.fit(options.max_bytes, |selected| (options.compressed)(&build(selected).encode()));
+        let size = |selected: &[Entry]| {
+            let snapshot = build(selected);
+            // Clients refuse what is beyond the bounds of the form, however small it is.
+            if is_readable(&snapshot) { (options.compressed)(&snapshot.encode()) } else { usize::MAX }
+        };
+        selection.fit(options.max_bytes.min(MAX_SNAPSHOT_BYTES), size);
         build(selection.chosen())
     }
+}
+
+/// Whether a snapshot is within what its form allows, with room for a calibration.
+fn is_readable(snapshot: &ModelSnapshot) -> bool {
+    /// Most bytes of a calibration: about a kilobyte.
+    const CALIBRATION: usize = 8 << 10;
+    let bytes = |texts: &mut dyn Iterator<Item = usize>| texts.sum::<usize>();
+    snapshot.keys.len() <= ModelSnapshot::MAX_KEYS
+        && snapshot.templates.len() <= ModelSnapshot::MAX_TEMPLATES
+        && snapshot.rules.len() <= ModelSnapshot::MAX_RULES
+        && snapshot.template_rules.len() <= ModelSnapshot::MAX_RULES
+        && bytes(&mut snapshot.keys.iter().map(String::len)) <= ModelSnapshot::MAX_TEXT_BYTES
+        && bytes(&mut snapshot.templates.iter().map(Vec::len)) <= ModelSnapshot::MAX_TEXT_BYTES
+        && snapshot.encode().len() <= MAX_SNAPSHOT_BYTES - CALIBRATION
 }
 
 /// Bytes of a hash that two of so many keys share with a probability of about a 250th for each.
@@ -200,8 +226,7 @@ impl<'a> Tables<'a> {
     }
 
     /// The probability that a key follows another one afresh.
-    fn after(&self, last: u32, followed: &Followed, next: u32, traffic: &Traffic) -> f32 {
-        let _ = last;
+    fn after(&self, followed: &Followed, next: u32, traffic: &Traffic) -> f32 {
         followed.discounted(traffic, self.discounts.0, self.popularity[next as usize])
     }
 
@@ -210,14 +235,14 @@ impl<'a> Tables<'a> {
         let mut selection = Selection::default();
         for (&last, followed) in &self.singles {
             self.offer(&mut selection, Context::Keys(Way::NONE, last), followed, &[last], |next, traffic| {
-                (self.after(last, followed, next, traffic), 0.0)
+                (self.after(followed, next, traffic), 0.0)
             });
         }
         for (&(before, last), followed) in &self.pairs {
             let Some(single) = self.singles.get(&last) else { continue };
             self.offer(&mut selection, Context::Keys(before, last), followed, &[before, last], |next, traffic| {
                 let known = single.next.iter().find(|(known, _)| *known == next);
-                let known = known.map_or(0.0, |(_, traffic)| self.after(last, single, next, traffic));
+                let known = known.map_or(0.0, |(_, traffic)| self.after(single, next, traffic));
                 (followed.discounted(traffic, self.discounts.1, known), known)
             });
         }
@@ -249,13 +274,29 @@ impl<'a> Tables<'a> {
         let last = keys[keys.len() - 1];
         let single = self.singles.get(&last).map_or(1.0, Followed::visits);
         let rate = self.merger.keys[last as usize].visits as f32 * visits / single.max(1.0);
-        for (next, traffic) in &followed.next {
-            let (share, known) = share(*next, traffic);
-            let is_open = self.is_open(traffic, keys)
-                && (self.shared[*next as usize] || { traffic.clients.at_least() >= self.options.min_clients });
-            if share >= MIN_SHARE && is_open {
-                let gain = rate * (share - known).max(0.0);
-                selection.offer(Entry { context, choice: Choice::Key(*next), share, visits, gain });
+        let is_open = |next: u32, traffic: &Traffic| self.is_open(traffic, keys) && self.is_open(traffic, &[next]);
+        let told = followed.next.iter().filter(|(next, traffic)| is_open(*next, traffic));
+        let told = told.map(|(next, traffic)| (*next, share(*next, traffic)));
+        let told: Vec<(u32, (f32, f32))> = told.filter(|(_, (share, _))| *share >= MIN_SHARE).collect();
+        let gain = |(share, known): (f32, f32)| (share - known).max(0.0);
+        if matches!(context, Context::Keys(Way::NONE, _)) {
+            for &(next, share) in &told {
+                selection.offer(Entry {
+                    context,
+                    choice: Choice::Key(next),
+                    share: share.0,
+                    visits,
+                    gain: rate * gain(share),
+                });
+            }
+            return;
+        }
+        // All of a pair or nothing: that it does not name a key says that the key does not follow.
+        let sum: f32 = told.iter().map(|(_, share)| gain(*share)).sum();
+        if sum >= LEAST_GAIN {
+            let gain = rate * sum / told.len() as f32;
+            for (next, (share, _)) in told {
+                selection.offer(Entry { context, choice: Choice::Key(next), share, visits, gain });
             }
         }
     }
@@ -317,19 +358,29 @@ impl<'a> Tables<'a> {
         snapshot
     }
 
-    /// The classes of the places that most keys lead through.
+    /// The classes of the places that most keys lead through. A place is the hash of what lies left of it, so it is told
+    /// like a key: if enough clients came to it, or everybody may know it.
     fn places(&self) -> Vec<PlaceClass> {
-        let mut uses: FxHashMap<u64, (u64, bool)> = FxHashMap::default();
+        let mut uses: FxHashMap<u64, (u64, bool, Clients, bool)> = FxHashMap::default();
         for (&last, followed) in &self.singles {
+            let mut clients = Clients::default();
+            followed.next.iter().for_each(|(_, traffic)| clients.join(traffic.clients));
             self.shapes.places(self.text(last), |place, is_kind| {
-                uses.entry(place).or_insert((0, is_kind)).0 += followed.all;
+                let entry = uses.entry(place).or_insert((0, is_kind, Clients::default(), false));
+                entry.0 += followed.all;
+                entry.2.join(clients);
+                entry.3 |= self.shared[last as usize];
             });
         }
-        let mut places: Vec<_> = uses.into_iter().collect();
-        places.sort_unstable_by_key(|&(place, (uses, _))| (std::cmp::Reverse(uses), place));
+        let is_open = |clients: Clients, is_shared| is_shared || clients.at_least() >= self.options.min_clients;
+        let mut places: Vec<_> =
+            uses.into_iter().filter(|(_, (_, _, clients, is_shared))| is_open(*clients, *is_shared)).collect();
+        places.sort_unstable_by_key(|&(place, (uses, ..))| (std::cmp::Reverse(uses), place));
         places.truncate(ModelSnapshot::MAX_PLACES);
-        places.sort_unstable();
-        places.into_iter().map(|(place, (_, is_kind))| PlaceClass { place, is_kind }).collect()
+        let mut places: Vec<_> =
+            places.into_iter().map(|(place, (_, is_kind, ..))| PlaceClass { place, is_kind }).collect();
+        places.sort_unstable_by_key(|place| place.place);
+        places
     }
 }
 
@@ -367,6 +418,6 @@ fn rules(
     rules.into_iter().map(finish).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "builder_tests.rs"]
 mod tests;

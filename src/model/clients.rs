@@ -7,7 +7,7 @@ use fxhash::FxHashMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientId(pub u64);
 
-/// Counts of one client that one rule takes in an hour: a robot, or a liar, weighs no more than two visits.
+/// Counts of one client that one way takes in an hour: a robot, or a liar, weighs no more than two visits.
 const MAX_COUNTS: u8 = 2;
 
 /// Spreads the bits of a number (the finaliser of SplitMix64; Steele et al., 2014).
@@ -38,28 +38,41 @@ impl Clients {
     }
 }
 
-/// What each client has contributed to each rule in the present hour.
+/// What each client has contributed to each way in the present hour.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     hour: u32,
+    /// Visits, and above them fresh ones.
     counts: FxHashMap<u64, u8>,
 }
 
+/// What one more visit of a client is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// It is one of the visits that count.
+    pub(super) all: bool,
+    /// It is one of the fresh visits that count.
+    pub(super) fresh: bool,
+}
+
 impl Shares {
-    /// Counts that one more contribution of a client to a rule is worth, one or none. Where `max` pairs of client and
-    /// rule are known, others are not counted in the rest of the hour.
-    pub(super) fn take(&mut self, hour: u32, client: ClientId, rule: u64, max: usize) -> bool {
+    /// Counts one more visit of a client to a way. Fresh visits are counted apart, so that the sums do not depend on which
+    /// visit was told first. Where `max` pairs of client and way are known, others are not counted in the rest of the
+    /// hour.
+    pub(super) fn take(&mut self, hour: u32, client: ClientId, way: u64, is_fresh: bool, max: usize) -> Counts {
         if hour > self.hour {
             self.hour = hour;
             self.counts.clear();
         }
-        let pair = mix(client.0 ^ mix(rule));
+        let pair = mix(client.0 ^ mix(way));
         if self.counts.len() >= max && !self.counts.contains_key(&pair) {
-            return false;
+            return Counts { all: false, fresh: false };
         }
-        let count = self.counts.entry(pair).or_default();
-        *count += u8::from(*count <= MAX_COUNTS);
-        *count <= MAX_COUNTS
+        let counts = self.counts.entry(pair).or_default();
+        let (all, fresh) = (*counts & 15, *counts >> 4);
+        let taken = Counts { all: all < MAX_COUNTS, fresh: is_fresh && fresh < MAX_COUNTS };
+        *counts += u8::from(taken.all) + (u8::from(taken.fresh) << 4);
+        taken
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,11 +100,24 @@ mod tests {
     #[test]
     fn a_client_counts_twice_in_an_hour() {
         let mut shares = Shares::default();
-        let takes = |shares: &mut Shares, hour, client| shares.take(hour, ClientId(client), 7, 100);
-        assert_eq!([takes(&mut shares, 1, 1), takes(&mut shares, 1, 1), takes(&mut shares, 1, 1)], [true, true, false]);
-        assert!(takes(&mut shares, 1, 2), "another client");
-        assert!(shares.take(1, ClientId(1), 8, 100), "another rule");
-        assert!(takes(&mut shares, 2, 1), "another hour");
-        assert!(!shares.take(2, ClientId(9), 9, shares.len()), "no place left");
+        let mut take = |hour, client, way, max| shares.take(hour, ClientId(client), way, false, max).all;
+        assert_eq!([take(1, 1, 7, 100), take(1, 1, 7, 100), take(1, 1, 7, 100)], [true, true, false]);
+        assert!(take(1, 2, 7, 100), "another client");
+        assert!(take(1, 1, 8, 100), "another way");
+        assert!(take(2, 1, 7, 100), "another hour");
+        assert!(!take(2, 9, 9, 1), "no place left");
+    }
+
+    #[test]
+    fn fresh_visits_count_twice_wherever_they_come() {
+        let total = |visits: [bool; 5]| {
+            let mut shares = Shares::default();
+            let counts = visits.map(|is_fresh| shares.take(1, ClientId(1), 7, is_fresh, 100));
+            let sum = |is: fn(&Counts) -> bool| counts.iter().filter(|counts| is(counts)).count();
+            (sum(|counts| counts.all), sum(|counts| counts.fresh))
+        };
+        assert_eq!(total([true, false, false, false, false]), (2, 1));
+        assert_eq!(total([false, false, false, false, true]), (2, 1));
+        assert_eq!(total([false, true, true, false, true]), (2, 2));
     }
 }

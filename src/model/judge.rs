@@ -133,6 +133,6 @@ impl Judge {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "judge_tests.rs"]
 mod tests;

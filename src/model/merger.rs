@@ -2,6 +2,7 @@
 
 use fxhash::FxHashMap;
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::clients::{ClientId, Clients, Shares, mix};
 use super::summary::{Path, Summary};
@@ -10,8 +11,8 @@ use crate::Millis;
 /// Bounds of a [`Merger`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MergerConfig {
-    /// Most ways from two keys to a third. When there are more, the half that weighs least leaves. At most about 140
-    /// bytes each, texts aside.
+    /// Most ways from two keys to a third. When there are more, the heaviest stay, half as many. At most about 140 bytes
+    /// each, texts aside.
     pub max_ways: usize,
     /// Most pairs of a client and a way whose counts are bounded by the hour; 10 bytes each.
     pub max_shares: usize,
@@ -43,11 +44,11 @@ impl Way {
     pub(super) fn keys(&self) -> impl Iterator<Item = u32> + use<> {
         [self.before, self.last, self.next].into_iter().filter(|&key| key != Self::NONE)
     }
+}
 
-    /// A number that tells it from others.
-    fn id(self) -> u64 {
-        mix(mix(u64::from(self.last) << 32 | u64::from(self.next)) ^ u64::from(self.before))
-    }
+/// A number that tells a way from others, from the hashes of its keys' texts: numbers of keys change when ways leave.
+fn way_id(before: u64, last: u64, next: u64) -> u64 {
+    mix(mix(mix(last) ^ next) ^ before)
 }
 
 /// How often a way was gone, in [`COUNT`]ths, and by whom.
@@ -81,10 +82,19 @@ const VISITS: u64 = 1 << 22;
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) text: Box<str>,
+    hash: u64,
     /// Times that something followed it, the recent ones weighing most.
     pub(super) visits: u64,
     /// The hour in which it was asked for last.
     seen: u32,
+}
+
+/// A key of a summary that is being merged.
+struct Told<'a> {
+    text: &'a str,
+    hash: u64,
+    /// Its number, if it is on a way already.
+    number: Option<u32>,
 }
 
 /// What became of a summary.
@@ -197,8 +207,8 @@ impl Merger {
             return MergeOutcome::Known;
         }
         self.stats.merged += 1;
-        let numbers: Vec<u32> = summary.keys.iter().map(|key| self.number(key.as_str())).collect();
-        let counted = summary.paths.iter().map(|path| self.add(client, path, &numbers)).sum();
+        let mut keys: Vec<Told<'_>> = summary.keys.iter().map(|key| self.told(key.as_str())).collect();
+        let counted = summary.paths.iter().map(|path| self.add(client, path, &mut keys)).sum();
         self.stats.observations += counted;
         if self.ways.len() > self.config.max_ways {
             self.drop_lightest();
@@ -246,7 +256,7 @@ impl Merger {
     }
 
     fn note_instance(&mut self, summary: &Summary) -> bool {
-        if self.instances.len() >= self.config.max_instances && !self.instances.contains_key(&summary.instance) {
+        if self.instances.len() >= self.config.max_instances.max(1) && !self.instances.contains_key(&summary.instance) {
             // The half not heard of for longest: they are gone, more likely than not.
             let mut heard: Vec<u64> = self.instances.values().map(|epochs| epochs.heard).collect();
             let middle = heard.len() / 2;
@@ -258,52 +268,83 @@ impl Merger {
         epochs.note(summary.epoch)
     }
 
-    fn number(&mut self, text: &str) -> u32 {
-        if let Some(&number) = self.numbers.get(text) {
-            return number;
-        }
-        let number = self.keys.len() as u32;
-        self.numbers.insert(text.into(), number);
-        self.keys.push(Known { text: text.into(), visits: 0, seen: 0 });
-        self.key_bytes += text.len();
+    fn told<'s>(&self, text: &'s str) -> Told<'s> {
+        Told { text, hash: xxh3_64(text.as_bytes()), number: self.numbers.get(text).copied() }
+    }
+
+    /// The number of a key on a way that counts. Others get none, or whoever names keys without end would fill the memory.
+    fn number(&mut self, told: &mut Told<'_>) -> u32 {
+        let known = told.number.or_else(|| self.numbers.get(told.text).copied());
+        let number = known.unwrap_or_else(|| {
+            let number = self.keys.len() as u32;
+            self.numbers.insert(told.text.into(), number);
+            self.keys.push(Known { text: told.text.into(), hash: told.hash, visits: 0, seen: 0 });
+            self.key_bytes += told.text.len();
+            number
+        });
+        self.keys[number as usize].seen = self.hour;
+        told.number = Some(number);
         number
     }
 
     /// Adds a path; returns the requests that followed another.
-    fn add(&mut self, client: ClientId, path: &Path, numbers: &[u32]) -> u64 {
-        let (mut before, mut last, mut counted) = (Way::NONE, Way::NONE, 0);
+    fn add(&mut self, client: ClientId, path: &Path, keys: &mut [Told<'_>]) -> u64 {
+        let (mut before, mut last, mut counted) = (None, None::<usize>, 0);
         for (at, step) in path.steps.iter().enumerate() {
-            let Some(&next) = numbers.get(step.key as usize) else { continue };
-            self.keys[next as usize].seen = self.hour;
+            let next = step.key as usize;
+            let Some(Told { text, number, .. }) = keys.get(next) else { continue };
+            if let Some(known) = number.and_then(|number| self.keys.get_mut(number as usize)) {
+                known.seen = self.hour;
+            }
             // Asked twice in a row, as in the analyzer, changes nothing.
-            if next == last {
+            if last.is_some_and(|last| keys[last].text == *text) {
                 continue;
             }
-            if last != Way::NONE && at >= path.told.into() {
+            if let Some(last) = last.filter(|_| at >= path.told.into()) {
                 counted += 1;
-                let way = Way { before, last, next };
-                if self.shares.take(self.hour, client, way.id(), self.config.max_shares) {
-                    let traffic = self.ways.entry(way).or_default();
-                    traffic.all += COUNT;
-                    traffic.fresh += if step.repeated { 0 } else { COUNT };
-                    traffic.clients.join(Clients::of(client));
-                    self.keys[last as usize].visits += 1;
-                    self.visits += 1;
-                } else {
-                    self.stats.capped += 1;
-                }
+                self.count(client, [before, Some(last), Some(next)], !step.repeated, keys);
             }
-            (before, last) = (last, next);
+            (before, last) = (last, Some(next));
         }
         counted
     }
 
-    /// Drops the lighter half; of those that weigh the same as the one in the middle, every other one.
+    /// Counts one visit of a client to a way.
+    fn count(&mut self, client: ClientId, way: [Option<usize>; 3], is_fresh: bool, keys: &mut [Told<'_>]) {
+        let [before, last, next] = way.map(|at| at.map_or(0, |at| keys[at].hash));
+        let id = way_id(before, last, next);
+        let counts = self.shares.take(self.hour, client, id, is_fresh, self.config.max_shares);
+        if counts.all {
+            let [before, last, next] = way.map(|at| at.map_or(Way::NONE, |at| self.number(&mut keys[at])));
+            let traffic = self.ways.entry(Way { before, last, next }).or_default();
+            traffic.all += COUNT;
+            traffic.clients.join(Clients::of(client));
+            self.keys[last as usize].visits += 1;
+            self.visits += 1;
+        } else {
+            self.stats.capped += 1;
+        }
+        if counts.fresh {
+            let [before, last, next] =
+                way.map(|at| at.map_or(Some(Way::NONE), |at| self.numbers.get(keys[at].text).copied()));
+            let way = before.zip(last).zip(next).map(|((before, last), next)| Way { before, last, next });
+            // It may have faded, or left, since the visits were counted that this is one of.
+            if let Some(traffic) = way.and_then(|way| self.ways.get_mut(&way)) {
+                traffic.fresh = (traffic.fresh + COUNT).min(traffic.all);
+            }
+        }
+    }
+
+    /// Drops all but the heaviest half of what there is room for.
     fn drop_lightest(&mut self) {
-        let mut weights: Vec<u64> = self.ways.values().map(|traffic| traffic.all).collect();
-        let middle = weights.len() / 2;
-        let (_, &mut median, _) = weights.select_nth_unstable(middle);
-        self.retain(|way, traffic| traffic.all > median || (traffic.all == median && way.id() & 1 == 0));
+        let hashes: Vec<u64> = self.keys.iter().map(|key| key.hash).collect();
+        let hash = |key: u32| hashes.get(key as usize).copied().unwrap_or(0);
+        let weight =
+            |way: &Way, traffic: &Traffic| (traffic.all, way_id(hash(way.before), hash(way.last), hash(way.next)));
+        let mut weights: Vec<(u64, u64)> = self.ways.iter().map(|(way, traffic)| weight(way, traffic)).collect();
+        let dropped = weights.len() - self.config.max_ways / 2;
+        let (_, &mut heaviest, _) = weights.select_nth_unstable(dropped - 1);
+        self.retain(|way, traffic| weight(way, traffic) > heaviest);
     }
 
     /// Keeps some ways, and the keys on them.
@@ -345,6 +386,6 @@ impl Merger {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 #[path = "merger_tests.rs"]
 mod tests;

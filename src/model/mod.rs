@@ -20,6 +20,8 @@ mod merger;
 mod selection;
 mod shared;
 mod summary;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod testing;
 
 pub use builder::SnapshotOptions;
 pub use clients::ClientId;

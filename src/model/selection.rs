@@ -70,9 +70,20 @@ impl Selection {
         };
         let mut ordered: Vec<(f32, f32, Entry)> =
             self.entries.drain(..).map(|entry| (entry.gain / cost(&entry), cost(&entry), entry)).collect();
-        let place = |entry: &Entry| (entry.context, entry.choice);
+        // By text, as numbers follow the order of merging.
+        let place = |entry: &Entry| {
+            let kind = match entry.context {
+                Context::Keys(..) => None,
+                Context::Template(TemplateContext::Shape, shape) => Some((0, shape)),
+                Context::Template(TemplateContext::Step(_), shape) => Some((1, shape)),
+                Context::Template(TemplateContext::Far, shape) => Some((2, shape)),
+            };
+            (kind, texts_of(entry).map(&text).collect::<Vec<_>>())
+        };
         ordered.sort_unstable_by(|a, b| {
-            b.0.total_cmp(&a.0).then_with(|| b.2.share.total_cmp(&a.2.share)).then(place(&a.2).cmp(&place(&b.2)))
+            b.0.total_cmp(&a.0)
+                .then_with(|| b.2.share.total_cmp(&a.2.share))
+                .then_with(|| place(&a.2).cmp(&place(&b.2)))
         });
         let mut sum = 0.0;
         for (_, cost, entry) in ordered {
@@ -161,3 +172,7 @@ fn texts_of(entry: &Entry) -> impl Iterator<Item = Choice> {
     };
     context.into_iter().flatten().chain([entry.choice])
 }
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[path = "selection_tests.rs"]
+mod tests;

@@ -39,13 +39,15 @@ pub struct SharedModel {
     judge: Judge,
     /// When the latest snapshot was made, and of how many observations.
     made: Option<(Millis, u64)>,
+    /// The number of the latest snapshot.
+    number: Millis,
 }
 
 impl SharedModel {
     /// Knows nothing yet.
     pub fn new(config: SharedModelConfig) -> Self {
         let (merger, judge) = (Merger::new(config.merger), Judge::new(config.waste_budget));
-        Self { config, merger, judge, made: None }
+        Self { config, merger, judge, made: None, number: 0 }
     }
 
     /// Adds what an instance tells, once, as from `client`; `now` is wall-clock time. O(steps).
@@ -65,10 +67,11 @@ impl SharedModel {
         news >= (all / NEWS).max(LEAST_NEWS) || (news > 0 && now.saturating_sub(made) >= self.config.every_ms)
     }
 
-    /// The model as of now.
+    /// The model as of now; with a greater number than those before, also where the clock was set back.
     pub fn snapshot(&mut self, now: Millis, options: &SnapshotOptions<'_>) -> ModelSnapshot {
+        self.number = now.max(self.number + 1);
         self.made = Some((now, self.merger.stats().observations));
-        let mut snapshot = self.merger.snapshot(now, options);
+        let mut snapshot = self.merger.snapshot(self.number, options);
         self.judge.calibrate(&mut snapshot);
         self.merger.end_epoch();
         snapshot
@@ -79,3 +82,7 @@ impl SharedModel {
         self.merger.stats()
     }
 }
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[path = "shared_tests.rs"]
+mod tests;

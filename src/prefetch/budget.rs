@@ -102,7 +102,8 @@ impl Budget {
 
     /// Starts from the threshold that others have settled at.
     pub(super) fn start_at(&mut self, threshold: f32) {
-        let threshold = f64::from(threshold.clamp(self.floor, 0.99));
+        // Not `clamp`, which panics where the floor is higher than that.
+        let threshold = f64::from(threshold.max(self.floor).min(0.99));
         self.odds = (threshold / (1.0 - threshold)).max(1e-4);
         self.paced = (threshold as f32).max(self.floor);
     }

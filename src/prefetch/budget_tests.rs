@@ -71,3 +71,17 @@ fn settings_out_of_range_are_brought_into_it() {
     assert_eq!(PrefetchConfig { waste_budget: f64::INFINITY, ..config }.checked().waste_budget, 16.0);
     assert_eq!(PrefetchConfig { waste_budget: -1.0, ..config }.checked().waste_budget, 0.0);
 }
+
+#[test]
+fn starts_from_the_threshold_of_others_but_not_below_its_floor() {
+    for (floor, start, expected) in
+        [(0.1, 0.4, 0.4), (0.1, 0.0, 0.1), (0.5, 0.2, 0.5), (0.1, 1.0, 0.99), (0.995, 0.2, 0.995), (1.0, 0.5, 1.0)]
+    {
+        let mut budget = budget(0.25, floor);
+        budget.start_at(start);
+        assert!((budget.threshold() - expected).abs() < 1e-6, "{floor} {start}: {}", budget.threshold());
+        budget.on_request();
+        budget.pace(0.25, 0.0);
+        assert!((budget.threshold() - expected).abs() < 0.01, "{floor} {start}: {} goes on", budget.threshold());
+    }
+}

@@ -10,8 +10,6 @@ const MAGIC: [u8; 4] = *b"FMLM";
 const VERSION: u8 = 1;
 /// Longest template.
 const MAX_TEMPLATE: usize = 128;
-/// Most bytes of all keys, or of all templates: what is shared on the wire is written out again.
-const MAX_TEXTS: usize = 2 * MAX_SNAPSHOT_BYTES;
 
 /// A difference, small ones first whatever their sign.
 fn zigzag(value: i64) -> u64 {
@@ -139,7 +137,7 @@ fn texts(r: &mut Reader<'_>, max: usize, longest: usize, field: &'static str) ->
         lens.push(r.at_most(longest as u64, field)?);
     }
     let mut texts: Vec<Vec<u8>> = Vec::with_capacity(same.len());
-    let mut room = MAX_TEXTS;
+    let mut room = ModelSnapshot::MAX_TEXT_BYTES;
     for (same, len) in same.into_iter().zip(lens) {
         let before = texts.last().map_or(&[][..], Vec::as_slice);
         let start = before.get(..same as usize).ok_or(DecodeError::BadValue(field))?;

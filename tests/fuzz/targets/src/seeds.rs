@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use foremap::model::{ClientId, Path as Walked, SharedModel, SharedModelConfig, SnapshotOptions, Step, Summary};
 use foremap::node::{Member, MemberState};
 use foremap::partition::{HotKey, MapNode, PartitionMap, Portion, Rule, StorageLayout};
 use foremap::protocol::{ErrorCode, Keymap, KeymapFields, MAX_VERSION, Meta, Problem};
@@ -104,7 +105,33 @@ pub fn all() -> Seeds {
         add("load_report", report.encode());
     }
     add("load_report", b"FMLR\x02".to_vec());
+    models(&mut add);
     seeds
+}
+
+/// Summaries of a few clients, and the model that they come to.
+fn models(add: &mut impl FnMut(&'static str, Vec<u8>)) {
+    let step = |key: u32, repeated| Step { key, repeated };
+    let mut shared = SharedModel::new(SharedModelConfig::default());
+    for client in 0..8_u64 {
+        let user = 101 + client;
+        let keys = vec![key("news"), key(&format!("user/{user}/profile")), key(&format!("user/{user}/avatar"))];
+        let first = Walked { told: 0, steps: vec![step(0, false), step(1, false), step(2, false), step(0, true)] };
+        let second = Walked { told: 1, steps: vec![step(2, false), step(1, client == 3)] };
+        let summary = Summary { instance: client, epoch: 1 + client, keys, paths: vec![first, second] };
+        shared.merge(3_600_000, ClientId(client), &summary);
+        if client < 2 {
+            add("summary", summary.encode());
+        }
+    }
+    add("summary", Summary::default().encode());
+    add("summary", b"FMSM\x02".to_vec());
+    for min_clients in [1, 4, 9] {
+        let options =
+            SnapshotOptions { min_clients, is_shared: &|_| false, max_bytes: 2_000, compressed: &<[u8]>::len };
+        add("model_snapshot", shared.snapshot(3_600_000, &options).encode());
+    }
+    add("model_snapshot", b"FMLM\x02".to_vec());
 }
 
 /// The last two contradict themselves.
