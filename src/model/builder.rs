@@ -71,7 +71,7 @@ impl Followed {
 
 /// What the counts of contexts of one length are to be discounted by: from how many were seen once and twice.
 fn discount<'a>(all: impl Iterator<Item = &'a Followed>) -> f32 {
-    let (mut once, mut twice) = (1.0, 1.0);
+    let (mut once, mut twice) = (1.0_f32, 1.0_f32);
     for (_, traffic) in all.flat_map(|followed| &followed.next) {
         match (traffic.all + COUNT / 2) / COUNT {
             1 => once += 1.0,
