@@ -5,7 +5,9 @@ use fxhash::FxHashMap;
 use super::merger::{COUNT, Merger, Traffic, Way};
 use super::selection::{Choice, Context, Entry, Selection};
 use crate::analyzer::Shapes;
-use crate::protocol::{KeyRule, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule};
+use crate::protocol::{
+    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
+};
 
 /// What a snapshot may hold.
 pub struct SnapshotOptions<'a> {
@@ -72,13 +74,31 @@ impl Merger {
     /// The model as of now: what most clients gain most from by the byte, and nothing that fewer than the least number
     /// of clients did. It follows from what was merged, not from the order of merging. O(ways x log ways).
     pub fn snapshot(&self, made: u64, options: &SnapshotOptions<'_>) -> ModelSnapshot {
+        self.snapshots(made, options, &[options.max_bytes]).pop().unwrap_or_default()
+    }
+
+    /// The same for each of several sizes, in place of that of the options; one that has everything in it is the last,
+    /// whatever larger ones are asked for.
+    pub fn snapshots(&self, made: u64, options: &SnapshotOptions<'_>, sizes: &[usize]) -> Vec<ModelSnapshot> {
+        /// Largest snapshot before compression, with room for what calibrates it.
+        const RAW: usize = MAX_SNAPSHOT_BYTES - (64 << 10);
         let mut tables = Tables::new(self, options);
         tables.find_templates();
         let mut selection = tables.select();
         let name_bytes = name_bytes(self.keys.len());
         let build = |selected: &[Entry]| tables.build(made, name_bytes, selected);
-        selection.fit(options.max_bytes, |selected| (options.compressed)(&build(selected).encode()));
-        build(selection.chosen())
+        let mut snapshots = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            selection.fit(size, |selected| {
+                let bytes = build(selected).encode();
+                (options.compressed)(&bytes).max(bytes.len() * size / RAW)
+            });
+            snapshots.push(build(selection.chosen()));
+            if selection.is_whole() {
+                break;
+            }
+        }
+        snapshots
     }
 }
 

@@ -45,7 +45,7 @@ impl Way {
     }
 
     /// A number that tells it from others.
-    fn id(self) -> u64 {
+    pub(super) fn id(self) -> u64 {
         mix(mix(u64::from(self.last) << 32 | u64::from(self.next)) ^ u64::from(self.before))
     }
 }
@@ -76,7 +76,7 @@ pub(super) struct Known {
     /// Times that something followed it, the recent ones weighing most.
     pub(super) visits: u64,
     /// The hour in which it was asked for last.
-    seen: u32,
+    pub(super) seen: u32,
 }
 
 /// What became of a summary.
@@ -122,12 +122,12 @@ pub struct MergerStats {
 
 /// Which epochs of an instance were merged: those of the last 64 each for itself, older ones all.
 #[derive(Debug, Clone, Copy, Default)]
-struct Epochs {
-    newest: u64,
+pub(super) struct Epochs {
+    pub(super) newest: u64,
     /// Bit `n`: the one `n` before the newest.
-    merged: u64,
+    pub(super) merged: u64,
     /// When it was heard of last.
-    heard: u64,
+    pub(super) heard: u64,
 }
 
 impl Epochs {
@@ -152,16 +152,16 @@ impl Epochs {
 /// the ways that are kept.
 #[derive(Debug)]
 pub struct Merger {
-    config: MergerConfig,
-    hour: u32,
-    numbers: FxHashMap<Box<str>, u32>,
+    pub(super) config: MergerConfig,
+    pub(super) hour: u32,
+    pub(super) numbers: FxHashMap<Box<str>, u32>,
     pub(super) keys: Vec<Known>,
-    visits: u64,
-    key_bytes: usize,
+    pub(super) visits: u64,
+    pub(super) key_bytes: usize,
     pub(super) ways: FxHashMap<Way, Traffic>,
     shares: Shares,
-    instances: FxHashMap<u64, Epochs>,
-    stats: MergerStats,
+    pub(super) instances: FxHashMap<u64, Epochs>,
+    pub(super) stats: MergerStats,
 }
 
 impl Merger {

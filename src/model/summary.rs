@@ -38,6 +38,10 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Largest binary form that a gateway takes.
+    pub const MAX_BYTES: usize = 64 << 10;
+    /// Most bytes of all keys: what they share in binary form is written out again.
+    pub const MAX_TEXTS: usize = 4 * Self::MAX_BYTES;
     /// Most keys.
     pub const MAX_KEYS: usize = 1 << 14;
     /// Most paths.
@@ -75,12 +79,13 @@ impl Summary {
         let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
         let instance = r.u64_le()?;
         let epoch = r.at_most(crate::codec::MAX_SAFE_INTEGER, "epoch")?;
-        let mut text = String::new();
+        let (mut text, mut room) = (String::new(), Self::MAX_TEXTS);
         let keys = r.list(Self::MAX_KEYS, "keys", |r| {
             let shared = r.varint()?;
             let shared = usize::try_from(shared).ok().filter(|&shared| text.is_char_boundary(shared));
             text.truncate(shared.ok_or(DecodeError::BadValue("key"))?);
             text.push_str(r.str("key")?);
+            room = room.checked_sub(text.len()).ok_or(DecodeError::TooMany("keys"))?;
             let key = CompositeKey::parse(&text).map_err(|_| DecodeError::BadValue("key"))?;
             if key.as_str() == text { Ok(key) } else { Err(DecodeError::BadValue("key")) }
         })?;
