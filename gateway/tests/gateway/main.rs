@@ -14,6 +14,7 @@ mod kill;
 mod load;
 mod map;
 mod members;
+mod model;
 mod peers;
 mod redb;
 mod redis;
