@@ -56,12 +56,14 @@ impl Summary {
         let mut w = Writer::with_header(MAGIC, VERSION);
         w.u64_le(self.instance);
         w.varint(self.epoch);
-        let mut before: &[u8] = &[];
+        let mut before = "";
         w.list(self.keys.iter(), |w, key| {
-            let text = key.as_str().as_bytes();
-            let shared = before.iter().zip(text).take_while(|(a, b)| a == b).count();
+            let text = key.as_str();
+            // Whole characters: two may begin with the same byte.
+            let alike = before.chars().zip(text.chars()).take_while(|(a, b)| a == b);
+            let shared = alike.map(|(a, _)| a.len_utf8()).sum();
             w.varint(shared as u64);
-            w.bytes(&text[shared..]);
+            w.str(&text[shared..]);
             before = text;
         });
         w.list(self.paths.iter(), |w, path| {
