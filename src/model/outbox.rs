@@ -10,7 +10,7 @@ const VERSION: u8 = 1;
 
 /// Summaries in binary form, each with the client that it counts for, in the order in which they came. The leader takes
 /// them page by page, and says with the next page how far it has got. Where nobody takes them the oldest leave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outbox {
     /// Number of the first entry.
     first: u64,
@@ -50,12 +50,6 @@ pub struct Handover {
     pub told: Vec<Told>,
     /// Whether there are more behind them.
     pub more: bool,
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Self { first: 0, entries: VecDeque::new(), bytes: 0, dropped: 0 }
-    }
 }
 
 impl Outbox {
