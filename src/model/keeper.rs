@@ -45,13 +45,19 @@ pub struct ModelKeeper {
     /// A snapshot is due whatever the time.
     is_forced: bool,
     malformed: u64,
+    /// No snapshot is due before, unless one is forced.
+    not_before: Millis,
 }
+
+/// A snapshot that took a second is followed by another after so many, at the earliest: where a million ways are known,
+/// making them takes a fifth of one processor at most.
+const REST: Millis = 4;
 
 impl ModelKeeper {
     /// Knows nothing yet.
     pub fn new(config: KeeperConfig) -> Self {
         let model = SharedModel::new(config.model);
-        Self { config, model, saved: None, is_unsaved: false, is_forced: false, malformed: 0 }
+        Self { config, model, saved: None, is_unsaved: false, is_forced: false, malformed: 0, not_before: 0 }
     }
 
     /// Goes on from the stored counts, and judges the stored snapshot.
@@ -94,7 +100,7 @@ impl ModelKeeper {
     /// seconds where a million ways are known.
     pub fn round(&mut self, now: Millis, compressed: &dyn Fn(&[u8]) -> usize) -> Kept {
         let mut kept = Kept::default();
-        if self.is_forced || self.model.is_due(now) {
+        if self.is_forced || (now >= self.not_before && self.model.is_due(now)) {
             self.is_forced = false;
             // Counts fade with it.
             self.is_unsaved = true;
@@ -112,6 +118,11 @@ impl ModelKeeper {
             kept.state = Some(self.save(now));
         }
         kept
+    }
+
+    /// A round that made a snapshot took so long, until `now`.
+    pub fn took(&mut self, now: Millis, took: Millis) {
+        self.not_before = now + REST * took.min(self.config.model.every_ms / REST);
     }
 
     /// The merged counts, if they are not stored yet: what whoever leaves the office does last.

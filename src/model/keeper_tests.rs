@@ -129,3 +129,30 @@ fn each_size_holds_what_fits() {
     assert!(sizes[0] <= 500 && sizes[1] <= 1_000 && sizes[2] > 1_000, "{sizes:?}");
     assert!(sizes.is_sorted() && snapshots[2].keys.len() == 200, "{sizes:?}");
 }
+
+#[test]
+fn whoever_takes_long_is_asked_less_often() {
+    let mut keeper = ModelKeeper::new(config());
+    let news = |keeper: &mut ModelKeeper, epoch| {
+        let keys: Vec<String> = (0..100).map(|n| format!("a/{n}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        keeper.merge(100_000, &[told(1, epoch, &keys)]);
+    };
+    for (epoch, now, took, is_due) in [
+        (1, 100_000, 1_000, true),
+        (2, 103_999, 0, false),
+        (3, 104_000, 100_000, true),
+        (4, 163_999, 0, false),
+        (5, 164_000, 0, true),
+        (6, 164_000, 0, true),
+    ] {
+        news(&mut keeper, epoch);
+        assert_eq!(round(&mut keeper, now).snapshots.is_some(), is_due, "{now}");
+        if is_due {
+            keeper.took(now, took);
+        }
+    }
+    keeper.took(200_000, 10_000);
+    keeper.failed();
+    assert!(round(&mut keeper, 200_000).snapshots.is_some(), "forced");
+}

@@ -234,8 +234,13 @@ impl Process {
     /// Makes and stores what is due; says whether the term still held.
     async fn keep(&self, turn: &mut Turn, term: Term) -> Result<bool, StoreError> {
         let made = self.with_keeper(|keeper| {
-            let kept = keeper.round(unix_ms(), &|bytes| compressed(bytes).len());
+            let begun = unix_ms();
+            let kept = keeper.round(begun, &|bytes| compressed(bytes).len());
             let stored = kept.snapshots.as_deref().and_then(Stored::of);
+            if stored.is_some() {
+                let now = unix_ms();
+                keeper.took(now, now.saturating_sub(begun));
+            }
             let model = stored.as_ref().map(Stored::encode).unwrap_or_default();
             Made { stored, model, state: kept.state, merged: keeper.stats().merged }
         });

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::model::{Path, Step, Summary};
+use foremap::model::{ClientId, Path, Step, Summary};
 use foremap::protocol::{CONTENT_TYPE, ModelSnapshot};
 use foremap_gateway::auth::{TokenKey, Verb};
-use foremap_gateway::host::SharingStats;
+use foremap_gateway::host::{SharingStats, ShifterMode};
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::store::{Blob, Store as _};
+use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start as start_node};
+use foremap_gateway::store::{Blob, RedbOptions, Store as _};
 use serde_json::json;
 
 use crate::client::{Client, Gateway, Reply};
@@ -332,6 +333,89 @@ async fn what_nobody_takes_waits_and_a_repeated_page_counts_once() {
     for row in ["foremap_summaries_merged_total{node=\"1\"} 6", "foremap_summaries_known_total{node=\"1\"} 6"] {
         assert!(text.contains(row), "{row} in {text}");
     }
+    // What a gateway found out by itself goes the same way.
+    two.process.sharing.observed(0, ClientId(9), &Summary::decode(&summary(9, 1, &["a/1", "a/2"])).expect("valid"));
+    until("it is merged", || stats(&one).merger.merged == 7).await;
     let ready = Client::new().get(&two.url("/readyz")).await.json();
     assert!(ready["model"]["bytes"].as_u64() > Some(0), "{ready}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_other_origins_tell_and_read() {
+    let cors_origins = vec!["http://localhost:*".to_owned()];
+    let gateway = Gateway::with(1, HttpOptions { cors_origins, ..HttpOptions::default() }).await;
+    let origin = ("origin", "http://localhost:5173");
+    for (path, method) in [("/v1/summaries", "POST"), ("/v1/model", "GET")] {
+        let url = gateway.url(1, path);
+        let asked = [origin, ("access-control-request-method", method)];
+        let preflight = gateway.client.send(Method::OPTIONS, &url, &asked, "").await;
+        assert_eq!(preflight.header("access-control-allow-origin"), origin.1, "{path}");
+        assert!(preflight.header("access-control-allow-headers").contains("content-type"));
+    }
+    let body = summary(1, 1, &["a/1", "a/2"]);
+    let url = gateway.url(1, "/v1/summaries");
+    let reply = gateway.client.send(Method::POST, &url, &[BINARY, origin], body).await;
+    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (StatusCode::NO_CONTENT, origin.1));
+    let exposed = reply.header("access-control-expose-headers");
+    assert!(exposed.contains("etag") && exposed.contains("retry-after"), "{exposed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_shares_nothing_has_no_such_routes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        origin: None,
+        node: 1,
+        store: StoreOptions::File { path: dir.path().join("s"), options: RedbOptions::default() },
+        memory_entries: 100,
+        patience: Duration::ZERO,
+        shifter: ShifterMode::Off,
+        share: ShareOptions { is_on: false, ..ShareOptions::default() },
+        http: HttpOptions::default(),
+    };
+    let running = start_node(options).await.expect("started");
+    for (method, path) in [
+        (Method::POST, "/v1/summaries"),
+        (Method::POST, "/v1/summaries/take"),
+        (Method::GET, "/v1/model"),
+        (Method::POST, "/v1/model/forget"),
+    ] {
+        let url = format!("http://{}{path}", running.addresses[0]);
+        let reply = Client::new().send(method, &url, &[JSON], "{\"prefix\":\"a\"}").await;
+        assert_eq!((reply.status, reply.code()), (StatusCode::NOT_FOUND, "NO_ROUTE"), "{path}");
+    }
+    running.stop().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_told_last_outlives_a_process_that_ends_well() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = |every| Options {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        origin: None,
+        node: 1,
+        store: StoreOptions::File { path: dir.path().join("s"), options: RedbOptions::default() },
+        memory_entries: 100,
+        patience: Duration::ZERO,
+        shifter: ShifterMode::Off,
+        share: ShareOptions { every: Duration::from_secs(every), ..ShareOptions::default() },
+        http: with_tokens(),
+    };
+    let running = start_node(options(3_600)).await.expect("started");
+    let origin = format!("http://{}", running.addresses[0]);
+    let merged = |running: &Running| running.process().sharing.stats().merger.merged;
+    six_tell(std::slice::from_ref(&origin), 100, &["a/1", "a/2"]).await;
+    until("it is merged", || merged(&running) == 6).await;
+    six_tell(std::slice::from_ref(&origin), 200, &["b/1", "b/2"]).await;
+    until("it is merged", || merged(&running) == 12).await;
+    let saved = running.process().sharing.stats().state_saved;
+    assert!((1..=6).contains(&saved), "{saved}: the next time is in half an hour");
+    running.stop().await.expect("stopped");
+    let running = start_node(options(2)).await.expect("started");
+    until("the counts are back", || merged(&running) == 12).await;
+    let reader = bearer("reader", &[Verb::Get], &[""]);
+    let origin = format!("http://{}", running.addresses[0]);
+    knows(&origin, &reader, "a/2", true).await;
+    running.stop().await.expect("stopped");
 }
