@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use foremap::model::{ClientId, Outbox, SharedModel, SharedModelConfig, Summary};
 use foremap::node::{Member, MemberState};
 use foremap::partition::{HotKey, MapNode, PartitionMap, Portion, Rule, StorageLayout};
 use foremap::protocol::{ErrorCode, Keymap, KeymapFields, MAX_VERSION, Meta, Problem};
@@ -99,12 +100,41 @@ pub fn all() -> Seeds {
     for case in cases(&keys, "prefixes") {
         add("key_prefix", text(case, "text").into());
     }
+    let models = golden("models.json");
+    for case in cases(&models, "summaries") {
+        add("summary", unhex(text(case, "binary")));
+    }
+    for case in cases(&models, "snapshots") {
+        add("model_snapshot", unhex(text(case, "binary")));
+    }
+    for case in cases(&models, "refused") {
+        let target = if text(case, "kind") == "summary" { "summary" } else { "model_snapshot" };
+        add(target, unhex(text(case, "binary")));
+    }
     by_hand(&mut add);
+    let told: Vec<Vec<u8>> = cases(&models, "summaries").map(|case| unhex(text(case, "binary"))).collect();
+    shared(&told, &mut add);
     for report in load_reports() {
         add("load_report", report.encode());
     }
     add("load_report", b"FMLR\x02".to_vec());
     seeds
+}
+
+/// What a gateway hands over of what it was told, and what the leader stores of that.
+fn shared(told: &[Vec<u8>], add: &mut impl FnMut(&'static str, Vec<u8>)) {
+    let mut outbox = Outbox::default();
+    let mut model = SharedModel::new(SharedModelConfig::default());
+    add("merged_counts", model.export(usize::MAX));
+    for (client, summary) in (1..).map(ClientId).zip(told) {
+        outbox.add(client, summary.as_slice().into());
+        model.merge(3_600_000, client, &Summary::decode(summary).expect("valid"));
+    }
+    let (page, counts) = (outbox.page(7).encode(), model.export(usize::MAX));
+    for (target, bytes) in [("handover", page), ("merged_counts", counts)] {
+        add(target, bytes[..bytes.len() - 1].to_vec());
+        add(target, bytes);
+    }
 }
 
 /// The last two contradict themselves.
@@ -221,7 +251,7 @@ const QUERIES: [(u8, &str); 15] = [
     (5, "prefix=user/1"),
 ];
 
-const HTTP: [&str; 14] = [
+const HTTP: [&str; 16] = [
     "PUT /v1/keymap?key=user/1\ncontent-type: application/json\n\n{\"locator\":\"x\",\"meta\":{\"a\":0.1}}\n---\nGET /v1/keymap?key=user/1",
     "PUT /v1/keymap?key=user/2\ncontent-type: application/json\nif-none-match: *\nforemap-write-id: w-1\n\n{\"locator\":\"y\"}",
     "DELETE /v1/keymap?key=user/1\nif-match: \"7\"",
@@ -235,6 +265,8 @@ const HTTP: [&str; 14] = [
     "HEAD /healthz\n---\nGET /readyz\n---\nGET /metrics",
     "POST /v1/changes\ncontent-type: application/vnd.foremap.v1\n\nFMBQ\x02\x01\x00\x64\x00\x00\x00\x00\x01\x03\x00\x00",
     "POST /v1/batch\ncontent-type: application/json\n\n{\"cursors\":[{\"shard\":3,\"position\":0}],\"feed\":{\"node\":1,\"number\":7}}",
+    "POST /v1/summaries\ncontent-type: application/vnd.foremap.v1\n\nFMSM\x01\x01\x02\x03\x04\x05\x06\x07\x08\x01\x02\x00\x03a/1\x02\x012\x01\x00\x02\x00\x02",
+    "GET /v1/model?bytes=4096\naccept-encoding: br",
     "GET /v1/changes?since=0:0\nlast-event-id: 3:5,4:6",
 ];
 
