@@ -105,7 +105,13 @@ impl Merger {
         merger.key_bytes = merger.keys.iter().map(|key| key.text.len()).sum();
         let texts = merger.keys.iter().enumerate();
         merger.numbers = texts.map(|(number, key)| (key.text.clone(), number as u32)).collect();
-        merger.ways = read_ways(&mut r, config.max_ways, merger.keys.len())?.into_iter().collect();
+        let ways = read_ways(&mut r, config.max_ways, merger.keys.len())?;
+        let mut is_named = vec![false; merger.keys.len()];
+        ways.iter().flat_map(|(way, _)| way.keys()).for_each(|key| is_named[key as usize] = true);
+        if is_named.contains(&false) {
+            return Err(DecodeError::BadValue("keys"));
+        }
+        merger.ways = ways.into_iter().collect();
         let instances = r.list(MAX_INSTANCES.min(config.max_instances), "instances", |r| {
             let id = r.u64_le()?;
             let newest = r.at_most(MAX_SAFE_INTEGER, "newest")?;
