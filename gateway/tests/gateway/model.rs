@@ -31,7 +31,7 @@ fn token_key() -> TokenKey {
     TokenKey::new(&[7; 32]).expect("long enough")
 }
 
-fn with_tokens() -> HttpOptions {
+pub(crate) fn with_tokens() -> HttpOptions {
     HttpOptions {
         token_key: Some(token_key()),
         cors_origins: vec!["http://localhost:*".into()],
@@ -39,7 +39,7 @@ fn with_tokens() -> HttpOptions {
     }
 }
 
-fn bearer(sub: &str, verbs: &[Verb], prefixes: &[&str]) -> String {
+pub(crate) fn bearer(sub: &str, verbs: &[Verb], prefixes: &[&str]) -> String {
     let prefixes: Vec<KeyPrefix> = prefixes.iter().map(|text| KeyPrefix::parse(text).expect("valid")).collect();
     format!("Bearer {}", token_key().sign_for(Some(sub), verbs, &prefixes, 600).expect("signed"))
 }
@@ -50,7 +50,7 @@ async fn tell(url: &str, token: &str, body: Vec<u8>) -> Reply {
 }
 
 /// Six people go the same way, each told of at the next of `origins`.
-async fn six_tell(origins: &[String], instance: u64, keys: &[&str]) {
+pub(crate) async fn six_tell(origins: &[String], instance: u64, keys: &[&str]) {
     for n in 0..6 {
         let token = bearer(&format!("person-{n}"), &[Verb::Get], &[""]);
         let reply = tell(&origins[n % origins.len()], &token, summary(instance + n as u64, 1, keys)).await;
@@ -64,7 +64,7 @@ async fn model(origin: &str, token: &str, headers: &[(&str, &str)]) -> Reply {
 }
 
 /// The keys of the model that a token reads; none while there is none.
-async fn keys(origin: &str, token: &str) -> Vec<String> {
+pub(crate) async fn keys(origin: &str, token: &str) -> Vec<String> {
     let reply = model(origin, token, &[]).await;
     match reply.status {
         StatusCode::NO_CONTENT => Vec::new(),
@@ -75,7 +75,7 @@ async fn keys(origin: &str, token: &str) -> Vec<String> {
     }
 }
 
-async fn knows(origin: &str, token: &str, key: &str, expected: bool) {
+pub(crate) async fn knows(origin: &str, token: &str, key: &str, expected: bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while keys(origin, token).await.iter().any(|known| known == key) != expected {
         assert!(tokio::time::Instant::now() < deadline, "{key}: {expected} never came");
