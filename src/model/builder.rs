@@ -91,7 +91,8 @@ impl Merger {
         for &size in sizes {
             selection.fit(size, |selected| {
                 let bytes = build(selected).encode();
-                (options.compressed)(&bytes).max(bytes.len() * size / RAW)
+                let in_proportion = bytes.len() as u64 * size as u64 / RAW as u64;
+                (options.compressed)(&bytes).max(in_proportion as usize)
             });
             snapshots.push(build(selection.chosen()));
             if selection.is_whole() {

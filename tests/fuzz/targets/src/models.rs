@@ -57,7 +57,7 @@ pub fn merged_counts(data: &[u8]) -> bool {
 pub fn model_snapshot(data: &[u8]) -> bool {
     let Ok(snapshot) = ModelSnapshot::decode(data) else { return false };
     assert_eq!(ModelSnapshot::decode(&snapshot.encode()).as_ref(), Ok(&snapshot));
-    let may_read = |key: &str| key.len() % 2 == 0;
+    let may_read = |key: &str| key.len().is_multiple_of(2);
     let restricted = snapshot.restricted(may_read);
     assert!(restricted.keys.iter().all(|key| may_read(key)));
     assert_eq!(ModelSnapshot::decode(&restricted.encode()).as_ref(), Ok(&restricted));
