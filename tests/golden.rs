@@ -58,6 +58,11 @@ fn feeds() {
 }
 
 #[test]
+fn models() {
+    check::models(&file("models.json"));
+}
+
+#[test]
 fn codes() {
     check::codes(&file("codes.json"));
 }

@@ -39,6 +39,11 @@ fn feeds() {
 }
 
 #[wasm_bindgen_test]
+fn models() {
+    check::models(include_str!("golden/models.json"));
+}
+
+#[wasm_bindgen_test]
 fn codes() {
     check::codes(include_str!("golden/codes.json"));
 }

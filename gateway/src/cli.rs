@@ -12,6 +12,7 @@ use crate::auth::{TokenKey, Verb};
 use crate::capacity::Capacity;
 use crate::host::ShifterMode;
 use crate::http::HttpOptions;
+use crate::model::ShareOptions;
 use crate::replay::Replay;
 use crate::run::{Failure, Options, PlanCommand, StoreOptions};
 use crate::store::{RedbOptions, RedisOptions};
@@ -73,6 +74,18 @@ pub struct Common {
     /// Who acts on the plans by which the coordinator moves load between nodes.
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     shifter: ShifterMode,
+    /// Whether clients learn from each other: gateways take what clients tell, and serve a model made of all of it.
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t)]
+    share: Share,
+    /// Clients that must have gone the same way before others are told of it.
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=32))]
+    share_clients: u32,
+    /// Keys below this prefix everybody may know, however few asked for them; repeatable.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    shared_prefix: Vec<KeyPrefix>,
+    /// Age at which the model is made anew, if there is news: a number and s, m, h or d.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    share_every: u64,
     /// Check tokens signed with the secret in FILE. Without it only loopback is served.
     #[arg(long, value_name = "FILE")]
     token_key: Option<PathBuf>,
@@ -128,6 +141,16 @@ pub struct Token {
     /// Whose it is. Change feeds are shared out by subject; without one, all tokens with the same rights are one.
     #[arg(long, value_name = "NAME")]
     subject: Option<String>,
+}
+
+/// Whether clients learn from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Share {
+    /// They do.
+    #[default]
+    On,
+    /// They do not: what they tell is refused, and there is no model.
+    Off,
 }
 
 fn verb(text: &str) -> Result<Verb, String> {
@@ -190,6 +213,12 @@ impl Common {
             memory_entries: self.memory_entries,
             patience: Duration::from_secs(self.patience),
             shifter: self.shifter,
+            share: ShareOptions {
+                is_on: self.share == Share::On,
+                clients: self.share_clients,
+                prefixes: self.shared_prefix,
+                every: Duration::from_secs(self.share_every),
+            },
             http: HttpOptions {
                 cors_origins: self.cors_origin,
                 token_key,

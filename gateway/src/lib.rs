@@ -21,7 +21,7 @@ pub mod capacity;
 pub mod cli;
 pub mod host;
 pub mod http;
-mod model;
+pub(crate) mod model;
 pub mod replay;
 pub mod run;
 pub mod store;

@@ -68,6 +68,11 @@ impl KeyPrefix {
     pub fn covers(&self, key: &CompositeKey) -> bool {
         key.portion(self.depth()) == &*self.slashed
     }
+
+    /// The same of a key's canonical text.
+    pub fn covers_text(&self, text: &str) -> bool {
+        text == self.as_str() || text.starts_with(&*self.slashed)
+    }
 }
 
 impl PartialOrd for KeyPrefix {

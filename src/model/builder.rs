@@ -102,6 +102,12 @@ impl Merger {
     /// The model as of now: what most clients gain most from by the byte, and nothing that fewer than the least number
     /// of clients did. It follows from what was merged, not from the order of merging. O(ways x log ways).
     pub fn snapshot(&self, made: u64, options: &SnapshotOptions<'_>) -> ModelSnapshot {
+        self.snapshots(made, options, &[options.max_bytes]).pop().unwrap_or_default()
+    }
+
+    /// The same for each of several sizes, in place of that of the options; one that has everything in it is the last,
+    /// whatever larger ones are asked for.
+    pub fn snapshots(&self, made: u64, options: &SnapshotOptions<'_>, sizes: &[usize]) -> Vec<ModelSnapshot> {
         let mut tables = Tables::new(self, options);
         tables.find_templates();
         let mut selection = tables.select();
@@ -112,8 +118,15 @@ impl Merger {
             // Clients refuse what is beyond the bounds of the form, however small it is.
             if is_readable(&snapshot) { (options.compressed)(&snapshot.encode()) } else { usize::MAX }
         };
-        selection.fit(options.max_bytes.min(MAX_SNAPSHOT_BYTES), size);
-        build(selection.chosen())
+        let mut snapshots = Vec::with_capacity(sizes.len());
+        for &most in sizes {
+            selection.fit(most.min(MAX_SNAPSHOT_BYTES), size);
+            snapshots.push(build(selection.chosen()));
+            if selection.is_whole() {
+                break;
+            }
+        }
+        snapshots
     }
 }
 

@@ -5,6 +5,7 @@ use lru::LruCache;
 
 use super::summary::{Path, Summary};
 use crate::analyzer::{Access, AnalyzerConfig};
+use crate::codec::DecodeError;
 use crate::key::CompositeKey;
 use crate::prefetch::{Fate, Order, PrefetchConfig, PrefetchEngine};
 use crate::protocol::ModelSnapshot;
@@ -126,7 +127,22 @@ impl Judge {
 
     /// Adds what was found out to a new snapshot, and judges that one from now on.
     pub fn calibrate(&mut self, snapshot: &mut ModelSnapshot) {
-        (snapshot.calibration, snapshot.threshold) = self.engine.calibration();
+        (snapshot.calibration, snapshot.threshold) = self.calibration();
+        self.judge(snapshot);
+    }
+
+    /// What was found out so far: how far to trust evidence, and the threshold in 256ths.
+    pub(super) fn calibration(&self) -> (Vec<u8>, u8) {
+        self.engine.calibration()
+    }
+
+    /// Goes on from what another one found out, before the first summary.
+    pub(super) fn resume(&mut self, calibration: Vec<u8>, threshold: u8) -> Result<(), DecodeError> {
+        self.engine.import(&ModelSnapshot { calibration, threshold, ..ModelSnapshot::default() })
+    }
+
+    /// Judges this snapshot from now on.
+    pub(super) fn judge(&mut self, snapshot: &ModelSnapshot) {
         // Its own calibration is what it judges with; only the rules are new.
         let rules = ModelSnapshot { calibration: Vec::new(), ..snapshot.clone() };
         let _ = self.engine.import(&rules);

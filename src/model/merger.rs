@@ -86,7 +86,13 @@ pub(super) struct Known {
     /// Times that something followed it, the recent ones weighing most.
     pub(super) visits: u64,
     /// The hour in which it was asked for last.
-    seen: u32,
+    pub(super) seen: u32,
+}
+
+impl Known {
+    pub(super) fn new(text: &str, visits: u64, seen: u32) -> Self {
+        Self { text: text.into(), hash: xxh3_64(text.as_bytes()), visits, seen }
+    }
 }
 
 /// A key of a summary that is being merged.
@@ -140,12 +146,12 @@ pub struct MergerStats {
 
 /// Which epochs of an instance were merged: those of the last 64 each for itself, older ones all.
 #[derive(Debug, Clone, Copy, Default)]
-struct Epochs {
-    newest: u64,
+pub(super) struct Epochs {
+    pub(super) newest: u64,
     /// Bit `n`: the one `n` before the newest.
-    merged: u64,
+    pub(super) merged: u64,
     /// When it was heard of last.
-    heard: u64,
+    pub(super) heard: u64,
 }
 
 impl Epochs {
@@ -170,16 +176,16 @@ impl Epochs {
 /// the ways that are kept.
 #[derive(Debug)]
 pub struct Merger {
-    config: MergerConfig,
-    hour: u32,
-    numbers: FxHashMap<Box<str>, u32>,
+    pub(super) config: MergerConfig,
+    pub(super) hour: u32,
+    pub(super) numbers: FxHashMap<Box<str>, u32>,
     pub(super) keys: Vec<Known>,
-    visits: u64,
-    key_bytes: usize,
+    pub(super) visits: u64,
+    pub(super) key_bytes: usize,
     pub(super) ways: FxHashMap<Way, Traffic>,
     shares: Shares,
-    instances: FxHashMap<u64, Epochs>,
-    stats: MergerStats,
+    pub(super) instances: FxHashMap<u64, Epochs>,
+    pub(super) stats: MergerStats,
 }
 
 impl Merger {
@@ -335,12 +341,19 @@ impl Merger {
         }
     }
 
+    /// Numbers that tell ways from each other whatever numbers their keys have.
+    pub(super) fn way_ids(&self) -> impl Fn(&Way) -> u64 + use<> {
+        let hashes: Vec<u64> = self.keys.iter().map(|key| key.hash).collect();
+        move |way| {
+            let hash = |key: u32| hashes.get(key as usize).copied().unwrap_or(0);
+            way_id(hash(way.before), hash(way.last), hash(way.next))
+        }
+    }
+
     /// Drops all but the heaviest half of what there is room for.
     fn drop_lightest(&mut self) {
-        let hashes: Vec<u64> = self.keys.iter().map(|key| key.hash).collect();
-        let hash = |key: u32| hashes.get(key as usize).copied().unwrap_or(0);
-        let weight =
-            |way: &Way, traffic: &Traffic| (traffic.all, way_id(hash(way.before), hash(way.last), hash(way.next)));
+        let ids = self.way_ids();
+        let weight = |way: &Way, traffic: &Traffic| (traffic.all, ids(way));
         let mut weights: Vec<(u64, u64)> = self.ways.iter().map(|(way, traffic)| weight(way, traffic)).collect();
         let dropped = weights.len() - self.config.max_ways / 2;
         let (_, &mut heaviest, _) = weights.select_nth_unstable(dropped - 1);

@@ -11,21 +11,30 @@
 //! * A [`Merger`] adds up summaries, each named by instance and epoch: in any order, in any grouping and however often
 //!   each of them comes, the sums are the same. With each snapshot counts beyond a window fade, and a client's part in
 //!   any count is bounded.
+//! * Gateways keep what they are told in an [`Outbox`], which the leader empties; its [`ModelKeeper`] decides when a
+//!   snapshot is due, and when what was merged is to be stored, so that the next leader goes on from there.
 //! * A snapshot names a key only if at least `k` clients went the same way to it.
 
+mod allowance;
 mod builder;
 mod clients;
 mod judge;
+mod keeper;
 mod merger;
+mod outbox;
 mod selection;
 mod shared;
+mod state;
 mod summary;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod testing;
 
+pub use allowance::Allowances;
 pub use builder::SnapshotOptions;
 pub use clients::ClientId;
 pub use judge::Judge;
+pub use keeper::{KeeperConfig, Kept, ModelKeeper};
 pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};
+pub use outbox::{Handover, Outbox, OutboxStats, Told};
 pub use shared::{SharedModel, SharedModelConfig};
 pub use summary::{Path, Step, Summary};

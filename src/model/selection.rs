@@ -157,6 +157,11 @@ impl Selection {
         self.bytes.partition_point(|&sum| sum <= bytes)
     }
 
+    /// Whether nothing is left out.
+    pub(super) fn is_whole(&self) -> bool {
+        self.chosen == self.entries.len()
+    }
+
     pub(super) fn chosen(&self) -> &[Entry] {
         &self.entries[..self.chosen]
     }

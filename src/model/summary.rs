@@ -38,6 +38,8 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Largest binary form that a gateway takes.
+    pub const MAX_BYTES: usize = 64 << 10;
     /// Most keys.
     pub const MAX_KEYS: usize = 1 << 14;
     /// Most paths.
@@ -54,17 +56,15 @@ impl Summary {
         let mut w = Writer::with_header(MAGIC, VERSION);
         w.u64_le(self.instance);
         w.varint(self.epoch);
-        let mut before: &[u8] = &[];
+        let mut before = "";
         w.list(self.keys.iter(), |w, key| {
             let text = key.as_str();
-            let mut shared = before.iter().zip(text.as_bytes()).take_while(|(a, b)| a == b).count();
-            while !text.is_char_boundary(shared) {
-                // Between letters, so that what is left is text.
-                shared -= 1;
-            }
+            // Whole characters: two may begin with the same byte.
+            let alike = before.chars().zip(text.chars()).take_while(|(a, b)| a == b);
+            let shared = alike.map(|(a, _)| a.len_utf8()).sum();
             w.varint(shared as u64);
             w.str(&text[shared..]);
-            before = text.as_bytes();
+            before = text;
         });
         w.list(self.paths.iter(), |w, path| {
             w.u8(path.told);

@@ -10,6 +10,7 @@ mod feed;
 mod json;
 mod keymap;
 mod list;
+mod restricted;
 mod snapshot;
 mod snapshot_wire;
 mod wire;

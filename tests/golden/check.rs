@@ -1,8 +1,11 @@
 //! Compares the core with the golden vectors; compiled into the native and the wasm tests alike.
 
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::model::Summary;
 use foremap::partition::{MapDelta, PartitionMap, Placement, xxh3};
-use foremap::protocol::{BatchRequest, BatchResponse, ErrorCode, FeedFrame, FeedReader, Keymap, ListPage};
+use foremap::protocol::{
+    BatchRequest, BatchResponse, ErrorCode, FeedFrame, FeedReader, Keymap, ListPage, ModelSnapshot, Successors,
+};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -223,5 +226,63 @@ pub(crate) fn feeds(file: &str) {
         let told = cases(case, "items").iter();
         let told = told.map(|item| serde_json::json!({"keymap": item["keymap"]["key"], "at": item["at"]}));
         assert_eq!(items, told.collect::<Vec<_>>(), "{case}");
+    }
+}
+
+pub(crate) fn summary_json(summary: &Summary) -> Value {
+    let paths = summary.paths.iter().map(|path| {
+        let steps: Vec<_> = path.steps.iter().map(|step| serde_json::json!([step.key, step.repeated])).collect();
+        serde_json::json!({"told": path.told, "steps": steps})
+    });
+    let (paths, instance) = (paths.collect::<Vec<_>>(), format!("{:016x}", summary.instance));
+    serde_json::json!({"instance": instance, "epoch": summary.epoch, "keys": summary.keys, "paths": paths})
+}
+
+pub(crate) fn snapshot_json(model: &ModelSnapshot) -> Value {
+    let then = |then: &Successors| {
+        let next: Vec<_> = then.next.iter().map(|(next, share)| serde_json::json!([next, share.step()])).collect();
+        serde_json::json!({"visits": then.visits, "next": next})
+    };
+    let rules = model
+        .rules
+        .iter()
+        .map(|rule| serde_json::json!({"before": rule.before, "last": rule.last, "then": then(&rule.then)}));
+    let template_rules = model.template_rules.iter().map(|rule| {
+        let (context, shape) = (format!("{:?}", rule.context), format!("{:016x}", rule.shape));
+        serde_json::json!({"context": context, "shape": shape, "then": then(&rule.then)})
+    });
+    let places = model
+        .places
+        .iter()
+        .map(|place| serde_json::json!({"place": format!("{:016x}", place.place), "is_kind": place.is_kind}));
+    serde_json::json!({
+        "made": model.made, "name_bytes": model.name_bytes, "keys": model.keys, "rules": rules.collect::<Vec<_>>(),
+        "templates": model.templates.iter().map(|template| hex(template)).collect::<Vec<_>>(),
+        "template_rules": template_rules.collect::<Vec<_>>(), "places": places.collect::<Vec<_>>(),
+        "threshold": model.threshold, "calibration": hex(&model.calibration),
+    })
+}
+
+/// Summaries and models: what they decode to, and that they encode to the same bytes.
+pub(crate) fn models(file: &str) {
+    let file = parse(file);
+    for case in cases(&file, "summaries") {
+        let bytes = unhex(text(case, "binary"));
+        let summary = Summary::decode(&bytes).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!((summary_json(&summary), summary.encode()), (case["summary"].clone(), bytes), "{case}");
+    }
+    for case in cases(&file, "snapshots") {
+        let bytes = unhex(text(case, "binary"));
+        let model = ModelSnapshot::decode(&bytes).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!((snapshot_json(&model), model.encode()), (case["snapshot"].clone(), bytes), "{case}");
+    }
+    for case in cases(&file, "refused") {
+        let bytes = unhex(text(case, "binary"));
+        let error = match text(case, "kind") {
+            "summary" => Summary::decode(&bytes).err(),
+            "snapshot" => ModelSnapshot::decode(&bytes).err(),
+            other => panic!("unknown kind {other}"),
+        };
+        assert_eq!(error.expect("refused").to_string(), text(case, "error"), "{case}");
     }
 }

@@ -4,17 +4,18 @@
 use std::sync::Arc;
 
 use foremap::key::{CompositeKey, KeyPrefix, MAX_KEY_BYTES};
+use foremap::model::{Path, Step, Summary};
 use foremap::partition::{
     Epoch, HotKey, MapDelta, MapNode, PartitionMap, Placement, Portion, Rule, StorageLayout, xxh3,
 };
 use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
-    FeedId, FeedStep, Hello, ItemResult, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
-    MapUpdate, Meta, Outcome, ReadPoint,
+    FeedId, FeedStep, Hello, ItemResult, KeyRule, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
+    MapUpdate, Meta, ModelSnapshot, Outcome, PlaceClass, ReadPoint, Share, Successors, TemplateContext, TemplateRule,
 };
 use serde_json::{Value, json};
 
-use super::check::{SALTS, hex};
+use super::check::{SALTS, hex, snapshot_json, summary_json};
 
 pub(crate) fn all() -> Vec<(&'static str, String)> {
     let files = [
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
         ("placement.json", placement()),
         ("batches.json", batches()),
         ("feeds.json", feeds()),
+        ("models.json", models()),
         ("codes.json", codes()),
     ];
     files.map(|(name, value)| (name, pretty(&value))).into()
@@ -459,6 +461,88 @@ fn batches() -> Value {
         json!({"kind": "request", "why": why, "binary": hex(&bytes), "error": error})
     });
     json!({"valid": cases, "refused": refused})
+}
+
+fn summaries() -> [(&'static str, Summary); 3] {
+    let steps = |steps: &[(u32, bool)]| steps.iter().map(|&(key, repeated)| Step { key, repeated }).collect();
+    let first = Summary {
+        instance: 0x0123_4567_89ab_cdef,
+        epoch: 1,
+        keys: ["user/1", "user/1/profile", "user/2"].map(key).to_vec(),
+        paths: vec![Path { told: 0, steps: steps(&[(0, false), (1, false), (0, true), (2, false)]) }],
+    };
+    let second = Summary {
+        epoch: 2,
+        keys: ["user/1", "user/2", "%C3%A9", "%C3%A8"].map(key).to_vec(),
+        paths: vec![
+            Path { told: 2, steps: steps(&[(0, true), (1, false), (2, false)]) },
+            Path { told: 0, steps: steps(&[(3, false)]) },
+        ],
+        ..first.clone()
+    };
+    [("the first of an instance", first), ("the next, in two streams", second), ("of nothing", Summary::default())]
+}
+
+fn snapshots() -> [(&'static str, ModelSnapshot); 2] {
+    let then = |visits, next: &[(u32, f32)]| Successors {
+        visits,
+        next: next.iter().map(|&(next, share)| (next, Share::of(share))).collect(),
+    };
+    let rule = |before, last, then| KeyRule { before, last, then };
+    let template_rule = |context, shape, then| TemplateRule { context, shape, then };
+    let full = ModelSnapshot {
+        made: 1_790_000_000_000,
+        name_bytes: 2,
+        keys: ["user/1", "user/1/profile", "user/2"].map(str::to_owned).to_vec(),
+        rules: vec![
+            rule(None, 0, then(3, &[(1, 0.5), (2, 0.25)])),
+            rule(None, 1, then(2, &[(0, 0.75)])),
+            rule(Some(0), 1, then(1, &[(2, 1.0)])),
+        ],
+        // The same component; the same and the next number.
+        templates: vec![vec![1, 0], vec![1, 0, 2, 1, 0, 0, 0]],
+        template_rules: vec![
+            template_rule(TemplateContext::Shape, 0x1111_2222_3333_4444, then(4, &[(1, 0.5)])),
+            template_rule(TemplateContext::Step(1), 0x1111_2222_3333_4444, then(4, &[(1, 0.9), (0, 0.06)])),
+            template_rule(TemplateContext::Far, 0x5555_6666_7777_8888, then(0, &[(0, 0.1)])),
+        ],
+        places: vec![
+            PlaceClass { place: 0x0a0b_0c0d_0e0f_1010, is_kind: true },
+            PlaceClass { place: 0x1a0b_0c0d_0e0f_1010, is_kind: false },
+        ],
+        threshold: 77,
+        calibration: vec![1, 0, 0],
+    };
+    [("full", full), ("empty", ModelSnapshot { name_bytes: 1, ..ModelSnapshot::default() })]
+}
+
+fn models() -> Value {
+    let told =
+        summaries().map(|(name, s)| json!({"name": name, "binary": hex(&s.encode()), "summary": summary_json(&s)}));
+    let made =
+        snapshots().map(|(name, s)| json!({"name": name, "binary": hex(&s.encode()), "snapshot": snapshot_json(&s)}));
+    let (summary, snapshot) = (summaries()[0].1.encode(), snapshots()[0].1.encode());
+    let wide =
+        Summary { keys: (0..2_049).map(|n| key(&format!("{:k<1019}/{n:04}", ""))).collect(), ..Summary::default() };
+    let refused = [
+        ("summary", "cut", summary[..summary.len() - 1].to_vec()),
+        ("summary", "extended", [&summary[..], &[0]].concat()),
+        ("summary", "a later version", [b"FMSM\x02", &summary[5..]].concat()),
+        ("summary", "a step without its key", [&summary[..summary.len() - 1], &[6]].concat()),
+        ("summary", "more text than fits", wide.encode()),
+        ("snapshot", "cut", snapshot[..snapshot.len() - 1].to_vec()),
+        ("snapshot", "extended", [&snapshot[..], &[0]].concat()),
+        ("snapshot", "a later version", [b"FMLM\x02", &snapshot[5..]].concat()),
+    ];
+    let refused = refused.map(|(kind, why, bytes)| {
+        let error = match kind {
+            "summary" => Summary::decode(&bytes).map(|_| ()),
+            _ => ModelSnapshot::decode(&bytes).map(|_| ()),
+        };
+        let error = error.expect_err(why).to_string();
+        json!({"kind": kind, "why": why, "binary": hex(&bytes), "error": error})
+    });
+    json!({"summaries": told, "snapshots": made, "refused": refused})
 }
 
 fn codes() -> Value {

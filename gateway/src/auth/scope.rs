@@ -49,12 +49,13 @@ pub struct Scope {
     granted: Option<(Vec<Verb>, Vec<KeyPrefix>)>,
     expires_at: Option<u64>,
     subject: Subject,
+    is_named: bool,
 }
 
 impl Scope {
     /// Everything.
     pub fn all() -> Self {
-        Self { granted: None, expires_at: None, subject: Subject::default() }
+        Self { granted: None, expires_at: None, subject: Subject::default(), is_named: false }
     }
 
     /// `verbs` on keys below `prefixes`, until `expires_at`, for who is called `sub`. All who have no name and may do the
@@ -72,12 +73,23 @@ impl Scope {
             }
         }
         let subject = hash.finalize().iter().take(16).fold(0, |sum, &byte| (sum << 8) | u128::from(byte));
-        Self { granted: Some((verbs, prefixes)), expires_at: Some(expires_at), subject: Subject(subject) }
+        let (granted, is_named) = (Some((verbs, prefixes)), sub.is_some());
+        Self { granted, expires_at: Some(expires_at), subject: Subject(subject), is_named }
     }
 
     /// Whose it is; the default where the node checks no tokens.
     pub fn subject(&self) -> Subject {
         self.subject
+    }
+
+    /// Whether there is a token that says whose it is.
+    pub fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// Whether there is a token; otherwise the node checks none.
+    pub fn is_verified(&self) -> bool {
+        self.granted.is_some()
     }
 
     /// The prefixes that it is confined to; `None` is every key.

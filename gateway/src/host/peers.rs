@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header, request};
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::model::Handover;
 use foremap::node::Subject;
 use foremap::partition::{MapNode, NodeId, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, CONTENT_TYPE};
@@ -28,8 +29,6 @@ const TIME_OUT: Duration = Duration::from_millis(300);
 const HOT_TIME_OUT: Duration = Duration::from_millis(500);
 /// Longest wait for a peer's load report: well within a round.
 const LOAD_TIME_OUT: Duration = Duration::from_millis(700);
-/// Longest wait for the coordinator's answer: a plan for a large fleet takes some hundred milliseconds.
-const RELAY_TIME_OUT: Duration = Duration::from_secs(3);
 /// Marks a request that was handed on.
 pub(crate) const RELAYED: HeaderName = HeaderName::from_static("foremap-relayed");
 /// Names the subject that an extension of a feed is for, as 32 hexadecimal digits. It counts from another gateway only.
@@ -115,6 +114,8 @@ pub(crate) struct Relayed {
     /// Those that the answer depends on.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// How long to wait for the answer.
+    pub(crate) patience: Duration,
 }
 
 /// Sends forwards to the nodes of other processes. One breaker a peer; bounded connections and requests under way.
@@ -202,9 +203,22 @@ impl Peers {
         LoadReport::decode(&bytes).ok().filter(|report| report.node == of.id)
     }
 
+    /// What node `of` was told and has not handed over, once `taken`, the number behind the last page of an outbox, is
+    /// noted there. Asked for outside the breaker.
+    pub(super) async fn take_summaries(&self, of: &MapNode, taken: Option<(u64, u64)>) -> Option<Handover> {
+        let origin = reachable(&of.origin)?;
+        let url = match taken {
+            None => format!("{origin}/v1/summaries/take"),
+            Some((outbox, next)) => format!("{origin}/v1/summaries/take?outbox={outbox:016x}&next={next}"),
+        };
+        let answer = self.send(self.request(Method::POST, &url), Body::empty(), Handover::MAX_ENCODED);
+        let bytes = tokio::time::timeout(LOAD_TIME_OUT, answer).await.ok()?.ok()?;
+        Handover::decode(&bytes).ok()
+    }
+
     /// Hands a request for the coordinator on to `origin`, marked, so that it is not handed on again.
     pub(crate) async fn relay(&self, origin: &str, relayed: Relayed) -> Option<(StatusCode, HeaderMap, Bytes)> {
-        let url = format!("{}{}", reachable(origin)?, relayed.path);
+        let (url, patience) = (format!("{}{}", reachable(origin)?, relayed.path), relayed.patience);
         let mut request = self.request(relayed.method, &url).header(RELAYED, "1");
         for (name, value) in &relayed.headers {
             request = request.header(name, value);
@@ -216,7 +230,7 @@ impl Peers {
             let body = to_bytes(Body::new(response.into_body()), MAX_ANSWER_BYTES).await.ok()?;
             Some((status, headers, body))
         };
-        tokio::time::timeout(RELAY_TIME_OUT, answered).await.ok()?
+        tokio::time::timeout(patience, answered).await.ok()?
     }
 
     fn enter(&self, to: Option<&MapNode>) -> Option<(Arc<str>, Guard<'_>)> {

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use super::membership::MembershipStats;
 use super::pump::Wakers;
-use super::{Clock, PeerStats, Peers, Relayed, Shifting};
+use super::{Clock, PeerStats, Peers, Relayed, Sharing, Shifting};
 use crate::auth::TokenKey;
 use crate::store::{Store, StoreError};
 
@@ -62,6 +62,8 @@ pub struct Process {
     pub(super) membership: watch::Sender<MembershipStats>,
     /// The Partition Shifter, idle where another process coordinates.
     pub shifting: Shifting,
+    /// The model that clients share.
+    pub sharing: Sharing,
     /// No other process draws it.
     pub(super) incarnation: u64,
     /// Where it answers, as it is registered.
@@ -98,6 +100,7 @@ impl Process {
             feed_news: Notify::new(),
             membership: watch::Sender::default(),
             shifting: Shifting::default(),
+            sharing: Sharing::default(),
             incarnation: configs.first().map_or(0, |config| config.seed),
             registered: OnceLock::new(),
         })

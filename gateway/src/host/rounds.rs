@@ -70,14 +70,17 @@ impl Process {
     /// Begins to plan under `term`, with the freeze switch as it was left; says whether the term is still in force.
     async fn begin(self: &Arc<Self>, term: Term, map: &Arc<PartitionMap>) -> Result<bool, StoreError> {
         let _record = self.shifting.record.lock().await;
+        let Some(OfficeRecord { frozen, .. }) = self.take_office(term).await? else { return Ok(false) };
+        let (process, first) = (self.clone(), map.clone());
+        blocking(move || process.shifting.begin(term, &first, frozen)).await;
+        Ok(true)
+    }
+
+    /// Says in the store where the coordinator answers, while the record is locked; `None` where the term is over.
+    pub(super) async fn take_office(&self, term: Term) -> Result<Option<OfficeRecord>, StoreError> {
         let mut record = OfficeRecord::read(&self.store).await?;
         record.origin = self.origin().unwrap_or(record.origin);
-        let holds = record.write(&self.store, term).await?;
-        if holds {
-            let (process, first, frozen) = (self.clone(), map.clone(), record.frozen);
-            blocking(move || process.shifting.begin(term, &first, frozen)).await;
-        }
-        Ok(holds)
+        Ok(record.write(&self.store, term).await?.then_some(record))
     }
 
     /// The reports of all nodes of `map`; `None` for each that does not answer.
@@ -178,6 +181,6 @@ impl Process {
 }
 
 /// Planning takes up to some hundred milliseconds for a large fleet: not where requests are answered.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }

@@ -1,6 +1,7 @@
 //! [`Entry`]: where a request enters.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,7 +54,13 @@ pub(super) struct Requests {
     pub(super) socket: Socket,
     /// Lets the end of the node wait for a feed that takes the connection.
     pub(super) watcher: Arc<Mutex<Option<Watcher>>>,
+    /// Who is at its other end.
+    pub(super) peer: Option<IpAddr>,
 }
+
+/// Whom a request comes from, as far as the connection tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, HandedOver>> + Send>>;
 
@@ -62,7 +69,12 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Error = HandedOver;
     type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
+        if request.uri().path() == "/v1/summaries"
+            && let Some(peer) = self.peer
+        {
+            request.extensions_mut().insert(Peer(peer));
+        }
         if request.method() != Method::POST || request.uri().path() != "/v1/changes" {
             return self.entry.call(request);
         }

@@ -28,6 +28,22 @@ struct ReadyBody {
     /// All groups.
     groups: usize,
     epoch: Epoch,
+    /// The shared model, where one is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<ReadyModel>,
+}
+
+/// The same of the shared model.
+#[derive(Serialize)]
+struct ReadyModel {
+    /// When it was made, in milliseconds since 1970.
+    made: u64,
+    /// Milliseconds since the process has it.
+    age_ms: u64,
+    /// Bytes of its largest form.
+    bytes: usize,
+    /// Summaries that wait for the leader.
+    waiting: usize,
 }
 
 /// Ready while memory is fresh for one group of shards at least. With a store of which a part is silent, every gateway
@@ -47,7 +63,14 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         let detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");
         return Err(Refusal::new(ErrorCode::Unavailable, detail));
     }
-    let body = ReadyBody { fresh, groups: groups.len(), epoch: server.node.node().map().epoch };
+    let stats = server.process.sharing.stats();
+    let model = (stats.snapshot_bytes > 0).then_some(ReadyModel {
+        made: stats.snapshot_made,
+        age_ms: stats.snapshot_age_ms,
+        bytes: stats.snapshot_bytes,
+        waiting: stats.outbox.entries,
+    });
+    let body = ReadyBody { fresh, groups: groups.len(), epoch: server.node.node().map().epoch, model };
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((kind, serde_json::to_vec(&body).unwrap_or_default()).into_response())
 }

@@ -41,9 +41,10 @@ impl Connection {
     /// Serves it on the runtime of this thread.
     fn serve(self) {
         let Ok(stream) = tokio::net::TcpStream::from_std(self.stream) else { return };
+        let peer = stream.peer_addr().ok().map(|address| address.ip());
         let (socket, [watcher, spare]) = (Socket::new(stream), self.watchers);
         let watcher_of_feed = Arc::new(Mutex::new(Some(spare)));
-        let requests = Requests { entry: self.entry, socket: socket.clone(), watcher: watcher_of_feed };
+        let requests = Requests { entry: self.entry, socket: socket.clone(), watcher: watcher_of_feed, peer };
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(socket, requests);
         // It fails where the caller goes away or speaks something else, and nobody is left to tell; and where a feed has
         // taken it over.

@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::changes::MAX_EVENT_FEEDS;
 use super::map::MAX_MAP_WAITS;
+use super::model_metrics;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
 use crate::store::MasterStatus;
 
@@ -92,7 +93,8 @@ impl Collector for NodeCollector {
         let (peers, membership) = (self.process.peers(), *self.process.membership().borrow());
         let shifting = self.process.shifting.stats();
         let counters = counters(&stats).into_iter().chain(process_counters(&peers, &membership));
-        let counters = counters.chain(shifter_counters(&shifting));
+        let sharing = self.process.sharing.stats();
+        let counters = counters.chain(shifter_counters(&shifting)).chain(model_metrics::counters(&sharing));
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             let kind = EncodeMetric::metric_type(&counter);
@@ -112,6 +114,7 @@ impl Collector for NodeCollector {
         ];
         let map = self.node.node().map();
         let of_process = process_gauges(&peers, &membership, &map).into_iter().chain(shifter_gauges(&shifting));
+        let of_process = of_process.chain(model_metrics::gauges(&sharing));
         for (name, help, value) in gauges(&stats).into_iter().chain(queues).chain(of_process) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let kind = EncodeMetric::metric_type(&gauge);
@@ -124,7 +127,7 @@ impl Collector for NodeCollector {
     }
 }
 
-type Row = (&'static str, &'static str, u64);
+pub(super) type Row = (&'static str, &'static str, u64);
 
 fn counters(s: &NodeStats) -> [Row; 26] {
     [

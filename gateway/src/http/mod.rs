@@ -12,12 +12,15 @@ mod list;
 mod load;
 mod map;
 mod metrics;
+mod model;
+mod model_metrics;
 mod plan;
 mod refusal;
 mod request;
 mod router;
 mod server;
 mod socket;
+mod summaries;
 
 pub use lanes::Lanes;
 pub use router::router;

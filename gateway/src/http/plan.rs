@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,6 +15,7 @@ use foremap::protocol::{ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::model::FORGET;
 use super::refusal::{Answer, Refusal};
 use super::request;
 use super::server::Server;
@@ -23,6 +25,10 @@ use crate::host::{NotApplied, OfficeRecord, RELAYED, Relayed, ShifterMode, Shift
 const PLAN: &str = "/v1/plan";
 const APPLY: &str = "/v1/plan/apply";
 const FREEZE: &str = "/v1/shifter/freeze";
+/// Longest wait for the coordinator's answer: a plan for a large fleet takes some hundred milliseconds.
+const RELAY_TIME_OUT: Duration = Duration::from_secs(3);
+/// The same for a snapshot, which is made of up to a million counts.
+const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -98,7 +104,7 @@ fn require_shifter(server: &Server) -> Result<(), Refusal> {
     }
 }
 
-fn parse<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
+pub(super) fn parse<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
     if request::media_type(headers) != JSON {
         return Err(request::unsupported(headers, JSON));
     }
@@ -108,7 +114,7 @@ fn parse<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, bytes: &[u8]) -> Resul
     serde_json::from_slice(bytes).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
 }
 
-fn answer(server: &Server, kind: &'static str, body: Vec<u8>) -> Response {
+pub(super) fn answer(server: &Server, kind: &'static str, body: Vec<u8>) -> Response {
     let mut about = server.headers();
     about.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -116,7 +122,13 @@ fn answer(server: &Server, kind: &'static str, body: Vec<u8>) -> Response {
 }
 
 /// Asks the coordinator, wherever it is.
-async fn relay(server: &Server, headers: &HeaderMap, method: Method, path: &'static str, body: Vec<u8>) -> Answer {
+pub(super) async fn relay(
+    server: &Server,
+    headers: &HeaderMap,
+    method: Method,
+    path: &'static str,
+    body: Vec<u8>,
+) -> Answer {
     let nobody = || Refusal::from(Problem::new(ErrorCode::Unavailable, "there is no coordinator at the moment"));
     if headers.contains_key(RELAYED) {
         return Err(nobody());
@@ -128,7 +140,8 @@ async fn relay(server: &Server, headers: &HeaderMap, method: Method, path: &'sta
             passed.insert(name, value.clone());
         }
     }
-    let relayed = Relayed { method, path, headers: passed, body };
+    let patience = if path == FORGET { FORGET_TIME_OUT } else { RELAY_TIME_OUT };
+    let relayed = Relayed { method, path, headers: passed, body, patience };
     let (status, about, body) = server.process.relay(&record.origin, relayed).await.ok_or_else(nobody)?;
     if status == StatusCode::UNAUTHORIZED {
         // It is this process's own token that was refused, not the caller's.

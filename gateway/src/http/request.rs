@@ -66,20 +66,25 @@ fn decode(text: &str) -> Option<String> {
 
 /// The whole body.
 pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+    body_within(headers, body, MAX_BODY_BYTES).await
+}
+
+/// The whole body, of at most `limit` bytes.
+pub(super) async fn body_within(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     let too_large = || {
-        let detail = format!("the body is over its limit of {MAX_BODY_BYTES} bytes");
-        Refusal::from(Problem::new(ErrorCode::BodyTooLarge, detail).with_limit(MAX_BODY_BYTES as u64))
+        let detail = format!("the body is over its limit of {limit} bytes");
+        Refusal::from(Problem::new(ErrorCode::BodyTooLarge, detail).with_limit(limit as u64))
     };
     let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    if length.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+    if length.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    match axum::body::to_bytes(body, MAX_BODY_BYTES).await {
+    match axum::body::to_bytes(body, limit).await {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) => {
             use std::error::Error as _;
-            let limit = error.source().is_some_and(|s| s.to_string().contains("length limit exceeded"));
-            Err(if limit { too_large() } else { Refusal::bad_request("the body ended early") })
+            let is_over = error.source().is_some_and(|s| s.to_string().contains("length limit exceeded"));
+            Err(if is_over { too_large() } else { Refusal::bad_request("the body ended early") })
         }
     }
 }

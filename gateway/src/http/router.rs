@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
 use super::server::{AGE, EPOCH, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
-use super::{batch, changes, feed, health, hot, keymap, list, load, map, plan};
+use super::{batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
@@ -35,6 +35,10 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/plan", get(plan::plan))
         .route("/v1/plan/apply", post(plan::apply))
         .route("/v1/shifter/freeze", post(plan::freeze))
+        .route("/v1/summaries", post(summaries::tell))
+        .route("/v1/summaries/take", post(summaries::take))
+        .route("/v1/model", get(model::model))
+        .route("/v1/model/forget", post(model::forget))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -84,7 +88,7 @@ pub(super) async fn observe<R: IntoResponse>(
 
 /// A bounded set of labels, whatever is asked for.
 fn label(path: &str) -> &'static str {
-    const ROUTES: [&str; 15] = [
+    const ROUTES: [&str; 19] = [
         "/v1/batch",
         "/v1/keymap",
         "/v1/versions",
@@ -97,6 +101,10 @@ fn label(path: &str) -> &'static str {
         "/v1/plan",
         "/v1/plan/apply",
         "/v1/shifter/freeze",
+        "/v1/summaries",
+        "/v1/summaries/take",
+        "/v1/model",
+        "/v1/model/forget",
         "/healthz",
         "/readyz",
         "/metrics",
@@ -109,7 +117,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let allowed = move |origin: &HeaderValue, _: &_| {
         origin.to_str().is_ok_and(|origin| origins.iter().any(|pattern| matches(pattern, origin)))
     };
-    let expose: [HeaderName; 6] = [header::ETAG, POSITION, AGE, EPOCH, NODE, PARTITION];
+    let expose: [HeaderName; 7] = [header::ETAG, header::RETRY_AFTER, POSITION, AGE, EPOCH, NODE, PARTITION];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])

@@ -7,6 +7,7 @@ mod plan;
 mod serve;
 mod shutdown;
 
+pub use crate::model::ShareOptions;
 pub use failure::Failure;
 pub use map::{ensure_map, first_map};
 pub use plan::{PlanCommand, plan};

@@ -17,6 +17,7 @@ use super::map::{ensure_map, first_map};
 use super::{Failure, files, shutdown};
 use crate::host::{Membership, Process, Refused, ShifterMode, Tailers};
 use crate::http::{HttpOptions, Lanes, Server};
+use crate::model::ShareOptions;
 use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
 
 /// Pause between two attempts to start.
@@ -48,6 +49,8 @@ pub struct Options {
     pub patience: Duration,
     /// Who acts on the Partition Shifter's plans.
     pub shifter: ShifterMode,
+    /// The model that clients share.
+    pub share: ShareOptions,
     /// How the nodes speak HTTP.
     pub http: HttpOptions,
 }
@@ -180,6 +183,7 @@ async fn begin(
     tasks.spawn(tailers.run(stopped.clone()));
     tasks.spawn(process.clone().pump(stopped.clone()));
     tasks.spawn(process.clone().shift(options.shifter, stopped.clone()));
+    tasks.spawn(process.clone().share(options.share.clone(), stopped.clone()));
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {
         let server = Server::new(process.clone(), node.clone(), options.http.clone(), stopped.clone());

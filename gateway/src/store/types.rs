@@ -170,15 +170,19 @@ pub struct ListPart {
 pub enum Blob {
     /// The map that nodes are warming up for: the binary form of a [`PartitionMap`].
     Proposal,
-    /// The merged model of the analyzers.
+    /// The model that clients share, as they read it.
     Model,
+    /// Names the content of `Model`: what gateways look at to learn that there is a new one. Written after it.
+    ModelHead,
+    /// The merged counts that the model is made of.
+    ModelState,
     /// Who coordinates, and whether shifts are frozen.
     Office,
 }
 
 impl Blob {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Proposal, Self::Model, Self::Office];
+    pub const ALL: [Self; 5] = [Self::Proposal, Self::Model, Self::ModelHead, Self::ModelState, Self::Office];
     /// Largest content in bytes: a model's bound, and far over that of a map.
     pub const MAX_BYTES: usize = 4 << 20;
 
@@ -187,6 +191,8 @@ impl Blob {
         match self {
             Self::Proposal => "proposal",
             Self::Model => "model",
+            Self::ModelHead => "model-head",
+            Self::ModelState => "model-state",
             Self::Office => "office-record",
         }
     }

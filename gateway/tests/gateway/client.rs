@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use foremap::protocol::Problem;
 use foremap_gateway::host::ShifterMode;
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::run::{Options, Running, StoreOptions, start};
+use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start};
 use foremap_gateway::store::RedbOptions;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HyperClient;
@@ -123,6 +123,7 @@ impl Gateway {
             store: StoreOptions::File { path: dir.path().join("store.redb"), options: RedbOptions::default() },
             memory_entries: 10_000,
             patience: Duration::ZERO,
+            share: ShareOptions { every: Duration::from_secs(2), ..ShareOptions::default() },
             shifter,
             http,
         };

@@ -416,7 +416,7 @@ fn the_examples_of_the_protocol_are_the_golden_vectors() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
-    let (page, golden) = (read("PROTOCOL.md"), read("tests/golden/feeds.json"));
+    let page = read("PROTOCOL.md");
     // Of a line in a block of code, the bytes: what follows them is in words.
     let is_byte =
         |word: &&str| word.len() == 2 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
@@ -425,8 +425,18 @@ fn the_examples_of_the_protocol_are_the_golden_vectors() {
         block.lines().flat_map(|line| line.split_whitespace().take_while(is_byte).map(str::to_owned)).collect()
     };
     let examples: Vec<String> = blocks.map(bytes).collect();
-    let golden: serde_json::Value = serde_json::from_str(&golden).expect("JSON");
-    for case in ["frames", "pages"].iter().flat_map(|list| golden[list].as_array().expect("a list")) {
+    let golden = |file: &str, list: &str, most: usize| -> Vec<serde_json::Value> {
+        let golden: serde_json::Value = serde_json::from_str(&read(file)).expect("JSON");
+        golden[list].as_array().expect("a list").iter().take(most).cloned().collect()
+    };
+    let (feeds, models) = ("tests/golden/feeds.json", "tests/golden/models.json");
+    let lists = [
+        (feeds, "frames", usize::MAX),
+        (feeds, "pages", usize::MAX),
+        (models, "summaries", 1),
+        (models, "snapshots", 1),
+    ];
+    for case in lists.into_iter().flat_map(|(file, list, most)| golden(file, list, most)) {
         let binary = case["binary"].as_str().expect("text").to_owned();
         assert!(examples.contains(&binary), "PROTOCOL.md lacks {}: {binary}", case["name"]);
     }

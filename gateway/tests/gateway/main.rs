@@ -14,6 +14,8 @@ mod kill;
 mod load;
 mod map;
 mod members;
+mod model;
+mod model_redis;
 mod peers;
 mod redb;
 mod redis;

@@ -8,7 +8,7 @@ use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, CONTENT_TYPE, Class, Consistency, Cursor, ErrorCode, Keymap, MapUpdate,
     Outcome,
 };
-use foremap_gateway::run::{Options, StoreOptions, start};
+use foremap_gateway::run::{Options, ShareOptions, StoreOptions, start};
 use serde_json::json;
 
 use crate::client::{Gateway, Reply};
@@ -182,6 +182,7 @@ async fn changes_ride_on_batches_and_a_lost_cursor_is_reset() {
         store: StoreOptions::File { path: dir.path().join("store.redb"), options: Default::default() },
         memory_entries: 10,
         patience: Default::default(),
+        share: ShareOptions::default(),
         shifter: Default::default(),
         http: Default::default(),
     };

@@ -12,7 +12,7 @@ use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::host::{MembershipStats, Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::run::{Failure, Options, Running, StoreOptions, start_over};
+use foremap_gateway::run::{Failure, Options, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{
     Answer, Answers, Blob, ListPart, MasterStatus, Read, RedbOptions, RedbStore, Store, StoreError, Term,
     VersionRecord, Write, WriteOutcome,
@@ -275,6 +275,7 @@ impl Gate {
             store: StoreOptions::File { path: "unused".into(), options: RedbOptions::default() },
             memory_entries: 10_000,
             patience: Duration::ZERO,
+            share: ShareOptions { every: Duration::from_secs(2), ..ShareOptions::default() },
             shifter,
             http,
         };

@@ -14,7 +14,7 @@ use foremap::protocol::KeymapFields;
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::run::{Options, Running, StoreOptions, start_over};
+use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{Blob, Expect, RedbOptions, Store as _, Write};
 use serde_json::{Value, json};
 
@@ -34,6 +34,7 @@ async fn start(store: &Arc<Shared>) -> Running {
         store: StoreOptions::File { path: "unused".into(), options: RedbOptions::default() },
         memory_entries: 10_000,
         patience: Duration::ZERO,
+        share: ShareOptions::default(),
         shifter: ShifterMode::Auto,
         http: HttpOptions::default(),
     };

@@ -10,7 +10,7 @@ use foremap::partition::{HotKey, NodeId, PartitionMap, Rule};
 use foremap::protocol::KeymapFields;
 use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::run::{Options, Running, StoreOptions, start};
+use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start};
 use foremap_gateway::store::{Expect, RedisOptions, Write};
 use foremap_redis_cluster::RedisCluster;
 
@@ -75,6 +75,7 @@ async fn gateway(cluster: &RedisCluster, first: NodeId) -> Running {
         store: StoreOptions::Redis(Box::new(redis)),
         memory_entries: 10_000,
         patience: Duration::ZERO,
+        share: ShareOptions::default(),
         shifter: ShifterMode::Auto,
         http: HttpOptions::default(),
     };

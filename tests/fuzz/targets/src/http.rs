@@ -15,6 +15,7 @@ use foremap::protocol::{
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{Process, Tailers};
 use foremap_gateway::http::{HttpOptions, Server, router};
+use foremap_gateway::run::ShareOptions;
 use foremap_gateway::store::{RedbOptions, RedbStore, Store};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -57,6 +58,7 @@ impl Gateway {
         let configs: Vec<_> =
             (1..=3).map(|id| NodeConfig { memory_entries: 1_000, ..NodeConfig::new(id, 5) }).collect();
         let process = Arc::new(Process::new(Arc::new(store), &map, &configs, None).expect("a valid map"));
+        process.sharing.begin(ShareOptions::default());
         let (stop, stopped) = watch::channel(false);
         runtime.block_on(async {
             let tailers = Tailers::start(process.clone()).await.expect("a store that works");

@@ -2,10 +2,16 @@
 
 use foremap::analyzer::{Access, AnalyzerConfig};
 use foremap::key::CompositeKey;
-use foremap::model::{ClientId, Merger, MergerConfig, SharedModel, SharedModelConfig, SnapshotOptions, Summary};
+use foremap::model::{
+    ClientId, Handover, Merger, MergerConfig, SharedModel, SharedModelConfig, SnapshotOptions, Summary,
+};
 use foremap::prefetch::{PrefetchConfig, PrefetchEngine};
 use foremap::protocol::{MAX_SNAPSHOT_BYTES, ModelSnapshot};
 
+use crate::wire::assert_only_form;
+
+const OPTIONS: SnapshotOptions<'static> =
+    SnapshotOptions { min_clients: 1, is_shared: &|_| false, max_bytes: 4_096, compressed: &<[u8]>::len };
 const HOUR: u64 = 3_600_000;
 /// Small, so that bounds are reached.
 const BOUNDS: MergerConfig = MergerConfig { max_ways: 64, max_shares: 64, max_instances: 2, expire_hours: 2 };
@@ -15,7 +21,7 @@ pub fn summary(data: &[u8]) -> bool {
     let Ok(summary) = Summary::decode(data) else { return false };
     assert_eq!(Summary::decode(&summary.encode()).as_ref(), Ok(&summary));
     assert!(summary.keys.iter().map(|key| key.as_str().len()).sum::<usize>() <= Summary::MAX_KEY_TEXT);
-    let options = SnapshotOptions { min_clients: 1, is_shared: &|_| false, max_bytes: 4_096, compressed: &<[u8]>::len };
+    let options = OPTIONS;
     let (mut merger, other) =
         (Merger::new(MergerConfig::default()), Summary { instance: !summary.instance, ..summary.clone() });
     merger.merge(HOUR, ClientId(1), &summary);
@@ -36,9 +42,39 @@ pub fn summary(data: &[u8]) -> bool {
     true
 }
 
+/// `Handover::decode`, as a leader reads it.
+pub fn handover(data: &[u8]) -> bool {
+    let Ok(page) = Handover::decode(data) else { return false };
+    assert_only_form(data, &page.encode());
+    assert!(page.told.len() <= Handover::MAX_ENTRIES);
+    true
+}
+
+/// `SharedModel::import`, as the next leader reads it from the store.
+pub fn merged_counts(data: &[u8]) -> bool {
+    let Ok(mut model) = SharedModel::import(SharedModelConfig::default(), data) else { return false };
+    let exported = model.export(usize::MAX);
+    let again = SharedModel::import(SharedModelConfig::default(), &exported).expect("its own bytes");
+    assert_eq!(again.stats(), model.stats());
+    let small = SharedModel::import(SharedModelConfig::default(), &model.export(64)).expect("its own bytes");
+    assert!(small.stats().ways <= model.stats().ways);
+    model.is_due(0);
+    assert!(model_snapshot(&model.snapshot(0, &OPTIONS).encode()));
+    // A bound is a bound.
+    let config = MergerConfig { max_ways: 2, ..MergerConfig::default() };
+    if let Ok(merger) = Merger::import(config, data) {
+        assert!(merger.stats().ways <= 2);
+    }
+    true
+}
+
 /// `ModelSnapshot::decode`, and a client that starts from it.
 pub fn model_snapshot(data: &[u8]) -> bool {
     let Ok(model) = ModelSnapshot::decode(data) else { return false };
+    let may_read = |key: &str| key.len().is_multiple_of(2);
+    let restricted = model.restricted(may_read);
+    assert!(restricted.keys.iter().all(|key| may_read(key)));
+    assert_eq!(ModelSnapshot::decode(&restricted.encode()).as_ref(), Ok(&restricted));
     let bytes = model.encode();
     assert!(bytes.len() <= MAX_SNAPSHOT_BYTES);
     assert_eq!(ModelSnapshot::decode(&bytes).as_ref(), Ok(&model));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use foremap::model::{ClientId, Path as Walked, SharedModel, SharedModelConfig, SnapshotOptions, Step, Summary};
+use foremap::model::{ClientId, Outbox, SharedModel, SharedModelConfig, Summary};
 use foremap::node::{Member, MemberState};
 use foremap::partition::{HotKey, MapNode, PartitionMap, Portion, Rule, StorageLayout};
 use foremap::protocol::{ErrorCode, Keymap, KeymapFields, MAX_VERSION, Meta, Problem};
@@ -100,38 +100,41 @@ pub fn all() -> Seeds {
     for case in cases(&keys, "prefixes") {
         add("key_prefix", text(case, "text").into());
     }
+    let models = golden("models.json");
+    for case in cases(&models, "summaries") {
+        add("summary", unhex(text(case, "binary")));
+    }
+    for case in cases(&models, "snapshots") {
+        add("model_snapshot", unhex(text(case, "binary")));
+    }
+    for case in cases(&models, "refused") {
+        let target = if text(case, "kind") == "summary" { "summary" } else { "model_snapshot" };
+        add(target, unhex(text(case, "binary")));
+    }
     by_hand(&mut add);
+    let told: Vec<Vec<u8>> = cases(&models, "summaries").map(|case| unhex(text(case, "binary"))).collect();
+    shared(&told, &mut add);
     for report in load_reports() {
         add("load_report", report.encode());
     }
     add("load_report", b"FMLR\x02".to_vec());
-    models(&mut add);
     seeds
 }
 
-/// Summaries of a few clients, and the model that they come to.
-fn models(add: &mut impl FnMut(&'static str, Vec<u8>)) {
-    let step = |key: u32, repeated| Step { key, repeated };
-    let mut shared = SharedModel::new(SharedModelConfig::default());
-    for client in 0..8_u64 {
-        let user = 101 + client;
-        let keys = vec![key("news"), key(&format!("user/{user}/profile")), key(&format!("user/{user}/avatar"))];
-        let first = Walked { told: 0, steps: vec![step(0, false), step(1, false), step(2, false), step(0, true)] };
-        let second = Walked { told: 1, steps: vec![step(2, false), step(1, client == 3)] };
-        let summary = Summary { instance: client, epoch: 1 + client, keys, paths: vec![first, second] };
-        shared.merge(3_600_000, ClientId(client), &summary);
-        if client < 2 {
-            add("summary", summary.encode());
-        }
+/// What a gateway hands over of what it was told, and what the leader stores of that.
+fn shared(told: &[Vec<u8>], add: &mut impl FnMut(&'static str, Vec<u8>)) {
+    let mut outbox = Outbox::default();
+    let mut model = SharedModel::new(SharedModelConfig::default());
+    add("merged_counts", model.export(usize::MAX));
+    for (client, summary) in (1..).map(ClientId).zip(told) {
+        outbox.add(client, summary.as_slice().into());
+        model.merge(3_600_000, client, &Summary::decode(summary).expect("valid"));
     }
-    add("summary", Summary::default().encode());
-    add("summary", b"FMSM\x02".to_vec());
-    for min_clients in [1, 4, 9] {
-        let options =
-            SnapshotOptions { min_clients, is_shared: &|_| false, max_bytes: 2_000, compressed: &<[u8]>::len };
-        add("model_snapshot", shared.snapshot(3_600_000, &options).encode());
+    let (page, counts) = (outbox.page(7).encode(), model.export(usize::MAX));
+    for (target, bytes) in [("handover", page), ("merged_counts", counts)] {
+        add(target, bytes[..bytes.len() - 1].to_vec());
+        add(target, bytes);
     }
-    add("model_snapshot", b"FMLM\x02".to_vec());
 }
 
 /// The last two contradict themselves.
@@ -248,7 +251,7 @@ const QUERIES: [(u8, &str); 15] = [
     (5, "prefix=user/1"),
 ];
 
-const HTTP: [&str; 14] = [
+const HTTP: [&str; 16] = [
     "PUT /v1/keymap?key=user/1\ncontent-type: application/json\n\n{\"locator\":\"x\",\"meta\":{\"a\":0.1}}\n---\nGET /v1/keymap?key=user/1",
     "PUT /v1/keymap?key=user/2\ncontent-type: application/json\nif-none-match: *\nforemap-write-id: w-1\n\n{\"locator\":\"y\"}",
     "DELETE /v1/keymap?key=user/1\nif-match: \"7\"",
@@ -262,6 +265,8 @@ const HTTP: [&str; 14] = [
     "HEAD /healthz\n---\nGET /readyz\n---\nGET /metrics",
     "POST /v1/changes\ncontent-type: application/vnd.foremap.v1\n\nFMBQ\x02\x01\x00\x64\x00\x00\x00\x00\x01\x03\x00\x00",
     "POST /v1/batch\ncontent-type: application/json\n\n{\"cursors\":[{\"shard\":3,\"position\":0}],\"feed\":{\"node\":1,\"number\":7}}",
+    "POST /v1/summaries\ncontent-type: application/vnd.foremap.v1\n\nFMSM\x01\x01\x02\x03\x04\x05\x06\x07\x08\x01\x02\x00\x03a/1\x02\x012\x01\x00\x02\x00\x02",
+    "GET /v1/model?bytes=4096\naccept-encoding: br",
     "GET /v1/changes?since=0:0\nlast-event-id: 3:5,4:6",
 ];
 

@@ -1,0 +1,205 @@
+//! [`Sharing`]: what a process knows and was told of the model that clients share.
+//!
+//! Every gateway keeps what it was told until the leader, which is whoever coordinates, has taken it: once a round it asks
+//! all nodes of the map, as it asks for their loads. It merges, and stores a snapshot when one is due. Every gateway looks
+//! once a round whether the store has another snapshot than its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use foremap::Millis;
+use foremap::model::{Allowances, ClientId, Handover, MergerStats, ModelKeeper, Outbox, OutboxStats, Summary};
+use foremap::partition::NodeId;
+
+use crate::model::{Served, ShareOptions};
+use crate::store::Term;
+
+/// Bytes that an address may tell in a minute where callers show no token.
+pub(crate) const MAX_TOLD_BYTES: u32 = 64 << 10;
+
+/// Why what somebody told is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Untold {
+    /// It told too much; so many milliseconds later it may again.
+    Wait(Millis),
+}
+
+/// Why something was not forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotKept {
+    /// The process does not coordinate.
+    Elsewhere,
+    /// The office has just changed hands.
+    Changed,
+}
+
+/// Counts since start, and fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SharingStats {
+    /// Summaries taken in.
+    pub received: u64,
+    /// Summaries refused: malformed, not covered by their token, or over what their address may tell.
+    pub refused: u64,
+    /// Summaries taken over by the leader.
+    pub taken: u64,
+    /// Pages that nodes did not hand over to this process in office.
+    pub lost: u64,
+    /// Of the outbox.
+    pub outbox: OutboxStats,
+    /// Addresses whose telling is bounded.
+    pub addresses: usize,
+    /// What was merged, while this process is in office.
+    pub merger: MergerStats,
+    /// Summaries that could not be merged as they cannot be read.
+    pub malformed: u64,
+    /// Summaries of which the counts are stored, by this process in office.
+    pub state_saved: u64,
+    /// Snapshots made in office.
+    pub snapshots: u64,
+    /// Bytes of the largest form of the snapshot that is served; 0 while there is none.
+    pub snapshot_bytes: usize,
+    /// When it was made, in milliseconds since 1970.
+    pub snapshot_made: u64,
+    /// Milliseconds since this process has it.
+    pub snapshot_age_ms: u64,
+    /// Bodies of it kept for callers who may not read everything.
+    pub bodies: usize,
+    /// Most of them.
+    pub bodies_max: usize,
+}
+
+/// See the head of the file. Bounded as its parts are.
+pub struct Sharing {
+    options: OnceLock<ShareOptions>,
+    told: Mutex<Inbox>,
+    served: Mutex<Option<Arc<Served>>>,
+    /// There is one while the process coordinates. Locked by jobs on threads of their own, for as long as they take.
+    pub(super) keeper: Arc<Mutex<Option<ModelKeeper>>>,
+    /// Held for a round: what a leader knows besides.
+    pub(super) turn: tokio::sync::Mutex<Turn>,
+    figures: Mutex<SharingStats>,
+}
+
+/// What is touched by requests.
+struct Inbox {
+    outbox: Outbox,
+    allowances: Allowances,
+    received: u64,
+    refused: u64,
+    taken: u64,
+}
+
+/// Where the rounds stand.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// The term under which it merges.
+    pub(super) term: Option<Term>,
+    /// The name of the stored snapshot that it has.
+    pub(super) head: Option<Vec<u8>>,
+    /// Which outbox each node has, and how far that is taken.
+    pub(super) taken: BTreeMap<NodeId, (u64, u64)>,
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        let allowances = Allowances::new(MAX_TOLD_BYTES);
+        let told = Inbox { outbox: Outbox::default(), allowances, received: 0, refused: 0, taken: 0 };
+        Self {
+            options: OnceLock::new(),
+            told: Mutex::new(told),
+            served: Mutex::default(),
+            keeper: Arc::default(),
+            turn: tokio::sync::Mutex::default(),
+            figures: Mutex::default(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sharing {
+    /// Takes effect once. Until then nothing is shared.
+    pub fn begin(&self, options: ShareOptions) {
+        self.options.get_or_init(|| options);
+    }
+
+    /// What the operator decided; `None` where nothing is shared.
+    pub fn options(&self) -> Option<&ShareOptions> {
+        self.options.get().filter(|options| options.is_on)
+    }
+
+    /// Takes in what this process found out by itself about one of its callers. What is larger than a client may tell is
+    /// refused.
+    pub fn observed(&self, _now: Millis, client: ClientId, summary: &Summary) {
+        let texts: usize = summary.keys.iter().map(|key| key.as_str().len()).sum();
+        let bytes = summary.encode();
+        match self.options().is_some() && bytes.len() <= Summary::MAX_BYTES && texts <= Summary::MAX_KEY_TEXT {
+            true => self.tell(client, bytes),
+            false => self.refuse(),
+        }
+    }
+
+    /// Whether a caller without a token may tell so many bytes.
+    pub(crate) fn allow(&self, now: Millis, client: ClientId, bytes: usize) -> Result<(), Untold> {
+        lock(&self.told).allowances.take(now, client, bytes).map_err(Untold::Wait)
+    }
+
+    /// Keeps a summary in binary form, which has been read, until the leader has taken it.
+    pub(crate) fn tell(&self, client: ClientId, summary: Vec<u8>) {
+        let mut told = lock(&self.told);
+        told.received += 1;
+        told.outbox.add(client, summary.into());
+    }
+
+    /// Counts one that is not kept.
+    pub(crate) fn refuse(&self) {
+        lock(&self.told).refused += 1;
+    }
+
+    /// The first page of the outbox called `id`, once what the leader has taken of it has left.
+    pub(crate) fn page(&self, id: u64, taken: Option<(u64, u64)>) -> Handover {
+        let mut told = lock(&self.told);
+        if let Some((outbox, next)) = taken
+            && outbox == id
+        {
+            let before = told.outbox.stats().entries;
+            told.outbox.taken(next);
+            told.taken += (before - told.outbox.stats().entries) as u64;
+        }
+        told.outbox.page(id)
+    }
+
+    /// The snapshot that is served.
+    pub(crate) fn served(&self) -> Option<Arc<Served>> {
+        lock(&self.served).clone()
+    }
+
+    pub(super) fn serve(&self, served: Option<Served>) {
+        let served = served.map(Arc::new);
+        let old = std::mem::replace(&mut *lock(&self.served), served);
+        drop(old);
+    }
+
+    /// Changes the figures that only the rounds know.
+    pub(super) fn note(&self, change: impl FnOnce(&mut SharingStats)) {
+        change(&mut lock(&self.figures));
+    }
+
+    /// Counts and fills.
+    pub fn stats(&self) -> SharingStats {
+        let mut stats = *lock(&self.figures);
+        {
+            let told = lock(&self.told);
+            (stats.received, stats.refused, stats.taken) = (told.received, told.refused, told.taken);
+            (stats.outbox, stats.addresses) = (told.outbox.stats(), told.allowances.clients());
+        }
+        if let Some(served) = self.served() {
+            (stats.snapshot_bytes, stats.snapshot_made) = (served.bytes(), served.stored.made);
+            stats.snapshot_age_ms = served.age_ms();
+            (stats.bodies, stats.bodies_max) = served.kept();
+        }
+        stats
+    }
+}

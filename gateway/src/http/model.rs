@@ -1,0 +1,82 @@
+//! `GET /v1/model` and `POST /v1/model/forget`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use foremap::key::KeyPrefix;
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::plan::{answer, parse, relay};
+use super::refusal::{Answer, Refusal};
+use super::request::{self, Params};
+use super::server::{Server, set};
+use super::summaries::require_sharing;
+use crate::auth::Verb;
+use crate::host::NotKept;
+use crate::model::{Encoding, class_of};
+
+pub(super) const FORGET: &str = "/v1/model/forget";
+/// Size of a model for callers that name none.
+const DEFAULT_BYTES: u64 = 64 << 10;
+/// Least and most that callers may name.
+const BYTES: std::ops::RangeInclusive<u64> = 1_024..=1 << 20;
+/// How long a model is good for: until there may be another, and ten minutes for whoever asks for that one meanwhile.
+const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=60, stale-while-revalidate=600");
+
+pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+    let scope = server.scope(&headers)?;
+    scope.require(Verb::Get)?;
+    require_sharing(&server)?;
+    let bytes = Params::of(&uri)?.number("bytes")?.unwrap_or(DEFAULT_BYTES);
+    if !BYTES.contains(&bytes) {
+        let detail = format!("`bytes` is {bytes}, it must be {} to {}", BYTES.start(), BYTES.end());
+        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*BYTES.end()).into());
+    }
+    let mut about = server.headers();
+    about.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
+    let Some(served) = server.process.sharing.served() else {
+        about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return Ok((StatusCode::NO_CONTENT, about).into_response());
+    };
+    let (prefixes, encoding) = (scope.prefixes(), Encoding::accepted(&headers));
+    about.insert(header::CACHE_CONTROL, if prefixes.is_none() { PUBLIC } else { PRIVATE });
+    let body = served.body(prefixes, class_of(bytes as usize), encoding).await;
+    let body = body.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the model cannot be compressed"))?;
+    set(&mut about, header::ETAG, &body.tag);
+    if request::none_match(&headers, &body.tag) {
+        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
+    }
+    about.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    if let Some(name) = encoding.name() {
+        about.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    Ok((about, body.bytes).into_response())
+}
+
+/// Body of `POST /v1/model/forget`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgetBody {
+    prefix: KeyPrefix,
+}
+
+/// Any gateway takes it: one that does not coordinate hands it on, once, to the one that does.
+pub(super) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap, body: axum::body::Body) -> Answer {
+    server.scope(&headers)?.require(Verb::Admin)?;
+    require_sharing(&server)?;
+    let bytes = request::body(&headers, body).await?;
+    let ForgetBody { prefix } = parse(&headers, &bytes)?;
+    match server.process.forget(prefix.clone()).await? {
+        Ok(()) => {
+            let body = json!({"forgotten": prefix.as_str()}).to_string().into_bytes();
+            Ok(answer(&server, "application/json", body))
+        }
+        Err(NotKept::Elsewhere) => relay(&server, &headers, Method::POST, FORGET, bytes).await,
+        Err(NotKept::Changed) => Err(Refusal::new(ErrorCode::Unavailable, "the coordinator has just changed")),
+    }
+}

@@ -1,0 +1,52 @@
+//! Metrics of the shared model. All of them are of the process.
+
+use foremap::model::{Allowances, Outbox};
+
+use super::metrics::Row;
+use crate::host::SharingStats;
+
+pub(super) fn counters(s: &SharingStats) -> [Row; 11] {
+    let merger = &s.merger;
+    [
+        ("summaries", "Summaries of clients taken in", s.received),
+        ("summaries_refused", "Summaries refused: malformed, of foreign keys, or over what may be told", s.refused),
+        ("summaries_dropped", "Summaries dropped for want of room before the leader took them", s.outbox.dropped),
+        ("summaries_taken", "Summaries that the leader has taken", s.taken),
+        ("summary_pages_lost", "Pages of summaries that a node did not hand over to this process in office", s.lost),
+        ("summaries_merged", "Summaries merged in office, those of leaders before it included", merger.merged),
+        ("summaries_known", "Summaries that had been merged before", merger.known),
+        ("summaries_malformed", "Summaries that could not be read in office", s.malformed),
+        ("shared_observations", "Requests that followed another, as merged in office", merger.observations),
+        ("shared_observations_capped", "Of these, those over what one client may add in an hour", merger.capped),
+        ("snapshots", "Snapshots of the shared model made by this process in office", s.snapshots),
+    ]
+}
+
+pub(super) fn gauges(s: &SharingStats) -> [Row; 19] {
+    let merger = &s.merger;
+    [
+        ("outbox_summaries", "Summaries that wait for the leader", s.outbox.entries as u64),
+        ("outbox_summaries_max", "Bound of outbox_summaries", Outbox::MAX_ENTRIES as u64),
+        ("outbox_bytes", "Bytes of the summaries that wait for the leader", s.outbox.bytes as u64),
+        ("outbox_bytes_max", "Bound of outbox_bytes", Outbox::MAX_BYTES as u64),
+        ("summary_addresses", "Addresses whose summaries are limited", s.addresses as u64),
+        ("summary_addresses_max", "Bound of summary_addresses", Allowances::MAX_CLIENTS as u64),
+        ("shared_ways", "Ways from key to key that are merged in office", merger.ways as u64),
+        ("shared_ways_max", "Bound of shared_ways", merger.ways_max as u64),
+        ("shared_keys", "Keys on these ways", merger.keys as u64),
+        ("shared_key_bytes", "Bytes of their texts", merger.key_bytes as u64),
+        ("shared_shares", "Pairs of a client and a way in the present hour", merger.shares as u64),
+        ("shared_shares_max", "Bound of shared_shares", merger.shares_max as u64),
+        ("shared_instances", "Instances of clients whose epochs are remembered in office", merger.instances as u64),
+        ("shared_instances_max", "Bound of shared_instances", merger.instances_max as u64),
+        (
+            "snapshot_bytes",
+            "Compressed bytes of the largest form of the snapshot that is served",
+            s.snapshot_bytes as u64,
+        ),
+        ("snapshot_made", "When it was made, in milliseconds since 1970", s.snapshot_made),
+        ("snapshot_age_ms", "Milliseconds since this process has it", s.snapshot_age_ms),
+        ("snapshot_bodies", "Forms of it for callers who may not read everything", s.bodies as u64),
+        ("snapshot_bodies_max", "Bound of snapshot_bodies", s.bodies_max as u64),
+    ]
+}

@@ -1,0 +1,120 @@
+//! `POST /v1/summaries`, where clients tell what they asked for, and `POST /v1/summaries/take`, where the leader takes it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use foremap::codec::MAX_SAFE_INTEGER;
+use foremap::model::{ClientId, Summary};
+use foremap::partition::xxh3;
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem};
+
+use super::entry::Peer;
+use super::refusal::{Answer, Refusal};
+use super::request::{self, Params};
+use super::server::{Server, set};
+use crate::auth::{Scope, Verb};
+use crate::host::{MAX_TOLD_BYTES, SUBJECT, Untold};
+
+/// `NO_ROUTE` where nothing is shared.
+pub(super) fn require_sharing(server: &Server) -> Result<(), Refusal> {
+    match server.process.sharing.options() {
+        Some(_) => Ok(()),
+        None => Err(Refusal::new(ErrorCode::NoRoute, "the node runs with --share off")),
+    }
+}
+
+pub(super) async fn tell(
+    State(server): State<Arc<Server>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    require_sharing(&server)?;
+    let told = take_in(&server, peer.map(|Extension(Peer(ip))| ip), &headers, body).await;
+    if let Err(refusal) = told {
+        server.process.sharing.refuse();
+        return Err(refusal);
+    }
+    let mut about = server.headers();
+    about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok((StatusCode::NO_CONTENT, about).into_response())
+}
+
+/// A summary counts whole or not at all: one that names a key which its token does not cover is refused.
+async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
+    let scope = server.scope(headers)?;
+    scope.require(Verb::Get)?;
+    if request::media_type(headers) != CONTENT_TYPE {
+        return Err(request::unsupported(headers, &format!("`{CONTENT_TYPE}`")));
+    }
+    let body = request::body_within(headers, body, Summary::MAX_BYTES).await?;
+    let client = client(&scope, headers, peer);
+    if !scope.is_verified() {
+        server.process.sharing.allow(server.process.clock.now(), client, body.len()).map_err(too_much)?;
+    }
+    let summary = Summary::decode(&body);
+    let summary = summary.map_err(|error| Refusal::bad_request(format!("the summary cannot be decoded: {error}")))?;
+    if !summary.keys.iter().all(|key| scope.covers(key)) {
+        return Err(Refusal::new(ErrorCode::Forbidden, "the token does not cover every key of the summary"));
+    }
+    server.process.sharing.tell(client, body);
+    Ok(())
+}
+
+/// Whose summary it is: the subject of the token, or where it names none, the address. What the body says counts for
+/// nothing. A caller with the verb `admin` says in a header whom it speaks for.
+fn client(scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId {
+    let of_subject = |subject: u128| ClientId(xxh3(1, &subject.to_le_bytes()));
+    let may_name = scope.is_verified() && scope.require(Verb::Admin).is_ok();
+    let named = headers.get(SUBJECT).filter(|_| may_name).and_then(|value| value.to_str().ok());
+    match named.and_then(|text| u128::from_str_radix(text, 16).ok()) {
+        Some(subject) => of_subject(subject),
+        None if scope.is_named() => of_subject(scope.subject().0),
+        None => of_address(peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))),
+    }
+}
+
+/// Of an IPv6 address the network counts: 64 bits, of which one household has all.
+fn of_address(address: IpAddr) -> ClientId {
+    match address.to_canonical() {
+        IpAddr::V4(address) => ClientId(xxh3(2, &address.octets())),
+        IpAddr::V6(address) => ClientId(xxh3(3, &address.octets()[..8])),
+    }
+}
+
+fn too_much(Untold::Wait(wait): Untold) -> Refusal {
+    let detail = "this address has told as much as it may in a minute";
+    let problem = Problem::new(ErrorCode::TooManyRequests, detail).with_limit(MAX_TOLD_BYTES.into());
+    let mut headers = HeaderMap::new();
+    set(&mut headers, header::RETRY_AFTER, &wait.div_ceil(1_000).max(1).to_string());
+    Refusal::from(problem).with_headers(headers)
+}
+
+/// What the leader has taken is named by the number behind it, with the outbox that it is of.
+pub(super) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+    server.scope(&headers)?.require(Verb::Admin)?;
+    require_sharing(&server)?;
+    let params = Params::of(&uri)?;
+    let outbox = params.get("outbox").map(|text| {
+        u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`outbox` is a number in hexadecimal"))
+    });
+    let taken = match (outbox.transpose()?, params.number("next")?) {
+        (Some(outbox), Some(next)) if next <= MAX_SAFE_INTEGER => Some((outbox, next)),
+        (None, None) => None,
+        _ => return Err(Refusal::bad_request("`outbox` and `next`, which is below 2^53, come together")),
+    };
+    let page = server.process.page_of_summaries(taken);
+    let mut about = server.headers();
+    about.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok((about, page.encode()).into_response())
+}
+
+#[cfg(test)]
+#[path = "summaries_tests.rs"]
+mod tests;

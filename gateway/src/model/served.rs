@@ -1,0 +1,131 @@
+//! [`Served`]: one snapshot as callers get it.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use axum::body::Bytes;
+use foremap::key::KeyPrefix;
+use foremap::partition::xxh3;
+use foremap::protocol::ModelSnapshot;
+use lru::LruCache;
+
+use super::compress::gzipped;
+use super::negotiate::Encoding;
+use super::stored::{CLASSES, Size, Stored};
+
+/// Most bodies that are kept for callers who may not read everything; 256 KiB compressed or 1 MiB each.
+const RESTRICTED: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+/// Bodies for everybody: every class in every encoding.
+const OPEN: NonZeroUsize = NonZeroUsize::new(3 * CLASSES.len()).expect("not zero");
+
+/// Of what prefixes, of which class, in which encoding.
+type Wanted = (Option<Arc<[KeyPrefix]>>, usize, Encoding);
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
+    /// The entity tag: another one for other bytes.
+    pub(crate) tag: Arc<str>,
+}
+
+/// A snapshot, and what of it has been asked for, each made once.
+pub(crate) struct Served {
+    pub(crate) stored: Stored,
+    since: Instant,
+    open: Mutex<LruCache<Wanted, Body>>,
+    restricted: Mutex<LruCache<Wanted, Body>>,
+    /// Held while one is made: whoever wants the same waits for it.
+    making: tokio::sync::Mutex<()>,
+}
+
+impl Served {
+    pub(crate) fn new(stored: Stored) -> Self {
+        let (open, restricted) = (Mutex::new(LruCache::new(OPEN)), Mutex::new(LruCache::new(RESTRICTED)));
+        Self { stored, since: Instant::now(), open, restricted, making: tokio::sync::Mutex::default() }
+    }
+
+    /// Bytes of the largest size, compressed.
+    pub(crate) fn bytes(&self) -> usize {
+        self.stored.sizes.last().map_or(0, |size| size.brotli.len())
+    }
+
+    /// Milliseconds since this process has it.
+    pub(crate) fn age_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Bodies kept for callers who may not read everything, and the most that may.
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        (self.lock(true).len(), RESTRICTED.get())
+    }
+
+    fn lock(&self, is_restricted: bool) -> MutexGuard<'_, LruCache<Wanted, Body>> {
+        let cache = if is_restricted { &self.restricted } else { &self.open };
+        cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The snapshot in a class, of keys below `prefixes` only, where there are any. `None` where making it failed.
+    pub(crate) async fn body(
+        self: &Arc<Self>,
+        prefixes: Option<Arc<[KeyPrefix]>>,
+        class: usize,
+        encoding: Encoding,
+    ) -> Option<Body> {
+        let is_restricted = prefixes.is_some();
+        let wanted = (prefixes.map(sorted), class.min(CLASSES.len() - 1), encoding);
+        let known = || self.lock(is_restricted).get(&wanted).cloned();
+        if let Some(body) = known() {
+            return Some(body);
+        }
+        let _making = self.making.lock().await;
+        if let Some(body) = known() {
+            return Some(body);
+        }
+        // Compression takes up to some hundred milliseconds.
+        let (served, of) = (self.clone(), wanted.clone());
+        let body = tokio::task::spawn_blocking(move || served.make(&of)).await.ok()?;
+        self.lock(is_restricted).put(wanted, body.clone());
+        Some(body)
+    }
+
+    fn make(&self, (prefixes, class, encoding): &Wanted) -> Body {
+        let size = match prefixes {
+            None => self.stored.size(*class).clone(),
+            Some(prefixes) => self.restricted_size(prefixes, *class),
+        };
+        let bytes: Bytes = match encoding {
+            Encoding::Brotli => size.brotli,
+            Encoding::Gzip => gzipped(&size.raw).into(),
+            Encoding::Identity => size.raw,
+        };
+        let tag = format!("\"{:016x}\"", xxh3(0, &bytes));
+        Body { bytes, tag: tag.into() }
+    }
+
+    /// The most that fits the class: what is left of a larger size is as useful to whom it is for.
+    fn restricted_size(&self, prefixes: &[KeyPrefix], class: usize) -> Size {
+        let may_read = |text: &str| prefixes.iter().any(|prefix| prefix.covers_text(text));
+        let mut restricted = None;
+        for size in self.stored.sizes.iter().rev() {
+            // It was read when it came.
+            let snapshot = ModelSnapshot::decode(&size.raw).unwrap_or_default();
+            let size = Size::of(&snapshot.restricted(may_read));
+            let fits = size.brotli.len() <= CLASSES[class];
+            restricted = Some(size);
+            if fits {
+                break;
+            }
+        }
+        restricted.unwrap_or_else(|| Size::of(&ModelSnapshot::default()))
+    }
+}
+
+/// One form of each set of prefixes.
+fn sorted(prefixes: Arc<[KeyPrefix]>) -> Arc<[KeyPrefix]> {
+    let mut prefixes = prefixes.to_vec();
+    prefixes.sort();
+    prefixes.dedup();
+    prefixes.into()
+}
