@@ -49,7 +49,13 @@ impl Judge {
             frozen: true,
             ..AnalyzerConfig::default()
         };
-        let config = PrefetchConfig { waste_budget, private_caches: true, analyzer, ..PrefetchConfig::default() };
+        let config = PrefetchConfig {
+            waste_budget,
+            credit: PrefetchConfig::CREDIT_OF_MANY,
+            private_caches: true,
+            analyzer,
+            ..PrefetchConfig::default()
+        };
         Self {
             engine: PrefetchEngine::new(config),
             streams: LruCache::unbounded_with_hasher(FxBuildHasher::default()),

@@ -27,7 +27,7 @@ pub struct PrefetchConfig {
     #[serde(skip)]
     pub private_caches: bool,
     /// Prefetches that may be wasted before any request has earned them, so that an engine can start. One, as most
-    /// visits are short: with 20 each of them could waste more than its requests.
+    /// visits are short: with [`PrefetchConfig::CREDIT_OF_MANY`] each of them could waste more than its requests.
     pub credit: u32,
     /// Most failures kept in the log.
     pub failure_log: usize,
@@ -37,6 +37,8 @@ pub struct PrefetchConfig {
 }
 
 impl PrefetchConfig {
+    /// Credit of an engine that serves many clients: one of them alone would leave nothing to the others for a while.
+    pub const CREDIT_OF_MANY: u32 = 20;
     /// Smallest memory cap: 512 KiB.
     pub const MIN_MEMORY: usize = 512 << 10;
 

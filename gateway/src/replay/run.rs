@@ -201,15 +201,16 @@ impl Runner<'_> {
         let keys = keys.map_err(|error| Failure::new(error.reason()))?;
         let analyzer = AnalyzerConfig { memory_bytes: self.settings.memory, ..AnalyzerConfig::default() };
         let (tuning, product) = (self.settings.tuning, PrefetchConfig::default());
+        let (models, private) = (self.settings.models, self.settings.cache.is_private());
         let config = PrefetchConfig {
             waste_budget,
             threshold: tuning.threshold.unwrap_or(product.threshold),
             max_depth: tuning.max_depth.unwrap_or(product.max_depth),
             max_orders: tuning.max_orders.unwrap_or(product.max_orders),
+            credit: if models.is_pooled() { PrefetchConfig::CREDIT_OF_MANY } else { product.credit },
             analyzer,
             ..product
         };
-        let (models, private) = (self.settings.models, self.settings.cache.is_private());
         let mut engines = Engines::new(models, private, config, &self.trace.clients);
         let caches = self.caches(|| Local::new(self.entries(), tuning.probation));
         let tally = self.play(&keys, caches, &mut engines, waste_budget);

@@ -64,7 +64,11 @@ impl Mode {
 
     /// The engine that all tabs share.
     pub(crate) fn pool(self, seed: u64) -> Option<PrefetchEngine> {
-        let mut config = PrefetchConfig { private_caches: true, ..PrefetchConfig::default() };
+        let mut config = PrefetchConfig {
+            private_caches: true,
+            credit: PrefetchConfig::CREDIT_OF_MANY,
+            ..PrefetchConfig::default()
+        };
         config.analyzer.seed = seed;
         (self == Self::Pooled).then(|| PrefetchEngine::new(config))
     }

@@ -73,7 +73,7 @@ fn what_a_tab_asks_for_by_a_rule_is_fetched_ahead() {
     let slow = Paced { requests: requests.collect(), ..trace.clone() };
     assert_eq!(replay("t", &slow, setup(Mode::Default, 0)).hit.round(), figures.hit.round(), "a feed keeps it fresh");
     let figures = replay("t", &slow, unfed(Mode::Default, 0));
-    assert!(figures.hit == 0.0 && figures.outdated > 0.5, "{figures:?}");
+    assert!(figures.hit == 0.0 && figures.outdated > 0.2, "up to the waste budget: {figures:?}");
 }
 
 #[test]

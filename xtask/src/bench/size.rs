@@ -24,13 +24,13 @@ struct Budget {
 }
 
 /// The module alone.
-const CORE: Budget = Budget { target: 136.0, aim: 60.0 };
+const CORE: Budget = Budget { target: 139.0, aim: 60.0 };
 /// The core, deflated and in base64, its glue and the client.
-const BROWSER: Budget = Budget { target: 163.0, aim: 90.0 };
+const BROWSER: Budget = Budget { target: 166.0, aim: 90.0 };
 /// Far below every limit on worker scripts there has been, with room for the application.
 const WORKER: Budget = Budget { target: 160.0, aim: 70.0 };
 /// Everything, types and both module formats included.
-const TARBALL: Budget = Budget { target: 490.0, aim: 250.0 };
+const TARBALL: Budget = Budget { target: 505.0, aim: 250.0 };
 
 /// Measures the built package.
 pub(super) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
