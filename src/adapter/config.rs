@@ -8,6 +8,19 @@ use super::feed::FeedConfig;
 use crate::cache::CacheConfig;
 use crate::prefetch::PrefetchConfig;
 
+/// Whether a client takes part in the model that all clients share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Share {
+    /// It neither reads nor tells.
+    #[default]
+    Off,
+    /// It starts from what others learned.
+    Read,
+    /// It also tells which keys it asked for.
+    Both,
+}
+
 /// Options of an [`Adapter`](super::Adapter).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -25,6 +38,8 @@ pub struct AdapterConfig {
     pub prefetch: PrefetchConfig,
     /// When to hold a change feed.
     pub feed: FeedConfig,
+    /// Whether it takes part in the model that all clients share.
+    pub share: Share,
     /// Staleness bound that prefetched entries and change polls are kept to, in milliseconds.
     pub max_staleness_ms: u32,
     /// Most requests that may wait at once, and most raw calls; one more is refused with `TOO_MANY_REQUESTS`.
@@ -42,6 +57,7 @@ impl Default for AdapterConfig {
             cache: CacheConfig::default(),
             prefetch: PrefetchConfig::default(),
             feed: FeedConfig::default(),
+            share: Share::Off,
             max_staleness_ms: 2_000,
             max_waiting: 10_000,
             max_prefetching: 64,

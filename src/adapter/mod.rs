@@ -32,6 +32,7 @@ mod fetches;
 mod filling;
 mod floors;
 mod hedge;
+mod model;
 mod origins;
 mod persistence;
 mod pooled;
@@ -46,7 +47,7 @@ mod stats;
 mod testing;
 
 pub use action::{Action, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequest, RequestId, Scope, Served};
-pub use config::{AdapterConfig, ConfigError};
+pub use config::{AdapterConfig, ConfigError, Share};
 pub use demand::Adapter;
 pub use feed::{Attention, FeedConfig, FeedEnd};
 pub use filling::{Listing, Own, OwnWrite};

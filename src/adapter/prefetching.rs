@@ -102,6 +102,9 @@ impl Adapter {
         let mut skip =
             |key: &CompositeKey| cache.contains_fresh(now, key, bound) || fetches.of_key(key).next().is_some();
         self.engine.on_access(now, stream, key, access, &mut skip, &mut orders);
+        if let Some(trail) = &mut self.trail {
+            trail.note(stream, key, access == Access::Hit);
+        }
         for order in orders {
             self.prefetch_keymap(now, scope, order);
         }

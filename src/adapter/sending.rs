@@ -309,6 +309,9 @@ impl Adapter {
         let Departure { flight, origin, fetches, strong, timeout_ms, prefetch, exchanges, reserved } = departure;
         let body = request.encode();
         self.counters.bytes_sent += body.len() as u64;
+        if !prefetch && !fetches.is_empty() {
+            self.earn(body.len());
+        }
         let fence = self.cache.fence(now);
         let fence = if strong { fence.linear() } else { fence };
         let (of, session) = (origin.clone(), self.counters.sessions_reset);

@@ -28,6 +28,7 @@ mod state;
 mod summary;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod testing;
+mod trail;
 
 pub use allowance::Allowances;
 pub use builder::SnapshotOptions;
@@ -38,3 +39,4 @@ pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};
 pub use outbox::{Handover, Outbox, OutboxStats, Told};
 pub use shared::{SharedModel, SharedModelConfig};
 pub use summary::{Path, Step, Summary};
+pub use trail::Trail;

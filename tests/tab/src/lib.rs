@@ -9,6 +9,7 @@
 //! | [`pace`], [`human`] | requests in time, of a recorded trace or a synthetic one |
 //! | [`mode`], [`ttl`] | what a tab has between its application and the network |
 //! | `visit`, `world`, `feeds`, [`queue`] | hosts of adapters, what happens next, and what is pushed |
+//! | `shared` | the model that tabs tell and read |
 //! | [`fleet`], [`store`] | nodes, and the truth below them |
 //! | [`judge`] | every answer held against it |
 //! | [`lists`] | lists, and then gets of their items |
@@ -27,6 +28,7 @@ pub mod tally;
 pub mod ttl;
 
 mod feeds;
+mod shared;
 mod visit;
 mod world;
 

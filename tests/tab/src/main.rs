@@ -19,7 +19,7 @@ use foremap_tab::{Figures, Mode, Paced, Setup, paced, replay};
 const BROWSER_BOUND_MS: u32 = 10_000;
 
 const USAGE: &str = "usage: foremap-tab lists=N | TRACE|human... [requests=N] [modes=NAME,...] [writes=PERMILLE,...] [bound=MS] [idle=MS] [after=N] \
-    [origins=N] [threads=N] [seed=N]; modes: no-cache ttl cache-only default pooled";
+    [origins=N] [share=CLIENTS] [threads=N] [seed=N]; modes: no-cache ttl cache-only default shared pooled";
 
 struct Options {
     traces: Vec<String>,
@@ -29,6 +29,7 @@ struct Options {
     bound_ms: u32,
     feed: FeedConfig,
     origins: usize,
+    share_clients: u32,
     threads: usize,
     seed: u64,
 }
@@ -42,6 +43,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         bound_ms: BROWSER_BOUND_MS,
         feed: FeedConfig { enabled: true, ..FeedConfig::default() },
         origins: 1,
+        share_clients: 5,
         threads: 2,
         seed: 1,
     };
@@ -61,6 +63,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "after" => options.feed.after_requests = value.parse()?,
             "bound" => options.bound_ms = value.parse()?,
             "origins" => options.origins = value.parse()?,
+            "share" => options.share_clients = value.parse()?,
             "threads" => options.threads = value.parse()?,
             "seed" => options.seed = value.parse()?,
             _ => return Err(USAGE.into()),
@@ -92,8 +95,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for trace in &traces {
         for &writes in &options.writes {
             for &mode in &options.modes {
-                let Options { bound_ms, feed, origins, seed, .. } = options;
-                jobs.push((trace, Setup { mode, writes, bound_ms, feed, origins, seed }));
+                let Options { bound_ms, feed, origins, share_clients, seed, .. } = options;
+                jobs.push((trace, Setup { mode, writes, bound_ms, feed, origins, share_clients, seed }));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a tab has between its application and the network.
 
-use foremap::adapter::{Adapter, AdapterConfig};
+use foremap::adapter::{Adapter, AdapterConfig, Share};
 use foremap::prefetch::{PrefetchConfig, PrefetchEngine};
 
 use super::world::Setup;
@@ -16,6 +16,8 @@ pub enum Mode {
     CacheOnly,
     /// What a user gets.
     Default,
+    /// As [`Mode::Default`], and each tab starts from what those before it told, as a gateway merges and serves it.
+    Shared,
     /// As [`Mode::Default`], with one model for all tabs, which is known to each at once: the most that sharing one
     /// could bring.
     Pooled,
@@ -23,7 +25,7 @@ pub enum Mode {
 
 impl Mode {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::NoCache, Self::Ttl, Self::CacheOnly, Self::Default, Self::Pooled];
+    pub const ALL: [Self; 6] = [Self::NoCache, Self::Ttl, Self::CacheOnly, Self::Default, Self::Shared, Self::Pooled];
 
     /// The name in options and results.
     pub fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Mode {
             Self::Ttl => "ttl",
             Self::CacheOnly => "cache-only",
             Self::Default => "default",
+            Self::Shared => "shared",
             Self::Pooled => "pooled",
         }
     }
@@ -54,6 +57,9 @@ impl Mode {
         if self == Self::NoCache {
             (config.cache.max_bytes, config.cache.max_entries) = (0, 0);
             config.feed.enabled = false;
+        }
+        if self == Self::Shared {
+            config.share = Share::Both;
         }
         if self == Self::Pooled {
             // Its own engine is never used.

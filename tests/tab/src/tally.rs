@@ -15,6 +15,7 @@ pub(crate) struct Tally {
     waited: Vec<u32>,
     pub(crate) http: Http,
     pub(crate) feeds: Feeds,
+    pub(crate) models: Models,
     /// Of all bodies, both ways, but for those of feeds.
     pub(crate) bytes: u64,
     pub(crate) ahead: Ahead,
@@ -40,6 +41,17 @@ pub(crate) struct Feeds {
     pub(crate) opened: u64,
     /// Of what opened them, and of all that came by them.
     pub(crate) bytes: u64,
+}
+
+/// What sharing a model takes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Models {
+    /// Models read, and their bytes, compressed.
+    pub(crate) read: u64,
+    pub(crate) read_bytes: u64,
+    /// Summaries told, and their bytes.
+    pub(crate) told: u64,
+    pub(crate) told_bytes: u64,
 }
 
 /// What became of prefetches.
@@ -89,7 +101,11 @@ impl Tally {
             feeds_opened: rate(self.feeds.opened),
             feeds_per_visit: self.feeds.opened as f64 / self.visits.max(1) as f64,
             feed_bytes: rate(self.feeds.bytes),
-            bytes: rate(self.bytes + self.feeds.bytes),
+            models_read: rate(self.models.read),
+            model_bytes: rate(self.models.read_bytes),
+            summaries_told: rate(self.models.told),
+            summary_bytes: rate(self.models.told_bytes),
+            bytes: rate(self.bytes + self.feeds.bytes + self.models.read_bytes + self.models.told_bytes),
             issued: rate(issued),
             used: rate(used),
             late: rate(late),
@@ -157,7 +173,15 @@ pub struct Figures {
     pub feeds_per_visit: f64,
     /// Bytes that came by feeds and were sent to open them.
     pub feed_bytes: f64,
-    /// Bytes of all bodies, both ways, those of feeds included.
+    /// HTTP requests that read a shared model.
+    pub models_read: f64,
+    /// Their bytes, compressed.
+    pub model_bytes: f64,
+    /// HTTP requests that told a summary.
+    pub summaries_told: f64,
+    /// Their bytes.
+    pub summary_bytes: f64,
+    /// Bytes of all bodies, both ways, those of feeds and models included.
     pub bytes: f64,
     /// Prefetches sent.
     pub issued: f64,

@@ -119,6 +119,21 @@ impl Visit {
         }
     }
 
+    /// A model of what others learned has come; an empty one where there is none.
+    pub(crate) fn import_model(&mut self, bytes: &[u8]) {
+        if let (Client::Adapter(adapter), false) = (&mut self.client, bytes.is_empty()) {
+            adapter.import_model(bytes).expect("a model");
+        }
+    }
+
+    /// What it tells of its requests.
+    pub(crate) fn tell(&mut self, max_bytes: usize) -> Option<Vec<u8>> {
+        match &mut self.client {
+            Client::Adapter(adapter) => adapter.tell(max_bytes),
+            Client::Ttl(_) => None,
+        }
+    }
+
     /// The tab is closed. What was fetched ahead in vain is told to the engine, which may live on.
     pub(crate) fn close(&mut self, now: Millis) {
         let local = self.local(now);

@@ -1,6 +1,7 @@
 //! Simulated time: visits, nodes, and what is under way between them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use foremap::Millis;
 use foremap::adapter::{Action, Answer, FeedConfig, FlightId, RequestId};
@@ -14,6 +15,7 @@ use super::mode::Mode;
 use super::pace::{IDLE, Paced, Request};
 use super::queue::Queue;
 use super::rng::Rng;
+use super::shared::{Shared, TOLD};
 use super::store::Store;
 use super::tally::{Figures, Run, Tally};
 use super::ttl::TtlCache;
@@ -35,6 +37,8 @@ pub struct Setup {
     pub feed: FeedConfig,
     /// How many of the nodes a tab may talk to; 1 where they are behind one address.
     pub origins: usize,
+    /// Clients that must have gone a way before a shared model tells of it.
+    pub share_clients: u32,
     /// Decides everything that the trace leaves open.
     pub seed: u64,
 }
@@ -57,6 +61,8 @@ pub(crate) enum Event {
     TickFeeds { node: usize },
     /// A node has news to tell.
     PushFeeds { node: usize },
+    /// A shared model reaches the tab.
+    Model { visit: usize, bytes: Arc<[u8]> },
     /// The visit is over, unless there were requests since.
     End { visit: usize },
 }
@@ -75,6 +81,8 @@ pub(crate) struct World<'a> {
     open: Vec<Option<usize>>,
     /// The model that all tabs share.
     pool: Option<PrefetchEngine>,
+    /// What they tell each other.
+    shared: Option<Shared>,
     pub(crate) tally: Tally,
     seeds: Rng,
     writes: Rng,
@@ -101,6 +109,7 @@ impl<'a> World<'a> {
             visits: Vec::new(),
             open: vec![None; trace.clients],
             pool: setup.mode.pool(setup.seed),
+            shared: (setup.mode == Mode::Shared).then(|| Shared::new(setup.share_clients)),
             tally: Tally::default(),
             seeds: Rng::new(setup.seed),
             writes: Rng::new(setup.seed ^ 1),
@@ -131,6 +140,7 @@ impl<'a> World<'a> {
                 Event::FeedEnds { visit, feed } => self.end_feed(visit, feed),
                 Event::TickFeeds { node } => self.tick_feeds(node),
                 Event::PushFeeds { node } => self.pushed(node),
+                Event::Model { visit, bytes } => self.step(visit, |visit, _| visit.import_model(&bytes)),
                 Event::End { visit } => self.end(visit),
             }
         }
@@ -184,6 +194,11 @@ impl<'a> World<'a> {
         self.open[owner as usize] = Some(number);
         self.queue.push(self.now + IDLE, Event::End { visit: number });
         self.tally.visits += 1;
+        if let Some(shared) = &mut self.shared {
+            // Beside the first request.
+            let bytes = shared.read(self.now, &mut self.tally.models);
+            self.queue.push(self.now + 2 * ONE_WAY_MS, Event::Model { visit: number, bytes });
+        }
         number
     }
 
@@ -298,10 +313,16 @@ impl<'a> World<'a> {
         if ends_at > self.now {
             return self.queue.push(ends_at, Event::End { visit: number });
         }
+        let mut told = None;
         self.step(number, |visit, now| {
             visit.feed = None;
+            told = visit.tell(TOLD);
             visit.close(now);
         });
+        if let (Some(shared), Some(body)) = (&mut self.shared, told) {
+            let owner = self.visits[number].as_ref().map_or(0, |visit| visit.owner);
+            shared.tell(self.now, owner, &body, &mut self.tally.models);
+        }
         if let Some(visit) = self.visits[number].take() {
             self.open[visit.owner as usize] = None;
             self.tally.failed += visit.waiting.len() as u64;

@@ -8,7 +8,7 @@ use crate::pace::{START, paced};
 
 fn setup(mode: Mode, writes: u32) -> Setup {
     let feed = FeedConfig { enabled: true, ..FeedConfig::default() };
-    Setup { mode, writes, bound_ms: 2_000, feed, origins: 1, seed: 7 }
+    Setup { mode, writes, bound_ms: 2_000, feed, origins: 1, share_clients: 2, seed: 7 }
 }
 
 /// Without a feed, what is known ages.
@@ -107,6 +107,25 @@ fn a_shared_model_knows_what_others_did() {
     let (lone, pooled) = (replay("human", &trace, setup(Mode::Default)), replay("human", &trace, setup(Mode::Pooled)));
     assert!(pooled.hit > lone.hit + 5.0, "{lone:?} {pooled:?}");
     assert!(pooled.wasted < 0.25 + 20.0 / 3_000.0, "the budget holds: {pooled:?}");
+}
+
+#[test]
+fn what_visits_told_is_known_to_those_that_begin_later() {
+    // One way through a site, which most take.
+    let name = |n: u32| format!("page/{:08x}-", n.wrapping_mul(0x9e37_79b9));
+    let keys = (0..40).map(|n| CompositeKey::parse(&name(n)).expect("valid")).collect();
+    let visit = |client: u32| {
+        let begins = START + 100_000 * Millis::from(client);
+        (0..40).map(move |n| Request { at: begins + 5_000 * Millis::from(n), client, key: n })
+    };
+    let mut requests: Vec<Request> = (0..200).flat_map(visit).collect();
+    requests.sort_by_key(|request| request.at);
+    let trace = Paced { requests, keys, clients: 200 };
+    let (lone, shared) = (replay("t", &trace, setup(Mode::Default, 0)), replay("t", &trace, setup(Mode::Shared, 0)));
+    assert!(shared.hit > lone.hit + 10.0, "{lone:?} {shared:?}");
+    let demand = shared.bytes - shared.feed_bytes - shared.model_bytes - shared.summary_bytes;
+    assert!(shared.summary_bytes > 0.0 && shared.summary_bytes < 0.012 * demand, "{shared:?}");
+    assert!(shared.models_read * 40.0 == 1.0 && shared.beyond == 0, "one for each visit: {shared:?}");
 }
 
 #[test]
