@@ -231,7 +231,7 @@ fn a_changed_pattern_outweighs_the_old_one_after_about_a_window() {
         merger.end_epoch();
     }
     let sum: u64 = merger.ways.values().map(|traffic| traffic.all).sum();
-    assert!(sum <= WINDOW && sum >= WINDOW / 2, "{sum}: only what is more than a window fades");
+    assert!((WINDOW / 2..=WINDOW).contains(&sum), "{sum}: only what is more than a window fades");
 }
 
 #[test]

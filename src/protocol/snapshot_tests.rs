@@ -29,7 +29,7 @@ fn model() -> ModelSnapshot {
             template_rule(TemplateContext::Step(1), 0),
             template_rule(TemplateContext::Far, 9),
         ],
-        places: vec![PlaceClass { place: 2, is_kind: true }, PlaceClass { place: u64::MAX & !1, is_kind: false }],
+        places: vec![PlaceClass { place: 2, is_kind: true }, PlaceClass { place: !1, is_kind: false }],
         threshold: 99,
         calibration: vec![1, 2, 3],
     }

@@ -106,6 +106,7 @@ impl Client {
             max_staleness_ms: rng.pick(&[500, 2_000]),
             max_waiting: rng.pick(&[6, 1_000]),
             max_prefetching: rng.pick(&[2, 64]),
+            ..AdapterConfig::default()
         };
         Self {
             adapter: Adapter::new(config).expect("valid options"),

@@ -7,6 +7,7 @@
 mod check;
 mod lists;
 mod run;
+mod sharing;
 mod summary;
 mod tables;
 
@@ -62,5 +63,6 @@ pub(super) fn run(workspace: &Workspace, traces: Option<&Path>, requests: Option
     }
     lists::print(&simulation, &mut report)?;
     summary::print(&measured, &mut report);
+    sharing::print(&measured, &mut report);
     Ok(report.rows)
 }

@@ -30,6 +30,10 @@ pub(super) struct Figures {
     pub(super) feeds_opened: f64,
     pub(super) feeds_per_visit: f64,
     pub(super) feed_bytes: f64,
+    pub(super) models_read: f64,
+    pub(super) model_bytes: f64,
+    pub(super) summaries_told: f64,
+    pub(super) summary_bytes: f64,
     pub(super) bytes: f64,
     pub(super) used: f64,
     pub(super) late: f64,
@@ -57,7 +61,17 @@ impl Figures {
         self.http_demand + self.http_ahead + self.http_exchange
     }
 
-    /// All HTTP requests.
+    /// The same with those that read a shared model or tell a summary.
+    pub(super) fn http_and_sharing(&self) -> f64 {
+        self.http() + self.models_read + self.summaries_told
+    }
+
+    /// Bytes of all that is neither a feed nor the sharing of a model.
+    pub(super) fn demand_bytes(&self) -> f64 {
+        self.bytes - self.feed_bytes - self.model_bytes - self.summary_bytes
+    }
+
+    /// All HTTP requests, but for those of sharing.
     pub(super) fn http_and_feeds(&self) -> f64 {
         self.http() + self.feeds_opened
     }

@@ -10,6 +10,7 @@ fn mode(name: &str) -> &str {
         "no-cache" => "no cache",
         "ttl" => "TTL cache of 60 s",
         "cache-only" => "cache without prediction",
+        "shared" => "default with a shared model",
         "pooled" => "default with one pooled model",
         other => other,
     }
