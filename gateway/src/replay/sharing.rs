@@ -124,6 +124,7 @@ impl Sharing {
         let last = state.path.len().saturating_sub(2);
         state.path.drain(..last);
         state.told = state.path.len();
+        self.summary_bytes += summary.encode().len() as u64;
         self.model.merge(now, ClientId(client.into()), &summary);
     }
 }

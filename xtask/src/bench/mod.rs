@@ -1,6 +1,7 @@
 //! Measurements: `cargo xtask bench NAME`.
 
 mod gateway;
+mod model;
 mod prediction;
 mod report;
 mod shifter;
@@ -40,8 +41,8 @@ pub(crate) struct Options {
     /// (`git worktree add OLD f92bee4`, and there `cargo build --release -p foremap-gateway`)
     #[arg(long, value_name = "GATEWAY")]
     against: Option<PathBuf>,
-    /// Fail if a target is not met; `prediction`, `shifter` and `tab` then measure a short version against bounds of their
-    /// own
+    /// Fail if a target is not met; `model`, `prediction`, `shifter` and `tab` then measure a short version against bounds
+    /// of their own
     #[arg(long)]
     check: bool,
 }
@@ -53,6 +54,8 @@ enum Bench {
     Feeds,
     /// Reads, writes, change logs and memory of a gateway, beside Redis and over a Redis Cluster
     Gateway,
+    /// What sharing one model among lone tabs is worth: hits, first requests, calibration and bytes, beside what is asked
+    Model,
     /// Hits, waste, calibration, budget, time, drift and the cost as WebAssembly, beside peers and what is asked
     Prediction,
     /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
@@ -69,6 +72,8 @@ impl Bench {
         match self {
             Self::Feeds => gateway::run_feeds(workspace, options.against.as_deref()),
             Self::Gateway => gateway::run(workspace, options.coefficients.as_deref(), options.against.as_deref()),
+            Self::Model if options.check => model::check(workspace),
+            Self::Model => model::run(workspace, options.traces.as_deref()),
             Self::Prediction if options.check => prediction::check(workspace),
             Self::Prediction if options.leave_one_out => {
                 prediction::leave_one_out(workspace, options.traces.as_deref())

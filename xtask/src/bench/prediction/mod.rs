@@ -18,13 +18,13 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use self::replay::Replay;
 use crate::bench::report::Report;
 use crate::build;
 use crate::rows::Row;
 use crate::workspace::Workspace;
 
 pub(super) use self::check::run as check;
+pub(super) use self::replay::{Outcome, Replay};
 
 /// Requests of each synthetic workload.
 const REQUESTS: usize = 100_000;

@@ -12,72 +12,82 @@ use crate::process::{self, Scratch};
 
 /// Methods that every measurement is compared with: two caches, and two predictors over an LRU cache, of which the tool
 /// takes the variant that does best within the waste budget.
-pub(super) const PEERS: [&str; 4] = ["lru", "s3fifo", "markov1", "ppm2"];
+pub(in crate::bench) const PEERS: [&str; 4] = ["lru", "s3fifo", "markov1", "ppm2"];
 /// The engine's own method.
 const OWN: &str = "foremap";
 
 /// One object of the tool's JSON.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Outcome {
-    pub(super) trace: String,
-    pub(super) method: String,
-    pub(super) requests: u64,
-    pub(super) hit_ratio: f64,
-    pub(super) prefetches_per_request: f64,
-    pub(super) wasted_per_request: f64,
-    pub(super) precision: Option<f64>,
-    pub(super) novel_coverage: f64,
-    pub(super) calibration_error: Option<f64>,
-    pub(super) calibration_error_issued: Option<f64>,
-    pub(super) max_budget_excess: f64,
-    pub(super) ns_per_access: Option<f64>,
-    pub(super) p99_ns: Option<f64>,
-    pub(super) peak_bytes: Option<f64>,
+pub(in crate::bench) struct Outcome {
+    pub(in crate::bench) trace: String,
+    pub(in crate::bench) method: String,
+    pub(in crate::bench) requests: u64,
+    pub(in crate::bench) hit_ratio: f64,
+    pub(in crate::bench) prefetches_per_request: f64,
+    pub(in crate::bench) wasted_per_request: f64,
+    pub(in crate::bench) precision: Option<f64>,
+    pub(in crate::bench) novel_coverage: f64,
+    pub(in crate::bench) calibration_error: Option<f64>,
+    pub(in crate::bench) calibration_error_issued: Option<f64>,
+    pub(in crate::bench) max_budget_excess: f64,
+    pub(in crate::bench) ns_per_access: Option<f64>,
+    pub(in crate::bench) p99_ns: Option<f64>,
+    pub(in crate::bench) peak_bytes: Option<f64>,
     #[serde(default)]
-    pub(super) series: Vec<u32>,
+    pub(in crate::bench) series: Vec<u32>,
+    pub(in crate::bench) first_ten_hit_ratio: Option<f64>,
+    pub(in crate::bench) calibration_error_first: Option<f64>,
+    pub(in crate::bench) max_client_excess: Option<f64>,
+    pub(in crate::bench) snapshot_bytes: Option<u64>,
+    pub(in crate::bench) summary_bytes: Option<u64>,
 }
 
 impl Outcome {
     /// Hit ratio in percent.
-    pub(super) fn hits(&self) -> f64 {
+    pub(in crate::bench) fn hits(&self) -> f64 {
         100.0 * self.hit_ratio
+    }
+
+    /// Hit ratio in percent of the first ten requests of each client, where caches are private.
+    pub(in crate::bench) fn first_ten_hits(&self) -> Option<f64> {
+        self.first_ten_hit_ratio.map(|ratio| 100.0 * ratio)
     }
 }
 
 /// The engine and the others on one trace.
 #[derive(Debug, Clone)]
-pub(super) struct Played {
-    pub(super) trace: String,
-    pub(super) own: Outcome,
-    pub(super) others: Vec<Outcome>,
+pub(in crate::bench) struct Played {
+    pub(in crate::bench) trace: String,
+    pub(in crate::bench) own: Outcome,
+    pub(in crate::bench) others: Vec<Outcome>,
 }
 
 impl Played {
     /// The method with most hits among the others that kept to the waste budget.
-    pub(super) fn best_other(&self, budget: f64) -> Option<&Outcome> {
+    pub(in crate::bench) fn best_other(&self, budget: f64) -> Option<&Outcome> {
         let within = self.others.iter().filter(|other| other.wasted_per_request <= budget);
         within.max_by(|a, b| a.hit_ratio.total_cmp(&b.hit_ratio))
     }
 }
 
 /// The tool.
-pub(super) struct Replay {
+pub(in crate::bench) struct Replay {
     program: PathBuf,
     scratch: Scratch,
 }
 
 impl Replay {
-    pub(super) fn new(program: PathBuf) -> Result<Self> {
+    pub(in crate::bench) fn new(program: PathBuf) -> Result<Self> {
         Ok(Self { program, scratch: Scratch::new()? })
     }
 
     /// A file that is removed in the end.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(in crate::bench) fn file(&self, name: &str) -> PathBuf {
         self.scratch.path(name)
     }
 
     /// Replays all traces with the tool's `arguments`, separated by spaces, and with baselines.
-    pub(super) fn run(&self, traces: &[&str], arguments: &str, baselines: &[&str]) -> Result<Vec<Played>> {
+    pub(in crate::bench) fn run(&self, traces: &[&str], arguments: &str, baselines: &[&str]) -> Result<Vec<Played>> {
         eprintln!("bench: replay {arguments}");
         let json = self.file("replay.json");
         let mut command = std::process::Command::new(&self.program);

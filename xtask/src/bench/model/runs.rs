@@ -1,0 +1,186 @@
+//! Runs the replay tool, and what it found.
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use foremap_trace::Request;
+
+use crate::bench::prediction::{Outcome, Replay};
+
+/// Caches of all runs.
+const PRIVATE: &str = "--private 32";
+
+/// A snapshot grows at least so old before a new one is made.
+const LEAST_AGE_MS: u64 = 600_000;
+/// Most snapshots of a replay.
+const SNAPSHOTS: u64 = 1_000;
+
+/// Who may be told of what, and in how many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sharing {
+    /// Clients that must have gone a way before others are told of it.
+    pub(super) clients: u32,
+    /// Most compressed KiB of a snapshot.
+    pub(super) kib: u32,
+}
+
+impl Sharing {
+    /// A small snapshot.
+    pub(super) const SMALL: Self = Self { clients: 2, kib: 16 };
+    /// The one of which most is asked.
+    pub(super) const USUAL: Self = Self { clients: 2, kib: 64 };
+    /// As many clients as is usual where nobody sets their number.
+    pub(super) const CAREFUL: Self = Self { clients: 5, kib: 64 };
+
+    /// Most compressed bytes of a snapshot.
+    pub(super) fn bytes(self) -> u32 {
+        self.kib << 10
+    }
+}
+
+impl fmt::Display for Sharing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "k={} {} KiB", self.clients, self.kib)
+    }
+}
+
+/// The figures of one trace.
+#[derive(Debug, Clone)]
+pub(super) struct Figures {
+    pub(super) trace: String,
+    pub(super) lru: Outcome,
+    pub(super) pooled: Outcome,
+    pub(super) alone: Outcome,
+    pub(super) shared: Vec<(Sharing, Outcome)>,
+    pub(super) seconds: f64,
+}
+
+impl Figures {
+    /// What was found with this way of sharing, if it was tried.
+    pub(super) fn of(&self, sharing: Sharing) -> Option<&Outcome> {
+        self.shared.iter().find(|(tried, _)| *tried == sharing).map(|(_, outcome)| outcome)
+    }
+
+    /// How much of what the pooled model gains over LRU is gained here as well, in percent; nothing if it gains nothing.
+    pub(super) fn share_of_gain(&self, outcome: &Outcome) -> Option<f64> {
+        share_of_gain(self.lru.hit_ratio, self.pooled.hit_ratio, outcome.hit_ratio)
+    }
+
+    /// How much lower than with a pooled model the hit ratio of the first ten requests of each client is, in points.
+    pub(super) fn first_ten_below(&self, outcome: &Outcome) -> Option<f64> {
+        Some(self.pooled.first_ten_hits()? - outcome.first_ten_hits()?)
+    }
+}
+
+fn share_of_gain(lru: f64, pooled: f64, own: f64) -> Option<f64> {
+    (pooled > lru).then(|| 100.0 * (own - lru) / (pooled - lru))
+}
+
+/// How old a snapshot grows before a new one is made, in milliseconds.
+fn snapshot_age(requests: &[Request]) -> u64 {
+    let times = || requests.iter().map(|request| request.at_ms);
+    let span = times().max().unwrap_or(0).abs_diff(times().min().unwrap_or(0));
+    LEAST_AGE_MS.max(span / SNAPSHOTS)
+}
+
+/// The replay tool, as it is run here.
+pub(super) struct Program {
+    replay: Replay,
+}
+
+impl Program {
+    pub(super) fn new(program: PathBuf) -> Result<Self> {
+        Ok(Self { replay: Replay::new(program)? })
+    }
+
+    /// Name and path of a synthetic trace of many clients at human pace, which is removed in the end.
+    pub(super) fn synthetic(&self, requests: usize) -> Result<(String, String)> {
+        let path = self.replay.file("human.csv");
+        let shown = || format!("cannot write {}", path.display());
+        let trace = foremap_tab::human::human(1, requests);
+        let mut file = std::io::BufWriter::new(std::fs::File::create(&path).with_context(shown)?);
+        writeln!(file, "timestamp_ms,client,key").with_context(shown)?;
+        for request in &trace.requests {
+            let (client, key) = (&trace.clients[request.client as usize], &trace.keys[request.key as usize]);
+            writeln!(file, "{},{client},{key}", request.at_ms).with_context(shown)?;
+        }
+        file.flush().with_context(shown)?;
+        Ok(("human".to_owned(), path.to_string_lossy().into_owned()))
+    }
+
+    /// Replays a trace in all ways.
+    pub(super) fn measure(&self, name: &str, path: &str, sharings: &[Sharing]) -> Result<Figures> {
+        let begin = Instant::now();
+        eprintln!("bench: model {name}");
+        let every = snapshot_age(&foremap_trace::open(path)?.requests);
+        let play = |arguments: &str, baselines: &[&str]| {
+            let played = self.replay.run(&[path], &format!("{PRIVATE} {arguments}"), baselines)?.pop();
+            played.context("the replay is missing")
+        };
+        let pooled = play("", &["lru"])?;
+        let lru = pooled.others.into_iter().next().context("the baseline is missing")?;
+        let alone = play("--alone", &[])?.own;
+        let share = |&sharing: &Sharing| {
+            let Sharing { clients, kib } = sharing;
+            let options = format!("--alone --share {kib}KiB --share-clients {clients} --share-every {every}ms");
+            Ok((sharing, play(&options, &[])?.own))
+        };
+        let shared = sharings.iter().map(share).collect::<Result<_>>()?;
+        let seconds = begin.elapsed().as_secs_f64();
+        Ok(Figures { trace: name.to_owned(), lru, pooled: pooled.own, alone, shared, seconds })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn outcome(hit_ratio: f64, first_ten: f64) -> Outcome {
+        Outcome { hit_ratio, first_ten_hit_ratio: Some(first_ten), ..Outcome::default() }
+    }
+
+    /// LRU has 20 % of hits, a pooled model 60 %, and these have what is given.
+    pub(in crate::bench::model) fn figures(trace: &str, shared: &[(Sharing, f64)]) -> Figures {
+        Figures {
+            trace: trace.to_owned(),
+            lru: outcome(0.2, 0.0),
+            pooled: outcome(0.6, 0.5),
+            alone: outcome(0.3, 0.1),
+            shared: shared.iter().map(|&(sharing, hits)| (sharing, outcome(hits, hits - 0.1))).collect(),
+            seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn the_share_of_a_gain_is_of_what_is_beyond_lru() {
+        assert_eq!(share_of_gain(0.25, 0.75, 0.5), Some(50.0));
+        assert_eq!((share_of_gain(0.25, 0.75, 0.25), share_of_gain(0.25, 0.75, 0.75)), (Some(0.0), Some(100.0)));
+        // Less than LRU, and more than the pooled model.
+        assert_eq!((share_of_gain(0.25, 0.75, 0.0), share_of_gain(0.25, 0.75, 1.0)), (Some(-50.0), Some(150.0)));
+        assert_eq!((share_of_gain(0.5, 0.5, 0.5), share_of_gain(0.5, 0.25, 0.4)), (None, None));
+    }
+
+    #[test]
+    fn a_snapshot_grows_older_where_a_trace_takes_longer() {
+        let span = |times: &[i64]| {
+            let requests: Vec<_> = times.iter().map(|&at_ms| Request { at_ms, client: 0, key: 0 }).collect();
+            snapshot_age(&requests)
+        };
+        assert_eq!((span(&[]), span(&[7, 9])), (600_000, 600_000));
+        // Clocks may step back.
+        assert_eq!(span(&[0, 4_000_000_000, -3_000_000_000, 5]), 7_000_000);
+    }
+
+    #[test]
+    fn figures_are_found_by_the_way_of_sharing() {
+        let figures = figures("t", &[(Sharing::SMALL, 0.3), (Sharing::USUAL, 0.5)]);
+        let usual = figures.of(Sharing::USUAL).expect("what was tried");
+        assert!(figures.of(Sharing::CAREFUL).is_none());
+        let near = |value: Option<f64>, to: f64| value.is_some_and(|value| (value - to).abs() < 1e-9);
+        assert!(near(figures.share_of_gain(usual), 75.0));
+        assert!(near(figures.first_ten_below(usual), 10.0));
+    }
+}
