@@ -112,11 +112,13 @@ impl Merger {
         tables.find_templates();
         let mut selection = tables.select();
         let name_bytes = name_bytes(self.keys.len());
-        let build = |selected: &[Entry]| tables.build(made, name_bytes, selected);
+        let places = tables.places();
+        let build = |selected: &[Entry]| tables.build(made, name_bytes, &places, selected);
         let size = |selected: &[Entry]| {
             let snapshot = build(selected);
+            let bytes = snapshot.encode();
             // Clients refuse what is beyond the bounds of the form, however small it is.
-            if is_readable(&snapshot) { (options.compressed)(&snapshot.encode()) } else { usize::MAX }
+            if is_readable(&snapshot, bytes.len()) { (options.compressed)(&bytes) } else { usize::MAX }
         };
         let mut snapshots = Vec::with_capacity(sizes.len());
         for &most in sizes {
@@ -130,8 +132,8 @@ impl Merger {
     }
 }
 
-/// Whether a snapshot is within what its form allows, with room for a calibration.
-fn is_readable(snapshot: &ModelSnapshot) -> bool {
+/// Whether a snapshot of so many bytes is within what its form allows, with room for a calibration.
+fn is_readable(snapshot: &ModelSnapshot, encoded: usize) -> bool {
     /// Most bytes of a calibration: about a kilobyte.
     const CALIBRATION: usize = 8 << 10;
     let bytes = |texts: &mut dyn Iterator<Item = usize>| texts.sum::<usize>();
@@ -141,7 +143,7 @@ fn is_readable(snapshot: &ModelSnapshot) -> bool {
         && snapshot.template_rules.len() <= ModelSnapshot::MAX_RULES
         && bytes(&mut snapshot.keys.iter().map(String::len)) <= ModelSnapshot::MAX_TEXT_BYTES
         && bytes(&mut snapshot.templates.iter().map(Vec::len)) <= ModelSnapshot::MAX_TEXT_BYTES
-        && snapshot.encode().len() <= MAX_SNAPSHOT_BYTES - CALIBRATION
+        && encoded <= MAX_SNAPSHOT_BYTES - CALIBRATION
 }
 
 /// Bytes of a hash that two of so many keys share with a probability of about a 250th for each.
@@ -262,11 +264,7 @@ impl<'a> Tables<'a> {
         for (&(context, shape), followed) in &self.by_template {
             self.offer_templates(&mut selection, context, shape, followed);
         }
-        let text_bytes = |choice: Choice| match choice {
-            Choice::Key(key) => self.text(key).len(),
-            Choice::Template(template) => self.templates[template as usize].len(),
-        };
-        selection.order(text_bytes, |choice| match choice {
+        selection.order(|choice| match choice {
             Choice::Key(key) => self.text(key).as_bytes(),
             Choice::Template(template) => &self.templates[template as usize],
         });
@@ -292,25 +290,18 @@ impl<'a> Tables<'a> {
         let told = told.map(|(next, traffic)| (*next, share(*next, traffic)));
         let told: Vec<(u32, (f32, f32))> = told.filter(|(_, (share, _))| *share >= MIN_SHARE).collect();
         let gain = |(share, known): (f32, f32)| (share - known).max(0.0);
-        if matches!(context, Context::Keys(Way::NONE, _)) {
-            for &(next, share) in &told {
-                selection.offer(Entry {
-                    context,
-                    choice: Choice::Key(next),
-                    share: share.0,
-                    visits,
-                    gain: rate * gain(share),
-                });
-            }
+        // All of a pair or nothing: that it does not name a key says that the key does not follow.
+        let of_pair = match context {
+            Context::Keys(Way::NONE, _) => None,
+            _ => Some(told.iter().map(|(_, share)| gain(*share)).sum::<f32>()),
+        };
+        if of_pair.is_some_and(|sum| sum < LEAST_GAIN) {
             return;
         }
-        // All of a pair or nothing: that it does not name a key says that the key does not follow.
-        let sum: f32 = told.iter().map(|(_, share)| gain(*share)).sum();
-        if sum >= LEAST_GAIN {
-            let gain = rate * sum / told.len() as f32;
-            for (next, (share, _)) in told {
-                selection.offer(Entry { context, choice: Choice::Key(next), share, visits, gain });
-            }
+        let each = of_pair.map(|sum| rate * sum / told.len() as f32);
+        for (next, share) in told {
+            let gain = each.unwrap_or(rate * gain(share));
+            selection.offer(Entry { context, choice: Choice::Key(next), share: share.0, visits, gain });
         }
     }
 
@@ -327,8 +318,8 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// The snapshot of some entries.
-    fn build(&self, made: u64, name_bytes: u8, entries: &[Entry]) -> ModelSnapshot {
+    /// The snapshot of some entries; `places` are for those that are templates.
+    fn build(&self, made: u64, name_bytes: u8, places: &[PlaceClass], entries: &[Entry]) -> ModelSnapshot {
         let (mut keys, mut templates) = (Vec::new(), Vec::new());
         for entry in entries {
             match entry.context {
@@ -366,7 +357,7 @@ impl<'a> Tables<'a> {
         snapshot.rules.sort_unstable_by_key(|rule| (rule.last, rule.before));
         snapshot.template_rules.sort_unstable_by_key(|rule| (rule.context, rule.shape));
         if !snapshot.template_rules.is_empty() {
-            snapshot.places = self.places();
+            snapshot.places = places.to_vec();
         }
         snapshot
     }

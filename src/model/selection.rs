@@ -2,6 +2,7 @@
 
 use fxhash::FxHashMap;
 
+use super::merger::Way;
 use crate::protocol::TemplateContext;
 
 /// What a rule follows from; keys by number.
@@ -57,8 +58,8 @@ impl Selection {
     }
 
     /// Puts what gains most by the byte first. A text is paid for by all that name it, a context by its successors.
-    pub(super) fn order<'a>(&mut self, text_bytes: impl Fn(Choice) -> usize, text: impl Fn(Choice) -> &'a [u8]) {
-        let costs = self.text_costs(&text_bytes, &text);
+    pub(super) fn order<'a>(&mut self, text: impl Fn(Choice) -> &'a [u8]) {
+        let costs = self.text_costs(&text);
         let mut successors: FxHashMap<Context, f32> = FxHashMap::default();
         for entry in &self.entries {
             *successors.entry(entry.context).or_default() += 1.0;
@@ -68,8 +69,11 @@ impl Selection {
             let context = if matches!(entry.context, Context::Keys(..)) { CONTEXT } else { SHAPE };
             ENTRY + context / successors[&entry.context] + texts
         };
-        let mut ordered: Vec<(f32, f32, Entry)> =
-            self.entries.drain(..).map(|entry| (entry.gain / cost(&entry), cost(&entry), entry)).collect();
+        let priced = |entry: Entry| {
+            let cost = cost(&entry);
+            (entry.gain / cost, cost, entry)
+        };
+        let mut ordered: Vec<(f32, f32, Entry)> = self.entries.drain(..).map(priced).collect();
         // By text, as numbers follow the order of merging.
         let place = |entry: &Entry| {
             let kind = match entry.context {
@@ -95,11 +99,7 @@ impl Selection {
     }
 
     /// What the text of each key or template costs each entry that names it.
-    fn text_costs<'a>(
-        &self,
-        text_bytes: &impl Fn(Choice) -> usize,
-        text: &impl Fn(Choice) -> &'a [u8],
-    ) -> FxHashMap<Choice, f32> {
+    fn text_costs<'a>(&self, text: &impl Fn(Choice) -> &'a [u8]) -> FxHashMap<Choice, f32> {
         let mut uses: FxHashMap<Choice, f32> = FxHashMap::default();
         for choice in self.entries.iter().flat_map(texts_of) {
             *uses.entry(choice).or_default() += 1.0;
@@ -110,7 +110,7 @@ impl Selection {
         for choice in sorted {
             let own = text(choice);
             let shared = before.iter().zip(own).take_while(|(a, b)| a == b).count();
-            let bytes = TEXT + LETTER * (text_bytes(choice) - shared) as f32;
+            let bytes = TEXT + LETTER * (own.len() - shared) as f32;
             if let Some(uses) = uses.get_mut(&choice) {
                 *uses = bytes / *uses;
             }
@@ -126,7 +126,7 @@ impl Selection {
         /// What may be left over, and what is left over when aiming: a 32nd.
         const SLACK: usize = 32;
         let (mut fits, mut fails) = (0, self.entries.len() + 1);
-        let mut guess = self.first_guess(max_bytes);
+        let mut guess = self.reach(max_bytes as f32);
         for _ in 0..TRIES {
             let measured = size(&self.entries[..guess]);
             if measured <= max_bytes {
@@ -148,10 +148,6 @@ impl Selection {
         self.chosen = fits;
     }
 
-    fn first_guess(&self, max_bytes: usize) -> usize {
-        self.reach(max_bytes as f32)
-    }
-
     /// How many entries have so many estimated bytes.
     fn reach(&self, bytes: f32) -> usize {
         self.bytes.partition_point(|&sum| sum <= bytes)
@@ -170,7 +166,7 @@ impl Selection {
 /// The texts that an entry names.
 fn texts_of(entry: &Entry) -> impl Iterator<Item = Choice> {
     let context = match entry.context {
-        Context::Keys(u32::MAX, last) => [Some(Choice::Key(last)), None],
+        Context::Keys(Way::NONE, last) => [Some(Choice::Key(last)), None],
         Context::Keys(before, last) => [Some(Choice::Key(before)), Some(Choice::Key(last))],
         Context::Template(TemplateContext::Step(by), _) => [Some(Choice::Template(by)), None],
         Context::Template(..) => [None, None],

@@ -12,7 +12,7 @@ fn ordered(gains: &[f32], texts: &[String]) -> Selection {
     let text = |choice| match choice {
         Choice::Key(at) | Choice::Template(at) => texts[at as usize].as_bytes(),
     };
-    selection.order(|choice| text(choice).len(), text);
+    selection.order(text);
     selection
 }
 
