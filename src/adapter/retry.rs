@@ -5,6 +5,7 @@
 //! requests fill, so that a failing gateway sees at most about a tenth more load.
 
 use crate::Millis;
+use crate::partition::mix;
 
 /// First upper bound of the delay; a little above a fast gateway's answer time.
 const BASE_MS: u64 = 50;
@@ -37,9 +38,7 @@ impl Jitter {
 
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mix(self.0)
     }
 
     /// Delay before attempt number `attempts` + 1: uniform below the exponential bound, never below `retry_after`.

@@ -2,6 +2,8 @@
 
 use fxhash::FxHashMap;
 
+use crate::partition::mix;
+
 /// Whoever is counted as one client: the subject of a token or an address, hashed by whoever received the summary. What
 /// the client says of itself decides only where nothing else is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -9,13 +11,6 @@ pub struct ClientId(pub u64);
 
 /// Counts of one client that one way takes in an hour: a robot, or a liar, weighs no more than two visits.
 const MAX_COUNTS: u8 = 2;
-
-/// Spreads the bits of a number (the finaliser of SplitMix64; Steele et al., 2014).
-pub(super) fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
 
 /// A set of clients of which a lower bound of the size is known: a bit for each of 64 parts of all clients. Merged by
 /// `|`. It never counts more clients than there are; of 5 it misses one with a probability of 15 %, of 20 it counts 17

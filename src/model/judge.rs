@@ -7,6 +7,7 @@ use super::summary::{Path, Summary};
 use crate::analyzer::{Access, AnalyzerConfig};
 use crate::codec::DecodeError;
 use crate::key::CompositeKey;
+use crate::partition::mix;
 use crate::prefetch::{Fate, Order, PrefetchConfig, PrefetchEngine};
 use crate::protocol::ModelSnapshot;
 
@@ -66,7 +67,7 @@ impl Judge {
     /// Plays a client along the paths of a summary that was merged for the first time.
     pub fn follow(&mut self, summary: &Summary) {
         for (at, path) in summary.paths.iter().enumerate() {
-            self.follow_path(super::clients::mix(summary.instance ^ ((at as u64) << 32)), summary, path);
+            self.follow_path(mix(summary.instance ^ ((at as u64) << 32)), summary, path);
         }
     }
 

@@ -4,9 +4,10 @@ use fxhash::FxHashMap;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::clients::{ClientId, Clients, Shares, mix};
+use super::clients::{ClientId, Clients, Shares};
 use super::summary::{Path, Summary};
 use crate::Millis;
+use crate::partition::mix;
 
 /// Bounds of a [`Merger`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

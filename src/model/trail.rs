@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 
 use fxhash::FxHashMap;
 
-use super::clients::mix;
 use super::summary::{Path, Step, Summary};
 use crate::key::CompositeKey;
-use crate::partition::xxh3;
+use crate::partition::{mix, xxh3};
 
 /// Requests that are remembered until they are told; of more, the oldest are not told. A visit of a person has tens.
 const REQUESTS: usize = 256;

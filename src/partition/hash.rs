@@ -35,6 +35,13 @@ pub fn xxh3(seed: u64, bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(bytes, seed)
 }
 
+/// Spreads the bits of a number: the finaliser of SplitMix64 (Steele, Lea and Flood, 2014). The same on every platform.
+pub(crate) fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
 /// The partition hash of a portion with spread index `index` (DESIGN: `i`).
 pub(super) fn spread_hash(seed: u64, portion_hash: u64, index: u32) -> u64 {
     if index == 0 {

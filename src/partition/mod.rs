@@ -15,6 +15,7 @@ mod storage;
 mod wire;
 
 pub use delta::MapDelta;
+pub(crate) use hash::mix;
 pub use hash::{HashId, xxh3};
 pub use map::{
     DEFAULT_PARTITIONS, Epoch, HotKey, MAX_DEPTH, MAX_SPREAD, MapError, MapNode, NodeId, PartitionMap, Portion, Rule,

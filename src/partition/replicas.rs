@@ -1,5 +1,7 @@
 //! Which of several replicas serves a request.
 
+use super::hash::mix;
+
 /// Which of `replicas` serves the request that `salt` stands for: an index below `replicas`, 0 where there are none.
 ///
 /// Every client draws its salts from a counter that starts at a number of its own (the hash of its name, or a random
@@ -8,10 +10,7 @@
 /// replica so gets an equal share, with the deviation of chance. O(1), and the same on every platform.
 pub fn replica(salt: u64, replicas: usize) -> usize {
     // SplitMix64 (Steele, Lea and Flood, 2014), then the upper bits of a product instead of a remainder (Lemire, 2019).
-    let mut mixed = salt.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
+    let mixed = mix(salt.wrapping_add(0x9e37_79b9_7f4a_7c15));
     (((mixed >> 32) * replicas as u64) >> 32) as usize
 }
 
