@@ -81,8 +81,8 @@ const KINDS: [u64; Expert::COUNT] = [
     0xa24b_aed4_963e_e407,
     0x9fb2_1c65_1e98_df25,
 ];
-/// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
-pub(super) const MAX_TEMPLATE: usize = 128;
+/// Most bytes of a template.
+pub(super) const MAX_TEMPLATE: usize = ModelSnapshot::MAX_TEMPLATE_BYTES;
 /// Bytes that the buffers of texts take at most: they grow by doubling.
 const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
 

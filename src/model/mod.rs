@@ -28,6 +28,7 @@ mod state;
 mod summary;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod testing;
+mod texts;
 mod trail;
 
 pub use allowance::Allowances;

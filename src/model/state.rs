@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use super::clients::Clients;
 use super::merger::{Epochs, Known, Merger, MergerConfig, MergerStats, Traffic, Way};
+use super::texts;
 use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer};
-use crate::key::{CompositeKey, MAX_KEY_BYTES};
+use crate::key::CompositeKey;
 
 const MAGIC: [u8; 4] = *b"FMMG";
 const VERSION: u8 = 1;
@@ -67,9 +68,7 @@ impl Merger {
         let mut before = "";
         w.list(keys.iter(), |w, &key| {
             let Known { text, visits, seen, .. } = &self.keys[key as usize];
-            let shared = before.chars().zip(text.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-            w.varint(shared as u64);
-            w.str(&text[shared..]);
+            texts::put(w, before, text);
             w.varint((*visits).min(MAX_COUNT));
             w.varint((*seen).into());
             before = text;
@@ -155,13 +154,8 @@ fn write_ways(w: &mut Writer, ways: &[(Way, &Traffic)]) {
 fn read_keys(r: &mut Reader<'_>, max: usize) -> Result<Vec<Known>, DecodeError> {
     let mut text = String::new();
     let keys = r.list(max, "keys", |r| {
-        let shared = r.at_most(MAX_KEY_BYTES as u64, "key")? as usize;
-        if !text.is_char_boundary(shared) {
-            return Err(DecodeError::BadValue("key"));
-        }
-        text.truncate(shared);
-        text.push_str(r.str("key")?);
-        if !CompositeKey::parse(&text).is_ok_and(|key| key.as_str() == text) {
+        texts::take(r, &mut text)?;
+        if CompositeKey::from_canonical(&text).is_none() {
             return Err(DecodeError::BadValue("key"));
         }
         let (visits, seen) = (r.at_most(MAX_COUNT, "visits")?, r.u32("seen")?);

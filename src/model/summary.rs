@@ -1,5 +1,6 @@
 //! [`Summary`]: which keys followed each other at one instance since its last summary.
 
+use super::texts;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::CompositeKey;
 
@@ -58,13 +59,8 @@ impl Summary {
         w.varint(self.epoch);
         let mut before = "";
         w.list(self.keys.iter(), |w, key| {
-            let text = key.as_str();
-            // Whole characters: two may begin with the same byte.
-            let alike = before.chars().zip(text.chars()).take_while(|(a, b)| a == b);
-            let shared = alike.map(|(a, _)| a.len_utf8()).sum();
-            w.varint(shared as u64);
-            w.str(&text[shared..]);
-            before = text;
+            texts::put(w, before, key.as_str());
+            before = key.as_str();
         });
         w.list(self.paths.iter(), |w, path| {
             w.u8(path.told);
@@ -83,10 +79,7 @@ impl Summary {
         let epoch = r.at_most(crate::codec::MAX_SAFE_INTEGER, "epoch")?;
         let (mut text, mut room) = (String::new(), Self::MAX_KEY_TEXT);
         let keys = r.list(Self::MAX_KEYS, "keys", |r| {
-            let shared = r.varint()?;
-            let shared = usize::try_from(shared).ok().filter(|&shared| text.is_char_boundary(shared));
-            text.truncate(shared.ok_or(DecodeError::BadValue("key"))?);
-            text.push_str(r.str("key")?);
+            texts::take(r, &mut text)?;
             room = room.checked_sub(text.len()).ok_or(DecodeError::TooMany("bytes of keys"))?;
             CompositeKey::from_canonical(&text).ok_or(DecodeError::BadValue("key"))
         })?;

@@ -132,6 +132,8 @@ impl ModelSnapshot {
     pub const MAX_RULES: usize = 1 << 16;
     /// Most templates.
     pub const MAX_TEMPLATES: usize = 1 << 12;
+    /// Most bytes of a template: a longer one is mostly constants, which is a key, not a pattern.
+    pub const MAX_TEMPLATE_BYTES: usize = 128;
     /// Most bytes of all keys, or of all templates: what is shared on the wire is written out again.
     pub const MAX_TEXT_BYTES: usize = 2 * MAX_SNAPSHOT_BYTES;
     /// Most classes of places.

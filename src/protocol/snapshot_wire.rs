@@ -8,8 +8,6 @@ use crate::key::{CompositeKey, MAX_KEY_BYTES};
 
 const MAGIC: [u8; 4] = *b"FMLM";
 const VERSION: u8 = 1;
-/// Longest template.
-const MAX_TEMPLATE: usize = 128;
 
 /// A difference, small ones first whatever their sign.
 fn zigzag(value: i64) -> u64 {
@@ -111,13 +109,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelSnapshot, DecodeError> {
     let texts = texts(&mut r, ModelSnapshot::MAX_KEYS, MAX_KEY_BYTES, "keys")?;
     let keys = texts.into_iter().map(|text| {
         let text = String::from_utf8(text).map_err(|_| DecodeError::BadValue("key"))?;
-        match CompositeKey::parse(&text) {
-            Ok(key) if key.as_str() == text => Ok(text),
-            _ => Err(DecodeError::BadValue("key")),
-        }
+        if CompositeKey::from_canonical(&text).is_some() { Ok(text) } else { Err(DecodeError::BadValue("key")) }
     });
     let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
-    let templates = self::texts(&mut r, ModelSnapshot::MAX_TEMPLATES, MAX_TEMPLATE, "templates")?;
+    let templates = self::texts(&mut r, ModelSnapshot::MAX_TEMPLATES, ModelSnapshot::MAX_TEMPLATE_BYTES, "templates")?;
     let rules = rules(&mut r, keys.len())?;
     let template_rules = template_rules(&mut r, templates.len())?;
     let places = r.list(ModelSnapshot::MAX_PLACES, "places", |r| {
