@@ -82,11 +82,17 @@ impl Trail {
             if !self.pay(bytes.len()) {
                 return None;
             }
-            self.epoch += 1;
-            self.keep_last();
+            self.turn();
             return Some(bytes);
         }
         None
+    }
+
+    /// What there is to tell, whatever it costs: for measurements. It counts as told then. O(requests).
+    pub fn take(&mut self) -> Option<Summary> {
+        let summary = (!self.is_empty()).then(|| self.summary())?;
+        self.turn();
+        Some(summary)
     }
 
     /// Pays for so many bytes. Each summary has drawn what part of its price has to be there, and is told on account of the
@@ -102,8 +108,9 @@ impl Trail {
         pays
     }
 
-    /// Keeps of each stream the two last requests, for what will follow them.
-    fn keep_last(&mut self) {
+    /// Begins with the next summary: keeps of each stream the two last requests, for what will follow them.
+    fn turn(&mut self) {
+        self.epoch += 1;
         let mut left: FxHashMap<u64, u8> = FxHashMap::default();
         let mut kept: VecDeque<Asked> = VecDeque::new();
         while let Some(mut asked) = self.asked.pop_back() {

@@ -125,7 +125,7 @@ pub enum Models {
 }
 
 impl Models {
-    /// Whether each client has an engine of its own.
+    /// Whether one engine serves all clients.
     pub fn is_pooled(self) -> bool {
         self == Self::Pooled
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foremap::analyzer::{Access, AnalyzerConfig, Prior};
 use foremap::key::CompositeKey;
-use foremap::model::{ClientId, Path, SharedModel, SharedModelConfig, SnapshotOptions, Step, Summary};
+use foremap::model::{ClientId, SharedModel, SharedModelConfig, SnapshotOptions, Trail};
 use foremap::prefetch::PrefetchEngine;
 use foremap::protocol::ModelSnapshot;
 use fxhash::FxHashMap;
@@ -26,13 +26,9 @@ pub(super) struct Sharing {
     pub(super) summary_bytes: u64,
 }
 
-#[derive(Default)]
 struct Client {
-    epoch: u64,
     read_at: u64,
-    /// Requests: the two last ones that were told of, and all since.
-    path: Vec<(CompositeKey, bool)>,
-    told: usize,
+    trail: Trail,
 }
 
 impl Sharing {
@@ -54,7 +50,7 @@ impl Sharing {
 
     /// A client begins: it takes over the newest snapshot.
     pub(super) fn open(&mut self, now: u64, client: u32, engine: &mut PrefetchEngine) {
-        self.clients.insert(client, Client { read_at: now, ..Client::default() });
+        self.clients.insert(client, Client { read_at: now, trail: Trail::new(client.into()) });
         self.read(now, engine);
     }
 
@@ -86,7 +82,7 @@ impl Sharing {
         engine: &mut PrefetchEngine,
     ) {
         let Some(state) = self.clients.get_mut(&client) else { return };
-        state.path.push((key.clone(), access == Access::Hit));
+        state.trail.note("", key, access == Access::Hit);
         let is_refreshed = self.share.refresh_ms.is_some_and(|every| now >= state.read_at + every);
         if is_refreshed {
             state.read_at = now;
@@ -106,24 +102,7 @@ impl Sharing {
     }
 
     fn tell(&mut self, now: u64, client: u32) {
-        let Some(state) = self.clients.get_mut(&client) else { return };
-        if state.path.len() <= state.told {
-            return;
-        }
-        state.epoch += 1;
-        let mut summary = Summary { instance: client.into(), epoch: state.epoch, ..Summary::default() };
-        let mut path = Path { told: state.told as u8, steps: Vec::new() };
-        for (key, repeated) in &state.path {
-            let number = summary.keys.iter().position(|known| known == key).unwrap_or(summary.keys.len());
-            if number == summary.keys.len() {
-                summary.keys.push(key.clone());
-            }
-            path.steps.push(Step { key: number as u32, repeated: *repeated });
-        }
-        summary.paths.push(path);
-        let last = state.path.len().saturating_sub(2);
-        state.path.drain(..last);
-        state.told = state.path.len();
+        let Some(summary) = self.clients.get_mut(&client).and_then(|state| state.trail.take()) else { return };
         self.summary_bytes += summary.encode().len() as u64;
         self.model.merge(now, ClientId(client.into()), &summary);
     }
