@@ -132,12 +132,6 @@ impl Judge {
         }
     }
 
-    /// Adds what was found out to a new snapshot, and judges that one from now on.
-    pub fn calibrate(&mut self, snapshot: &mut ModelSnapshot) {
-        (snapshot.calibration, snapshot.threshold) = self.calibration();
-        self.judge(snapshot);
-    }
-
     /// What was found out so far: how far to trust evidence, and the threshold in 256ths.
     pub(super) fn calibration(&self) -> (Vec<u8>, u8) {
         self.engine.calibration()

@@ -4,11 +4,17 @@ use super::*;
 
 const BUDGET: f64 = 0.25;
 
+/// Adds what was found out to a snapshot, and judges that one from now on.
+fn calibrate(judge: &mut Judge, model: &mut ModelSnapshot) {
+    (model.calibration, model.threshold) = judge.calibration();
+    judge.judge(model);
+}
+
 /// A judge of what these clients did.
 fn judge(all: &[Told]) -> (Judge, ModelSnapshot) {
     let mut judge = Judge::new(BUDGET);
     let mut model = snapshot(&merger(all), 1);
-    judge.calibrate(&mut model);
+    calibrate(&mut judge, &mut model);
     (judge, model)
 }
 
@@ -38,7 +44,7 @@ fn good_rules_are_trusted_more_than_vain_ones() {
         for instance in 0..600 {
             judge.follow(&summary(1_000 + instance, asked));
         }
-        judge.calibrate(&mut model);
+        calibrate(&mut judge, &mut model);
         let model = ModelSnapshot::decode(&model.encode()).expect("valid");
         let analyzer = AnalyzerConfig { prior_bytes: 1 << 16, ..AnalyzerConfig::default() };
         let mut engine = PrefetchEngine::new(PrefetchConfig { analyzer, ..PrefetchConfig::default() });

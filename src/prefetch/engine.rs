@@ -167,8 +167,10 @@ impl PrefetchEngine {
     /// # Errors
     /// [`DecodeError`] where the calibration cannot be read; nothing is taken over then.
     pub fn import(&mut self, snapshot: &ModelSnapshot) -> Result<(), DecodeError> {
-        let AnalyzerConfig { seed, prior_bytes, .. } = self.config.analyzer;
-        self.share(snapshot, Arc::new(Prior::new(seed, prior_bytes, snapshot)))
+        if self.calibrate(snapshot)? {
+            self.analyzer.import(snapshot);
+        }
+        Ok(())
     }
 
     /// As [`PrefetchEngine::import`], of tables that several engines of one seed share; `prior` is that of the snapshot.
@@ -176,8 +178,16 @@ impl PrefetchEngine {
     /// # Errors
     /// As there.
     pub fn share(&mut self, snapshot: &ModelSnapshot, prior: Arc<Prior>) -> Result<(), DecodeError> {
+        if self.calibrate(snapshot)? {
+            self.analyzer.share(prior);
+        }
+        Ok(())
+    }
+
+    /// Takes over the calibration of others where there is none of its own; says whether their rules are to follow.
+    fn calibrate(&mut self, snapshot: &ModelSnapshot) -> Result<bool, DecodeError> {
         if !self.config.enabled {
-            return Ok(());
+            return Ok(false);
         }
         let is_new = self.budget.requests() <= NEW_FOR && !self.imported;
         if is_new && !snapshot.calibration.is_empty() {
@@ -185,8 +195,7 @@ impl PrefetchEngine {
             self.budget.start_at(f32::from(snapshot.threshold) / 256.0);
         }
         self.imported = true;
-        self.analyzer.share(prior);
-        Ok(())
+        Ok(true)
     }
 
     /// What was learned here of evidence, and the threshold in 256ths: what a [`ModelSnapshot`] takes along.

@@ -17,13 +17,6 @@ use crate::store::Term;
 /// Bytes that an address may tell in a minute where callers show no token.
 pub(crate) const MAX_TOLD_BYTES: u32 = 64 << 10;
 
-/// Why what somebody told is not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Untold {
-    /// It told too much; so many milliseconds later it may again.
-    Wait(Millis),
-}
-
 /// Why something was not forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NotKept {
@@ -141,9 +134,9 @@ impl Sharing {
         }
     }
 
-    /// Whether a caller without a token may tell so many bytes.
-    pub(crate) fn allow(&self, now: Millis, client: ClientId, bytes: usize) -> Result<(), Untold> {
-        lock(&self.told).allowances.take(now, client, bytes).map_err(Untold::Wait)
+    /// Whether a caller without a token may tell so many bytes; if not, in how many milliseconds it may.
+    pub(crate) fn allow(&self, now: Millis, client: ClientId, bytes: usize) -> Result<(), Millis> {
+        lock(&self.told).allowances.take(now, client, bytes)
     }
 
     /// Keeps a summary in binary form, which has been read, until the leader has taken it.

@@ -1,6 +1,7 @@
 //! `GET /v1/model` and `POST /v1/model/forget`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -19,7 +20,9 @@ use crate::auth::Verb;
 use crate::host::NotKept;
 use crate::model::{Encoding, class_of};
 
-pub(super) const FORGET: &str = "/v1/model/forget";
+const FORGET: &str = "/v1/model/forget";
+/// Longest wait for the coordinator's answer: it makes a snapshot of up to a million counts.
+const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
 /// Size of a model for callers that name none.
 const DEFAULT_BYTES: u64 = 64 << 10;
 /// Least and most that callers may name.
@@ -76,7 +79,7 @@ pub(super) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap
             let body = json!({"forgotten": prefix.as_str()}).to_string().into_bytes();
             Ok(answer(&server, "application/json", body))
         }
-        Err(NotKept::Elsewhere) => relay(&server, &headers, Method::POST, FORGET, bytes).await,
+        Err(NotKept::Elsewhere) => relay(&server, &headers, Method::POST, FORGET, bytes, FORGET_TIME_OUT).await,
         Err(NotKept::Changed) => Err(Refusal::new(ErrorCode::Unavailable, "the coordinator has just changed")),
     }
 }

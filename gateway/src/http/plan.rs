@@ -15,7 +15,6 @@ use foremap::protocol::{ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::model::FORGET;
 use super::refusal::{Answer, Refusal};
 use super::request;
 use super::server::Server;
@@ -27,8 +26,6 @@ const APPLY: &str = "/v1/plan/apply";
 const FREEZE: &str = "/v1/shifter/freeze";
 /// Longest wait for the coordinator's answer: a plan for a large fleet takes some hundred milliseconds.
 const RELAY_TIME_OUT: Duration = Duration::from_secs(3);
-/// The same for a snapshot, which is made of up to a million counts.
-const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -56,7 +53,7 @@ pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) 
     // It takes as long as planning does.
     let status = tokio::task::spawn_blocking(move || process.shifting.status()).await.ok().flatten();
     let Some(status) = status.filter(|_| server.process.term().is_some()) else {
-        return relay(&server, &headers, Method::GET, PLAN, Vec::new()).await;
+        return relay(&server, &headers, Method::GET, PLAN, Vec::new(), RELAY_TIME_OUT).await;
     };
     match request::accepts(&headers, TEXT) {
         true => Ok(answer(&server, PLAIN, text(&status).into_bytes())),
@@ -75,7 +72,7 @@ pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap,
     match server.process.apply_plan(base).await {
         Ok(plan) if request::accepts(&headers, TEXT) => Ok(answer(&server, PLAIN, plan.to_string().into_bytes())),
         Ok(plan) => Ok(answer(&server, JSON, serde_json::to_vec(&plan).unwrap_or_default())),
-        Err(NotApplied::Elsewhere) => relay(&server, &headers, Method::POST, APPLY, bytes).await,
+        Err(NotApplied::Elsewhere) => relay(&server, &headers, Method::POST, APPLY, bytes, RELAY_TIME_OUT).await,
         Err(NotApplied::Epoch(epoch)) => {
             Err(Refusal::new(ErrorCode::VersionConflict, format!("the map in force has the epoch {epoch}")))
         }
@@ -89,7 +86,7 @@ pub(super) async fn freeze(State(server): State<Arc<Server>>, headers: HeaderMap
     let bytes = request::body(&headers, body).await?;
     let FreezeBody { frozen } = parse(&headers, &bytes)?;
     if server.process.term().is_none() {
-        return relay(&server, &headers, Method::POST, FREEZE, bytes).await;
+        return relay(&server, &headers, Method::POST, FREEZE, bytes, RELAY_TIME_OUT).await;
     }
     if !server.process.freeze(frozen).await? {
         return Err(Refusal::new(ErrorCode::Unavailable, "the coordinator has just changed"));
@@ -121,13 +118,14 @@ pub(super) fn answer(server: &Server, kind: &'static str, body: Vec<u8>) -> Resp
     (about, body).into_response()
 }
 
-/// Asks the coordinator, wherever it is.
+/// Asks the coordinator, wherever it is, and waits for its answer as long as `patience`.
 pub(super) async fn relay(
     server: &Server,
     headers: &HeaderMap,
     method: Method,
     path: &'static str,
     body: Vec<u8>,
+    patience: Duration,
 ) -> Answer {
     let nobody = || Refusal::from(Problem::new(ErrorCode::Unavailable, "there is no coordinator at the moment"));
     if headers.contains_key(RELAYED) {
@@ -140,7 +138,6 @@ pub(super) async fn relay(
             passed.insert(name, value.clone());
         }
     }
-    let patience = if path == FORGET { FORGET_TIME_OUT } else { RELAY_TIME_OUT };
     let relayed = Relayed { method, path, headers: passed, body, patience };
     let (status, about, body) = server.process.relay(&record.origin, relayed).await.ok_or_else(nobody)?;
     if status == StatusCode::UNAUTHORIZED {

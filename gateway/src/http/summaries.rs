@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::IntoResponse;
+use foremap::Millis;
 use foremap::codec::MAX_SAFE_INTEGER;
 use foremap::model::{ClientId, Summary};
 use foremap::partition::xxh3;
@@ -18,7 +19,7 @@ use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
 use super::server::{Server, set};
 use crate::auth::{Scope, Verb};
-use crate::host::{MAX_TOLD_BYTES, SUBJECT, Untold};
+use crate::host::{MAX_TOLD_BYTES, SUBJECT};
 
 /// `NO_ROUTE` where nothing is shared.
 pub(super) fn require_sharing(server: &Server) -> Result<(), Refusal> {
@@ -87,7 +88,7 @@ fn of_address(address: IpAddr) -> ClientId {
     }
 }
 
-fn too_much(Untold::Wait(wait): Untold) -> Refusal {
+fn too_much(wait: Millis) -> Refusal {
     let detail = "this address has told as much as it may in a minute";
     let problem = Problem::new(ErrorCode::TooManyRequests, detail).with_limit(MAX_TOLD_BYTES.into());
     let mut headers = HeaderMap::new();
