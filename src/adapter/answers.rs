@@ -49,7 +49,7 @@ impl Adapter {
         let Flight::Batch { scope, origin, sent_at, fetches, strong, fence, session, .. } = *flight else { return };
         self.counters.bytes_received += body.len() as u64;
         let is_demand = |id: &FetchId| self.fetches.get(*id).is_some_and(|fetch| fetch.class == Class::Demand);
-        if self.trail.is_some() && fetches.iter().any(is_demand) {
+        if self.shared.trail.is_some() && fetches.iter().any(is_demand) {
             self.earn(body.len());
         }
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };

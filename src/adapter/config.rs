@@ -40,6 +40,8 @@ pub struct AdapterConfig {
     pub feed: FeedConfig,
     /// Whether it takes part in the model that all clients share.
     pub share: Share,
+    /// Most bytes, compressed, of a shared model that it reads.
+    pub model_bytes: u32,
     /// Staleness bound that prefetched entries and change polls are kept to, in milliseconds.
     pub max_staleness_ms: u32,
     /// Most requests that may wait at once, and most raw calls; one more is refused with `TOO_MANY_REQUESTS`.
@@ -58,6 +60,7 @@ impl Default for AdapterConfig {
             prefetch: PrefetchConfig::default(),
             feed: FeedConfig::default(),
             share: Share::Off,
+            model_bytes: 64 << 10,
             max_staleness_ms: 2_000,
             max_waiting: 10_000,
             max_prefetching: 64,

@@ -12,6 +12,7 @@ use super::feed::{FEED_SCOPE, Feed};
 use super::fetches::{Fetch, FetchId, Fetches, Progress};
 use super::floors::Floors;
 use super::hedge::HedgeBudget;
+use super::model::Shared;
 use super::origins::Origins;
 use super::persistence::History;
 use super::prefetching::Ahead;
@@ -19,20 +20,16 @@ use super::retry::{Jitter, RetryBudget};
 use super::scopes::{Scopes, Timer};
 use super::sending::Flight;
 use super::stats::Counters;
-use super::{AdapterConfig, ConfigError, Share};
+use super::{AdapterConfig, ConfigError};
 use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::{Hit, LocalCache, Lookup};
 use crate::key::CompositeKey;
-use crate::model::Trail;
 use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement, xxh3};
 use crate::prefetch::{Fate, PrefetchEngine};
 use crate::protocol::{BatchRequest, Class, Consistency, ErrorCode};
 
-/// Part of the prefetch engine's memory that is set aside for a shared model: an eighth, half a megabyte of four, holds
-/// several times what 64 KiB unfold to.
-const PRIOR: usize = 8;
 /// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
 const PARK_STEP_MS: Millis = 4;
 /// Longest parking before the latency of the origin is known.
@@ -88,8 +85,7 @@ pub struct Adapter {
     pub(super) hedges: HedgeBudget,
     pub(super) ahead: Ahead,
     pub(super) history: History,
-    /// What it may tell of its requests, if it does.
-    pub(super) trail: Option<Box<Trail>>,
+    pub(super) shared: Shared,
     pub(super) jitter: Jitter,
     pub(super) retries: RetryBudget,
     pub(super) counters: Counters,
@@ -106,9 +102,7 @@ impl Adapter {
         config.validate()?;
         config.cache.seed = config.seed;
         config.prefetch.analyzer.seed = config.seed;
-        if config.share != Share::Off {
-            config.prefetch.analyzer.prior_bytes = config.prefetch.analyzer.memory_bytes / PRIOR;
-        }
+        let shared = Shared::new(&mut config);
         Ok(Self {
             cache: LocalCache::new(config.cache.clone()),
             engine: PrefetchEngine::new(config.prefetch),
@@ -129,7 +123,7 @@ impl Adapter {
             hedges: HedgeBudget::default(),
             ahead: Ahead::default(),
             history: History::default(),
-            trail: (config.share == Share::Both).then(|| Box::new(Trail::new(config.seed))),
+            shared,
             jitter: Jitter::new(config.seed),
             retries: RetryBudget::new(),
             counters: Counters::default(),

@@ -53,4 +53,4 @@ pub use feed::{Attention, FeedConfig, FeedEnd};
 pub use filling::{Listing, Own, OwnWrite};
 pub use persistence::BadState;
 pub use session::BadBookmark;
-pub use stats::{AdapterStats, FeedStats, KeyExplanation};
+pub use stats::{AdapterStats, FeedStats, KeyExplanation, ModelStats};

@@ -56,6 +56,11 @@ impl History {
         self.requests.push_back((stream.into(), key.clone()));
     }
 
+    /// The latest request.
+    pub(super) fn latest(&self) -> Option<(Box<str>, CompositeKey)> {
+        self.requests.back().cloned()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.requests.len()
     }

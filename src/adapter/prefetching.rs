@@ -1,13 +1,14 @@
 //! Fetching ahead: from the engine's orders to fetches that nobody waits for.
 
 use super::demand::Adapter;
+use super::feed::FEED_SCOPE;
 use super::fetches::{Fetch, FetchId};
 use super::{Scope, action::FlightId};
 use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::Lookup;
 use crate::key::CompositeKey;
-use crate::prefetch::{Fate, Order, Verdict};
+use crate::prefetch::{Fate, Order, PrefetchEngine, Verdict};
 use crate::protocol::Class;
 
 /// Whether a batch may go out for what was predicted alone.
@@ -96,15 +97,33 @@ impl Adapter {
         self.refund_held(now, scope);
         // First what left: a new order for such a key would be taken for the one that it left unused.
         self.settle_evicted(now);
+        self.order(now, scope, |engine, skip, orders| engine.on_access(now, stream, key, access, skip, orders));
+        if let Some(trail) = &mut self.shared.trail {
+            trail.note(stream, key, access == Access::Hit);
+        }
+    }
+
+    /// Starts what is now to be fetched ahead after the latest request of a client's own scope.
+    pub(super) fn prefetch_again(&mut self, now: Millis) {
+        let Some((stream, key)) = self.history.latest() else { return };
+        self.settle_evicted(now);
+        self.order(now, FEED_SCOPE, |engine, skip, orders| engine.look_again(now, &stream, &key, skip, orders));
+        self.rearm(now, FEED_SCOPE, false);
+    }
+
+    /// Starts what the engine orders, which is told what is cached or on its way.
+    fn order(
+        &mut self,
+        now: Millis,
+        scope: Scope,
+        ask: impl FnOnce(&mut PrefetchEngine, &mut dyn FnMut(&CompositeKey) -> bool, &mut Vec<Order>),
+    ) {
         let mut orders = Vec::new();
         let (cache, fetches, renew) = (&self.cache, &self.fetches, !self.feed_serves(now));
         let bound = if renew { self.config.max_staleness_ms } else { u32::MAX };
         let mut skip =
             |key: &CompositeKey| cache.contains_fresh(now, key, bound) || fetches.of_key(key).next().is_some();
-        self.engine.on_access(now, stream, key, access, &mut skip, &mut orders);
-        if let Some(trail) = &mut self.trail {
-            trail.note(stream, key, access == Access::Hit);
-        }
+        ask(&mut self.engine, &mut skip, &mut orders);
         for order in orders {
             self.prefetch_keymap(now, scope, order);
         }

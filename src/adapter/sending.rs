@@ -244,6 +244,7 @@ impl Adapter {
         self.counters.batches += 1;
         self.counters.keys_sent += ids.len() as u64;
         if !hedge {
+            self.tell_along(now, &origin, demand, &mut request);
             self.hedges.deposit();
             if let Some(at) = self.hedge_at(now, &origin, strong, &ids) {
                 self.scopes.set_timer(scope, at, Timer::Hedge(flight));

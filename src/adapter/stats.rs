@@ -50,6 +50,30 @@ pub struct Fill {
     pub bound: usize,
 }
 
+/// What a client reads and tells of the model that all share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelStats {
+    /// When the model at hand was made, by its maker's clock; 0 where there is none.
+    pub made: u64,
+    /// Its bytes, uncompressed.
+    pub bytes: usize,
+    /// Models taken over.
+    pub imported: u64,
+    /// Models that could not be read.
+    pub refused: u64,
+    /// Batches that asked for one.
+    pub wishes: u64,
+    /// Batches and summaries that told of requests.
+    pub told: u64,
+    /// Bytes of it.
+    pub told_bytes: u64,
+    /// Requests not told of.
+    pub untold: usize,
+    /// Most of them.
+    pub max_untold: usize,
+}
+
 /// The change feed of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +150,8 @@ pub struct AdapterStats {
     pub sessions_reset: u64,
     /// The change feed.
     pub feed: FeedStats,
+    /// The model that clients share.
+    pub model: ModelStats,
     /// Recent requests kept, so that what they taught outlives this adapter.
     pub history: Fill,
     /// Epoch of the map at hand.
@@ -224,6 +250,7 @@ impl Adapter {
             clock_breaks: c.clock_breaks,
             sessions_reset: c.sessions_reset,
             feed: self.feed.stats(),
+            model: self.shared.stats(),
             history: Fill { used: self.history.len(), bound: History::BOUND },
             epoch: self.map().map(|map| map.epoch),
             waiting: Fill { used: self.waiting.len(), bound: self.config.max_waiting },

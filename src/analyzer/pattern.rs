@@ -394,6 +394,11 @@ impl Analyzer {
         self.streams.get(self.stream_id(stream)).map(|stream| stream.context)
     }
 
+    /// Requests of a stream so far; `None` where it is not known.
+    pub fn requests_of(&self, stream: &str) -> Option<u32> {
+        self.streams.get(self.stream_id(stream)).map(|stream| stream.requests)
+    }
+
     /// Fill and bounds.
     pub fn stats(&self) -> AnalyzerStats {
         let tables = self.table.bytes()

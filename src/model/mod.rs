@@ -1,7 +1,7 @@
 //! One model out of many clients: what each learned goes up as summaries, what all learned comes down as a snapshot.
 //!
 //! ```text
-//! client: requests -> Trail -> rides on a batch -> gateway: Observer -> Summary -> leader: Merger -> ModelSnapshot
+//! client: requests -> Trail -> Rider on a batch -> gateway: Observer -> Summary -> leader: Merger -> ModelSnapshot
 //!                                                                          new client: PrefetchEngine <- import
 //! ```
 //!
@@ -21,6 +21,7 @@ mod clients;
 mod judge;
 mod keeper;
 mod merger;
+mod observer;
 mod outbox;
 mod selection;
 mod shared;
@@ -37,6 +38,7 @@ pub use clients::ClientId;
 pub use judge::Judge;
 pub use keeper::{KeeperConfig, Kept, ModelKeeper};
 pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};
+pub use observer::{Observer, ObserverStats};
 pub use outbox::{Handover, Outbox, OutboxStats, Told};
 pub use shared::{SharedModel, SharedModelConfig};
 pub use summary::{Path, Step, Summary};

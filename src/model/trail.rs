@@ -1,17 +1,21 @@
 //! [`Trail`]: what a client tells of its own requests, and what that may cost.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use fxhash::FxHashMap;
 
 use super::summary::{Path, Step, Summary};
 use crate::key::CompositeKey;
 use crate::partition::{mix, xxh3};
+use crate::protocol::{BatchItem, Class, Fetched, Rider};
 
 /// Requests that are remembered until they are told; of more, the oldest are not told. A visit of a person has tens.
 const REQUESTS: usize = 256;
 /// Bytes of demand for one byte that tells: a hundredth.
 const SHARE: i64 = 100;
+/// What a batch may tell on account of the answers that it brings, in bytes of demand: those to two keys.
+const ON_ACCOUNT: i64 = 400;
 /// Most credit in bytes: what a full trail takes, about.
 const MAX_CREDIT: i64 = 8 << 10;
 
@@ -26,6 +30,9 @@ struct Asked {
 
 /// The newest requests of one client, until it has told of them.
 ///
+/// A client with one stream that talks to one gateway, as a tab does, tells with a [`Rider`] on each of its batches. Others, and
+/// what came after the last batch, are told of in summaries.
+///
 /// What it tells is at most a hundredth of the bytes of its demand: of all clients together, as a visit of four requests
 /// has earned less than any summary takes, and is told of by lot.
 #[derive(Debug)]
@@ -33,8 +40,21 @@ pub struct Trail {
     instance: u64,
     epoch: u64,
     asked: VecDeque<Asked>,
-    /// Bytes of demand that no summary was told for; negative where one was told on account.
+    /// Bytes of demand that nothing was told for; negative where something was told on account.
     demand: i64,
+    riding: Riding,
+}
+
+/// How batches tell.
+#[derive(Debug, Default)]
+enum Riding {
+    /// None has left yet.
+    #[default]
+    New,
+    /// To this gateway, in this stream.
+    With { origin: Arc<str>, stream: u64, fetched: Fetched, after: Option<u8> },
+    /// They do not: there are several streams or gateways, and what one of those sees is no path.
+    Never,
 }
 
 impl Trail {
@@ -43,7 +63,13 @@ impl Trail {
 
     /// The trail of a client with this random number.
     pub fn new(seed: u64) -> Self {
-        Self { instance: mix(seed ^ 0x7472_6169_6c00), epoch: 0, asked: VecDeque::new(), demand: 0 }
+        Self {
+            instance: mix(seed ^ 0x7472_6169_6c00),
+            epoch: 0,
+            asked: VecDeque::new(),
+            demand: 0,
+            riding: Riding::New,
+        }
     }
 
     /// One request of a stream. O(1).
@@ -53,6 +79,40 @@ impl Trail {
         }
         let stream = xxh3(0, stream.as_bytes());
         self.asked.push_back(Asked { stream, key: key.clone(), repeated, told: false });
+    }
+
+    /// What a batch with these items tells, which is about to leave for `origin`. It counts as told then. `None` where nothing is
+    /// told this way, or where demand has not paid for it. O(requests x items).
+    pub fn ride(&mut self, origin: &Arc<str>, items: &[BatchItem]) -> Option<Rider> {
+        if matches!(self.riding, Riding::New) {
+            let stream = self.asked.front()?.stream;
+            self.riding = Riding::With { origin: origin.clone(), stream, fetched: Fetched::default(), after: None };
+        }
+        let Riding::With { origin: usual, stream, fetched, after } = &mut self.riding else { return None };
+        if usual != origin || self.asked.iter().any(|asked| asked.stream != *stream) {
+            self.riding = Riding::Never;
+            return None;
+        }
+        let mut waited: Vec<&CompositeKey> =
+            items.iter().filter(|item| item.class == Class::Demand).map(|item| &item.key).collect();
+        let mut rider = Rider { after: *after, asked: Vec::new() };
+        for asked in self.asked.iter().filter(|asked| !asked.told) {
+            match waited.iter().position(|&key| *key == asked.key) {
+                Some(at) => _ = waited.swap_remove(at),
+                None => rider.asked.push(fetched.name(&asked.key)),
+            }
+        }
+        let price = rider.len() as i64 * SHARE;
+        if self.demand - price < -ON_ACCOUNT {
+            // Whoever follows loses the thread.
+            (*fetched, *after) = (Fetched::default(), None);
+            return None;
+        }
+        self.demand -= price;
+        *after = Some(rider.link(items));
+        fetched.push(items);
+        self.turn();
+        Some(rider)
     }
 
     /// So many bytes of demand were sent or came.
@@ -146,71 +206,5 @@ impl Trail {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(text: &str) -> CompositeKey {
-        CompositeKey::parse(text).expect("valid")
-    }
-
-    fn told(trail: &mut Trail) -> Option<Summary> {
-        trail.tell(4_096).map(|bytes| Summary::decode(&bytes).expect("its own form"))
-    }
-
-    #[test]
-    fn requests_are_told_once_and_lead_on_to_the_next() {
-        let mut trail = Trail::new(7);
-        trail.earn(1 << 20);
-        assert!(told(&mut trail).is_none(), "nothing followed anything");
-        for (stream, text) in [("", "a"), ("", "b"), ("tab", "x"), ("", "c"), ("tab", "y")] {
-            trail.note(stream, &key(text), false);
-        }
-        let first = told(&mut trail).expect("paid for");
-        let paths = |summary: &Summary| -> Vec<(u8, Vec<String>)> {
-            let text = |step: &Step| summary.keys[step.key as usize].as_str().to_owned();
-            summary.paths.iter().map(|path| (path.told, path.steps.iter().map(text).collect())).collect()
-        };
-        let of = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        assert_eq!(paths(&first), [(0, of(&["a", "b", "c"])), (0, of(&["x", "y"]))]);
-        assert!(trail.is_empty());
-        trail.note("", &key("a"), true);
-        trail.note("", &key("d"), false);
-        let second = told(&mut trail).expect("paid for");
-        assert_eq!(paths(&second), [(2, of(&["b", "c", "a", "d"]))]);
-        assert_eq!((first.epoch, second.epoch, first.instance), (1, 2, second.instance));
-        assert!(second.paths[0].steps[2].repeated && !second.paths[0].steps[3].repeated);
-    }
-
-    #[test]
-    fn telling_takes_a_hundredth_of_demand_of_all_clients_together() {
-        let (mut told, mut demand) = (0, 0);
-        for client in 0..2_000 {
-            let mut trail = Trail::new(client);
-            for at in 0..4 + client % 40 {
-                trail.note("", &key(&format!("item/{}", mix(client + at) % 5_000)), false);
-                trail.earn(200);
-                demand += 200;
-                if at % 3 == 2 {
-                    told += trail.tell(4_096).map_or(0, |bytes| bytes.len());
-                }
-            }
-            told += trail.tell(4_096).map_or(0, |bytes| bytes.len());
-        }
-        let share = told as f64 / demand as f64;
-        assert!((0.003..=0.0102).contains(&share), "{share}");
-    }
-
-    #[test]
-    fn memory_and_bytes_are_bounded_and_the_newest_is_told() {
-        let mut trail = Trail::new(1);
-        trail.earn(1 << 40);
-        for at in 0..10_000 {
-            trail.note("", &key(&format!("some/rather/long/key/{at}")), false);
-        }
-        assert_eq!(trail.len(), Trail::BOUND);
-        let bytes = trail.tell(300).expect("paid for");
-        let summary = Summary::decode(&bytes).expect("its own form");
-        assert!(bytes.len() <= 300 && summary.keys.len() > 5);
-        assert_eq!(summary.keys.last().map(CompositeKey::as_str), Some("some/rather/long/key/9999"));
-    }
-}
+#[path = "trail_tests.rs"]
+mod tests;

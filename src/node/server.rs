@@ -437,6 +437,8 @@ fn forward(epochs: &Epochs, request: &BatchRequest, pending: &Pending, node: Nod
         stream: request.stream.clone(),
         feed: None,
         forwarded: true,
+        rider: None,
+        model: None,
     };
     Forward { node, request, slots }
 }

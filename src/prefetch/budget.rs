@@ -50,6 +50,10 @@ impl Budget {
         self.rate
     }
 
+    pub(super) fn caution(&self) -> Caution {
+        self.caution
+    }
+
     pub(super) fn set_caution(&mut self, caution: Caution) {
         self.caution = caution;
     }

@@ -198,6 +198,27 @@ impl PrefetchEngine {
         Ok(true)
     }
 
+    /// Appends what to fetch ahead after the latest request of a stream, for `key`, now that more is known than when it was made:
+    /// a model was taken over. `skip` is asked as in [`PrefetchEngine::on_access`].
+    pub fn look_again(
+        &mut self,
+        now: Millis,
+        stream: &str,
+        key: &CompositeKey,
+        skip: &mut dyn FnMut(&CompositeKey) -> bool,
+        orders: &mut Vec<Order>,
+    ) {
+        let Some(requests) = self.analyzer.requests_of(stream).filter(|_| self.config.enabled) else { return };
+        // As it looks with the classes that the model brought.
+        let context = self.analyzer.context_of(key);
+        let mut walk = std::mem::take(&mut self.walk);
+        walk.start(&self.analyzer, &self.confidence, &context, key.as_str().as_bytes());
+        let view =
+            View { now, moment: self.moment(requests), holder: self.holder(stream), depth: self.depth(&context) };
+        self.look_ahead(&view, &mut walk, skip, orders);
+        self.walk = walk;
+    }
+
     /// What was learned here of evidence, and the threshold in 256ths: what a [`ModelSnapshot`] takes along.
     pub fn calibration(&self) -> (Vec<u8>, u8) {
         (self.confidence.export(), (self.budget.threshold() * 256.0) as u8)
@@ -453,6 +474,11 @@ impl PrefetchEngine {
         if let Some(reason) = reason {
             self.log_failure(now, key, order.worth.probability, order.expert, reason);
         }
+    }
+
+    /// How far prefetching may go at the moment.
+    pub fn caution(&self) -> Caution {
+        self.budget.caution()
     }
 
     /// How far prefetching may go from now on.

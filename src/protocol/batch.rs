@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClockReading, ErrorCode, FeedId, Keymap, MAX_BATCH_KEYS, MAX_SHARDS, MAX_VERSION, Problem};
+use super::{ClockReading, ErrorCode, FeedId, Keymap, MAX_BATCH_KEYS, MAX_SHARDS, MAX_VERSION, Problem, Rider};
 use crate::key::CompositeKey;
 use crate::partition::Epoch;
 
@@ -62,6 +62,15 @@ pub struct BatchItem {
     pub class: Class,
 }
 
+/// Asks for the model that clients share, behind the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelWish {
+    /// Most bytes of it, compressed.
+    pub bytes: u32,
+    /// [`ModelSnapshot::made`](super::ModelSnapshot::made) of the one that the caller has; 0 where it has none.
+    pub known: u64,
+}
+
 /// Body of `POST /v1/batch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -91,6 +100,12 @@ pub struct BatchRequest {
     pub feed: Option<FeedId>,
     /// Set on the one hop between gateways; such a request is never forwarded again.
     pub forwarded: bool,
+    /// What the caller tells of the requests that led to this one. Binary form only.
+    #[serde(skip)]
+    pub rider: Option<Rider>,
+    /// Whether the model is to follow the answer. Binary form only.
+    #[serde(skip)]
+    pub model: Option<ModelWish>,
 }
 
 impl Default for BatchRequest {
@@ -105,6 +120,8 @@ impl Default for BatchRequest {
             stream: None,
             feed: None,
             forwarded: false,
+            rider: None,
+            model: None,
         }
     }
 }

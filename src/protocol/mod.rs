@@ -11,18 +11,20 @@ mod json;
 mod keymap;
 mod list;
 mod restricted;
+mod rider;
 mod snapshot;
 mod snapshot_wire;
 mod wire;
 
 pub use batch::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, Consistency, Cursor, ItemResult, MapKnowledge, MapUpdate,
-    Outcome, ReadPoint, ShardPosition,
+    ModelWish, Outcome, ReadPoint, ShardPosition,
 };
 pub use error::{ErrorCode, Problem};
 pub use feed::{ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello, LateShard};
 pub use keymap::{Keymap, KeymapFields, Meta};
 pub use list::ListPage;
+pub use rider::{Fetched, Rider};
 pub use snapshot::{
     KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
 };

@@ -3,7 +3,7 @@
 use super::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedId,
     ItemResult, Keymap, KeymapFields, ListPage, MAX_BATCH_KEYS, MAX_CHANGES, MAX_PAGE, MAX_SHARDS, MAX_VERSION,
-    MapKnowledge, MapUpdate, Meta, Outcome, ReadPoint,
+    MapKnowledge, MapUpdate, Meta, ModelWish, Outcome, ReadPoint, Rider,
 };
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::CompositeKey;
@@ -16,6 +16,10 @@ const KEYMAP_MAGIC: [u8; 4] = *b"FMKM";
 /// Of requests and answers. Version 1 had neither `feed` nor `clock`; it was never published and is refused.
 const BATCH_VERSION: u8 = 2;
 const VERSION: u8 = 1;
+/// Bits of a request's flags.
+const FORWARDED: u8 = 1;
+const HAS_RIDER: u8 = 2;
+const WANTS_MODEL: u8 = 4;
 
 impl BatchRequest {
     /// The binary form.
@@ -26,7 +30,9 @@ impl BatchRequest {
             Consistency::Bounded => 1,
             Consistency::Any => 2,
         });
-        w.u8(self.forwarded.into());
+        let flags =
+            [(self.forwarded, FORWARDED), (self.rider.is_some(), HAS_RIDER), (self.model.is_some(), WANTS_MODEL)];
+        w.u8(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
         w.varint(self.max_staleness_ms.into());
         w.option(self.map, |w, map| {
             write_epoch(w, map.epoch);
@@ -41,6 +47,13 @@ impl BatchRequest {
             w.str(item.key.as_str());
             w.option(item.if_version, Writer::varint);
         });
+        if let Some(rider) = &self.rider {
+            rider.write(&mut w);
+        }
+        if let Some(ModelWish { bytes, known }) = self.model {
+            w.varint(bytes.into());
+            w.varint(known);
+        }
         w.finish()
     }
 
@@ -50,14 +63,19 @@ impl BatchRequest {
     /// [`DecodeError`]; `TooMany("items")` where the batch is over [`MAX_BATCH_KEYS`]. Never panics.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::with_header(bytes, REQUEST_MAGIC, BATCH_VERSION)?;
+        let consistency = match r.u8()? {
+            0 => Consistency::Strong,
+            1 => Consistency::Bounded,
+            2 => Consistency::Any,
+            _ => return Err(DecodeError::BadValue("consistency")),
+        };
+        let flags = r.u8()?;
+        if flags & !(FORWARDED | HAS_RIDER | WANTS_MODEL) != 0 {
+            return Err(DecodeError::BadValue("flags"));
+        }
         let request = Self {
-            consistency: match r.u8()? {
-                0 => Consistency::Strong,
-                1 => Consistency::Bounded,
-                2 => Consistency::Any,
-                _ => return Err(DecodeError::BadValue("consistency")),
-            },
-            forwarded: read_bool(&mut r, "forwarded")?,
+            consistency,
+            forwarded: flags & FORWARDED != 0,
             max_staleness_ms: r.u32("max_staleness_ms")?,
             map: r.option(|r| Ok(MapKnowledge { epoch: read_epoch(r)?, hash: r.u64_le()? }))?,
             stream: r.option(|r| match r.str("stream")? {
@@ -71,6 +89,11 @@ impl BatchRequest {
                 let class = if read_bool(r, "class")? { Class::Prefetch } else { Class::Demand };
                 Ok(BatchItem { class, key: read_key(r)?, if_version: r.option(read_version)? })
             })?,
+            rider: if flags & HAS_RIDER != 0 { Some(Rider::read(&mut r)?) } else { None },
+            model: match flags & WANTS_MODEL {
+                0 => None,
+                _ => Some(ModelWish { bytes: r.u32("bytes")?, known: r.at_most(MAX_VERSION, "known")? }),
+            },
         };
         r.finish()?;
         Ok(request)

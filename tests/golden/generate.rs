@@ -11,7 +11,8 @@ use foremap::partition::{
 use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
     FeedId, FeedStep, Hello, ItemResult, KeyRule, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
-    MapUpdate, Meta, ModelSnapshot, Outcome, PlaceClass, ReadPoint, Share, Successors, TemplateContext, TemplateRule,
+    MapUpdate, Meta, ModelSnapshot, ModelWish, Outcome, PlaceClass, ReadPoint, Rider, Share, Successors,
+    TemplateContext, TemplateRule,
 };
 use serde_json::{Value, json};
 
@@ -330,6 +331,8 @@ fn full_request() -> BatchRequest {
         stream: Some("stream-1".into()),
         feed: Some(FeedId { node: 3, number: MAX_VERSION }),
         forwarded: true,
+        rider: Some(Rider { after: Some(200), asked: vec![1, 0, 127] }),
+        model: Some(ModelWish { bytes: 65_536, known: MAX_VERSION }),
     }
 }
 
@@ -427,7 +430,17 @@ fn feeds() -> Value {
 }
 
 fn batches() -> Value {
-    let requests = [("default request", BatchRequest::default()), ("full request", full_request())];
+    let item = |text, class| BatchItem { key: key(text), if_version: None, class };
+    let telling = BatchRequest {
+        items: vec![item("news/1", Class::Demand), item("news/2", Class::Prefetch)],
+        rider: Some(Rider { after: Some(200), asked: vec![1, 3] }),
+        ..BatchRequest::default()
+    };
+    let requests = [
+        ("request that tells", telling),
+        ("default request", BatchRequest::default()),
+        ("full request", full_request()),
+    ];
     let with_map = |map| BatchResponse { map: Some(map), ..BatchResponse::default() };
     let responses = [
         ("default response", BatchResponse::default()),

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::config;
-use crate::strategies::{feed_frame, keymap, list_page, map, request, response, two_maps};
+use crate::strategies::{binary_request, feed_frame, keymap, list_page, map, response, two_maps};
 
 /// Hands `bytes` to every decoder; what one accepts must be the only form of its value.
 ///
@@ -44,7 +44,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         map().prop_map(|map| map.encode()),
         two_maps().prop_map(|(old, new)| MapDelta::between(&old, &new).expect("one namespace").encode()),
-        request().prop_map(|request| request.encode()),
+        binary_request().prop_map(|request| request.encode()),
         response(true).prop_map(|response| response.encode()),
         keymap().prop_map(|keymap| keymap.encode()),
         list_page().prop_map(|page| page.encode()),

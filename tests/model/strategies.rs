@@ -7,7 +7,7 @@ use foremap::partition::{Epoch, HotKey, MapNode, PartitionMap, Portion, Rule, St
 use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
     FeedId, FeedStep, Hello, ItemResult, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
-    MapUpdate, Meta, Outcome, ReadPoint,
+    MapUpdate, Meta, ModelWish, Outcome, ReadPoint, Rider,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -188,8 +188,27 @@ pub(crate) fn request() -> impl Strategy<Value = BatchRequest> {
     let head = (consistency, any::<u32>(), map, option::of(".{0,12}"), option::of(feed_id()), any::<bool>());
     (vec(item, 0..12), head, cursors(), cursors()).prop_map(|(items, head, floors, cursors)| {
         let (consistency, max_staleness_ms, map, stream, feed, forwarded) = head;
-        BatchRequest { items, consistency, max_staleness_ms, map, floors, cursors, stream, feed, forwarded }
+        BatchRequest {
+            items,
+            consistency,
+            max_staleness_ms,
+            map,
+            floors,
+            cursors,
+            stream,
+            feed,
+            forwarded,
+            ..BatchRequest::default()
+        }
     })
+}
+
+/// With what only the binary form carries.
+pub(crate) fn binary_request() -> impl Strategy<Value = BatchRequest> {
+    let asked = vec(0..=Rider::REACH as u8, 0..100);
+    let rider = option::of((option::of(any::<u8>()), asked).prop_map(|(after, asked)| Rider { after, asked }));
+    let model = option::of((any::<u32>(), version()).prop_map(|(bytes, known)| ModelWish { bytes, known }));
+    (request(), rider, model).prop_map(|(request, rider, model)| BatchRequest { rider, model, ..request })
 }
 
 /// `with_map`: whether a map may ride along, which only the binary form carries.

@@ -5,7 +5,7 @@ use foremap::protocol::{BatchRequest, BatchResponse, Keymap};
 use proptest::prelude::*;
 
 use crate::config;
-use crate::strategies::{keymap, map, request, response, two_maps};
+use crate::strategies::{binary_request, keymap, map, request, response, two_maps};
 
 proptest! {
     #![proptest_config(config(250))]
@@ -29,9 +29,13 @@ proptest! {
     }
 
     #[test]
-    fn requests_round_trip(request in request()) {
+    fn requests_round_trip(request in binary_request()) {
         prop_assert_eq!(BatchRequest::decode(&request.encode()), Ok(request.clone()));
         prop_assert_eq!(request.validate(), Ok(()));
+    }
+
+    #[test]
+    fn requests_round_trip_in_json(request in request()) {
         let json = serde_json::to_string(&request).unwrap();
         prop_assert_eq!(serde_json::from_str::<BatchRequest>(&json).unwrap(), request);
     }

@@ -87,6 +87,7 @@ impl Process {
         };
         let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
         let clock = Clock::start();
+        let incarnation = configs.first().map_or(0, |config| config.seed);
         Ok(Self {
             store,
             clock,
@@ -100,8 +101,8 @@ impl Process {
             feed_news: Notify::new(),
             membership: watch::Sender::default(),
             shifting: Shifting::default(),
-            sharing: Sharing::default(),
-            incarnation: configs.first().map_or(0, |config| config.seed),
+            sharing: Sharing::new(incarnation),
+            incarnation,
             registered: OnceLock::new(),
         })
     }

@@ -63,7 +63,7 @@ impl Process {
 
     /// What this process was told and the leader has not taken; see [`Sharing`](super::Sharing).
     pub(crate) fn page_of_summaries(&self, taken: Option<(u64, u64)>) -> Handover {
-        self.sharing.page(self.incarnation, taken)
+        self.sharing.page(self.clock.now(), self.incarnation, taken)
     }
 
     /// One round.
@@ -183,12 +183,12 @@ impl Process {
     /// Takes over and merges what the processes of the map were told.
     async fn collect(&self, turn: &mut Turn) {
         for _ in 0..=foremap::model::Outbox::MAX_BYTES / Handover::MAX_BYTES {
-            let page = self.sharing.page(self.incarnation, None);
+            let page = self.sharing.page(self.clock.now(), self.incarnation, None);
             let (next, more) = (page.next(), page.more);
             if page.told.is_empty() || !self.merge(vec![page]).await {
                 break;
             }
-            self.sharing.page(self.incarnation, Some((self.incarnation, next)));
+            self.sharing.page(self.clock.now(), self.incarnation, Some((self.incarnation, next)));
             if !more {
                 break;
             }

@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foremap::Millis;
-use foremap::model::{Allowances, ClientId, Handover, MergerStats, ModelKeeper, Outbox, OutboxStats, Summary};
+use foremap::model::{
+    Allowances, ClientId, Handover, MergerStats, ModelKeeper, Observer, ObserverStats, Outbox, OutboxStats, Told,
+};
 use foremap::partition::NodeId;
+use foremap::protocol::{BatchItem, Rider};
 
 use crate::model::{Served, ShareOptions};
 use crate::store::Term;
@@ -37,6 +40,8 @@ pub struct SharingStats {
     pub taken: u64,
     /// Pages that nodes did not hand over to this process in office.
     pub lost: u64,
+    /// Of the clients that are followed from batch to batch.
+    pub observer: ObserverStats,
     /// Of the outbox.
     pub outbox: OutboxStats,
     /// Addresses whose telling is bounded.
@@ -75,11 +80,24 @@ pub struct Sharing {
 
 /// What is touched by requests.
 struct Inbox {
+    observer: Observer,
     outbox: Outbox,
     allowances: Allowances,
     received: u64,
     refused: u64,
     taken: u64,
+}
+
+impl Inbox {
+    /// Puts into the outbox what the observer has to tell.
+    fn collect(&mut self, ask: impl FnOnce(&mut Observer, &mut Vec<Told>)) {
+        let mut due = Vec::new();
+        ask(&mut self.observer, &mut due);
+        self.received += due.len() as u64;
+        for Told { client, summary } in due {
+            self.outbox.add(client, summary);
+        }
+    }
 }
 
 /// Where the rounds stand.
@@ -93,10 +111,11 @@ pub(super) struct Turn {
     pub(super) taken: BTreeMap<NodeId, (u64, u64)>,
 }
 
-impl Default for Sharing {
-    fn default() -> Self {
-        let allowances = Allowances::new(MAX_TOLD_BYTES);
-        let told = Inbox { outbox: Outbox::default(), allowances, received: 0, refused: 0, taken: 0 };
+impl Sharing {
+    /// Of a process that began at `incarnation`.
+    pub(super) fn new(incarnation: u64) -> Self {
+        let (observer, allowances) = (Observer::new(incarnation), Allowances::new(MAX_TOLD_BYTES));
+        let told = Inbox { observer, outbox: Outbox::default(), allowances, received: 0, refused: 0, taken: 0 };
         Self {
             options: OnceLock::new(),
             told: Mutex::new(told),
@@ -123,15 +142,9 @@ impl Sharing {
         self.options.get().filter(|options| options.is_on)
     }
 
-    /// Takes in what this process found out by itself about one of its callers. What is larger than a client may tell is
-    /// refused.
-    pub fn observed(&self, _now: Millis, client: ClientId, summary: &Summary) {
-        let texts: usize = summary.keys.iter().map(|key| key.as_str().len()).sum();
-        let bytes = summary.encode();
-        match self.options().is_some() && bytes.len() <= Summary::MAX_BYTES && texts <= Summary::MAX_KEY_TEXT {
-            true => self.tell(client, bytes),
-            false => self.refuse(),
-        }
+    /// Follows a client by what a batch of it says.
+    pub(crate) fn observe(&self, now: Millis, client: ClientId, rider: &Rider, items: &[BatchItem]) {
+        lock(&self.told).collect(|observer, due| observer.observe(now, client, rider, items, due));
     }
 
     /// Whether a caller without a token may tell so many bytes; if not, in how many milliseconds it may.
@@ -152,8 +165,9 @@ impl Sharing {
     }
 
     /// The first page of the outbox called `id`, once what the leader has taken of it has left.
-    pub(crate) fn page(&self, id: u64, taken: Option<(u64, u64)>) -> Handover {
+    pub(crate) fn page(&self, now: Millis, id: u64, taken: Option<(u64, u64)>) -> Handover {
         let mut told = lock(&self.told);
+        told.collect(|observer, due| observer.due(now, due));
         if let Some((outbox, next)) = taken
             && outbox == id
         {
@@ -186,6 +200,7 @@ impl Sharing {
         {
             let told = lock(&self.told);
             (stats.received, stats.refused, stats.taken) = (told.received, told.refused, told.taken);
+            stats.observer = told.observer.stats();
             (stats.outbox, stats.addresses) = (told.outbox.stats(), told.allowances.clients());
         }
         if let Some(served) = self.served() {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::Extension;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -13,13 +14,19 @@ use foremap::protocol::{
     BatchRequest, BatchResponse, CONTENT_TYPE, ErrorCode, ItemResult, MAX_BATCH_KEYS, Outcome, Problem, ReadPoint,
 };
 
+use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
-use super::request;
-use super::server::Server;
+use super::server::{MODEL, Server};
+use super::{model, request, summaries};
 use crate::auth::{Scope, Verb};
 use crate::host::SUBJECT;
 
-pub(super) async fn batch(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn batch(
+    State(server): State<Arc<Server>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     let binary = match request::media_type(&headers) {
@@ -34,8 +41,10 @@ pub(super) async fn batch(State(server): State<Arc<Server>>, headers: HeaderMap,
         server.process.heed(known.epoch);
     }
     let subject = subject(&scope, &headers, batch.forwarded);
+    summaries::observe(&server, &scope, &headers, peer.map(|Extension(Peer(ip))| ip), &batch);
+    let model = batch.model.and_then(|wish| model::behind(&server, &scope, wish));
     let answer = answer(&server, &scope, subject, batch).await?;
-    Ok(respond(&server, &answer, binary))
+    Ok(respond(&server, &answer, binary, model))
 }
 
 /// Whose feed a batch may extend: another gateway says in whose name it asks.
@@ -45,14 +54,19 @@ fn subject(scope: &Scope, headers: &HeaderMap, is_forwarded: bool) -> Subject {
     named.map_or(scope.subject(), Subject)
 }
 
-fn respond(server: &Server, answer: &BatchResponse, binary: bool) -> Response {
-    let (kind, body) = match binary {
+/// A model stands behind the answer, so that whoever reads it as it comes has the answer no later.
+fn respond(server: &Server, answer: &BatchResponse, binary: bool, model: Option<Bytes>) -> Response {
+    let (kind, mut body) = match binary {
         true => (CONTENT_TYPE, answer.encode()),
         false => ("application/json", serde_json::to_vec(answer).unwrap_or_default()),
     };
     let mut headers = server.headers();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(model) = model.filter(|_| binary) {
+        headers.insert(MODEL, HeaderValue::from(body.len() as u64));
+        body.extend_from_slice(&model);
+    }
     (headers, body).into_response()
 }
 

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request, header};
 use axum::response::Response;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper_util::server::graceful::Watcher;
 use tower_service::Service as _;
@@ -70,7 +70,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Answering;
 
     fn call(&self, mut request: Request<Incoming>) -> Answering {
-        if request.uri().path() == "/v1/summaries"
+        if matches!(request.uri().path(), "/v1/summaries" | "/v1/batch")
+            && self.entry.server.process.sharing.options().is_some()
             && let Some(peer) = self.peer
         {
             request.extensions_mut().insert(Peer(peer));
@@ -109,7 +110,8 @@ impl Entry {
             }
             (&Method::POST, "/v1/batch") if simple => {
                 let (server, (parts, body)) = (self.server.clone(), request.into_parts());
-                let answer = batch::batch(State(server.clone()), parts.headers, Body::new(body));
+                let peer = parts.extensions.get().copied().map(Extension);
+                let answer = batch::batch(State(server.clone()), peer, parts.headers, Body::new(body));
                 Box::pin(async move { Ok(vary(observe(&server, "/v1/batch", answer).await)) })
             }
             _ => {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::key::KeyPrefix;
-use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem};
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
 use super::server::{Server, set};
 use super::summaries::require_sharing;
-use crate::auth::Verb;
+use crate::auth::{Scope, Verb};
 use crate::host::NotKept;
 use crate::model::{Encoding, class_of};
 
@@ -27,6 +28,8 @@ const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
 const DEFAULT_BYTES: u64 = 64 << 10;
 /// Least and most that callers may name.
 const BYTES: std::ops::RangeInclusive<u64> = 1_024..=1 << 20;
+/// How much newer a model has to be to be sent again behind an answer, in milliseconds: as often as clients wish for one.
+const NEWER_MS: u64 = 600_000;
 /// How long a model is good for: until there may be another, and ten minutes for whoever asks for that one meanwhile.
 const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=60, stale-while-revalidate=600");
@@ -59,6 +62,17 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
         about.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
     Ok((about, body.bytes).into_response())
+}
+
+/// The model that follows an answer, gzipped, where the caller wishes for one and there is one for it already; one that it has,
+/// or has nearly, does not follow again.
+pub(super) fn behind(server: &Server, scope: &Scope, wish: ModelWish) -> Option<Bytes> {
+    let sharing = &server.process.sharing;
+    let served = sharing.options().and_then(|_| sharing.served())?;
+    let is_news = served.stored.made >= wish.known.saturating_add(if wish.known == 0 { 0 } else { NEWER_MS });
+    let class = class_of((u64::from(wish.bytes)).clamp(*BYTES.start(), *BYTES.end()) as usize);
+    let body = if is_news { served.ready(scope.prefixes(), class, Encoding::Gzip) } else { None };
+    body.map(|body| body.bytes)
 }
 
 /// Body of `POST /v1/model/forget`.

@@ -5,10 +5,13 @@ use foremap::model::{Allowances, Outbox};
 use super::metrics::Row;
 use crate::host::SharingStats;
 
-pub(super) fn counters(s: &SharingStats) -> [Row; 11] {
+pub(super) fn counters(s: &SharingStats) -> [Row; 14] {
     let merger = &s.merger;
     [
-        ("summaries", "Summaries of clients taken in", s.received),
+        ("summaries", "Summaries taken in: told by clients, or made of what their batches tell", s.received),
+        ("batches_followed", "Batches that told what led to them", s.observer.batches),
+        ("batches_continued", "Of these, those that followed one that is known", s.observer.continued),
+        ("batch_names_unknown", "Keys named by batches that were not known", s.observer.unknown),
         ("summaries_refused", "Summaries refused: malformed, of foreign keys, or over what may be told", s.refused),
         ("summaries_dropped", "Summaries dropped for want of room before the leader took them", s.outbox.dropped),
         ("summaries_taken", "Summaries that the leader has taken", s.taken),
@@ -22,9 +25,13 @@ pub(super) fn counters(s: &SharingStats) -> [Row; 11] {
     ]
 }
 
-pub(super) fn gauges(s: &SharingStats) -> [Row; 19] {
+pub(super) fn gauges(s: &SharingStats) -> [Row; 23] {
     let merger = &s.merger;
     [
+        ("followed_clients", "Clients followed from batch to batch", s.observer.clients as u64),
+        ("followed_clients_max", "Bound of followed_clients", s.observer.max_clients as u64),
+        ("followed_bytes", "Bytes of what is known of them", s.observer.bytes as u64),
+        ("followed_bytes_max", "Bound of followed_bytes", s.observer.max_bytes as u64),
         ("outbox_summaries", "Summaries that wait for the leader", s.outbox.entries as u64),
         ("outbox_summaries_max", "Bound of outbox_summaries", Outbox::MAX_ENTRIES as u64),
         ("outbox_bytes", "Bytes of the summaries that wait for the leader", s.outbox.bytes as u64),

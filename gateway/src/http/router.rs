@@ -13,7 +13,7 @@ use foremap::protocol::ErrorCode;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
-use super::server::{AGE, EPOCH, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
+use super::server::{AGE, EPOCH, MODEL, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
 use super::{batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
@@ -117,7 +117,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let allowed = move |origin: &HeaderValue, _: &_| {
         origin.to_str().is_ok_and(|origin| origins.iter().any(|pattern| matches(pattern, origin)))
     };
-    let expose: [HeaderName; 7] = [header::ETAG, header::RETRY_AFTER, POSITION, AGE, EPOCH, NODE, PARTITION];
+    let expose: [HeaderName; 8] = [header::ETAG, header::RETRY_AFTER, POSITION, AGE, EPOCH, NODE, PARTITION, MODEL];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])

@@ -20,6 +20,7 @@ pub(super) const AGE: HeaderName = HeaderName::from_static("foremap-age");
 pub(super) const EPOCH: HeaderName = HeaderName::from_static("foremap-epoch");
 pub(super) const NODE: HeaderName = HeaderName::from_static("foremap-node");
 pub(super) const PARTITION: HeaderName = HeaderName::from_static("foremap-partition");
+pub(super) const MODEL: HeaderName = HeaderName::from_static("foremap-model");
 pub(super) const WRITE_ID: HeaderName = HeaderName::from_static("foremap-write-id");
 pub(super) const STREAM: HeaderName = HeaderName::from_static("foremap-stream");
 

@@ -12,7 +12,7 @@ use foremap::Millis;
 use foremap::codec::MAX_SAFE_INTEGER;
 use foremap::model::{ClientId, Summary};
 use foremap::partition::xxh3;
-use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem};
+use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem};
 
 use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
@@ -44,6 +44,18 @@ pub(super) async fn tell(
     let mut about = server.headers();
     about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok((StatusCode::NO_CONTENT, about).into_response())
+}
+
+/// Follows a client that lets its batches tell. One that asks for keys which its token does not cover is not followed.
+pub(super) fn observe(server: &Server, scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>, batch: &BatchRequest) {
+    let sharing = &server.process.sharing;
+    if let Some(rider) = &batch.rider
+        && !batch.forwarded
+        && sharing.options().is_some()
+        && batch.items.iter().all(|item| scope.covers(&item.key))
+    {
+        sharing.observe(server.process.clock.now(), client(scope, headers, peer), rider, &batch.items);
+    }
 }
 
 /// A summary counts whole or not at all: one that names a key which its token does not cover is refused.

@@ -90,6 +90,24 @@ impl Served {
         Some(body)
     }
 
+    /// The same without waiting: where it is not made yet, making it begins.
+    pub(crate) fn ready(
+        self: &Arc<Self>,
+        prefixes: Option<Arc<[KeyPrefix]>>,
+        class: usize,
+        encoding: Encoding,
+    ) -> Option<Body> {
+        let is_restricted = prefixes.is_some();
+        let wanted = (prefixes.clone().map(sorted), class.min(CLASSES.len() - 1), encoding);
+        let known = self.lock(is_restricted).get(&wanted).cloned();
+        // One at a time: whoever wants another one asks again.
+        if known.is_none() && self.making.try_lock().is_ok() {
+            let served = self.clone();
+            tokio::spawn(async move { served.body(prefixes, class, encoding).await });
+        }
+        known
+    }
+
     fn make(&self, (prefixes, class, encoding): &Wanted) -> Body {
         let size = match prefixes {
             None => self.stored.size(*class).clone(),

@@ -429,10 +429,12 @@ fn the_examples_of_the_protocol_are_the_golden_vectors() {
         let golden: serde_json::Value = serde_json::from_str(&read(file)).expect("JSON");
         golden[list].as_array().expect("a list").iter().take(most).cloned().collect()
     };
-    let (feeds, models) = ("tests/golden/feeds.json", "tests/golden/models.json");
+    let [batches, feeds, models] = ["batches", "feeds", "models"].map(|name| format!("tests/golden/{name}.json"));
+    let [batches, feeds, models] = [batches.as_str(), &feeds, &models];
     let lists = [
         (feeds, "frames", usize::MAX),
         (feeds, "pages", usize::MAX),
+        (batches, "valid", 1),
         (models, "summaries", 1),
         (models, "snapshots", 1),
     ];

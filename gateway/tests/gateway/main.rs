@@ -15,6 +15,7 @@ mod load;
 mod map;
 mod members;
 mod model;
+mod model_batches;
 mod model_redis;
 mod peers;
 mod redb;

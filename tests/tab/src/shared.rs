@@ -1,22 +1,24 @@
-//! The model that tabs share: told when a visit ends, read when one begins.
+//! The model that tabs share: told with each batch, and read behind the answer to the first.
 
 use std::io::Write as _;
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::model::{ClientId, SharedModel, SharedModelConfig, SnapshotOptions, Summary};
+use foremap::model::{ClientId, Observer, SharedModel, SharedModelConfig, SnapshotOptions, Summary, Told};
+use foremap::protocol::{BatchRequest, ModelWish};
 
 use super::tally::Models;
 
-/// Largest model that a tab reads, compressed, in bytes.
-const BYTES: usize = 64 << 10;
 /// Largest summary that a page may send as it goes, in bytes.
 pub(crate) const TOLD: usize = 60 << 10;
 
 /// What the gateways do with what tabs tell.
 pub(crate) struct Shared {
     model: SharedModel,
+    observer: Observer,
+    told: Vec<Told>,
     clients: u32,
+    made: u64,
     latest: Arc<[u8]>,
     compressed: u64,
 }
@@ -25,33 +27,56 @@ impl Shared {
     /// Knows nothing; tells of what at least so many clients did.
     pub(crate) fn new(clients: u32) -> Self {
         let model = SharedModel::new(SharedModelConfig::default());
-        Self { model, clients, latest: Arc::new([]), compressed: 0 }
+        let observer = Observer::new(1);
+        Self { model, observer, told: Vec::new(), clients, made: 0, latest: Arc::new([]), compressed: 0 }
     }
 
-    /// The newest model, for a visit that begins; empty where there is none.
-    pub(crate) fn read(&mut self, now: Millis, tally: &mut Models) -> Arc<[u8]> {
+    /// What a gateway learns from a batch.
+    pub(crate) fn observe(&mut self, now: Millis, client: u32, request: &BatchRequest, tally: &mut Models) {
+        let client = ClientId(client.into());
+        if let Some(rider) = &request.rider {
+            tally.told_bytes += rider.len() as u64;
+            self.observer.observe(now, client, rider, &request.items, &mut self.told);
+        }
+        self.observer.due(now, &mut self.told);
+        for Told { client, summary } in std::mem::take(&mut self.told) {
+            self.merge(now, client, &summary);
+        }
+    }
+
+    /// The newest model, behind an answer; `None` where the tab has it.
+    pub(crate) fn read(&mut self, now: Millis, wish: ModelWish, tally: &mut Models) -> Option<Arc<[u8]>> {
         if self.model.is_due(now) {
             let options = SnapshotOptions {
                 min_clients: self.clients,
                 is_shared: &|_| false,
-                max_bytes: BYTES,
+                max_bytes: wish.bytes as usize,
                 compressed: &compressed,
             };
-            let bytes = self.model.snapshot(now, &options).encode();
+            let snapshot = self.model.snapshot(now, &options);
+            let bytes = snapshot.encode();
+            self.made = snapshot.made;
             self.compressed = compressed(&bytes) as u64;
             self.latest = bytes.into();
         }
+        if self.latest.is_empty() || wish.known == self.made {
+            return None;
+        }
         tally.read += 1;
         tally.read_bytes += self.compressed;
-        self.latest.clone()
+        Some(self.latest.clone())
     }
 
-    /// What a tab of a client tells.
+    /// What a tab of a client tells as it goes.
     pub(crate) fn tell(&mut self, now: Millis, client: u32, body: &[u8], tally: &mut Models) {
         tally.told += 1;
         tally.told_bytes += body.len() as u64;
-        let summary = Summary::decode(body).expect("an adapter tells what can be read");
-        self.model.merge(now, ClientId(client.into()), &summary);
+        self.merge(now, ClientId(client.into()), body);
+    }
+
+    fn merge(&mut self, now: Millis, client: ClientId, summary: &[u8]) {
+        let summary = Summary::decode(summary).expect("it was written here");
+        self.model.merge(now, client, &summary);
     }
 }
 

@@ -46,10 +46,10 @@ pub(crate) struct Feeds {
 /// What sharing a model takes.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Models {
-    /// Models read, and their bytes, compressed.
+    /// Models that followed an answer, and their bytes, compressed.
     pub(crate) read: u64,
     pub(crate) read_bytes: u64,
-    /// Summaries told, and their bytes.
+    /// Summaries told, and the bytes of them and of what batches told.
     pub(crate) told: u64,
     pub(crate) told_bytes: u64,
 }
@@ -173,13 +173,13 @@ pub struct Figures {
     pub feeds_per_visit: f64,
     /// Bytes that came by feeds and were sent to open them.
     pub feed_bytes: f64,
-    /// HTTP requests that read a shared model.
+    /// Models read, behind answers.
     pub models_read: f64,
     /// Their bytes, compressed.
     pub model_bytes: f64,
     /// HTTP requests that told a summary.
     pub summaries_told: f64,
-    /// Their bytes.
+    /// Their bytes, and those that batches told.
     pub summary_bytes: f64,
     /// Bytes of all bodies, both ways, those of feeds and models included.
     pub bytes: f64,

@@ -120,9 +120,9 @@ impl Visit {
     }
 
     /// A model of what others learned has come; an empty one where there is none.
-    pub(crate) fn import_model(&mut self, bytes: &[u8]) {
+    pub(crate) fn import_model(&mut self, now: Millis, bytes: &[u8]) {
         if let (Client::Adapter(adapter), false) = (&mut self.client, bytes.is_empty()) {
-            adapter.import_model(bytes).expect("a model");
+            adapter.import_model(now, bytes).expect("a model");
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foremap::Millis;
 use foremap::adapter::{Action, Answer, FeedConfig, FlightId, RequestId};
 use foremap::prefetch::PrefetchEngine;
-use foremap::protocol::{BatchRequest, Class, Outcome};
+use foremap::protocol::{BatchRequest, Class, Outcome, Rider};
 
 use super::feeds::Feeds;
 use super::fleet::{self, Fleet, NODES};
@@ -61,7 +61,7 @@ pub(crate) enum Event {
     TickFeeds { node: usize },
     /// A node has news to tell.
     PushFeeds { node: usize },
-    /// A shared model reaches the tab.
+    /// A shared model reaches the tab, behind an answer.
     Model { visit: usize, bytes: Arc<[u8]> },
     /// The visit is over, unless there were requests since.
     End { visit: usize },
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
                 Event::FeedEnds { visit, feed } => self.end_feed(visit, feed),
                 Event::TickFeeds { node } => self.tick_feeds(node),
                 Event::PushFeeds { node } => self.pushed(node),
-                Event::Model { visit, bytes } => self.step(visit, |visit, _| visit.import_model(&bytes)),
+                Event::Model { visit, bytes } => self.step(visit, |visit, now| visit.import_model(now, &bytes)),
                 Event::End { visit } => self.end(visit),
             }
         }
@@ -194,11 +194,6 @@ impl<'a> World<'a> {
         self.open[owner as usize] = Some(number);
         self.queue.push(self.now + IDLE, Event::End { visit: number });
         self.tally.visits += 1;
-        if let Some(shared) = &mut self.shared {
-            // Beside the first request.
-            let bytes = shared.read(self.now, &mut self.tally.models);
-            self.queue.push(self.now + 2 * ONE_WAY_MS, Event::Model { visit: number, bytes });
-        }
         number
     }
 
@@ -261,7 +256,9 @@ impl<'a> World<'a> {
         } else {
             http.demand += 1;
         }
-        self.tally.bytes += body.len() as u64;
+        // What it tells is counted by itself.
+        let told = request.rider.as_ref().map_or(0, Rider::len);
+        self.tally.bytes += (body.len() - told) as u64;
         for item in request.items.iter().filter(|item| item.class == Class::Prefetch) {
             self.tally.ahead.issued += 1;
             if let Some(key) = self.store.id(&item.key) {
@@ -283,6 +280,19 @@ impl<'a> World<'a> {
             .collect();
         let body = response.encode();
         self.queue.push(self.now + ONE_WAY_MS, Event::Deliver { visit, flight, body, ahead });
+        self.share(visit, request);
+    }
+
+    /// A gateway follows what its clients do, and sends its model behind an answer.
+    fn share(&mut self, visit: usize, request: &BatchRequest) {
+        let Some(shared) = &mut self.shared else { return };
+        let models = &mut self.tally.models;
+        if let Some(tab) = &self.visits[visit] {
+            shared.observe(self.now, tab.owner, request, models);
+        }
+        if let Some(bytes) = request.model.and_then(|wish| shared.read(self.now, wish, models)) {
+            self.queue.push(self.now + ONE_WAY_MS, Event::Model { visit, bytes });
+        }
     }
 
     fn deliver(&mut self, number: usize, flight: FlightId, body: &[u8], ahead: &[u32]) {

@@ -63,7 +63,7 @@ impl Figures {
 
     /// The same with those that read a shared model or tell a summary.
     pub(super) fn http_and_sharing(&self) -> f64 {
-        self.http() + self.models_read + self.summaries_told
+        self.http() + self.summaries_told
     }
 
     /// Bytes of all that is neither a feed nor the sharing of a model.

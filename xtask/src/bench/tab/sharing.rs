@@ -37,8 +37,8 @@ pub(super) fn print(measured: &[Figures], report: &mut Report) {
     for trace in traces {
         table.add_row(line(trace, measured, report));
     }
-    let notes = "Each visit reads the newest model of at most 64 KiB, of what 5 clients did, beside its first request, and tells \
-        what it may when it ends. HTTP of cache alone: HTTP requests, those that share included and feeds apart, over those of \
+    let notes = "Each visit reads the newest model of at most 64 KiB, of what 5 clients did, behind the answer to its first request, and \
+        tells what it may with its batches and when it ends. HTTP of cache alone: HTTP requests, those that share included and feeds apart, over those of \
         the cache without prediction. Counts and bytes are per request of the trace. A figure marked with ! misses what is \
         required.";
     Report::print("What is asked of tabs that share a model", &table, notes);
