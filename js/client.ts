@@ -280,6 +280,7 @@ export class Client implements ForemapClient {
         this.#panics += 1;
         this.#emitter.emit("panic", { message, count: this.#panics });
       },
+      model: (model) => this.#page.keepModel(model),
       sessionReset: (incarnation) => this.#emitter.emit("sessionReset", { incarnation }),
     };
   }

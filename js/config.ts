@@ -57,6 +57,7 @@ export function settings(options: ClientOptions, surroundings: Surroundings): Se
       seed,
       maxOrigins: surroundings.maxOrigins,
       maxStalenessMs: maxStaleness,
+      share: shareConfig(options.share),
       feed: feedConfig(options.feed, surroundings.feed),
       cache: { ...cacheConfig(options.cache), seed },
       prefetch: prefetchConfig(options.prefetch),
@@ -100,6 +101,11 @@ function feedConfig(feed: FeedOptions | boolean | undefined, usual: boolean | nu
   if (feed === undefined || feed === true) return { enabled: feed ?? usual };
   if (!["undefined", "boolean"].includes(typeof feed.shared)) throw config("`feed.shared` must be true or false");
   return { enabled: true, ...defined({ idleMs: milliseconds("feed.idle", feed.idle) }) };
+}
+
+function shareConfig(share: ClientOptions["share"]): "off" | "read" | "both" {
+  if (share === undefined || share === "read" || share === "off" || share === "both") return share ?? "read";
+  throw config(`\`share\` must be "off", "read" or "both", not ${String(share)}`);
 }
 
 function persistConfig(persist: PersistOptions | undefined): Required<PersistOptions> | null {

@@ -66,6 +66,7 @@ export class Page {
     await this.#keeper?.attach({
       exportState: (maxBytes) => engine.guard.run((core) => core.exportState(maxBytes)),
       importState: (state) => engine.enter(scope, (core, now) => core.importState(now, state)),
+      importModel: (model) => void engine.importModel(scope, model),
     });
     return scope;
   }
@@ -74,8 +75,12 @@ export class Page {
     return watchLifecycle({
       caution: (caution) => engine.guard.setCaution(caution),
       attention: (active) => engine.setAttention(scope, active),
-      hidden: () => this.#keeper?.save(),
+      hidden: () => {
+        engine.tell(scope);
+        this.#keeper?.save();
+      },
       suspended: () => {
+        engine.tell(scope);
         this.#keeper?.suspend();
         this.#news?.pause();
       },
@@ -100,6 +105,11 @@ export class Page {
   /** Something was asked for or answered. */
   changed(): void {
     this.#keeper?.changed();
+  }
+
+  /** A model that clients share has come. */
+  keepModel(model: Uint8Array): void {
+    this.#keeper?.keepModel(model);
   }
 
   wrote(write: CoreWrite): void {

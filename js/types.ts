@@ -311,6 +311,13 @@ export interface ClientOptions {
    * by the gateway before it is served. Default: nothing is kept. Does nothing outside browsers.
    */
   persist?: PersistOptions;
+  /**
+   * Whether the client takes part in the model of what is asked for after what, which gateways make of what their clients tell
+   * (`--share`). `read` (default): it begins with the model, so that its first predictions are those of everybody before it, and
+   * tells nothing. `both`: it also tells which keys it asked for one after the other, those included that its cache answered, in at
+   * most a hundredth of the bytes of its demand. `off`: neither. What is told, and who sees what of it: docs/privacy.md.
+   */
+  share?: "off" | "read" | "both";
   /** Goes on where another session was ({@link ForemapClient.bookmark}): nothing older than that is read. */
   bookmark?: string;
   /** Milliseconds until a call ends with `TIMEOUT`. Default 10,000. */

@@ -17,6 +17,9 @@ import { Guard } from "./guard.js";
 import type { Call, CallSpec, Flight, GetSpec, Waiter } from "./pending.js";
 import { Scope, type ScopeHost } from "./scope.js";
 
+/** What browsers let all requests of a page together carry beyond its end is 64 KiB. */
+const MAX_TOLD_BYTES = 60 << 10;
+
 /** Older than everything. */
 const NO_FENCE: CoreFence = new Float64Array(2);
 
@@ -28,6 +31,8 @@ export interface EngineEvents {
   response?(url: string, status: number, ms: number, prefetch: boolean): void;
   panic?(message: string, count: number): void;
   sessionReset?(incarnation: number): void;
+  /** A model that clients share was taken over. */
+  model?(model: Uint8Array): void;
 }
 
 /** Executes what the core decides: requests, timers, and the promises of callers. */
@@ -387,7 +392,37 @@ export class Engine {
         core.onResponse(now, flight.id, result.status, retryAfter(result.headers), result.body);
       });
       this.guard.keepSession();
+      if (typeof result !== "number" && result.model !== undefined) void this.#takeModel(flight, result.model);
     });
+  }
+
+  async #takeModel({ scope, generation }: Flight, coming: Promise<Uint8Array | null>): Promise<void> {
+    const model = await coming;
+    if (model === null || scope.closed || generation !== this.guard.generation) return;
+    if (this.importModel(scope, model)) this.events.model?.(model);
+  }
+
+  /** Takes over a model that clients share; false where it is none. */
+  importModel(scope: Scope, model: Uint8Array): boolean {
+    try {
+      this.enter(scope, (core, now) => core.importModel(now, model));
+      return true;
+    } catch {
+      // The core counts what it cannot read; a trap has been reported as a panic.
+      return false;
+    }
+  }
+
+  /** Tells a gateway of what was asked for, in a request that outlives the page, if there is something to tell. */
+  tell(scope: Scope): void {
+    try {
+      const request = this.guard.run((core, now) => core.tellGateway(now, MAX_TOLD_BYTES));
+      if (request === undefined) return;
+      // Where it does not get through, it is lost: others tell the same.
+      scope.host.fetch(new Request(request, { keepalive: true }), {}).catch(() => undefined);
+    } catch {
+      // See above.
+    }
   }
 
   #attempt(scope: Scope, action: Extract<Action, { kind: "attempt" }>): void {

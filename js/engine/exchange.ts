@@ -1,4 +1,5 @@
 import { FAILED_ABORTED, FAILED_NETWORK, FAILED_TIMEOUT, type CoreFence } from "./core.js";
+import { readAnswer } from "./model.js";
 import type { Scope } from "./scope.js";
 
 /** An answer, read to its end. */
@@ -8,6 +9,8 @@ export interface RawAnswer {
   body: Uint8Array<ArrayBuffer>;
   /** The body of a success that is passed on as it arrives; `body` is empty then. */
   stream?: ReadableStream<Uint8Array> | null;
+  /** The model behind the body; see {@link readAnswer}. */
+  model?: Promise<Uint8Array | null>;
   /** Of a call: when its first attempt was sent and the one that was answered, as the core of `generation` saw it. */
   sent?: { readonly first: CoreFence; readonly last: CoreFence; readonly generation: number };
 }
@@ -29,7 +32,7 @@ export async function exchange(
     const response = await scope.host.fetch(request(), { signal: controller.signal });
     const { status, headers } = response;
     if (unread && response.ok) return { status, headers, body: new Uint8Array(0), stream: response.body };
-    return { status, headers, body: new Uint8Array(await response.arrayBuffer()) };
+    return { status, headers, ...(await readAnswer(response)) };
   } catch {
     if (late) return FAILED_TIMEOUT;
     return controller.signal.aborted ? FAILED_ABORTED : FAILED_NETWORK;

@@ -6,7 +6,7 @@ import type { Waiter } from "./pending.js";
 /** What a scope needs from its surroundings. */
 export interface ScopeHost {
   /** Performs a request. */
-  fetch(request: Request, init: { signal: AbortSignal }): Promise<Response>;
+  fetch(request: Request, init: { signal?: AbortSignal }): Promise<Response>;
   /** Most requests open at once; further ones wait, demand before prefetch. Default: no bound. */
   maxOpen?: number;
   /** Where change feeds come from; none where an answer cannot be read while it arrives, or the scope does not last. */

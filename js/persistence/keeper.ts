@@ -1,8 +1,9 @@
 import type { PersistenceStats } from "../types.js";
 import type { Store, StateKey } from "./store.js";
 
-/** Raised with the form of the core's exported state. */
+/** Raised with the form of the core's exported state, and of models. */
 const FORM = "1";
+const MODEL_FORM = "model 1";
 /** Shortest time between two savings of a page that stays. */
 const PAUSE_MS = 10_000;
 /** So long the first call waits for what was kept; if it comes later it is taken in then. */
@@ -15,6 +16,7 @@ const MAX_FAILURES = 2;
 export interface Kept {
   exportState(maxBytes: number): Uint8Array;
   importState(bytes: Uint8Array): void;
+  importModel(bytes: Uint8Array): void;
 }
 
 /** What opens the database; loaded when it is first needed. */
@@ -34,6 +36,9 @@ export class Keeper {
   #kept: Kept | null = null;
   /** What was read before there was a core. */
   #early: Uint8Array | null = null;
+  #earlyModel: Uint8Array | null = null;
+  /** One that has come and is to be kept. */
+  #model: Uint8Array | null = null;
   #store: Store | null = null;
   #opening: Promise<Store | null> | null = null;
   /** What is under way, one thing after the other. */
@@ -101,6 +106,25 @@ export class Keeper {
     });
   }
 
+  /** Keeps a model that has come. */
+  keepModel(model: Uint8Array): void {
+    this.#model = model;
+    this.#earlyModel = null;
+    this.#saveModel();
+  }
+
+  #saveModel(): void {
+    const model = this.#model;
+    if (model === null || this.#closed || this.#suspended) return;
+    this.#model = null;
+    void this.#queue(async () => {
+      const [scope, cluster] = this.#key;
+      const store = await this.#open();
+      // Where there is no room it is read again next time.
+      await store?.save([scope, cluster, MODEL_FORM], model, false);
+    });
+  }
+
   /** The page is about to be suspended: a connection held by a frozen page is in everybody's way. */
   suspend(): void {
     this.#suspended = true;
@@ -116,6 +140,7 @@ export class Keeper {
     this.#suspended = false;
     // Opened ahead: the page may be gone at once again.
     void this.#queue(async () => void (await this.#open()));
+    this.#saveModel();
     if (this.#dirty) this.changed();
   }
 
@@ -124,6 +149,8 @@ export class Keeper {
     this.#dirty = false;
     this.#bytes = 0;
     this.#early = null;
+    this.#earlyModel = null;
+    this.#model = null;
     this.#loaded = true;
     void this.#queue(async () => {
       const store = await this.#open();
@@ -151,9 +178,10 @@ export class Keeper {
     const store = await this.#open();
     if (store === null || this.#loaded) return void (this.#loaded = true);
     try {
-      const bytes = await store.load(this.#key);
+      const [scope, cluster, form] = this.#key;
+      const [state = null, model = null] = await store.load(scope, cluster, [form, MODEL_FORM]);
       // It may have been cleared meanwhile.
-      if (!this.#loaded) this.#early = bytes;
+      if (!this.#loaded) [this.#early, this.#earlyModel] = [state, model];
     } catch {
       this.#lost(store);
     }
@@ -162,6 +190,9 @@ export class Keeper {
   }
 
   #takeIn(): void {
+    // Before the state, whose requests teach more.
+    if (this.#earlyModel !== null) this.#kept?.importModel(this.#earlyModel);
+    if (this.#kept !== null) this.#earlyModel = null;
     if (this.#early === null || this.#kept === null) return;
     const bytes = this.#early;
     this.#early = null;

@@ -4,8 +4,8 @@ import { openDB, type DBSchema, type IDBPDatabase } from "idb";
 const DATABASE = "foremap";
 /** Raised with the layout below; what an earlier one kept is dropped. */
 const LAYOUT = 1;
-/** Users and clusters of which something is kept at most; the ones longest unused go first. */
-const MAX_STATES = 8;
+/** States and models that are kept at most, those of eight users and clusters that have both; the ones longest unused go first. */
+const MAX_STATES = 16;
 /** No event ever comes from a connection that a frozen page holds, so nothing is waited for longer. */
 const OPEN_MS = 2_000;
 const TRANSACTION_MS = 2_000;
@@ -14,12 +14,13 @@ interface Layout extends DBSchema {
   states: { key: string[]; value: { bytes: Uint8Array; at: number }; indexes: { at: number } };
 }
 
-/** Whose state: the scope, the cluster, and the form of what is kept. */
+/** Whose state, or model: the scope, the cluster, and the form of what is kept. */
 export type StateKey = readonly [scope: string, cluster: string, form: string];
 
 /** A connection to the database of this origin. Any call may fail, and then the connection is of no use any more. */
 export interface Store {
-  load(key: StateKey): Promise<Uint8Array | null>;
+  /** What is kept in `forms`, in their order; anything else of the same scope and cluster is dropped. */
+  load(scope: string, cluster: string, forms: readonly string[]): Promise<(Uint8Array | null)[]>;
   /** @param alone drops what is kept of everybody else in the same transaction, to make room */
   save(key: StateKey, bytes: Uint8Array, alone: boolean): Promise<void>;
   delete(key: StateKey): Promise<void>;
@@ -54,13 +55,13 @@ export async function openStore(lost: () => void): Promise<Store> {
 class Connection implements Store {
   constructor(private readonly db: IDBPDatabase<Layout>) {}
 
-  async load([scope, cluster, form]: StateKey): Promise<Uint8Array | null> {
+  async load(scope: string, cluster: string, forms: readonly string[]): Promise<(Uint8Array | null)[]> {
     const tx = this.db.transaction("states", "readwrite");
     const work = async () => {
-      const found = await tx.store.get([scope, cluster, form]);
+      const found = await Promise.all(forms.map((form) => tx.store.get([scope, cluster, form])));
       // What another version of this package kept is of no use to anybody.
       for (const key of await tx.store.getAllKeys(below(scope, cluster))) {
-        if (key[2] !== form) await tx.store.delete(key);
+        if (!forms.includes(String(key[2]))) await tx.store.delete(key);
       }
       let over = (await tx.store.count()) - MAX_STATES;
       for (let oldest = await tx.store.index("at").openCursor(); oldest !== null && over > 0; over -= 1) {
@@ -68,7 +69,7 @@ class Connection implements Store {
         oldest = await oldest.continue();
       }
       await tx.done;
-      return found?.bytes instanceof Uint8Array ? found.bytes : null;
+      return found.map((kept) => (kept?.bytes instanceof Uint8Array ? kept.bytes : null));
     };
     return limited(work(), TRANSACTION_MS);
   }

@@ -102,6 +102,12 @@ impl Adapter {
         Some(told)
     }
 
+    /// The same, and the gateway to send it to.
+    pub fn tell_gateway(&mut self, now: Millis, max_bytes: usize) -> Option<(Arc<str>, Vec<u8>)> {
+        let body = self.tell(max_bytes)?;
+        Some((self.origins.choose(now, None, None), body))
+    }
+
     /// Lets a batch tell what led to it, and ask for the model.
     pub(super) fn tell_along(&mut self, now: Millis, origin: &Arc<str>, is_demand: bool, request: &mut BatchRequest) {
         if self.config.share == Share::Off {

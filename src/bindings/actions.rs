@@ -200,7 +200,7 @@ fn to_js(action: &Action, token: Option<&str>) -> Result<JsValue, JsValue> {
     }))
 }
 
-fn binary_request(origin: &str, path: &str, body: &[u8], token: Option<&str>) -> Result<Request, JsValue> {
+pub(super) fn binary_request(origin: &str, path: &str, body: &[u8], token: Option<&str>) -> Result<Request, JsValue> {
     let headers = Headers::new()?;
     headers.set("content-type", CONTENT_TYPE)?;
     headers.set("accept", CONTENT_TYPE)?;

@@ -29,8 +29,8 @@ const UNHEDGED: u32 = 16;
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Core {
-    adapter: Adapter,
-    token: Option<String>,
+    pub(super) adapter: Adapter,
+    pub(super) token: Option<String>,
     clock: LocalClock,
     /// What the clock of an earlier core of this host had counted more than the monotonic clock.
     since: f64,
@@ -437,7 +437,7 @@ pub(super) fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {
     pairs.chunks_exact(2).map(|pair| Cursor { shard: pair[0] as u16, position: pair[1] as u64 })
 }
 
-fn millis(now: f64) -> Millis {
+pub(super) fn millis(now: f64) -> Millis {
     now as Millis
 }
 

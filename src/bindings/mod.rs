@@ -10,6 +10,7 @@ mod config;
 mod core;
 mod errors;
 mod fields;
+mod model;
 
 pub use batch::{decode_batch, decode_list, encode_batch, extend_feed};
 pub use core::{Core, canonical_key};

@@ -27,6 +27,10 @@ class Core {
     if (bytes[0] === 255) throw new Error("BAD_REQUEST");
     this.imported.push([...bytes]);
   }
+  models: number[][] = [];
+  importModel(bytes: Uint8Array): void {
+    this.models.push([...bytes]);
+  }
 }
 
 function keeper(scope = "ada", cluster = "https://a", loadStore: LoadStore = async () => real, maxBytes = 1000): Keeper {
@@ -135,12 +139,12 @@ test("what another version kept is dropped; what the core refuses is replaced", 
 });
 
 test("states are few: those of the users longest away go", async () => {
-  for (let user = 0; user < 12; user += 1) await keep(await begun(new Core([1]), `user${user}`), 1);
+  for (let user = 0; user < 20; user += 1) await keep(await begun(new Core([1]), `user${user}`), 1);
   await begun(new Core());
   const db = await openDB("foremap", 1);
   const scopes = (await db.getAllKeys("states")).map((key) => (key as string[])[0]);
-  expect(scopes).toHaveLength(8);
-  expect(scopes).toContain("user11");
+  expect(scopes).toHaveLength(16);
+  expect(scopes).toContain("user19");
   expect(scopes).not.toContain("user0");
   db.close();
 });
@@ -153,7 +157,7 @@ function fakeStore(save: () => Promise<void>, opens: (() => Promise<void>)[] = [
       await opens[seen.opened++]?.();
       seen.lost = lost;
       return {
-        load: async () => null,
+        load: async () => [],
         save: (_key, bytes, alone) => (seen.saved.push([bytes.byteLength, alone]), save()),
         delete: async () => undefined,
         close: () => void (seen.closed += 1),
@@ -230,4 +234,35 @@ test("a suspended page holds no connection, keeps what it has as it goes, and op
   await until(() => seen.opened === 2);
   made.save();
   await until(() => seen.saved.length === 2);
+});
+
+test("a model is kept beside the state, and taken over before it; nobody else sees it, nor anybody after clear()", async () => {
+  const first = await begun(new Core([1]));
+  first.keepModel(Uint8Array.of(7, 8));
+  await keep(first, 1);
+  first.close();
+  const next = new Core();
+  const made = await begun(next);
+  await until(() => next.imported.length === 1);
+  expect(next.models).toEqual([[7, 8]]);
+  const other = new Core();
+  await begun(other, "grace");
+  expect(other.models).toEqual([]);
+  made.clear();
+  made.close();
+  const last = new Core();
+  await begun(last);
+  expect([last.models, last.imported]).toEqual([[], []]);
+});
+
+test("a model that comes while the page is suspended is kept when it wakes", async () => {
+  const first = await begun(new Core([1]));
+  first.suspend();
+  first.keepModel(Uint8Array.of(9));
+  first.resume();
+  await keep(first, 1);
+  first.close();
+  const next = new Core();
+  await begun(next);
+  await until(() => next.models.length === 1);
 });

@@ -13,7 +13,7 @@ declare global {
 /** Generous: nothing here is about how long something takes. */
 export const PATIENCE = { timeout: 30_000, interval: 100 };
 
-export type Options = Pick<ClientOptions, "feed" | "persist">;
+export type Options = Pick<ClientOptions, "feed" | "persist" | "share" | "token">;
 
 /** Somebody with a browser, who opens pages of one site in windows of their own, so that each is seen. */
 export class User {

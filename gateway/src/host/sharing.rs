@@ -14,7 +14,7 @@ use foremap::model::{
 use foremap::partition::NodeId;
 use foremap::protocol::{BatchItem, Rider};
 
-use crate::model::{Served, ShareOptions};
+use crate::model::{DEFAULT_BYTES, Encoding, Served, ShareOptions, class_of};
 use crate::store::Term;
 
 /// Bytes that an address may tell in a minute where callers show no token.
@@ -185,6 +185,10 @@ impl Sharing {
 
     pub(super) fn serve(&self, served: Option<Served>) {
         let served = served.map(Arc::new);
+        if let Some(served) = &served {
+            // What most clients wish for, so that the first of them has it behind its first answer.
+            served.ready(None, class_of(DEFAULT_BYTES as usize), Encoding::Gzip);
+        }
         let old = std::mem::replace(&mut *lock(&self.served), served);
         drop(old);
     }

@@ -19,13 +19,11 @@ use super::server::{Server, set};
 use super::summaries::require_sharing;
 use crate::auth::{Scope, Verb};
 use crate::host::NotKept;
-use crate::model::{Encoding, class_of};
+use crate::model::{DEFAULT_BYTES, Encoding, class_of};
 
 const FORGET: &str = "/v1/model/forget";
 /// Longest wait for the coordinator's answer: it makes a snapshot of up to a million counts.
 const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
-/// Size of a model for callers that name none.
-const DEFAULT_BYTES: u64 = 64 << 10;
 /// Least and most that callers may name.
 const BYTES: std::ops::RangeInclusive<u64> = 1_024..=1 << 20;
 /// How much newer a model has to be to be sent again behind an answer, in milliseconds: as often as clients wish for one.

@@ -11,6 +11,8 @@ const VERSION: u8 = 1;
 
 /// Largest compressed sizes that snapshots are made in, ascending.
 pub(crate) const CLASSES: [usize; 4] = [4 << 10, 16 << 10, 64 << 10, 256 << 10];
+/// Size of a model for callers that name none.
+pub(crate) const DEFAULT_BYTES: u64 = 64 << 10;
 
 /// The largest class that is not over `bytes`, or else the smallest.
 pub(crate) fn class_of(bytes: usize) -> usize {
