@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foremap::Millis;
-use foremap::model::{Allowances, ClientId, Handover, MergerStats, ModelKeeper, Outbox, OutboxStats, Summary};
+use foremap::model::{
+    Allowances, ClientId, Handover, MAX_TOLD_BYTES, MergerStats, ModelKeeper, Outbox, OutboxStats, Summary,
+};
 use foremap::partition::NodeId;
 
 use crate::model::{Served, ShareOptions};
 use crate::store::Term;
-
-/// Bytes that an address may tell in a minute where callers show no token.
-pub(crate) const MAX_TOLD_BYTES: u32 = 64 << 10;
 
 /// Why something was not forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::key::KeyPrefix;
+use foremap::model::{DEFAULT_BYTES, NAMED_BYTES, class_of};
 use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -18,15 +19,11 @@ use super::server::{Server, set};
 use super::summaries::require_sharing;
 use crate::auth::Verb;
 use crate::host::NotKept;
-use crate::model::{Encoding, class_of};
+use crate::model::Encoding;
 
 const FORGET: &str = "/v1/model/forget";
 /// Longest wait for the coordinator's answer: it makes a snapshot of up to a million counts.
 const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
-/// Size of a model for callers that name none.
-const DEFAULT_BYTES: u64 = 64 << 10;
-/// Least and most that callers may name.
-const BYTES: std::ops::RangeInclusive<u64> = 1_024..=1 << 20;
 /// How long a model is good for: until there may be another, and ten minutes for whoever asks for that one meanwhile.
 const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=60, stale-while-revalidate=600");
@@ -36,9 +33,9 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     scope.require(Verb::Get)?;
     require_sharing(&server)?;
     let bytes = Params::of(&uri)?.number("bytes")?.unwrap_or(DEFAULT_BYTES);
-    if !BYTES.contains(&bytes) {
-        let detail = format!("`bytes` is {bytes}, it must be {} to {}", BYTES.start(), BYTES.end());
-        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*BYTES.end()).into());
+    if !NAMED_BYTES.contains(&bytes) {
+        let detail = format!("`bytes` is {bytes}, it must be {} to {}", NAMED_BYTES.start(), NAMED_BYTES.end());
+        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*NAMED_BYTES.end()).into());
     }
     let mut about = server.headers();
     about.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
