@@ -18,6 +18,8 @@ pub(super) fn read(options: JsValue) -> Result<(AdapterConfig, Option<String>), 
     set(&mut config.max_staleness_ms, options.whole("maxStalenessMs")?);
     set(&mut config.max_waiting, options.whole("maxWaiting")?);
     set(&mut config.max_prefetching, options.whole("maxPrefetching")?);
+    #[cfg(feature = "hub")]
+    set(&mut config.share, super::model::read_share(&options)?);
     if let Some(feed) = options.object("feed")? {
         set(&mut config.feed.enabled, feed.flag("enabled")?);
         set(&mut config.feed.idle_ms, feed.whole("idleMs")?);

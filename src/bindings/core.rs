@@ -29,7 +29,7 @@ const UNHEDGED: u32 = 16;
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Core {
-    adapter: Adapter,
+    pub(super) adapter: Adapter,
     token: Option<String>,
     clock: LocalClock,
     /// What the clock of an earlier core of this host had counted more than the monotonic clock.
