@@ -27,6 +27,8 @@ export interface CoreConfig {
   seed: number;
   maxOrigins: number;
   maxStalenessMs: number;
+  /** Whether it takes part in the model that all clients share. Default: off. */
+  share?: "off" | "read" | "both";
   /** Without it no feed is ever asked for. */
   feed?: { enabled: boolean; idleMs?: number; afterRequests?: number };
   cache: { maxBytes?: number; maxEntries?: number; negativeTtlMs?: number; seed: number };
@@ -156,6 +158,8 @@ export interface Core {
   invalidate(now: number, what: { key?: string; prefix?: string; tag?: string; all?: boolean }): number;
   clear(now: number): void;
   setCaution(level: number): void;
+  /** Takes over a model, in cores that were built with that. */
+  importModel?(model: Uint8Array): void;
 }
 
 /** A binary batch as a worker reads it. */
