@@ -28,7 +28,12 @@ export interface HubCore {
   takePage(now: number, page: Uint8Array, rows: number, bytes: number): { row: Bytes; wake: number };
   merge(now: number, row: Uint8Array): void;
   forget(prefix: string): string;
-  round(now: number, sizeOf: (bytes: Bytes) => number): { model?: Bytes; counts?: Bytes; shares?: Bytes; wake?: number };
+  round(
+    now: number,
+    rows: number,
+    bytes: number,
+    sizeOf: (bytes: Bytes) => number,
+  ): { model?: Bytes; counts?: Bytes; shares?: Bytes; wake?: number };
   took(now: number, took: number): void;
   body(
     prefixes: readonly string[] | undefined,

@@ -200,7 +200,9 @@ export abstract class HubObject {
   }
 
   #finish(live: Live, now: number): number | undefined {
-    const { wake, model, counts, shares } = live.core.round(now, (bytes) => live.zlib.compress(bytes, "br").byteLength);
+    const { rows, bytes } = live.pending;
+    const sizeOf = (raw: Uint8Array) => live.zlib.compress(raw, "br").byteLength;
+    const { wake, model, counts, shares } = live.core.round(now, rows, bytes, sizeOf);
     this.#store.keep({ model, counts, shares }, live.merged);
     if (model !== undefined) live.core.took(Date.now(), Date.now() - now);
     if (counts !== undefined) live.pending = this.#store.pending();

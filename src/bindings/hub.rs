@@ -109,11 +109,11 @@ impl HubCore {
         Ok(prefix.as_str().to_owned())
     }
 
-    /// What is due: `{model?, counts?, shares?, wake?}`. `size_of` tells how many bytes some bytes are when they are sent.
+    /// What is due: `{model?, counts?, shares?, wake?}`, where `rows` of so many `bytes` are stored. `size_of` tells how many bytes some bytes are when they are sent.
     ///
     /// # Errors
     /// Throws what `size_of` throws; the hub is of no use any more then.
-    pub fn round(&mut self, now: f64, size_of: &Function) -> Result<Object, JsValue> {
+    pub fn round(&mut self, now: f64, rows: usize, bytes: usize, size_of: &Function) -> Result<Object, JsValue> {
         let failure = RefCell::new(None);
         let compressed = |bytes: &[u8]| match size_of.call1(&JsValue::NULL, &Uint8Array::from(bytes)) {
             Ok(size) => size.as_f64().map_or(bytes.len(), |size| size as usize),
@@ -122,13 +122,13 @@ impl HubCore {
                 bytes.len()
             }
         };
-        let round = self.hub.round(now as Millis, &compressed);
+        let round = self.hub.round(now as Millis, Pending { rows, bytes }, &compressed);
         if let Some(error) = failure.into_inner() {
             return Err(error);
         }
-        let bytes = |bytes: Option<Vec<u8>>| bytes.map_or(JsValue::UNDEFINED, |bytes| array(&bytes));
+        let stored = |bytes: Option<Vec<u8>>| bytes.map_or(JsValue::UNDEFINED, |bytes| array(&bytes));
         let wake = round.wake.map_or(JsValue::UNDEFINED, |wake| JsValue::from_f64(wake as f64));
-        let [model, counts, shares] = [round.model, round.counts, round.shares].map(bytes);
+        let [model, counts, shares] = [round.model, round.counts, round.shares].map(stored);
         object([("model", model), ("counts", counts), ("shares", shares), ("wake", wake)])
     }
 

@@ -46,7 +46,7 @@ impl Disk {
             hub.resume(&self.counts, &self.shares);
         }
         self.rows.iter().for_each(|row| hub.merge(now, row));
-        let round = hub.round(now, &<[u8]>::len);
+        let round = hub.round(now, self.pending(), &<[u8]>::len);
         if let Some(counts) = round.counts.clone() {
             self.counts = counts;
             self.shares = round.shares.clone().expect("with the counts");
@@ -132,7 +132,7 @@ fn it_wants_to_be_woken_until_everything_is_told_and_stored() {
     let (mut disk, mut hub) = (Disk::default(), Hub::new(config()));
     let taken = hub.take(HOUR, &caller(1), &summary(1, &["a/1", "a/2"]), Pending::default()).expect("taken");
     assert_eq!(taken.1, HOUR + 15_000);
-    let much = Pending { rows: 1_024, bytes: 0 };
+    let much = Pending { rows: 1 << 12, bytes: 0 };
     assert_eq!(hub.take(HOUR, &caller(2), &summary(2, &["a/1", "a/2"]), much).expect("taken").1, HOUR);
     disk.tell(&mut hub, 1, &["a/1", "a/2"]);
     // The first round makes a model at once.
@@ -150,6 +150,19 @@ fn it_wants_to_be_woken_until_everything_is_told_and_stored() {
     }
     assert_eq!((wakes, disk.rows.len()), (4, 0));
     assert_eq!(keys(&mut hub, None), ["a/1", "a/2"]);
+}
+
+#[test]
+fn many_rows_leave_at_once() {
+    let (mut disk, mut hub) = (Disk::default(), Hub::new(config()));
+    disk.tell(&mut hub, 1, &["a/1", "a/2"]);
+    assert!(disk.round(&mut hub, HOUR).counts.is_some());
+    for client in 0..4_097 {
+        // Half a minute must pass before counts are stored again, unless there are so many.
+        assert!(client % 1_000 != 999 || disk.round(&mut hub, HOUR + 1).counts.is_none());
+        disk.tell(&mut hub, client, &["b/1", "b/2"]);
+    }
+    assert!(disk.round(&mut hub, HOUR + 1).counts.is_some() && disk.rows.is_empty());
 }
 
 #[test]
@@ -248,7 +261,7 @@ proptest! {
         let _ = hub.take(0, &caller(1), &bytes, Pending::default());
         let _ = hub.take_page(0, &bytes, Pending::default());
         let _ = shares(&bytes, 1, None);
-        hub.round(0, &<[u8]>::len);
+        hub.round(0, Pending::default(), &<[u8]>::len);
         prop_assert!(hub.is_merging());
     }
 }

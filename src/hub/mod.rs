@@ -220,11 +220,14 @@ impl Hub {
         }
     }
 
-    /// What is due, after [`Hub::resume`] and with all rows merged. `compressed` tells the size of bytes as they are sent.
+    /// What is due, after [`Hub::resume`] and with all rows merged, of which so many are still stored. `compressed` tells the size of bytes as they are sent.
     /// Where something of it cannot be stored, the hub is to be dropped, and another one goes on from what is stored.
-    pub fn round(&mut self, now: Millis, compressed: &dyn Fn(&[u8]) -> usize) -> Round {
+    pub fn round(&mut self, now: Millis, pending: Pending, compressed: &dyn Fn(&[u8]) -> usize) -> Round {
         let Some(keeper) = &mut self.keeper else { return Round::default() };
-        let kept = keeper.round(now, compressed);
+        let mut kept = keeper.round(now, compressed);
+        if pending.is_much() && kept.state.is_none() {
+            kept.state = keeper.last(now);
+        }
         let served = kept.snapshots.as_deref().and_then(Served::of);
         let model = served.as_ref().map(Served::encode);
         if served.is_some() {

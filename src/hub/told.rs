@@ -42,9 +42,9 @@ pub struct Pending {
 
 impl Pending {
     /// Most of them. One more is refused, as what was acknowledged must not be lost.
-    pub const MAX: Self = Self { rows: 1 << 13, bytes: 8 << 20 };
-    /// With so many they are merged at once.
-    const MUCH: Self = Self { rows: 1 << 10, bytes: 1 << 20 };
+    pub const MAX: Self = Self { rows: 1 << 14, bytes: 16 << 20 };
+    /// With so many they are merged at once, and the counts stored, so that they leave.
+    const MUCH: Self = Self { rows: 1 << 12, bytes: 4 << 20 };
 
     pub(super) fn with(self, bytes: usize) -> Self {
         Self { rows: self.rows + 1, bytes: self.bytes + bytes }
