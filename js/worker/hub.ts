@@ -91,9 +91,18 @@ export abstract class HubObject {
       // An alarm that throws is tried seven times and then never again.
       this.#figures.failures += 1;
       console.error("foremap: the hub could not merge what it was told; it tries again", error);
-      wake = Date.now() + Math.min(this.options().every ?? MAX_RETRY_MS, MAX_RETRY_MS);
+      wake = Date.now() + this.#retryMs();
     }
     if (wake !== undefined) await this.#wake(wake);
+  }
+
+  /** Also where it is the options that fail. */
+  #retryMs(): number {
+    try {
+      return Math.min(this.options().every ?? MAX_RETRY_MS, MAX_RETRY_MS);
+    } catch {
+      return MAX_RETRY_MS;
+    }
   }
 
   async #route(live: Live, request: Request, url: URL): Promise<Response> {

@@ -155,6 +155,38 @@ describe("a hub that ends", () => {
     expect(stats.pending.rows).toBe(0);
   }, 30_000);
 
+  test("memory that is gone after some idle seconds is nothing that counts", async () => {
+    const [of, worker] = await start({ hub: SLOW });
+    for (const client of [1, 2, 3]) await tell(worker as Worker, client, ["shop/a", "shop/b"]);
+    expect(await hubStats(of)).toMatchObject({ received: 3, pending: { rows: 3 } });
+    await new Promise((done) => setTimeout(done, 12_000));
+    // Another object answers, which was told nothing so far, and finds the rows.
+    expect(await hubStats(of)).toMatchObject({ received: 0, pending: { rows: 3 } });
+  }, 30_000);
+
+  test("a row that makes the core trap is given up, and those around it are not", async () => {
+    const trapping = `class Hub extends AnalyzerHub {
+      instance() {
+        const Real = super.instance().Hub;
+        return {
+          Hub: class extends Real {
+            merge(now, row) {
+              if (new TextDecoder("latin1").decode(row).includes("poison")) throw new WebAssembly.RuntimeError("unreachable");
+              super.merge(now, row);
+            }
+          },
+        };
+      }
+      options() { return { clients: 2, every: 400 }; }
+    }`;
+    const [of, worker] = await start({ hub: trapping });
+    await tell(worker as Worker, 1, ["shop/a", "shop/b"]);
+    await tell(worker as Worker, 2, ["poison/a", "poison/b"]);
+    await tell(worker as Worker, 3, ["shop/a", "shop/b"]);
+    await expect.poll(() => model(worker as Worker), { timeout: 5_000 }).toContain("shop/");
+    expect(await hubStats(of)).toMatchObject({ dropped: 1, failures: 1 });
+  });
+
   test("what it has stored and cannot read is not its end", async () => {
     const persist = join(folder, "unreadable");
     const broken = `class Hub extends AnalyzerHub {
