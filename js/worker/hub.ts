@@ -85,7 +85,7 @@ export abstract class HubObject {
     this.#alarm = null;
     let wake: number | undefined;
     try {
-      const live = await this.#load();
+      const live = await this.#load(false);
       wake = this.#guarded(() => this.#round(live));
     } catch (error) {
       // An alarm that throws is tried seven times and then never again.
@@ -245,7 +245,8 @@ export abstract class HubObject {
     }
   }
 
-  async #load(): Promise<Live> {
+  /** @param rearms whether rows that no alarm is set for get one */
+  async #load(rearms = true): Promise<Live> {
     if (this.#live !== null && this.#alarm !== undefined) return this.#live;
     const zlib = await loadZlib();
     const alarm = this.#alarm === undefined ? await this.ctx.storage.getAlarm() : this.#alarm;
@@ -264,7 +265,7 @@ export abstract class HubObject {
     this.#live = { core, zlib, merged: 0, serves: false, pending };
     // Rows without an alarm: whoever stored them ended between the two. Or `every` has become shorter since.
     const isLate = this.#alarm === null || this.#alarm === undefined || this.#alarm > Date.now() + (every ?? EVERY_MS);
-    if (pending.rows > 0 && isLate) await this.#wake(Date.now());
+    if (rearms && pending.rows > 0 && isLate) await this.#wake(Date.now());
     return this.#live;
   }
 

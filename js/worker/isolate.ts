@@ -91,7 +91,9 @@ export class Isolate {
     });
     const { maxStaleness, core } = rules.settings;
     this.tier = rules.options.cacheApi ? new CacheTier(this.engine, maxStaleness, core.origins) : null;
-    this.sharing = rules.shares
+    // Of the cores that there are, not all can.
+    const canShare = rules.shares && this.engine.guard.ask((known) => known.importModel !== undefined);
+    this.sharing = canShare
       ? new Sharing(this.engine, rules.hubs, (target, init) => this.#askGateway(target, init))
       : null;
   }

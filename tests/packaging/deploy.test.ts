@@ -15,6 +15,20 @@ const WRANGLER = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
 /** What the free plan takes of a worker, compressed. */
 const MAX_GZIP = 3 << 20;
 
+/** Of the configuration, what is held against what it deploys. */
+interface Config {
+  compatibility_date: string;
+  compatibility_flags: string[];
+  vars: { [name: string]: string[] };
+  durable_objects: { bindings: { name: string; class_name: string }[] };
+  migrations: { new_sqlite_classes?: string[] }[];
+}
+
+interface Namespace {
+  idFromName(name: string): unknown;
+  get(id: unknown): { fetch(url: string, init?: RequestInit): Promise<Response> };
+}
+
 let project: string;
 /** What wrangler would send. */
 let upload: string;
@@ -46,7 +60,7 @@ test("wrangler takes the example as it stands", async () => {
 });
 
 test("what wrangler would deploy runs, with the storage and flags that the configuration names", async () => {
-  const config = unstable_readConfig({ config: join(project, "wrangler.jsonc") });
+  const config = unstable_readConfig({ config: join(project, "wrangler.jsonc") }) as unknown as Config;
   const classes = config.migrations.flatMap((migration) => migration.new_sqlite_classes ?? []);
   const bound = config.durable_objects.bindings.map(({ class_name }) => class_name);
   expect(classes).toEqual(bound);
@@ -63,7 +77,7 @@ test("what wrangler would deploy runs, with the storage and flags that the confi
   const miniflare = new Miniflare({
     port: 0,
     cf: false,
-    compatibilityDate: config.compatibility_date ?? "",
+    compatibilityDate: config.compatibility_date,
     compatibilityFlags: config.compatibility_flags,
     modules,
     durableObjects: Object.fromEntries(
@@ -72,7 +86,7 @@ test("what wrangler would deploy runs, with the storage and flags that the confi
         { className: class_name, useSQLite: classes.includes(class_name) },
       ]),
     ),
-    bindings: { ...(config.vars as Record<string, string[]>), TOKEN_KEY: "0123456789abcdef0123456789abcdef" },
+    bindings: { ...config.vars, TOKEN_KEY: "0123456789abcdef0123456789abcdef" },
   });
   try {
     const { origin } = await miniflare.ready;
@@ -81,11 +95,10 @@ test("what wrangler would deploy runs, with the storage and flags that the confi
     const told = await fetch(`${origin}/v1/summaries`, { method: "POST", headers, body: summary(1, ["a", "b"]) });
     expect(told.status).toBe(401);
     // Past the worker, as the operator's own code.
-    const hub = await miniflare.getDurableObjectNamespace("HUB");
-    const stub = hub.get(hub.idFromName("foremap/"));
-    const taken = await stub.fetch("https://hub/v1/summaries", { method: "POST", headers, body: summary(1, ["a", "b"]) });
-    expect(taken.status).toBe(204);
-    expect(await (await stub.fetch("https://hub/v1/stats")).json()).toMatchObject({ received: 1, pending: { rows: 1 } });
+    const hub = (await miniflare.getDurableObjectNamespace("HUB")) as unknown as Namespace;
+    const ask = (path: string, init?: RequestInit) => hub.get(hub.idFromName("foremap/")).fetch(`https://hub${path}`, init);
+    expect((await ask("/v1/summaries", { method: "POST", headers, body: summary(1, ["a", "b"]) })).status).toBe(204);
+    expect(await (await ask("/v1/stats")).json()).toMatchObject({ received: 1, pending: { rows: 1 } });
   } finally {
     await miniflare.dispose();
   }

@@ -128,6 +128,14 @@ describe("a hub that ends", () => {
     // The counts go on where they were, and who told before is known.
     for (const client of [3, 4, 5]) await tell(worker as Worker, client, ["shop/a", "shop/b"]);
     await expect.poll(async () => (await hubStats(of)).merger?.merged, { timeout: 5_000 }).toBe(5);
+    // It is woken while there is something to do, and then no more.
+    await expect
+      .poll(async () => {
+        const { rounds } = await hubStats(of);
+        await new Promise((done) => setTimeout(done, 600));
+        return ((await hubStats(of)).rounds ?? 0) - (rounds ?? 0);
+      })
+      .toBe(0);
   });
 
   test("an alarm that fails is not its last", async () => {
