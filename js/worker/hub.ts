@@ -52,7 +52,7 @@ export abstract class HubObject {
   #alarm: number | null | undefined;
   /** The row that is being merged. */
   #merging = 0;
-  #figures = { rounds: 0, failures: 0, dropped: 0 };
+  #figures = { rounds: 0, models: 0, failures: 0, dropped: 0 };
 
   /** As the runtime makes it. */
   constructor(
@@ -83,6 +83,8 @@ export abstract class HubObject {
   /** Merges what was told. Never rejects but where not even the next alarm can be set, as then the runtime tries again. */
   async alarm(): Promise<void> {
     this.#alarm = null;
+    const models = this.#figures.models;
+    const began = Date.now();
     let wake: number | undefined;
     try {
       const live = await this.#load(false);
@@ -94,6 +96,11 @@ export abstract class HubObject {
       wake = Date.now() + this.#retryMs();
     }
     if (wake !== undefined) await this.#wake(wake);
+    if (this.#figures.models === models) return;
+    // On Cloudflare clocks stand still until something was waited for.
+    await this.ctx.storage.getAlarm();
+    const now = Date.now();
+    this.#guarded(() => this.#live?.core.took(now, now - began));
   }
 
   /** Also where it is the options that fail. */
@@ -213,7 +220,7 @@ export abstract class HubObject {
     const sizeOf = (raw: Uint8Array) => live.zlib.compress(raw, "br").byteLength;
     const { wake, model, counts, shares } = live.core.round(now, rows, bytes, sizeOf);
     this.#store.keep({ model, counts, shares }, live.merged);
-    if (model !== undefined) live.core.took(Date.now(), Date.now() - now);
+    if (model !== undefined) this.#figures.models += 1;
     if (counts !== undefined) live.pending = this.#store.pending();
     this.#figures.rounds += 1;
     return wake;
