@@ -18,7 +18,15 @@ export function createWorker<Env = unknown>(options: WorkerOptions | ((env: Env)
   return makeWorker(options, { loadCore: loadInlined, hubs: false, encodes: false });
 }
 
-/** Runs in workerd only, where `foremap/worker` is another entry; here it is a name that can be imported. */
+/**
+ * The hub of the model that clients share: a Durable Object with SQLite storage, which a worker exports and binds as `hub`.
+ * A class that extends it and has `options` decides otherwise than by default. It needs the flag `nodejs_compat`.
+ *
+ * It checks nobody: only `createWorker` and the operator's own code may reach it. To that it answers `GET /v1/model`,
+ * `GET /v1/stats` and `POST /v1/model/forget`.
+ *
+ * It runs in workerd, where `foremap/worker` is another entry; elsewhere it is a name that can be imported.
+ */
 export class AnalyzerHub extends HubObject {
   /** @throws {ForemapError} `CONFIG` */
   protected override instance(): WorkerCoreInstance {

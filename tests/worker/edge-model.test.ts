@@ -70,6 +70,26 @@ test("what an isolate's clients ask for is told for each of them, and another is
   expect(sources.filter((found) => found === "cache").length).toBeGreaterThan(4);
 });
 
+test("what a hub did not take is told again", async () => {
+  const refusing = `let left = 1;
+    class Hub extends AnalyzerHub {
+      fetch(request) {
+        return request.url.endsWith("/observed") && left-- > 0 ? Promise.reject(new Error("no hub")) : super.fetch(request);
+      }
+      options() { return { clients: 2, every: 400 }; }
+    }`;
+  edge = await startEdge({ workers: [PUBLIC], bindings: { ORIGINS: [proxy.origin] }, hub: refusing });
+  const [worker] = edge.workers;
+  const sharing = async () =>
+    ((await (await worker?.fetch("/v1/stats"))?.json()) as { sharing: { pages: number; observers: { told: number } } }).sharing;
+  for (const client of [1, 2]) await read(worker, client, SHOP);
+  await expect.poll(async () => (await sharing()).observers.told).toBe(1);
+  expect((await sharing()).pages).toBe(0);
+  for (const client of [1, 2]) await read(worker, client, SHOP);
+  await expect.poll(async () => (await sharing()).pages).toBe(2);
+  await expect.poll(() => modelOf(worker), { timeout: 10_000 }).toContain("shop/");
+});
+
 /** The model of the running hub in an isolate of its own, which has not looked for it before. */
 async function startEdgeAgain(origin: string): Promise<Worker> {
   const of = edge;

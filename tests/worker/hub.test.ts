@@ -78,6 +78,8 @@ describe("one model from many clients", () => {
     const tag = read.headers.get("etag") ?? "";
     const again = await second.fetch("/v1/model", { headers: { "if-none-match": tag } });
     expect([again.status, again.headers.get("etag")]).toEqual([304, tag]);
+    const stats = (await (await first.fetch("/v1/stats")).json()) as object;
+    expect(stats).toMatchObject({ hub: { received: 4, pendingMax: { rows: 16_384 } } });
     // The isolate that nobody told anything has taken it over, behind its first answers.
     await expect
       .poll(async () => (await (await second.fetch("/v1/stats")).json()) as object, { timeout: 5_000 })
