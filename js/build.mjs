@@ -3,8 +3,8 @@
  *
  *     node js/build.mjs
  *
- * Expects wasm-bindgen's `--target web --omit-default-module-path` output in `pkg/dist/core/`
- * (`core.js`, `core_bg.wasm`), which `cargo xtask build` makes.
+ * Expects wasm-bindgen's `--target web --omit-default-module-path` output (`core.js`, `core_bg.wasm`) in `pkg/dist/core/`,
+ * and that of the edge worker's core in `pkg/dist/worker-core/`. `cargo xtask build` makes both.
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -16,20 +16,23 @@ import { generatedModules } from "./build/generated.mjs";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "pkg", "dist");
 const core = join(dist, "core");
+const workerCore = join(dist, "worker-core");
 const entry = (name) => join(root, "js", "entry", `${name}.ts`);
 
-if (!existsSync(join(core, "core.js"))) {
-  console.error("pkg/dist/core/ is missing: run `cargo xtask build`, which makes it and then calls this script");
+for (const folder of [core, workerCore]) {
+  if (existsSync(join(folder, "core.js"))) continue;
+  console.error(`${relative(root, folder)} is missing: run \`cargo xtask build\`, which makes it and then calls this script`);
   process.exit(1);
 }
 
 for (const name of readdirSync(dist)) {
-  if (name !== "core") rmSync(join(dist, name), { recursive: true });
+  if (name !== "core" && name !== "worker-core") rmSync(join(dist, name), { recursive: true });
 }
 copyFileSync(join(core, "core_bg.wasm"), join(dist, "core.wasm"));
+copyFileSync(join(workerCore, "core_bg.wasm"), join(dist, "worker.wasm"));
 for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) copyFileSync(join(root, name), join(root, "pkg", name));
 
-const generated = await generatedModules(core);
+const generated = await generatedModules(core, workerCore);
 
 /** @type {import("esbuild").Plugin} */
 const virtualModules = {

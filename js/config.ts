@@ -136,7 +136,8 @@ export function milliseconds(name: string, value: number | undefined): number | 
   return within(name, whole(name, value), 0, 0x7fff_ffff);
 }
 
-function whole(name: string, value: number | undefined): number | undefined {
+/** A whole number that is not negative. */
+export function whole(name: string, value: number | undefined): number | undefined {
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
     throw config(`\`${name}\` must be a whole number, not ${String(value)}`);
   }

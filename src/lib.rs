@@ -22,6 +22,7 @@
 //! | [`confidence`] | the Confidence Map: calibrated probabilities |
 //! | [`prefetch`] | the Prefetch Engine: threshold, waste budget, ledger, failure log |
 //! | [`model`] | one model out of many clients: summaries up, snapshots down |
+//! | [`hub`] | that model at the edge: what isolates observe, and the hub between them |
 //! | [`cache`] | the Local Cache: freshness by log position, probation, fences |
 //! | [`adapter`] | the DHT Adaptation Layer of a client: every request enters here |
 //! | [`node`] | the DHT node behind a gateway; native builds only |
@@ -41,6 +42,7 @@ pub mod cache;
 pub mod clock;
 pub mod codec;
 pub mod confidence;
+pub mod hub;
 pub mod key;
 pub mod model;
 // A node serves many threads, and nothing in a browser or an isolate is one: what it is built on stays out of the wasm.

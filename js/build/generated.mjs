@@ -7,11 +7,13 @@ import { build } from "esbuild";
  * The modules that the sources import but that come from wasm-bindgen's output in `core`.
  *
  * @param {string} core folder with `core.js` and `core_bg.wasm`
+ * @param {string} [workerCore] folder with the edge worker's core
  * @returns {Promise<{[name: string]: string}>} JavaScript by module name
  */
-export async function generatedModules(core) {
+export async function generatedModules(core, workerCore = core) {
   return {
     "foremap:glue": await glueFactory(join(core, "core.js")),
+    "foremap:worker-glue": await glueFactory(join(workerCore, "core.js")),
     "foremap:bytes": `export default "${deflated(join(core, "core_bg.wasm"))}";\n`,
   };
 }

@@ -35,7 +35,7 @@ const miniflare = new Miniflare({
   compatibilityDate: COMPATIBILITY_DATE,
   modules: [
     { type: "ESModule", path: "worker.js", contents: await bundleWorker() },
-    { type: "CompiledWasm", path: "core.wasm", contents: await readFile(join(dist, "core.wasm")) },
+    { type: "CompiledWasm", path: "worker.wasm", contents: await readFile(join(dist, "worker.wasm")) },
   ],
   bindings: {
     ORIGINS: options.origins,

@@ -15,6 +15,8 @@ const foremap = createWorker<Env>((env) => ({
   public: true,
   cache: env.MODE !== "none" && { maxEntries: env.CACHE_ENTRIES },
   prefetch: env.MODE === "predict",
+  // What is measured is what one isolate learns by itself.
+  share: false,
   maxStaleness: env.MAX_STALENESS,
   cors: ["http://localhost:*", "http://127.0.0.1:*"],
 }));

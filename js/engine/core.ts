@@ -29,6 +29,8 @@ export interface CoreConfig {
   maxStalenessMs: number;
   /** Whether it takes part in the model that all clients share. Default: off. */
   share?: "off" | "read" | "both";
+  /** Most bytes, compressed, of a model that is to follow an answer; 0 for none. */
+  modelBytes?: number;
   /** Without it no feed is ever asked for. */
   feed?: { enabled: boolean; idleMs?: number; afterRequests?: number };
   cache: { maxBytes?: number; maxEntries?: number; negativeTtlMs?: number; seed: number };

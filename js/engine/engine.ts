@@ -380,9 +380,8 @@ export class Engine {
     const { request, prefetch } = action;
     const flight = this.#fly(action.flight, scope);
     scope.enqueue(prefetch, async () => {
-      this.events.request?.(request.url, prefetch);
       const began = performance.now();
-      const result = await exchange(scope, () => request, flight.controller, action.timeoutMs);
+      const result = await this.#fetch(scope, flight, action);
       const status = typeof result === "number" ? 0 : result.status;
       this.events.response?.(request.url, status, performance.now() - began, prefetch);
       // What left before a rebuild is unknown to the new core, and must not enter its cache.
@@ -423,6 +422,13 @@ export class Engine {
     } catch {
       // See above.
     }
+  }
+
+  #fetch(scope: Scope, flight: Flight, action: Extract<Action, { kind: "send" }>): Promise<RawAnswer | number> {
+    const { request, prefetch, timeoutMs } = action;
+    if (prefetch && scope.host.mayPrefetch?.() === false) return Promise.resolve(FAILED_ABORTED);
+    this.events.request?.(request.url, prefetch);
+    return exchange(scope, () => request, flight.controller, timeoutMs);
   }
 
   #attempt(scope: Scope, action: Extract<Action, { kind: "attempt" }>): void {

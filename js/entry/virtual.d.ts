@@ -6,6 +6,14 @@ declare module "foremap:glue" {
   export function createGlue(): CoreInstance & { initSync(init: { module: WebAssembly.Module }): unknown };
 }
 
+/** The glue of the edge worker's core. */
+declare module "foremap:worker-glue" {
+  import type { WorkerCoreInstance } from "../worker/core.js";
+
+  /** As that of `foremap:glue`. */
+  export function createGlue(): WorkerCoreInstance & { initSync(init: { module: WebAssembly.Module }): unknown };
+}
+
 /** The wasm binary, deflated (RFC 1950), in base64. */
 declare module "foremap:bytes" {
   const base64: string;

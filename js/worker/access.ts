@@ -14,6 +14,14 @@ const LEEWAY_S = 5;
 export interface Grant {
   /** Whether changes of keys that it did not name may be told to it. */
   readonly relayed: boolean;
+  /** Whether there is somebody who decides what callers may do, or everybody may read. */
+  readonly decided: boolean;
+  /** Whether the caller showed a token of its own, which was checked here. */
+  readonly verified: boolean;
+  /** What that covers; null is everything. */
+  readonly prefixes: readonly string[] | null;
+  /** Whom that names. */
+  readonly subject: string | null;
   /** Whether the caller may do this at all, with some keys; which ones, the gateway says. */
   readonly may: (verb: Verb) => boolean;
   /** Authorization for requests that are passed on. */
@@ -21,6 +29,9 @@ export interface Grant {
   /** @param key canonical text of a key or prefix; `""` is everything */
   allows(verb: Verb, key: string): Promise<boolean>;
 }
+
+/** Of callers without a token that was checked here. */
+const UNKNOWN = { verified: false, prefixes: null, subject: null } as const;
 
 /** Tells who may do what; before any cache is looked into. */
 export class Access {
@@ -51,9 +62,13 @@ export class Access {
     const caller = request.headers.get("authorization");
     const own = token === undefined ? null : `Bearer ${token}`;
     if (this.#secret !== null) {
-      const { verbs, prefixes } = await this.#claims(caller, this.#secret, canonical);
+      const { verbs, prefixes, subject } = await this.#claims(caller, this.#secret, canonical);
       return {
         relayed: true,
+        decided: true,
+        verified: true,
+        prefixes: prefixes.includes("") ? null : prefixes,
+        subject,
         may: (verb) => verbs.has(verb),
         authorization: () => caller,
         allows: async (verb, key) => verbs.has(verb) && prefixes.some((prefix) => covers(prefix, key)),
@@ -62,6 +77,8 @@ export class Access {
     if (authorize !== undefined) {
       return {
         relayed: false,
+        decided: true,
+        ...UNKNOWN,
         may: () => true,
         authorization: () => own,
         allows: async (_, key) => authorize(request, key),
@@ -69,6 +86,8 @@ export class Access {
     }
     return {
       relayed: true,
+      decided: false,
+      ...UNKNOWN,
       may: () => true,
       // The worker's own token is for what is public: it must not lend callers a right to write.
       authorization: (verb) => (verb === "get" || verb === "list" ? own : caller),
@@ -80,7 +99,7 @@ export class Access {
     authorization: string | null,
     secret: Uint8Array,
     canonical: (key: string) => string,
-  ): Promise<{ verbs: Set<string>; prefixes: string[] }> {
+  ): Promise<{ verbs: Set<string>; prefixes: string[]; subject: string | null }> {
     const token = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) throw new ForemapError("UNAUTHENTICATED", "an `Authorization: Bearer` token is needed");
     try {
@@ -88,6 +107,7 @@ export class Access {
       const { payload } = await jwtVerify<{ verbs: unknown; prefixes: unknown }>(token, secret, rules);
       return {
         verbs: new Set(strings(payload.verbs)),
+        subject: typeof payload.sub === "string" ? payload.sub : null,
         // Only the empty text is everything: a lone `/` is an empty component, and refused as one.
         prefixes: strings(payload.prefixes).map((prefix) => (prefix === "" ? "" : canonical(prefix.replace(/\/$/, "")))),
       };

@@ -52,7 +52,7 @@ export class LimitError extends ForemapError {
   constructor(
     code: ErrorCode,
     message: string,
-    readonly limit: number,
+    readonly limit: number | undefined,
   ) {
     super(code, message);
   }
@@ -90,11 +90,10 @@ export function json(body: unknown, headers: HeadersInit = {}): Response {
   return new Response(JSON.stringify(body), { headers: all });
 }
 
-/** The whole body, of at most {@link MAX_BODY_BYTES}. @throws {ForemapError} `BODY_TOO_LARGE` */
-export async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
-  const tooLarge = () =>
-    new LimitError("BODY_TOO_LARGE", `the body is over its limit of ${MAX_BODY_BYTES} bytes`, MAX_BODY_BYTES);
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES) throw tooLarge();
+/** The whole body, of at most so many bytes. @throws {ForemapError} `BODY_TOO_LARGE` */
+export async function readBody(request: Request, maxBytes = MAX_BODY_BYTES): Promise<Uint8Array<ArrayBuffer>> {
+  const tooLarge = () => new LimitError("BODY_TOO_LARGE", `the body is over its limit of ${maxBytes} bytes`, maxBytes);
+  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   if (request.body !== null) {
@@ -102,7 +101,7 @@ export async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
       length += next.value.byteLength;
       // The declared length may be absent or wrong: what counts is what arrives.
-      if (length > MAX_BODY_BYTES) {
+      if (length > maxBytes) {
         await reader.cancel();
         throw tooLarge();
       }

@@ -141,7 +141,7 @@ function whole(name: string, value: unknown, most: number): number {
   throw new ForemapError("BAD_REQUEST", `\`${name}\` is not a whole number from 0 to ${most}`);
 }
 
-function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promise<Outcome[]> {
+async function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promise<Outcome[]> {
   const { scope, isolate } = exchange;
   // The caller's session, not the worker's: gone with this request.
   if (batch.floors.length > 0) {
@@ -155,7 +155,7 @@ function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
     ahead,
     keys: batch.items.length,
   });
-  return Promise.all(
+  const outcomes = await Promise.all(
     batch.items.map(async (item): Promise<Outcome> => {
       try {
         if (!(await grant.allows("get", item.key))) throw new ForemapError("FORBIDDEN", "the caller may not read this key");
@@ -165,4 +165,8 @@ function answerItems(exchange: Exchange, grant: Grant, batch: CoreBatch): Promis
       }
     }),
   );
+  // What somebody only fetched ahead says nothing of what its user did, and nobody needs to be led to what there is not.
+  const found = outcomes.filter(({ item, answer }) => !item.prefetch && !(answer instanceof ForemapError) && answer.keymap);
+  exchange.observed(grant, stream, found.map(({ item }) => item.key));
+  return outcomes;
 }

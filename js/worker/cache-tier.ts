@@ -2,6 +2,7 @@ import type { CoreAnswer, CoreBatch, CoreBatchResult, CoreKeymap, ReadPoint } fr
 import type { Engine } from "../engine/engine.js";
 import { isRecord } from "../keymap.js";
 import { BINARY } from "./answers.js";
+import type { Subrequests } from "./subrequests.js";
 
 /** Larger batches go to the gateway at once: every look-up is a subrequest. */
 const MAX_LOOKUPS = 4;
@@ -33,18 +34,21 @@ export class CacheTier {
   }
 
   /** Answers a batch, or lets `next` do it. */
-  async fetch(request: Request, next: () => Promise<Response>): Promise<Response> {
+  async fetch(request: Request, subrequests: Subrequests, next: () => Promise<Response>): Promise<Response> {
     if (request.method !== "POST" || !request.url.endsWith("/v1/batch")) return next();
-    const answer = await this.#answer(request.clone()).catch(() => null);
+    // With the last ones a gateway is asked, which surely answers.
+    if (!subrequests.spare(MAX_LOOKUPS)) return next();
+    const answer = await this.#answer(request.clone(), subrequests).catch(() => null);
     return answer ?? next();
   }
 
-  async #answer(request: Request): Promise<Response | null> {
+  async #answer(request: Request, subrequests: Subrequests): Promise<Response | null> {
     const body = new Uint8Array(await request.arrayBuffer());
     const batch = this.engine.guard.use((instance) => instance.decodeBatch(body));
     if (batch.items.length === 0 || batch.items.length > MAX_LOOKUPS || batch.consistency === "strong") return null;
     const results: CoreBatchResult[] = [];
     for (const item of batch.items) {
+      subrequests.take();
       const entry = await this.#entry(item.key, batch);
       if (entry === null) return null;
       const { keymap, at } = entry;
@@ -72,10 +76,11 @@ export class CacheTier {
   }
 
   /** Keeps what a gateway answered, one of `keys` in the same request: more than are looked up are not kept either. */
-  async keep(key: string, answer: CoreAnswer, keys: number): Promise<void> {
-    if (keys > MAX_LOOKUPS) return;
+  async keep(key: string, answer: CoreAnswer, keys: number, subrequests: Subrequests): Promise<void> {
+    if (keys > MAX_LOOKUPS || !subrequests.spare()) return;
     const left = this.maxStaleness - answer.age;
     if (left <= 0 || (answer.source !== "network" && answer.source !== "revalidated")) return;
+    subrequests.take();
     const body = JSON.stringify({
       keymap: answer.keymap ?? null,
       at: { ...answer.at, age_ms: answer.age },

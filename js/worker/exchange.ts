@@ -11,7 +11,10 @@ import { json, problem, readBody } from "./answers.js";
 import { answerBatch } from "./batch.js";
 import type { Isolate } from "./isolate.js";
 import type { WorkerContext } from "./options.js";
+import { answerForget, answerModel, answerSummaries, hubStats } from "./model.js";
+import { matches } from "./negotiate.js";
 import { Query } from "./query.js";
+import type { Subrequests } from "./subrequests.js";
 
 /** Longest name of a stream in bytes. */
 const MAX_STREAM_BYTES = 128;
@@ -43,10 +46,12 @@ export interface ReadSpec {
 export class Exchange {
   readonly #began = performance.now();
   readonly #url: URL;
+  #client: Promise<string> | null = null;
 
   constructor(
     readonly isolate: Isolate,
     readonly scope: Scope,
+    readonly subrequests: Subrequests,
     readonly request: Request,
     readonly context: WorkerContext,
   ) {
@@ -79,6 +84,12 @@ export class Exchange {
         // As with changes: what a function decides about named keys does not cover what names any.
         if (!grant.relayed) await this.#require(grant, "get", "");
         return this.#pass(grant, "get", undefined, undefined);
+      case "/v1/summaries":
+        return answerSummaries(this, grant);
+      case "/v1/model":
+        return answerModel(this, grant);
+      case "/v1/model/forget":
+        return answerForget(this, grant);
       default:
         return this.#inspect(grant, pathname);
     }
@@ -100,8 +111,34 @@ export class Exchange {
       stream: spec.stream,
       signal: this.request.signal,
     });
-    if (tier !== null) this.context.waitUntil(tier.keep(key, answer, spec.keys));
+    if (tier !== null) this.context.waitUntil(tier.keep(key, answer, spec.keys, this.subrequests));
     return answer;
+  }
+
+  /** Lets the shared model learn what a client asked for and found, in its order. The answer does not wait for it. */
+  observed(grant: Grant, stream: string | undefined, keys: readonly string[]): void {
+    const { sharing } = this.isolate;
+    if (sharing?.observes !== true || keys.length === 0) return;
+    const note = async () => {
+      const client = await this.client(grant);
+      for (const key of keys) sharing.note(client, stream ?? "", key);
+    };
+    this.context.waitUntil(note());
+  }
+
+  /** Whose requests these are: the subject of a token where there is one, otherwise the address. */
+  client(grant: Grant): Promise<string> {
+    return (this.#client ??= clientOf(this.request, grant));
+  }
+
+  /** Lets a gateway answer, with the right of the caller. */
+  async relay(grant: Grant, verb: Verb, body: Uint8Array<ArrayBuffer>): Promise<Response> {
+    return back(await this.#call(grant, verb, undefined, body));
+  }
+
+  /** The same, unanswered yet, and with other headers. */
+  call(grant: Grant, verb: Verb, headers: { readonly [name: string]: string }): Promise<RawAnswer> {
+    return this.#call(grant, verb, undefined, undefined, false, headers);
   }
 
   /** The stream that this request belongs to. */
@@ -127,7 +164,9 @@ export class Exchange {
       throw new ForemapError("BAD_REQUEST", "`consistency` is `strong`, `bounded` or `any`");
     }
     const maxStaleness = this.staleness(query.number("max_staleness_ms"));
-    const answer = await this.read(key, { consistency, maxStaleness, stream: this.stream(), keys: 1 });
+    const stream = this.stream();
+    const answer = await this.read(key, { consistency, maxStaleness, stream, keys: 1 });
+    if (answer.keymap) this.observed(grant, stream, [key]);
     const headers = this.#about(key, answer);
     if (!answer.keymap) return problem(new ForemapError("NOT_FOUND", "there is no such keymap"), headers);
     const tag = `"${answer.keymap.version}"`;
@@ -204,9 +243,10 @@ export class Exchange {
     key: string | undefined,
     body: Uint8Array<ArrayBuffer> | undefined,
     unread = false,
+    others: { readonly [name: string]: string } = {},
   ): Promise<RawAnswer> {
     const { method } = this.request;
-    const headers = new Headers();
+    const headers = new Headers(others);
     for (const name of PASSED_ON) {
       const value = this.request.headers.get(name);
       if (value !== null) headers.set(name, value);
@@ -214,7 +254,7 @@ export class Exchange {
     // Compressed bytes could wait in a decoder.
     if (unread) headers.set("accept-encoding", "identity");
     // All attempts carry one id, so that a retried write is applied once.
-    if ((verb === "put" || verb === "delete") && !headers.has("foremap-write-id")) headers.set("foremap-write-id", crypto.randomUUID());
+    if ((verb === "put" || verb === "delete") && key !== undefined && !headers.has("foremap-write-id")) headers.set("foremap-write-id", crypto.randomUUID());
     const init = { method, headers, ...(body && { body }) };
     return this.pass(`${this.#url.pathname}${this.#url.search}`, grant, verb, key, init, unread);
   }
@@ -242,7 +282,8 @@ export class Exchange {
     await this.#require(grant, "admin", "");
     if (pathname === "/v1/stats") {
       const { maxStaleness } = this.isolate.rules.settings;
-      return json({ panics: this.isolate.panics, maxStaleness, ...guard.run((core, now) => core.stats(now)) });
+      const shared = { sharing: this.isolate.sharing?.stats() ?? null, hub: await hubStats(this) };
+      return json({ panics: this.isolate.panics, maxStaleness, ...shared, ...guard.run((core, now) => core.stats(now)) });
     }
     const query = new Query(this.#url.search);
     const key = this.canonical(query.get("key") ?? "");
@@ -275,6 +316,9 @@ const METHODS: { readonly [path: string]: readonly string[] } = {
   "/v1/list": ["GET"],
   "/v1/changes": ["GET", "POST"],
   "/v1/map": ["GET"],
+  "/v1/summaries": ["POST"],
+  "/v1/model": ["GET"],
+  "/v1/model/forget": ["POST"],
   "/v1/stats": ["GET"],
   "/v1/explain": ["GET"],
 };
@@ -288,10 +332,14 @@ function leftBehind(body: Uint8Array): LeftBehind {
   }
 }
 
-/** `If-None-Match` (RFC 9110, 13.1.2). */
-function matches(header: string | null, tag: string): boolean {
-  if (header === null) return false;
-  return header.split(",").some((item) => [tag, `W/${tag}`, "*"].includes(item.trim()));
+/** As gateways name a subject: the first 16 bytes of a hash. */
+async function clientOf(request: Request, { verified, subject, may }: Grant): Promise<string> {
+  const named = request.headers.get("foremap-subject");
+  // Who may do everything speaks for others.
+  if (verified && may("admin") && named !== null && /^[0-9a-f]{1,32}$/i.test(named)) return named.padStart(32, "0");
+  if (subject === null) return request.headers.get("cf-connecting-ip") ?? "";
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`sub ${subject}`));
+  return [...new Uint8Array(hash, 0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** A gateway's answer, passed back. */

@@ -1,4 +1,5 @@
 import type { CacheOptions, PrefetchOptions } from "../types.js";
+import type { HubNamespace } from "./hubs.js";
 
 /** Options of {@link createWorker}. Exactly one of `tokenKey`, `authorize` and `public` says who may ask. */
 export interface WorkerOptions {
@@ -28,6 +29,24 @@ export interface WorkerOptions {
   prefetch?: PrefetchOptions | boolean;
   /** Also keeps answers in the data centre's Cache API, never beyond `maxStaleness`. Default false. */
   cacheApi?: boolean;
+  /**
+   * The binding of {@link AnalyzerHub}: isolates tell it what their clients ask for, start from what all of them learned, and
+   * serve that to clients. Without one, `/v1/summaries` and `/v1/model` are a gateway's, and isolates start from its model.
+   */
+  hub?: HubNamespace | undefined;
+  /**
+   * Components of a key that choose the hub, where one object is not enough: with 1, everything below `acme/` has a hub of
+   * its own. Ways between such parts are not learnt, an isolate starts from the model of the part that it was asked for
+   * last, and `GET /v1/model` takes the part as `prefix`. Needs `tokenKey` or `authorize`. Default 0: one hub.
+   */
+  hubDepth?: number;
+  /** Whether isolates take part in the model that all clients share. Default true, unless `prefetch` is false. */
+  share?: boolean;
+  /**
+   * Requests that one invocation may make: what nobody waits for is left undone before they run out. Default 50, as
+   * Cloudflare's free plan has it.
+   */
+  subrequests?: number;
   /** Greatest age of an answer in milliseconds. Default 2,000. */
   maxStaleness?: number;
   /** Milliseconds until a request is answered with `TIMEOUT`. Default 10,000. */

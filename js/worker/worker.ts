@@ -1,26 +1,27 @@
-import type { LoadCore } from "../engine/core.js";
 import { problem, refusal } from "./answers.js";
 import { Exchange } from "./exchange.js";
-import { Isolate, Rules } from "./isolate.js";
+import { Isolate, Rules, type Platform } from "./isolate.js";
 import type { EdgeWorker, WorkerContext, WorkerOptions } from "./options.js";
+import { Subrequests } from "./subrequests.js";
 
 /** The worker behind `createWorker`; entries differ only in how they load the core. */
 export function makeWorker<Env>(
   options: WorkerOptions | ((env: Env) => WorkerOptions),
-  loadCore: LoadCore,
+  platform: Platform,
 ): EdgeWorker<Env> {
-  let rules = typeof options === "function" ? null : new Rules(options);
+  let rules = typeof options === "function" ? null : new Rules(options, platform);
   let isolate: Isolate | null = null;
 
   async function answer(request: Request, known: Rules, context: WorkerContext): Promise<Response> {
     // Each request awaits a load of its own: a promise must not be shared between requests.
-    const started = isolate ?? (await Isolate.start(known, loadCore));
+    const started = isolate ?? (await Isolate.start(known, platform));
     const shared = (isolate ??= started);
-    const scope = shared.enter();
+    const subrequests = new Subrequests(known.subrequests);
+    const scope = shared.enter(subrequests);
     try {
-      return await new Exchange(shared, scope, request, context).answer();
+      return await new Exchange(shared, scope, subrequests, request, context).answer();
     } finally {
-      shared.leave(scope, context);
+      shared.leave(scope, subrequests, context);
     }
   }
 
@@ -28,7 +29,7 @@ export function makeWorker<Env>(
     async fetch(request, env, context) {
       let response: Response;
       try {
-        rules ??= new Rules((options as (env: Env) => WorkerOptions)(env));
+        rules ??= new Rules((options as (env: Env) => WorkerOptions)(env), platform);
         if (rules.cors.isPreflight(request)) return rules.cors.preflight(request);
         response = await answer(request, rules, context);
       } catch (error) {

@@ -40,7 +40,7 @@ pub struct AdapterConfig {
     pub feed: FeedConfig,
     /// Whether it takes part in the model that all clients share.
     pub share: Share,
-    /// Most bytes, compressed, of a shared model that it reads.
+    /// Most bytes, compressed, of a shared model that is to follow an answer; 0 where its host reads it by itself.
     pub model_bytes: u32,
     /// Staleness bound that prefetched entries and change polls are kept to, in milliseconds.
     pub max_staleness_ms: u32,

@@ -119,7 +119,8 @@ impl Adapter {
             self.shared.counted.told_bytes += rider.len() as u64;
         }
         // Where nothing may be fetched ahead, it would be of no use.
-        if is_demand && self.config.prefetch.enabled && self.engine.caution() != Caution::Off {
+        let reads = self.config.model_bytes > 0 && self.config.prefetch.enabled;
+        if is_demand && reads && self.engine.caution() != Caution::Off {
             request.model = self.shared.wish(now, self.config.model_bytes);
         }
     }

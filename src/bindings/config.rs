@@ -19,6 +19,7 @@ pub(super) fn read(options: JsValue) -> Result<(AdapterConfig, Option<String>), 
     set(&mut config.max_waiting, options.whole("maxWaiting")?);
     set(&mut config.max_prefetching, options.whole("maxPrefetching")?);
     set(&mut config.share, super::model::read_share(&options)?);
+    set(&mut config.model_bytes, options.whole("modelBytes")?);
     if let Some(feed) = options.object("feed")? {
         set(&mut config.feed.enabled, feed.flag("enabled")?);
         set(&mut config.feed.idle_ms, feed.whole("idleMs")?);

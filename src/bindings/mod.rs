@@ -10,7 +10,11 @@ mod config;
 mod core;
 mod errors;
 mod fields;
+#[cfg(feature = "hub")]
+mod hub;
 mod model;
 
 pub use batch::{decode_batch, decode_list, encode_batch, extend_feed};
 pub use core::{Core, canonical_key};
+#[cfg(feature = "hub")]
+pub use hub::{HubCore, ObserversCore, split_summary};

@@ -72,6 +72,20 @@ impl ModelKeeper {
         Ok(Self { model, ..Self::new(config) })
     }
 
+    /// What each client contributed in the present hour: for whoever keeps it beside the counts, so that nobody counts more
+    /// than the hour allows where keepers come and go. O(pairs x log pairs).
+    pub fn shares(&self) -> Vec<u8> {
+        self.model.export_shares()
+    }
+
+    /// Goes on from [`ModelKeeper::shares`] of an earlier one.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the bytes are not those of shares.
+    pub fn resume_shares(&mut self, shares: &[u8]) -> Result<(), DecodeError> {
+        self.model.import_shares(shares)
+    }
+
     /// Merges what gateways were told; `now` is wall-clock time. O(steps).
     pub fn merge(&mut self, now: Millis, told: &[Told]) {
         for Told { client, summary } in told {
@@ -118,6 +132,11 @@ impl ModelKeeper {
             kept.state = Some(self.save(now));
         }
         kept
+    }
+
+    /// Whether a round makes a snapshot by `now` if nothing more is told.
+    pub fn is_due(&self, now: Millis) -> bool {
+        self.is_forced || self.model.is_due(now)
     }
 
     /// A round that made a snapshot took so long, until `now`.

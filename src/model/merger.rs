@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::clients::{ClientId, Clients, Shares};
 use super::summary::{Path, Summary};
 use crate::Millis;
+use crate::codec::DecodeError;
 use crate::partition::mix;
 
 /// Bounds of a [`Merger`].
@@ -391,6 +392,20 @@ impl Merger {
             (way, traffic)
         });
         self.ways = ways.collect();
+    }
+
+    /// What each client contributed in the present hour, which [`Merger::export`] leaves out. O(pairs x log pairs).
+    pub fn export_shares(&self) -> Vec<u8> {
+        self.shares.export()
+    }
+
+    /// Goes on from what [`Merger::export_shares`] wrote, so that nobody counts anew.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the bytes are not those, or more than the configuration has room for.
+    pub fn import_shares(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        self.shares = Shares::import(bytes, self.config.max_shares)?;
+        Ok(())
     }
 
     /// Forgets every way over a key that `is_forgotten` names. O(ways).

@@ -25,6 +25,7 @@ mod observer;
 mod outbox;
 mod selection;
 mod shared;
+mod sizes;
 mod state;
 mod summary;
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -41,5 +42,6 @@ pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};
 pub use observer::{Observer, ObserverStats};
 pub use outbox::{Handover, Outbox, OutboxStats, Told};
 pub use shared::{SharedModel, SharedModelConfig};
+pub use sizes::{CLASSES, DEFAULT_BYTES, MAX_TOLD_BYTES, NAMED_BYTES, class_of};
 pub use summary::{Path, Step, Summary};
 pub use trail::Trail;

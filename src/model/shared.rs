@@ -150,6 +150,19 @@ impl SharedModel {
         Ok(Self { config, merger, judge, made, number })
     }
 
+    /// See [`Merger::export_shares`].
+    pub fn export_shares(&self) -> Vec<u8> {
+        self.merger.export_shares()
+    }
+
+    /// See [`Merger::import_shares`].
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the bytes are not those of shares.
+    pub fn import_shares(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        self.merger.import_shares(bytes)
+    }
+
     /// Fill, bounds and counts of what was merged.
     pub fn stats(&self) -> MergerStats {
         self.merger.stats()

@@ -55,8 +55,8 @@ test("publint has nothing to say", async () => {
   expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
 });
 
-test("the tarball holds the package, one binary and nothing else", async () => {
-  expect(files.filter((file) => file.endsWith(".wasm"))).toEqual(["dist/core.wasm"]);
+test("the tarball holds the package, a binary for clients and one for workers, and nothing else", async () => {
+  expect(files.filter((file) => file.endsWith(".wasm"))).toEqual(["dist/core.wasm", "dist/worker.wasm"]);
   const others = files.filter((file) => !file.startsWith("dist/"));
   expect(others).toEqual(["LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json"]);
   expect(files.filter((file) => /core\/|tmp|test/.test(file))).toEqual([]);
@@ -137,14 +137,15 @@ test("workerd: client and worker from the module import", async () => {
     write: false,
     logLevel: "error",
   });
-  const wasm = await readFile(join(project, "node_modules/foremap/dist/core.wasm"));
+  const wasm = (name: string) => readFile(join(project, "node_modules/foremap/dist", name));
   const miniflare = new Miniflare({
     port: 0,
     cf: false,
     compatibilityDate: "2026-04-26",
     modules: [
       { type: "ESModule", path: "worker.js", contents: bundle.outputFiles[0]?.text ?? "" },
-      { type: "CompiledWasm", path: "core.wasm", contents: wasm },
+      { type: "CompiledWasm", path: "core.wasm", contents: await wasm("core.wasm") },
+      { type: "CompiledWasm", path: "worker.wasm", contents: await wasm("worker.wasm") },
     ],
     bindings: { ORIGINS: gateway.origins },
   });

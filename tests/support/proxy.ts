@@ -73,7 +73,9 @@ export async function startProxy(target: string): Promise<Proxy> {
     const bytes = new Uint8Array(await answer.arrayBuffer());
     // The gateway has answered; its answer is under way for long.
     if (fault !== undefined && "late" in fault) await fault.late;
-    const passed = [...answer.headers].filter(([name]) => !["transfer-encoding", "connection"].includes(name));
+    // The body has been decoded.
+    const dropped = ["transfer-encoding", "connection", "content-encoding", "content-length"];
+    const passed = [...answer.headers].filter(([name]) => !dropped.includes(name));
     response.writeHead(answer.status, Object.fromEntries(passed)).end(bytes);
   }
 

@@ -1,9 +1,5 @@
-import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { build } from "esbuild";
 import { Miniflare } from "miniflare";
-
-const ROOT = resolve(import.meta.dirname, "../..");
+import { COMPATIBILITY_DATE, modules } from "./edge.js";
 
 /** An edge worker in the real workerd. */
 export interface Worker {
@@ -22,23 +18,11 @@ export async function startWorker(options: string, bindings: Record<string, unkn
     import { createWorker } from "foremap/worker";
     export default createWorker(${options});
   `;
-  const bundle = await build({
-    stdin: { contents: source, resolveDir: ROOT, loader: "ts" },
-    bundle: true,
-    format: "esm",
-    target: "es2022",
-    conditions: ["workerd"],
-    external: ["*.wasm"],
-    write: false,
-  });
   const miniflare = new Miniflare({
     port: 0,
     cf: false,
-    compatibilityDate: "2026-04-26",
-    modules: [
-      { type: "ESModule", path: "worker.js", contents: bundle.outputFiles[0]?.text ?? "" },
-      { type: "CompiledWasm", path: "core.wasm", contents: await readFile(join(ROOT, "pkg/dist/core.wasm")) },
-    ],
+    compatibilityDate: COMPATIBILITY_DATE,
+    modules: await modules(source),
     bindings: bindings as Record<string, string>,
   });
   try {

@@ -167,7 +167,7 @@ const bad: [string, string, RequestInit, number, string][] = [
   ["bad prefix", "/v1/list?prefix=a//b", {}, 400, "BAD_KEY"],
   ["bad limit", "/v1/list?limit=0", {}, 400, "BAD_REQUEST"],
   ["unknown route", "/v1/nothing", {}, 404, "NO_ROUTE"],
-  ["model, not served yet", "/v1/model", {}, 404, "NO_ROUTE"],
+  ["model of no size", "/v1/model?bytes=1", {}, 400, "BAD_REQUEST"],
   ["wrong method", "/v1/keymap?key=a", { method: "POST", body: "x" }, 405, "METHOD_NOT_ALLOWED"],
   ["batch by GET", "/v1/batch", {}, 405, "METHOD_NOT_ALLOWED"],
   ["batch of another type", "/v1/batch", json("{}", "text/plain"), 415, "UNSUPPORTED_MEDIA_TYPE"],

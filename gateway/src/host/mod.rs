@@ -19,7 +19,7 @@ pub(crate) use peers::{HotKeys, RELAYED, Relayed, SUBJECT, client, reachable};
 pub use peers::{PeerOutcome, PeerStats, Peers};
 pub use process::{NodeHandle, Process};
 pub(crate) use pump::Calls;
-pub(crate) use sharing::{MAX_TOLD_BYTES, NotKept};
+pub(crate) use sharing::NotKept;
 pub use sharing::{Sharing, SharingStats};
 pub(crate) use shifting::OfficeRecord;
 pub use shifting::{NotApplied, ShifterMode, ShifterStatus, Shifting, ShiftingStats};

@@ -9,16 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foremap::Millis;
 use foremap::model::{
-    Allowances, ClientId, Handover, MergerStats, ModelKeeper, Observer, ObserverStats, Outbox, OutboxStats, Told,
+    Allowances, ClientId, DEFAULT_BYTES, Handover, MAX_TOLD_BYTES, MergerStats, ModelKeeper, Observer, ObserverStats,
+    Outbox, OutboxStats, Told, class_of,
 };
 use foremap::partition::NodeId;
 use foremap::protocol::{BatchItem, Rider};
 
-use crate::model::{DEFAULT_BYTES, Encoding, Served, ShareOptions, class_of};
+use crate::model::{Encoding, Served, ShareOptions};
 use crate::store::Term;
-
-/// Bytes that an address may tell in a minute where callers show no token.
-pub(crate) const MAX_TOLD_BYTES: u32 = 64 << 10;
 
 /// Why something was not forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]

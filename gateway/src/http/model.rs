@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::key::KeyPrefix;
+use foremap::model::{DEFAULT_BYTES, NAMED_BYTES, class_of};
 use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,13 +20,11 @@ use super::server::{Server, set};
 use super::summaries::require_sharing;
 use crate::auth::{Scope, Verb};
 use crate::host::NotKept;
-use crate::model::{DEFAULT_BYTES, Encoding, class_of};
+use crate::model::Encoding;
 
 const FORGET: &str = "/v1/model/forget";
 /// Longest wait for the coordinator's answer: it makes a snapshot of up to a million counts.
 const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
-/// Least and most that callers may name.
-const BYTES: std::ops::RangeInclusive<u64> = 1_024..=1 << 20;
 /// How much newer a model has to be to be sent again behind an answer, in milliseconds: as often as clients wish for one.
 const NEWER_MS: u64 = 600_000;
 /// How long a model is good for: until there may be another, and ten minutes for whoever asks for that one meanwhile.
@@ -37,9 +36,9 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     scope.require(Verb::Get)?;
     require_sharing(&server)?;
     let bytes = Params::of(&uri)?.number("bytes")?.unwrap_or(DEFAULT_BYTES);
-    if !BYTES.contains(&bytes) {
-        let detail = format!("`bytes` is {bytes}, it must be {} to {}", BYTES.start(), BYTES.end());
-        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*BYTES.end()).into());
+    if !NAMED_BYTES.contains(&bytes) {
+        let detail = format!("`bytes` is {bytes}, it must be {} to {}", NAMED_BYTES.start(), NAMED_BYTES.end());
+        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*NAMED_BYTES.end()).into());
     }
     let mut about = server.headers();
     about.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
@@ -68,7 +67,7 @@ pub(super) fn behind(server: &Server, scope: &Scope, wish: ModelWish) -> Option<
     let sharing = &server.process.sharing;
     let served = sharing.options().and_then(|_| sharing.served())?;
     let is_news = served.stored.made >= wish.known.saturating_add(if wish.known == 0 { 0 } else { NEWER_MS });
-    let class = class_of((u64::from(wish.bytes)).clamp(*BYTES.start(), *BYTES.end()) as usize);
+    let class = class_of(u64::from(wish.bytes).clamp(*NAMED_BYTES.start(), *NAMED_BYTES.end()) as usize);
     let body = if is_news { served.ready(scope.prefixes(), class, Encoding::Gzip) } else { None };
     body.map(|body| body.bytes)
 }

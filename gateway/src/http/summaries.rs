@@ -10,8 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::Millis;
 use foremap::codec::MAX_SAFE_INTEGER;
-use foremap::model::{ClientId, Summary};
-use foremap::partition::xxh3;
+use foremap::model::{ClientId, MAX_TOLD_BYTES, Summary};
 use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem};
 
 use super::entry::Peer;
@@ -19,7 +18,7 @@ use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
 use super::server::{Server, set};
 use crate::auth::{Scope, Verb};
-use crate::host::{MAX_TOLD_BYTES, SUBJECT};
+use crate::host::SUBJECT;
 
 /// `NO_ROUTE` where nothing is shared.
 pub(super) fn require_sharing(server: &Server) -> Result<(), Refusal> {
@@ -82,21 +81,12 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
 /// Whose summary it is: the subject of the token, or where it names none, the address. What the body says counts for
 /// nothing. A caller with the verb `admin` says in a header whom it speaks for.
 fn client(scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId {
-    let of_subject = |subject: u128| ClientId(xxh3(1, &subject.to_le_bytes()));
     let may_name = scope.is_verified() && scope.require(Verb::Admin).is_ok();
     let named = headers.get(SUBJECT).filter(|_| may_name).and_then(|value| value.to_str().ok());
     match named.and_then(|text| u128::from_str_radix(text, 16).ok()) {
-        Some(subject) => of_subject(subject),
-        None if scope.is_named() => of_subject(scope.subject().0),
-        None => of_address(peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))),
-    }
-}
-
-/// Of an IPv6 address the network counts: 64 bits, of which one household has all.
-fn of_address(address: IpAddr) -> ClientId {
-    match address.to_canonical() {
-        IpAddr::V4(address) => ClientId(xxh3(2, &address.octets())),
-        IpAddr::V6(address) => ClientId(xxh3(3, &address.octets()[..8])),
+        Some(subject) => ClientId::of_subject(subject),
+        None if scope.is_named() => ClientId::of_subject(scope.subject().0),
+        None => ClientId::of_address(peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))),
     }
 }
 

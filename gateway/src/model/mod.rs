@@ -10,4 +10,4 @@ pub(crate) use compress::compressed;
 pub(crate) use negotiate::Encoding;
 pub use options::ShareOptions;
 pub(crate) use served::Served;
-pub(crate) use stored::{DEFAULT_BYTES, Stored, class_of};
+pub(crate) use stored::Stored;

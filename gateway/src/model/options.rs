@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use foremap::key::KeyPrefix;
-use foremap::model::{KeeperConfig, SharedModelConfig};
+use foremap::model::{CLASSES, KeeperConfig, SharedModelConfig};
 
-use super::stored::CLASSES;
 use crate::store::Blob;
 
 /// Whether and how clients learn from each other.

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use foremap::key::KeyPrefix;
+use foremap::model::CLASSES;
 use foremap::partition::xxh3;
 use foremap::protocol::ModelSnapshot;
 use lru::LruCache;
 
 use super::compress::gzipped;
 use super::negotiate::Encoding;
-use super::stored::{CLASSES, Size, Stored};
+use super::stored::{Size, Stored};
 
 /// Most bodies that are kept for callers who may not read everything; 256 KiB compressed or 1 MiB each.
 const RESTRICTED: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");

@@ -2,22 +2,13 @@
 
 use axum::body::Bytes;
 use foremap::codec::{DecodeError, Reader, Writer};
+use foremap::model::CLASSES;
 use foremap::protocol::{MAX_SNAPSHOT_BYTES, ModelSnapshot};
 
 use super::compress::{compressed, decompressed};
 
 const MAGIC: [u8; 4] = *b"FMMS";
 const VERSION: u8 = 1;
-
-/// Largest compressed sizes that snapshots are made in, ascending.
-pub(crate) const CLASSES: [usize; 4] = [4 << 10, 16 << 10, 64 << 10, 256 << 10];
-/// Size of a model for callers that name none.
-pub(crate) const DEFAULT_BYTES: u64 = 64 << 10;
-
-/// The largest class that is not over `bytes`, or else the smallest.
-pub(crate) fn class_of(bytes: usize) -> usize {
-    CLASSES.partition_point(|&class| class <= bytes).saturating_sub(1)
-}
 
 /// A snapshot in one size.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use foremap::key::KeyPrefix;
+use foremap::model::class_of;
 use foremap::protocol::{KeyRule, Share, Successors};
 
 use super::*;

@@ -27,15 +27,18 @@ struct Budget {
 const CORE: Budget = Budget { target: 139.0, aim: 60.0 };
 /// The core, deflated and in base64, its glue and the client.
 const BROWSER: Budget = Budget { target: 166.0, aim: 90.0 };
-/// Far below every limit on worker scripts there has been, with room for the application.
-const WORKER: Budget = Budget { target: 160.0, aim: 70.0 };
-/// Everything, types and both module formats included.
-const TARBALL: Budget = Budget { target: 505.0, aim: 250.0 };
+/// With the hub of the shared model, which only workers have: half of what workers may have on the free plan at the least
+/// that it ever was, a megabyte.
+const WORKER: Budget = Budget { target: 284.0, aim: 70.0 };
+/// Everything: both cores, types and both module formats.
+const TARBALL: Budget = Budget { target: 775.0, aim: 250.0 };
 
 /// Measures the built package.
 pub(super) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
     build::all(workspace)?;
-    let core = std::fs::read(workspace.path("pkg/dist/core/core_bg.wasm")).context("cannot read the core")?;
+    let read = |path: &str| std::fs::read(workspace.path(path)).with_context(|| format!("cannot read {path}"));
+    let core = read("pkg/dist/core/core_bg.wasm")?;
+    let worker_core = read("pkg/dist/worker-core/core_bg.wasm")?;
     let row = |measure: &str, bytes: u64, budget: &Budget| {
         Row::information(measure, bytes as f64 / 1_024.0, "KiB", Better::Lower).requires(budget.target).aims(budget.aim)
     };
@@ -44,7 +47,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
     Ok(vec![
         row("core.wasm, gzip", gzip(&core)?, &CORE),
         row("browser entry with the core inlined, minified, gzip", browser(workspace, &scratch)?, &BROWSER),
-        row("edge worker with its module, gzip", worker(workspace, &scratch)? + gzip(&core)?, &WORKER),
+        row("edge worker and hub with their module, gzip", worker(workspace, &scratch)? + gzip(&worker_core)?, &WORKER),
         row("packed npm package", tarball(workspace)?, &TARBALL),
     ])
 }
@@ -62,7 +65,8 @@ fn browser(workspace: &Workspace, scratch: &Path) -> Result<u64> {
 
 /// Without the core, which stays a module of its own there.
 fn worker(workspace: &Workspace, scratch: &Path) -> Result<u64> {
-    let source = "import { createWorker } from 'foremap/worker'; export default createWorker();";
+    let source = "import { AnalyzerHub, createWorker } from 'foremap/worker'; \
+                  export { AnalyzerHub }; export default createWorker();";
     bundle(workspace, scratch, source, &["--platform=neutral", "--conditions=workerd,worker", "--external:*.wasm"])
 }
 

@@ -17,21 +17,23 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The package of the core.
-const CORE: &str = "foremap";
+/// The cores of the package: browsers must not download what only workers use.
+const CORES: [wasm::Core; 2] = [wasm::Core::CLIENT, wasm::Core::WORKER];
 
 /// Builds the npm package with all that it takes.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     let start = Instant::now();
     tools::check(workspace)?;
     // npm waits for the network and cargo for the processor, so they go well together.
-    let module = std::thread::scope(|scope| {
+    let modules = std::thread::scope(|scope| {
         let packages = scope.spawn(|| npm::install(workspace));
-        let module = wasm::compile(workspace, CORE);
+        let modules = CORES.iter().map(|core| wasm::compile_core(workspace, core)).collect::<Result<Vec<_>>>();
         let packages = packages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        packages.and(module)
+        packages.and(modules)
     })?;
-    wasm::glue(workspace, &module)?;
+    for (core, module) in CORES.iter().zip(&modules) {
+        wasm::glue(workspace, core, module)?;
+    }
     package::bundle(workspace)?;
     println!("build: the package is up to date ({:.1} s)", start.elapsed().as_secs_f64());
     Ok(())

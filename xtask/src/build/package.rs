@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 
 /// Bundles if anything that goes into the package, or its result, changed.
 pub(super) fn bundle(workspace: &Workspace) -> Result<()> {
-    let inputs = ["js", "pkg", "www", "package.json", "tsconfig.json", "pkg/dist/core"];
+    let inputs = ["js", "pkg", "www", "package.json", "tsconfig.json", "pkg/dist/core", "pkg/dist/worker-core"];
     let inputs = inputs.map(|path| workspace.path(path)).to_vec();
     let stamp = Stamp::new(workspace, "package", "", inputs, vec![workspace.path("pkg/dist")]);
     if stamp.is_fresh()? {

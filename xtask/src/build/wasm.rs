@@ -11,8 +11,23 @@ use super::tools::WASM_TARGET;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Where the package expects the core.
-const OUT: &str = "pkg/dist/core";
+/// A core of the package.
+pub(super) struct Core {
+    /// Where the package expects it.
+    out: &'static str,
+    features: &'static [&'static str],
+    /// Below the target folder, for cores that the same library is compiled to with other features: their files have the
+    /// same names.
+    folder: Option<&'static str>,
+}
+
+impl Core {
+    /// That of clients.
+    pub(super) const CLIENT: Self = Self { out: "pkg/dist/core", features: &[], folder: None };
+    /// That of the edge worker.
+    pub(super) const WORKER: Self = Self { out: "pkg/dist/worker-core", features: &["hub"], folder: Some("worker") };
+}
+
 /// What the glue consists of; there is one module for every runtime.
 const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.d.ts"];
 /// Small first: a byte is paid on every page load, a nanosecond only on a miss.
@@ -20,15 +35,26 @@ const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.
 /// Repeated until nothing changes, 0.5 % less.
 const OPTIMISE: [&str; 3] = ["-Oz", "--converge", "--one-caller-inline-max-function-size=20"];
 
-/// Compiles a library, such as the core `foremap`, and returns the module.
-pub(super) fn compile(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+/// Compiles a core and returns the module.
+pub(super) fn compile_core(workspace: &Workspace, core: &Core) -> Result<PathBuf> {
+    let target = core.folder.map_or_else(|| workspace.target.clone(), |folder| workspace.target.join(folder));
+    compile_into(workspace, "foremap", core.features, &target)
+}
+
+/// Compiles a library and returns the module.
+fn compile(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+    compile_into(workspace, package, &[], &workspace.target)
+}
+
+fn compile_into(workspace: &Workspace, package: &str, features: &[&str], target: &Path) -> Result<PathBuf> {
     let mut command = process::cargo();
     command.current_dir(&workspace.root).args(["rustc", "--profile", "wasm", "--target", WASM_TARGET]);
     command.args(["--package", package, "--lib", "--crate-type", "cdylib"]);
+    command.args(["--features", &features.join(",")]).arg("--target-dir").arg(target);
     command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths().join("\x1f"));
     process::run(&mut command)?;
     let file = package.replace('-', "_") + ".wasm";
-    Ok(workspace.target.join(WASM_TARGET).join("wasm").join(file))
+    Ok(target.join(WASM_TARGET).join("wasm").join(file))
 }
 
 /// Panic messages name source files: without this, the published module would tell where they lay on this machine.
@@ -40,18 +66,19 @@ fn remapped_paths() -> Vec<String> {
     registries.map(|registry| format!("--remap-path-prefix={}=/crates", registry.path().display())).collect()
 }
 
-/// Writes the glue and the optimised module.
-pub(super) fn glue(workspace: &Workspace, module: &Path) -> Result<()> {
-    let out = workspace.path(OUT);
+/// Writes the glue of a core and the optimised module.
+pub(super) fn glue(workspace: &Workspace, core: &Core, module: &Path) -> Result<()> {
+    let out = workspace.path(core.out);
     let outputs = FILES.iter().map(|file| out.join(file)).collect();
     // The lock file pins the generator of the glue, package.json that of wasm-opt.
     let bindgen = workspace.locked_version("wasm-bindgen")?;
     let manifest = workspace.path("package.json");
-    let stamp = Stamp::new(workspace, "wasm", &bindgen, vec![module.to_path_buf(), manifest], outputs);
+    let name = core.folder.map_or_else(|| "wasm".to_owned(), |folder| format!("wasm-{folder}"));
+    let stamp = Stamp::new(workspace, &name, &bindgen, vec![module.to_path_buf(), manifest], outputs);
     if stamp.is_fresh()? {
         return Ok(());
     }
-    println!("build: writing the core's glue and optimising it");
+    println!("build: writing the glue of {} and optimising it", core.out);
     let scratch = empty_folder(workspace, "xtask/glue")?;
     let mut bindgen = Bindgen::new();
     // Bundlers would copy the module once more if the glue named it.

@@ -1,0 +1,316 @@
+//! The model that clients share, at the edge: what isolates and a hub between them do where there is no leader.
+//!
+//! A hub is woken by a request or by its alarm, may be gone a few seconds later, and finds again what its host stored for
+//! it. It performs nothing: it is told what came and says what is to be stored, what is to be answered, and when it wants
+//! to be woken.
+//!
+//! ```text
+//! client -> isolate --- summary ----> Hub::take -> a row, stored before it is acknowledged
+//!           Observers - page -------> Hub::take_page -> a row
+//!                             alarm -> Hub::merge each row -> Hub::round -> counts and model, stored; rows leave
+//! isolate <- model --- Hub::body
+//! ```
+//!
+//! So what was acknowledged is in a row or in the stored counts, whatever ends a hub between two steps. A row that is
+//! merged twice counts once.
+
+mod observers;
+mod refusal;
+mod served;
+mod shards;
+mod told;
+
+use crate::Millis;
+use crate::key::KeyPrefix;
+use crate::model::{CLASSES, Handover, KeeperConfig, MergerConfig, ModelKeeper, SharedModelConfig};
+use serde::Serialize;
+
+pub use observers::{Observers, ObserversStats};
+pub use refusal::Refusal;
+pub use served::{Body, Encoding};
+pub use shards::shares;
+pub use told::{Caller, Pending, client_named};
+
+use served::Served;
+use told::Inbox;
+
+/// What an operator decides about a hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubConfig {
+    /// Clients that must have gone the same way before others are told of it.
+    pub clients: u32,
+    /// Keys below these everybody may know, however few asked for them.
+    pub shared: Vec<KeyPrefix>,
+    /// Age at which the model is made anew, if there is news.
+    pub every_ms: Millis,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self { clients: 5, shared: Vec::new(), every_ms: 60_000 }
+    }
+}
+
+/// Most ways of a hub: with their texts some 30 MB of the 128 that an isolate may have.
+const MAX_WAYS: usize = 1 << 17;
+/// Most pairs of a client and a way in an hour.
+const MAX_SHARES: usize = 1 << 17;
+/// Most instances whose epochs are remembered.
+const MAX_INSTANCES: usize = 1 << 14;
+/// Largest form of the counts.
+const MAX_COUNTS_BYTES: usize = 8 << 20;
+/// Parts of the age of a snapshot after which what was told is merged.
+const FOLDS: Millis = 4;
+
+impl HubConfig {
+    fn keeper(&self) -> KeeperConfig {
+        let merger = MergerConfig {
+            max_ways: MAX_WAYS,
+            max_shares: MAX_SHARES,
+            max_instances: MAX_INSTANCES,
+            ..MergerConfig::default()
+        };
+        KeeperConfig {
+            model: SharedModelConfig { merger, every_ms: self.every_ms, ..SharedModelConfig::default() },
+            min_clients: self.clients,
+            shared: self.shared.clone(),
+            sizes: CLASSES.to_vec(),
+            max_state_bytes: MAX_COUNTS_BYTES,
+        }
+    }
+
+    /// Longest time that what was told waits to be merged.
+    fn fold_ms(&self) -> Millis {
+        (self.every_ms / FOLDS).max(1)
+    }
+}
+
+/// What came of the rows that were merged.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// The model in all its sizes, if a new one was due.
+    pub model: Option<Vec<u8>>,
+    /// The counts, if they are due: with them stored, the rows that were merged may leave, and not before.
+    pub counts: Option<Vec<u8>>,
+    /// With the counts: what each client contributed in this hour.
+    pub shares: Option<Vec<u8>>,
+    /// When the next round is due.
+    pub wake: Option<Millis>,
+}
+
+/// See the head of the file. Memory is bounded by that of its parts.
+#[derive(Debug)]
+pub struct Hub {
+    config: HubConfig,
+    inbox: Inbox,
+    /// Loaded with the first round.
+    keeper: Option<ModelKeeper>,
+    /// Something was merged that is not in the counts that were given out last.
+    is_unsaved: bool,
+    served: Option<Served>,
+    counts: Counts,
+}
+
+/// What happened since the hub was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Counts {
+    received: u64,
+    refused: u64,
+    merged_rows: u64,
+    models: u64,
+    /// Stored forms that could not be read.
+    unreadable: u64,
+}
+
+impl Hub {
+    /// One that was told nothing yet.
+    pub fn new(config: HubConfig) -> Self {
+        Self {
+            config,
+            inbox: Inbox::default(),
+            keeper: None,
+            is_unsaved: false,
+            served: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Whether [`Hub::resume`] was called.
+    pub fn is_merging(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Goes on from what an earlier hub had stored, each empty where there is nothing. What cannot be read counts as
+    /// nothing. O(bytes).
+    pub fn resume(&mut self, counts: &[u8], shares: &[u8]) {
+        let config = self.config.keeper();
+        let judged = self.served.as_ref().and_then(Served::judged);
+        let keeper = match counts {
+            [] => Ok(ModelKeeper::new(config.clone())),
+            counts => ModelKeeper::resume(config.clone(), counts, judged.as_ref()),
+        };
+        let mut keeper = keeper.unwrap_or_else(|_| {
+            self.counts.unreadable += 1;
+            ModelKeeper::new(config)
+        });
+        if !shares.is_empty() && keeper.resume_shares(shares).is_err() {
+            self.counts.unreadable += 1;
+        }
+        self.keeper = Some(keeper);
+        self.is_unsaved = false;
+    }
+
+    /// Takes what one client tells. What comes back is a row to be stored before that is acknowledged, and when the next
+    /// round is due with it. O(bytes).
+    ///
+    /// # Errors
+    /// [`Refusal`] with the code that gateways answer with.
+    pub fn take(
+        &mut self,
+        now: Millis,
+        caller: &Caller,
+        summary: &[u8],
+        pending: Pending,
+    ) -> Result<(Vec<u8>, Millis), Refusal> {
+        let taken = self.inbox.take(now, caller, summary, pending);
+        self.count(taken, now, pending)
+    }
+
+    /// Takes what an isolate of the same operator observed: a page of [`Observers::tell`].
+    ///
+    /// # Errors
+    /// [`Refusal`] where it is none, or where there is no room for it.
+    pub fn take_page(&mut self, now: Millis, page: &[u8], pending: Pending) -> Result<(Vec<u8>, Millis), Refusal> {
+        let taken = told::take_page(page, pending);
+        self.count(taken, now, pending)
+    }
+
+    fn count(
+        &mut self,
+        taken: Result<Vec<u8>, Refusal>,
+        now: Millis,
+        pending: Pending,
+    ) -> Result<(Vec<u8>, Millis), Refusal> {
+        match taken {
+            Ok(row) => {
+                self.counts.received += 1;
+                let wait = if pending.with(row.len()).is_much() { 0 } else { self.config.fold_ms() };
+                Ok((row, now + wait))
+            }
+            Err(refusal) => {
+                self.counts.refused += 1;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Merges a row, after [`Hub::resume`]; `now` is wall-clock time. O(steps).
+    pub fn merge(&mut self, now: Millis, row: &[u8]) {
+        let (Some(keeper), Ok(page)) = (&mut self.keeper, Handover::decode(row)) else { return };
+        keeper.merge(now, &page.told);
+        self.counts.merged_rows += 1;
+        self.is_unsaved = true;
+    }
+
+    /// Forgets every way over a key below `prefix` that was merged; the next round makes everything anew.
+    pub fn forget(&mut self, prefix: &KeyPrefix) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.forget(prefix);
+        }
+    }
+
+    /// What is due, after [`Hub::resume`] and with all rows merged, of which so many are still stored. `compressed` tells the size of bytes as they are sent.
+    /// Where something of it cannot be stored, the hub is to be dropped, and another one goes on from what is stored.
+    pub fn round(&mut self, now: Millis, pending: Pending, compressed: &dyn Fn(&[u8]) -> usize) -> Round {
+        let Some(keeper) = &mut self.keeper else { return Round::default() };
+        let mut kept = keeper.round(now, compressed);
+        if pending.is_much() && kept.state.is_none() {
+            kept.state = keeper.last(now);
+        }
+        let served = kept.snapshots.as_deref().and_then(Served::of);
+        let model = served.as_ref().map(Served::encode);
+        if served.is_some() {
+            self.counts.models += 1;
+            self.served = served;
+        }
+        let shares = kept.state.is_some().then(|| keeper.shares());
+        self.is_unsaved &= kept.state.is_none();
+        let is_wanted = self.is_unsaved || keeper.is_due(now + self.config.every_ms);
+        let wake = is_wanted.then(|| now + self.config.fold_ms());
+        Round { model, counts: kept.state, shares, wake }
+    }
+
+    /// A round that made a model took so long, until `now`.
+    pub fn took(&mut self, now: Millis, took: Millis) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.took(now, took);
+        }
+    }
+
+    /// Serves a stored model, if it can be read. O(bytes).
+    pub fn serve(&mut self, model: &[u8]) {
+        if model.is_empty() {
+            return;
+        }
+        match Served::decode(model) {
+            Ok(served) => self.served = Some(served),
+            Err(_) => self.counts.unreadable += 1,
+        }
+    }
+
+    /// The model for a caller who may read below `prefixes` only, where there are any, in the largest of the sizes that is
+    /// not over `bytes`. `None` while there is no model.
+    ///
+    /// # Errors
+    /// [`Refusal`] for a number of bytes that nobody may name.
+    pub fn body(
+        &mut self,
+        prefixes: Option<&[KeyPrefix]>,
+        bytes: Option<u64>,
+        encoding: Encoding,
+        compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
+    ) -> Result<Option<Body>, Refusal> {
+        let class = served::class(bytes)?;
+        Ok(self.served.as_mut().map(|served| served.body(prefixes, class, encoding, compress)))
+    }
+
+    /// Fills, bounds and counts.
+    pub fn stats(&self) -> impl Serialize + use<> {
+        HubStats {
+            counts: self.counts,
+            malformed: self.keeper.as_ref().map_or(0, ModelKeeper::malformed),
+            merger: self.keeper.as_ref().map(ModelKeeper::stats),
+            addresses: self.inbox.addresses(),
+            pending_max: Pending::MAX,
+            model_made: self.served.as_ref().map(Served::made),
+            model_bytes: self.served.as_ref().map_or(0, Served::bytes),
+            bodies: self.served.as_ref().map_or(0, Served::bodies),
+            bodies_max: Served::MAX_BODIES,
+            counts_bytes_max: MAX_COUNTS_BYTES,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HubStats {
+    #[serde(flatten)]
+    counts: Counts,
+    /// Summaries that could not be merged as they cannot be read.
+    malformed: u64,
+    /// Of what was merged; none while the counts are not loaded.
+    merger: Option<crate::model::MergerStats>,
+    /// Addresses whose telling is bounded, and most of them.
+    addresses: [usize; 2],
+    pending_max: Pending,
+    model_made: Option<u64>,
+    model_bytes: usize,
+    bodies: usize,
+    bodies_max: usize,
+    counts_bytes_max: usize,
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[path = "hub_tests.rs"]
+mod tests;

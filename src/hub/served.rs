@@ -1,0 +1,178 @@
+//! [`Served`]: the latest model as callers get it.
+
+use fxhash::FxBuildHasher;
+use lru::LruCache;
+
+use super::Refusal;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::key::KeyPrefix;
+use crate::model::{CLASSES, DEFAULT_BYTES, NAMED_BYTES, class_of};
+use crate::partition::xxh3;
+use crate::protocol::{ErrorCode, ModelSnapshot, Problem};
+
+const MAGIC: [u8; 4] = *b"FMHM";
+const VERSION: u8 = 1;
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// `br`
+    Brotli,
+    /// `gzip`
+    Gzip,
+    /// Not at all.
+    Identity,
+}
+
+impl Encoding {
+    /// By its name in `content-encoding`; what is not known is none.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "br" => Self::Brotli,
+            "gzip" => Self::Gzip,
+            _ => Self::Identity,
+        }
+    }
+
+    /// Its name in `content-encoding`; empty for none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+            Self::Identity => "",
+        }
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The model, encoded.
+    pub bytes: Vec<u8>,
+    /// The entity tag: another one for other bytes.
+    pub tag: String,
+}
+
+/// Of what prefixes, of which class, in which encoding.
+type Wanted = (Option<Vec<KeyPrefix>>, usize, Encoding);
+
+/// A snapshot in the sizes of [`CLASSES`], or the first of them where the last has everything in it; and what of it has
+/// been asked for, each made once.
+#[derive(Debug)]
+pub(super) struct Served {
+    made: u64,
+    /// One at least, ascending.
+    sizes: Vec<Vec<u8>>,
+    bodies: LruCache<Wanted, Body, FxBuildHasher>,
+}
+
+/// The class for so many bytes.
+pub(super) fn class(bytes: Option<u64>) -> Result<usize, Refusal> {
+    let bytes = bytes.unwrap_or(DEFAULT_BYTES);
+    if !NAMED_BYTES.contains(&bytes) {
+        let detail = format!("`bytes` is {bytes}, it must be {} to {}", NAMED_BYTES.start(), NAMED_BYTES.end());
+        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*NAMED_BYTES.end()).into());
+    }
+    Ok(class_of(bytes as usize))
+}
+
+impl Served {
+    /// Most bodies that are kept; 256 KiB compressed or 1 MiB each.
+    pub(super) const MAX_BODIES: usize = 24;
+
+    /// `None` where there is no snapshot, or one that nobody could read.
+    pub(super) fn of(snapshots: &[ModelSnapshot]) -> Option<Self> {
+        Self::from_sizes(snapshots.iter().map(ModelSnapshot::encode).collect()).ok()
+    }
+
+    fn from_sizes(sizes: Vec<Vec<u8>>) -> Result<Self, DecodeError> {
+        let mut made = None;
+        for size in &sizes {
+            made = Some(ModelSnapshot::decode(size)?.made);
+        }
+        let made = made.ok_or(DecodeError::BadValue("sizes"))?;
+        Ok(Self { made, sizes, bodies: LruCache::unbounded_with_hasher(FxBuildHasher::default()) })
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(MAGIC, VERSION);
+        w.list(self.sizes.iter(), |w, size| w.bytes(size));
+        w.finish()
+    }
+
+    /// Reads what [`Served::encode`] wrote, and every snapshot in it.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
+        let sizes = r.list(CLASSES.len(), "sizes", |r| Ok(r.bytes()?.to_vec()))?;
+        r.finish()?;
+        Self::from_sizes(sizes)
+    }
+
+    pub(super) fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// Bytes of the largest size.
+    pub(super) fn bytes(&self) -> usize {
+        self.sizes.last().map_or(0, Vec::len)
+    }
+
+    pub(super) fn bodies(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// The size that a judge goes on with.
+    pub(super) fn judged(&self) -> Option<ModelSnapshot> {
+        let class = class_of(DEFAULT_BYTES as usize).min(self.sizes.len() - 1);
+        ModelSnapshot::decode(&self.sizes[class]).ok()
+    }
+
+    pub(super) fn body(
+        &mut self,
+        prefixes: Option<&[KeyPrefix]>,
+        class: usize,
+        encoding: Encoding,
+        compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
+    ) -> Body {
+        let wanted = (prefixes.map(sorted), class, encoding);
+        if let Some(body) = self.bodies.get(&wanted) {
+            return body.clone();
+        }
+        let raw = match &wanted.0 {
+            None => self.sizes[class.min(self.sizes.len() - 1)].clone(),
+            Some(prefixes) => self.restricted(prefixes, class, compress),
+        };
+        let bytes = if encoding == Encoding::Identity { raw } else { compress(&raw, encoding) };
+        let body = Body { tag: format!("\"{:016x}\"", xxh3(0, &bytes)), bytes };
+        while self.bodies.len() >= Self::MAX_BODIES && self.bodies.pop_lru().is_some() {}
+        self.bodies.put(wanted, body.clone());
+        body
+    }
+
+    /// The most that fits the class: what is left of a larger size is as useful to whom it is for.
+    fn restricted(
+        &self,
+        prefixes: &[KeyPrefix],
+        class: usize,
+        compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
+    ) -> Vec<u8> {
+        let may_read = |text: &str| prefixes.iter().any(|prefix| prefix.covers_text(text));
+        let mut restricted = Vec::new();
+        for size in self.sizes.iter().rev() {
+            // It was read when it came.
+            restricted = ModelSnapshot::decode(size).unwrap_or_default().restricted(may_read).encode();
+            if compress(&restricted, Encoding::Brotli).len() <= CLASSES[class] {
+                break;
+            }
+        }
+        restricted
+    }
+}
+
+/// One form of each set of prefixes.
+fn sorted(prefixes: &[KeyPrefix]) -> Vec<KeyPrefix> {
+    let mut prefixes = prefixes.to_vec();
+    prefixes.sort();
+    prefixes.dedup();
+    prefixes
+}
