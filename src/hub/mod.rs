@@ -51,14 +51,14 @@ impl Default for HubConfig {
     }
 }
 
-/// Most ways of a hub: with their texts some 30 MB of the 128 that an isolate may have.
-const MAX_WAYS: usize = 1 << 17;
+/// Most ways of a hub: merged they take some 20 MB, and making a model of them another 50, of the 128 that an isolate may have.
+const MAX_WAYS: usize = 1 << 16;
 /// Most pairs of a client and a way in an hour.
 const MAX_SHARES: usize = 1 << 17;
 /// Most instances whose epochs are remembered.
 const MAX_INSTANCES: usize = 1 << 14;
 /// Largest form of the counts.
-const MAX_COUNTS_BYTES: usize = 8 << 20;
+const MAX_COUNTS_BYTES: usize = 4 << 20;
 /// Parts of the age of a snapshot after which what was told is merged.
 const FOLDS: Millis = 4;
 
