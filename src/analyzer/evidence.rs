@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::KeyId;
 use super::keys::{Known, Record};
+use crate::protocol::ModelSnapshot;
 
 /// What made a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -159,8 +160,10 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Values of `popularity` of keys asked for here.
+    const LOCAL_POPULARITIES: usize = 1 + 8 * 16;
     /// Values of `popularity`.
-    pub const POPULARITIES: usize = 1 + 8 * 16;
+    pub const POPULARITIES: usize = Self::LOCAL_POPULARITIES + ModelSnapshot::MAX_POPULARITY as usize + 1;
     /// Values of `predicted` and of `predicts`.
     pub const RECORDS: usize = 1 + 4 * 8;
 
@@ -169,6 +172,11 @@ impl Evidence {
         let log2 = |n: u32, max: u32| (32 - n.leading_zeros()).min(max);
         let age = log2((now.wrapping_sub(known.seen) & 0xff_ffff) / 4, 15);
         (1 + log2(u32::from(known.count) / 2, 7) * 16 + age) as u8
+    }
+
+    /// The popularity of a key that others asked for so often, as a power of two.
+    pub(super) fn popularity_elsewhere(log2: u8) -> u8 {
+        Self::LOCAL_POPULARITIES as u8 + log2.min(ModelSnapshot::MAX_POPULARITY)
     }
 
     pub(super) fn record(record: Record) -> u8 {

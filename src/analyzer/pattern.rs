@@ -334,6 +334,9 @@ impl Analyzer {
             }
         }
         out.choose(&unlisted);
+        for Candidate { id, evidence, .. } in &mut out.candidates {
+            evidence.popularity = self.prior.popularity(*id).map_or(0, Evidence::popularity_elsewhere);
+        }
         if self.frozen {
             // Somebody new knows nothing of any key.
             return;
@@ -341,7 +344,10 @@ impl Analyzer {
         let predicts = context.last.and_then(|last| self.keys.known(last)).map_or(0, |k| Evidence::record(k.predicts));
         for Candidate { id, evidence, .. } in &mut out.candidates {
             let key = self.keys.known(*id);
-            evidence.popularity = Evidence::popularity(key, self.now);
+            // What many know of a key outweighs what one does.
+            if evidence.popularity == 0 {
+                evidence.popularity = Evidence::popularity(key, self.now);
+            }
             evidence.predicted = key.map_or(0, |key| Evidence::record(key.predicted));
             evidence.predicts = predicts;
         }

@@ -1,6 +1,7 @@
 //! What others learned: successors of contexts from a shared model, which local evidence overrides.
 
 use std::collections::hash_map::Entry;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use fxhash::FxHashMap;
@@ -30,8 +31,8 @@ pub struct Prior {
     lines: FxHashMap<u64, Line>,
     /// 44 bits of id above the share, in its steps.
     next: Vec<u64>,
-    /// Where the text of an id is, of keys and of templates.
-    texts: FxHashMap<u64, (u32, u16)>,
+    /// Where the text of an id is, of keys and of templates, and the popularity of a key.
+    texts: FxHashMap<u64, (u32, u16, Option<NonZeroU8>)>,
     bytes: Vec<u8>,
     places: Arc<Places>,
 }
@@ -61,7 +62,7 @@ impl Prior {
                     _ => continue,
                 },
             };
-            prior.add_line(context, &rule.then, (&templates, &snapshot.templates), limit);
+            prior.add_line(context, &rule.then, (&templates, &snapshot.templates, &[]), limit);
         }
         let keys = ids(seed, &snapshot.keys, |_| true);
         let id = |number: u32| keys.get(number as usize).copied().flatten();
@@ -71,7 +72,7 @@ impl Prior {
                 (Some(Some(before)), Some(last)) => context_hash(Expert::Order2, pair(before, last)),
                 _ => continue,
             };
-            prior.add_line(context, &rule.then, (&keys, &snapshot.keys), limit);
+            prior.add_line(context, &rule.then, (&keys, &snapshot.keys, &snapshot.popularity), limit);
         }
         prior.settle();
         prior
@@ -88,16 +89,16 @@ impl Prior {
         &mut self,
         context: u64,
         then: &protocol::Successors,
-        (ids, texts): (&[Option<KeyId>], &[T]),
+        (ids, texts, popularity): (&[Option<KeyId>], &[T], &[u8]),
         limit: usize,
     ) {
         let known = |(number, share): &(u32, protocol::Share)| {
             let at = *number as usize;
-            Some((ids.get(at).copied().flatten()?, texts.get(at)?.as_ref(), *share))
+            Some((ids.get(at).copied().flatten()?, texts.get(at)?.as_ref(), *share, popularity.get(at)))
         };
         let next = || then.next.iter().take(SUCCESSORS).filter_map(known);
         let mut size = self.size() + Self::LINE_BYTES;
-        for (id, text, _) in next() {
+        for (id, text, ..) in next() {
             let is_new = !self.texts.contains_key(&id.bits());
             size += size_of::<u64>() + if is_new { Self::TEXT_BYTES + text.len() } else { 0 };
         }
@@ -105,11 +106,12 @@ impl Prior {
             return;
         }
         let start = self.next.len();
-        for (id, text, share) in next() {
+        for (id, text, share, popularity) in next() {
             self.next.push(id.bits() << STEP_BITS | u64::from(share.step()));
             let at = self.bytes.len() as u32;
             if let Entry::Vacant(place) = self.texts.entry(id.bits()) {
-                place.insert((at, text.len() as u16));
+                let popularity = popularity.map(|&log2| NonZeroU8::MIN.saturating_add(log2));
+                place.insert((at, text.len() as u16, popularity));
                 self.bytes.extend_from_slice(text);
             }
         }
@@ -125,8 +127,17 @@ impl Prior {
 
     /// The text of an id.
     pub(super) fn text(&self, id: KeyId) -> Option<&[u8]> {
-        let (start, len) = *self.texts.get(&id.bits())?;
+        let (start, len, _) = *self.texts.get(&id.bits())?;
         self.bytes.get(start as usize..start as usize + usize::from(len))
+    }
+
+    /// How often a key was asked for elsewhere, as a power of two.
+    pub(super) fn popularity(&self, id: KeyId) -> Option<u8> {
+        if self.texts.is_empty() {
+            return None;
+        }
+        let (.., popularity) = self.texts.get(&id.bits())?;
+        popularity.map(|popularity| popularity.get() - 1)
     }
 
     /// Bytes of all of it, hash tables at most twice as large as what is in them.

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Access, Analyzer, AnalyzerConfig, Proposals};
+use super::super::{Access, Analyzer, AnalyzerConfig, Evidence, Proposals};
 use crate::key::CompositeKey;
 use crate::protocol::{KeyRule, ModelSnapshot, Share, Successors, TemplateContext, TemplateRule};
 
@@ -51,6 +51,26 @@ fn what_others_learned_predicts_keys_never_seen_whatever_the_seed() {
         feed(&mut analyzer, "s", &["a"]);
         assert_eq!(after(&analyzer, "s", "a"), ["never/seen"], "{seed}");
     }
+}
+
+#[test]
+fn how_popular_a_key_is_elsewhere_is_evidence() {
+    let popularity = |model: &ModelSnapshot, asked: &[&str]| {
+        let mut analyzer = analyzer(1, 1 << 16);
+        analyzer.import(model);
+        feed(&mut analyzer, "s", asked);
+        let mut out = Proposals::default();
+        analyzer.predict(&analyzer.context("s").expect("seen"), b"a", &mut out);
+        out.candidates[0].evidence.popularity
+    };
+    let unknown = model("a", "b");
+    let [rare, usual] = [1, 9].map(|log2| ModelSnapshot { popularity: vec![0, log2], ..unknown.clone() });
+    assert_eq!(popularity(&unknown, &["a"]), 0);
+    let (rare, usual) = (popularity(&rare, &["a"]), popularity(&usual, &["b", "a"]));
+    assert_eq!(usual - rare, 8, "whether or not it was asked for here");
+    let here = popularity(&unknown, &["b", "a"]);
+    assert!(here > 0 && here < rare, "told apart from what is known here");
+    assert!(usize::from(usual) < Evidence::POPULARITIES);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::logit::{squash, stretch};
 use crate::codec::{DecodeError, Reader, Writer};
 
 /// Version of the form.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 /// Most trials, as a power of two, that anything taken over stands for: 64, so that what happens here is soon worth
 /// as much.
 const MAX_TRIALS: u8 = 6;

@@ -105,7 +105,7 @@ fn bytes_of_another_form_leave_the_map_as_it_was() {
         assert_eq!(says(&map), before);
     }
     assert_eq!(map.import(&[&bytes[..], &[0]].concat()), Err(DecodeError::Trailing));
-    assert_eq!(map.import(&[&[2], &bytes[1..]].concat()), Err(DecodeError::BadVersion(2)));
+    assert_eq!(map.import(&[&[3], &bytes[1..]].concat()), Err(DecodeError::BadVersion(3)));
     assert_eq!(says(&map), before);
 }
 

@@ -336,6 +336,9 @@ impl<'a> Tables<'a> {
         let (templates, template_numbers) = numbered(templates, |template| &self.templates[template as usize]);
         let mut snapshot = ModelSnapshot { made, name_bytes, ..ModelSnapshot::default() };
         snapshot.keys = keys.iter().map(|&key| self.text(key).to_owned()).collect();
+        // Of keys that are told anyway, and coarse: a visit of one client rarely shows in a power of two.
+        let log2 = |&key: &u32| self.merger.keys[key as usize].visits.max(1).ilog2() as u8;
+        snapshot.popularity = keys.iter().map(|key| log2(key).min(ModelSnapshot::MAX_POPULARITY)).collect();
         snapshot.templates = templates.iter().map(|&at| self.templates[at as usize].clone()).collect();
         for (context, then) in rules(entries, &key_numbers, &template_numbers) {
             match context {

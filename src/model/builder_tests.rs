@@ -43,6 +43,17 @@ fn visits_are_told_as_a_power_of_two_of_at_most_sixteen() {
 }
 
 #[test]
+fn how_often_a_key_was_asked_for_is_told_as_a_power_of_two() {
+    let mut all = clients(0, 40, &["a", "b", "c"]);
+    all.extend(clients(100, 3, &["x", "a"]));
+    let snapshot = snapshot(&merger(&all), 1);
+    reads_back(&snapshot);
+    assert_eq!(snapshot.keys, ["a", "b", "c", "x"]);
+    // What nothing followed counts as asked for once.
+    assert_eq!(snapshot.popularity, [5, 5, 0, 1]);
+}
+
+#[test]
 fn what_the_client_has_already_is_no_use_but_a_visit() {
     let mut all = clients(0, 4, &["a", "b"]);
     for client in 10..14 {

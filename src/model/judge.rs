@@ -26,6 +26,7 @@ const MEMORY: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Judge {
     engine: PrefetchEngine,
+    waste_budget: f64,
     streams: LruCache<u64, Stream, FxBuildHasher>,
     orders: Vec<Order>,
 }
@@ -34,10 +35,21 @@ pub struct Judge {
 struct Stream {
     name: String,
     requests: u32,
+    wasted: u32,
     /// Keys asked for, the latest last.
     cached: Vec<CompositeKey>,
     /// Keys fetched ahead, and with which request.
     ahead: Vec<(CompositeKey, u32)>,
+}
+
+impl Stream {
+    /// What a client of its own could still waste: what is fetched first with a small bank is likelier than what is
+    /// fetched with that of many clients, and is to be trusted as such.
+    fn left(&self, waste_budget: f64) -> f64 {
+        let credit = PrefetchConfig::default().credit;
+        let spent = f64::from(self.wasted) + self.ahead.len() as f64;
+        waste_budget * f64::from(self.requests) + f64::from(credit) - spent
+    }
 }
 
 impl Judge {
@@ -59,6 +71,7 @@ impl Judge {
         };
         Self {
             engine: PrefetchEngine::new(config),
+            waste_budget,
             streams: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
             orders: Vec::new(),
         }
@@ -107,6 +120,7 @@ impl Judge {
         let requests = stream.requests;
         while let Some(at) = stream.ahead.iter().position(|(_, made)| requests - made > PATIENCE) {
             let (key, _) = stream.ahead.swap_remove(at);
+            stream.wasted += 1;
             self.engine.on_fate_of(&stream.name, 0, &key, Fate::Wasted);
         }
         if !repeated {
@@ -115,6 +129,7 @@ impl Judge {
             }
             stream.cached.push(key.clone());
         }
+        self.engine.spend_within(stream.left(self.waste_budget));
         let (cached, ahead) = (&stream.cached, &stream.ahead);
         let mut skip = |key: &CompositeKey| cached.contains(key) || ahead.iter().any(|(ahead, _)| ahead == key);
         let mut orders = std::mem::take(&mut self.orders);

@@ -83,6 +83,8 @@ pub struct PrefetchEngine {
     overtakes: bool,
     /// The stream that reports without one are about, with private caches.
     pub(super) acting_for: Option<u64>,
+    /// What the bank of the stream holds that acts, where each has its own.
+    pub(super) bank: Option<f64>,
 }
 
 impl PrefetchEngine {
@@ -114,6 +116,7 @@ impl PrefetchEngine {
             imported: false,
             overtakes: false,
             acting_for: None,
+            bank: None,
             config,
         }
     }
@@ -348,6 +351,7 @@ impl PrefetchEngine {
         let reason = if confidence > self.budget.threshold() {
             if self.can_spend() {
                 self.budget.issued(confidence);
+                self.bank = self.bank.map(|left| left - 1.0);
                 // What is thought of predictions says nothing of hints, nor the other way round.
                 if expert != Expert::Hint {
                     self.confidence.issued(worth);
@@ -393,7 +397,7 @@ impl PrefetchEngine {
     }
 
     fn budget_left(&self) -> f64 {
-        self.budget.left(self.ledger.outcomes().spent(), self.ledger.outstanding())
+        self.bank.unwrap_or_else(|| self.budget.left(self.ledger.outcomes().spent(), self.ledger.outstanding()))
     }
 
     fn can_spend(&self) -> bool {

@@ -1,4 +1,4 @@
-//! One engine for many clients: a seam for measurements, which no product uses.
+//! One engine for many clients: a seam for measurements and for the judge of shared models.
 //!
 //! What prediction would be worth if all clients shared one model, while each keeps a cache of its own, is measured with
 //! one engine whose [`private_caches`](super::PrefetchConfig::private_caches) are set, and which the adapters take turns
@@ -12,6 +12,12 @@ impl PrefetchEngine {
     /// A client's requests are to be told under the same name.
     pub fn act_for(&mut self, stream: &str) {
         self.acting_for = Some(self.stream_id(stream));
+    }
+
+    /// What may be wasted from now on, in place of what the bank of all holds: that of the stream which acts next, where
+    /// each has a bank of its own. Orders are taken from it; what comes of them is for the caller to count. O(1).
+    pub(crate) fn spend_within(&mut self, left: f64) {
+        self.bank = Some(left);
     }
 }
 

@@ -24,10 +24,11 @@ impl ModelSnapshot {
                 named[key as usize] = true;
             }
         }
-        let (mut keys, mut numbers) = (Vec::new(), vec![0; self.keys.len()]);
+        let (mut keys, mut popularity, mut numbers) = (Vec::new(), Vec::new(), vec![0; self.keys.len()]);
         for (at, key) in self.keys.iter().enumerate().filter(|(at, _)| named[*at]) {
             numbers[at] = keys.len() as u32;
             keys.push(key.clone());
+            popularity.extend(self.popularity.get(at));
         }
         // In the same order as before, so that all stays sorted.
         let number = |key: &mut u32| *key = numbers[*key as usize];
@@ -40,6 +41,7 @@ impl ModelSnapshot {
             made: self.made,
             name_bytes: self.name_bytes,
             keys,
+            popularity,
             rules,
             templates: self.templates.clone(),
             template_rules: self.template_rules.clone(),

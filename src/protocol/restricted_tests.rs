@@ -22,6 +22,7 @@ fn model() -> ModelSnapshot {
         made: 5,
         name_bytes: 2,
         keys,
+        popularity: vec![0, 1, 2, 3, 4, 5],
         rules,
         templates: vec![vec![1, 0]],
         template_rules,
@@ -35,10 +36,12 @@ fn model() -> ModelSnapshot {
 fn nothing_is_left_of_what_may_not_be_read() {
     let restricted = model().restricted(|key| !key.starts_with("b/"));
     assert_eq!(restricted.keys, ["a/1", "a/2", "a/3", "c"]);
+    assert_eq!(restricted.popularity, [0, 1, 2, 5]);
     let expected = [rule(None, 0, &[1]), rule(Some(3), 0, &[2]), rule(None, 3, &[0, 3])];
     assert_eq!(restricted.rules, expected);
     assert_eq!(ModelSnapshot::decode(&restricted.encode()).as_ref(), Ok(&restricted));
-    let rest = |model: ModelSnapshot| ModelSnapshot { keys: Vec::new(), rules: Vec::new(), ..model };
+    let rest =
+        |model: ModelSnapshot| ModelSnapshot { keys: Vec::new(), popularity: Vec::new(), rules: Vec::new(), ..model };
     assert_eq!(rest(restricted), rest(model()));
 }
 

@@ -111,6 +111,9 @@ pub struct ModelSnapshot {
     pub name_bytes: u8,
     /// Canonical texts in byte order, each once.
     pub keys: Vec<String>,
+    /// How often each key was asked for lately, as a power of two from 0 to [`ModelSnapshot::MAX_POPULARITY`]; empty if
+    /// that is not known.
+    pub popularity: Vec<u8>,
     /// Sorted by context, each once.
     pub rules: Vec<KeyRule>,
     /// Templates in the analyzer's own form, in byte order.
@@ -136,6 +139,8 @@ impl ModelSnapshot {
     pub const MAX_TEMPLATE_BYTES: usize = 128;
     /// Most bytes of all keys, or of all templates: what is shared on the wire is written out again.
     pub const MAX_TEXT_BYTES: usize = 2 * MAX_SNAPSHOT_BYTES;
+    /// Largest power of two of `popularity`: more visits than that are as good as certain to be known.
+    pub const MAX_POPULARITY: u8 = 15;
     /// Most classes of places.
     pub const MAX_PLACES: usize = 512;
 

@@ -17,6 +17,7 @@ fn model() -> ModelSnapshot {
         made: (1 << 53) - 1,
         name_bytes: 3,
         keys: ["a%2Fb", "caf\u{e9}", "caf\u{ea}/x", "user/1", "user/10"].map(str::to_owned).to_vec(),
+        popularity: vec![0, 15, 3, 1, 2],
         rules: vec![
             KeyRule { before: None, last: 0, then: then(0, &[(4, 32)]) },
             KeyRule { before: Some(4), last: 0, then: then(4, &[(1, 20), (2, 5), (3, 1)]) },
@@ -60,7 +61,7 @@ fn every_cut_and_every_extension_is_refused() {
     }
     assert_eq!(ModelSnapshot::decode(&[&bytes[..], &[0]].concat()), Err(DecodeError::Trailing));
     assert_eq!(ModelSnapshot::decode(&[b"FMSM", &bytes[4..]].concat()), Err(DecodeError::BadMagic));
-    assert_eq!(ModelSnapshot::decode(&[b"FMLM\x02", &bytes[5..]].concat()), Err(DecodeError::BadVersion(2)));
+    assert_eq!(ModelSnapshot::decode(&[b"FMLM\x03", &bytes[5..]].concat()), Err(DecodeError::BadVersion(3)));
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn whatever_one_changed_byte_makes_of_it_is_refused_or_a_model() {
 
 #[test]
 fn what_is_shared_on_the_wire_cannot_unfold_without_limit() {
-    let mut w = Writer::with_header(*b"FMLM", 1);
+    let mut w = Writer::with_header(*b"FMLM", 2);
     w.varint(1);
     w.u8(2);
     let keys = 60_000;
@@ -126,6 +127,8 @@ fn more_of_anything_than_its_bound_is_refused() {
     assert_eq!(refused(&places), DecodeError::TooMany("places"));
     let bytes = |model: &mut ModelSnapshot| model.calibration = vec![0; MAX_SNAPSHOT_BYTES];
     assert_eq!(refused(&bytes), DecodeError::TooMany("bytes"));
+    assert_eq!(refused(&|model| model.popularity[0] = 16), DecodeError::BadValue("popularity"));
+    assert_eq!(refused(&|model| model.popularity.truncate(4)), DecodeError::BadValue("popularity"));
     assert_eq!(refused(&|model| model.templates[0] = vec![0; 129]), DecodeError::BadValue("templates"));
     assert_eq!(refused(&|model| model.keys[0] = "a".repeat(1_025)), DecodeError::BadValue("keys"));
 }
@@ -209,6 +212,7 @@ fn any_model() -> impl Strategy<Value = ModelSnapshot> {
             ModelSnapshot {
                 made,
                 name_bytes,
+                popularity: keys.iter().map(|key| key.len() as u8 % 16).collect(),
                 keys: keys.into_iter().collect(),
                 rules: rules.into_iter().map(|((last, before), then)| KeyRule { before, last, then }).collect(),
                 templates: templates.into_iter().collect(),

@@ -7,7 +7,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
 
 const MAGIC: [u8; 4] = *b"FMLM";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A difference, small ones first whatever their sign.
 fn zigzag(value: i64) -> u64 {
@@ -29,6 +29,7 @@ pub(super) fn encode(model: &ModelSnapshot) -> Vec<u8> {
     w.u8(model.name_bytes);
     let texts: Vec<&[u8]> = model.keys.iter().map(String::as_bytes).collect();
     put_texts(&mut w, &texts);
+    w.bytes(&model.popularity);
     let templates: Vec<&[u8]> = model.templates.iter().map(Vec::as_slice).collect();
     put_texts(&mut w, &templates);
     let rules = &model.rules;
@@ -112,6 +113,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelSnapshot, DecodeError> {
         if CompositeKey::from_canonical(&text).is_some() { Ok(text) } else { Err(DecodeError::BadValue("key")) }
     });
     let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
+    let popularity = popularity(&mut r, keys.len())?;
     let templates = self::texts(&mut r, ModelSnapshot::MAX_TEMPLATES, ModelSnapshot::MAX_TEMPLATE_BYTES, "templates")?;
     let rules = rules(&mut r, keys.len())?;
     let template_rules = template_rules(&mut r, templates.len())?;
@@ -122,7 +124,29 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelSnapshot, DecodeError> {
     let threshold = r.u8()?;
     let calibration = r.bytes()?.to_vec();
     r.finish()?;
-    Ok(ModelSnapshot { made, name_bytes, keys, rules, templates, template_rules, places, threshold, calibration })
+    Ok(ModelSnapshot {
+        made,
+        name_bytes,
+        keys,
+        popularity,
+        rules,
+        templates,
+        template_rules,
+        places,
+        threshold,
+        calibration,
+    })
+}
+
+/// One byte for each key, or none at all.
+fn popularity(r: &mut Reader<'_>, keys: usize) -> Result<Vec<u8>, DecodeError> {
+    let popularity = r.bytes()?;
+    let is_whole = popularity.is_empty() || popularity.len() == keys;
+    if is_whole && popularity.iter().all(|&log2| log2 <= ModelSnapshot::MAX_POPULARITY) {
+        Ok(popularity.to_vec())
+    } else {
+        Err(DecodeError::BadValue("popularity"))
+    }
 }
 
 fn texts(r: &mut Reader<'_>, max: usize, longest: usize, field: &'static str) -> Result<Vec<Vec<u8>>, DecodeError> {

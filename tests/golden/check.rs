@@ -256,7 +256,7 @@ pub(crate) fn snapshot_json(model: &ModelSnapshot) -> Value {
         .iter()
         .map(|place| serde_json::json!({"place": format!("{:016x}", place.place), "is_kind": place.is_kind}));
     serde_json::json!({
-        "made": model.made, "name_bytes": model.name_bytes, "keys": model.keys, "rules": rules.collect::<Vec<_>>(),
+        "made": model.made, "name_bytes": model.name_bytes, "keys": model.keys, "popularity": model.popularity, "rules": rules.collect::<Vec<_>>(),
         "templates": model.templates.iter().map(|template| hex(template)).collect::<Vec<_>>(),
         "template_rules": template_rules.collect::<Vec<_>>(), "places": places.collect::<Vec<_>>(),
         "threshold": model.threshold, "calibration": hex(&model.calibration),

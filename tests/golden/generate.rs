@@ -507,6 +507,7 @@ fn snapshots() -> [(&'static str, ModelSnapshot); 2] {
         made: 1_790_000_000_000,
         name_bytes: 2,
         keys: ["user/1", "user/1/profile", "user/2"].map(str::to_owned).to_vec(),
+        popularity: vec![3, 2, 0],
         rules: vec![
             rule(None, 0, then(3, &[(1, 0.5), (2, 0.25)])),
             rule(None, 1, then(2, &[(0, 0.75)])),
@@ -545,7 +546,7 @@ fn models() -> Value {
         ("summary", "more text than fits", wide.encode()),
         ("snapshot", "cut", snapshot[..snapshot.len() - 1].to_vec()),
         ("snapshot", "extended", [&snapshot[..], &[0]].concat()),
-        ("snapshot", "a later version", [b"FMLM\x02", &snapshot[5..]].concat()),
+        ("snapshot", "a later version", [b"FMLM\x03", &snapshot[5..]].concat()),
     ];
     let refused = refused.map(|(kind, why, bytes)| {
         let error = match kind {
