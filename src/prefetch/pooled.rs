@@ -16,7 +16,7 @@ impl PrefetchEngine {
 
     /// What may be wasted from now on, in place of what the bank of all holds: that of the stream which acts next, where
     /// each has a bank of its own. Orders are taken from it; what comes of them is for the caller to count. O(1).
-    pub(crate) fn spend_within(&mut self, left: f64) {
+    pub fn spend_within(&mut self, left: f64) {
         self.bank = Some(left);
     }
 }

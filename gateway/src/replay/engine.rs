@@ -8,6 +8,7 @@ use foremap::prefetch::{Fate, Order, PrefetchConfig, PrefetchEngine};
 use foremap::protocol::ReadPoint;
 use fxhash::FxHashMap;
 
+use super::banks::Banks;
 use super::early::Early;
 use super::options::Models;
 use super::rules::{Cache, Demand, Observed, Predictor};
@@ -72,6 +73,8 @@ pub(super) struct Engines<'a> {
     clients: &'a [String],
     open: FxHashMap<u32, Box<PrefetchEngine>>,
     orders: Vec<Order>,
+    /// Where each client is held to the budget by itself.
+    banks: Option<Banks>,
     /// With private caches.
     early: Option<Early>,
     /// What clients tell each other.
@@ -117,6 +120,7 @@ impl<'a> Engines<'a> {
             clients,
             open: FxHashMap::default(),
             orders: Vec::new(),
+            banks: (models == Models::Held).then(|| Banks::new(clients.len(), config.waste_budget)),
             early: private.then(|| Early::new(clients.len())),
             sharing,
             now: 0,
@@ -139,7 +143,7 @@ impl<'a> Engines<'a> {
     /// The name of the engine that serves a client, or all of them.
     fn serving(&self, client: u32) -> u32 {
         match self.models {
-            Models::Pooled => 0,
+            Models::Pooled | Models::Held => 0,
             Models::Alone | Models::Shared(_) => client,
         }
     }
@@ -182,7 +186,13 @@ impl Predictor<CompositeKey> for Engines<'_> {
         if let Some(sharing) = &mut self.sharing {
             sharing.request(observed.now, observed.client, observed.key, observed.access, engine);
         }
+        if let Some(banks) = &mut self.banks {
+            engine.spend_within(banks.request(observed.client));
+        }
         engine.on_access(observed.now, stream, observed.key, observed.access, skip, &mut self.orders);
+        if let Some(banks) = &mut self.banks {
+            banks.issued(observed.client, self.orders.len());
+        }
         if observed.at.is_multiple_of(LOOK_EVERY) {
             self.summary.look(engine);
         }
@@ -196,6 +206,9 @@ impl Predictor<CompositeKey> for Engines<'_> {
         let (stream, serving) = (self.stream(client), self.serving(client));
         if let Some(engine) = self.open.get_mut(&serving) {
             engine.on_fate_of(stream, now, key, fate);
+        }
+        if let Some(banks) = &mut self.banks {
+            banks.fate(client, fate);
         }
         if let Some(early) = &mut self.early {
             early.fate(client, key, fate);

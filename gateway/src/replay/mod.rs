@@ -15,6 +15,7 @@
 //! The method `foremap` is the very [`PrefetchEngine`](foremap::prefetch::PrefetchEngine) and
 //! [`LocalCache`](foremap::cache::LocalCache) of the client. Baselines are in [`baseline`].
 
+mod banks;
 mod baseline;
 mod clients;
 mod clock;

@@ -28,6 +28,9 @@ pub struct Replay {
     /// clients.
     #[arg(long, requires = "private")]
     pub(super) alone: bool,
+    /// Holds each client to the waste budget by itself, as one with an engine of its own is, instead of all together.
+    #[arg(long, requires = "private", conflicts_with = "alone")]
+    pub(super) held: bool,
     /// With a model of all clients: each starts from the newest snapshot, of at most so many compressed bytes, of what the
     /// clients before it told.
     #[arg(long, value_name = "BYTES", requires = "alone", value_parser = memory)]
@@ -118,6 +121,8 @@ impl CacheSize {
 pub enum Models {
     /// One engine for all clients, which tells them apart as streams.
     Pooled,
+    /// The same, with each client held to the waste budget by itself. It takes private caches.
+    Held,
     /// An engine for each client, made at its first request. It takes private caches.
     Alone,
     /// The same, which starts from what other clients told.
@@ -127,13 +132,14 @@ pub enum Models {
 impl Models {
     /// Whether one engine serves all clients.
     pub fn is_pooled(self) -> bool {
-        self == Self::Pooled
+        matches!(self, Self::Pooled | Self::Held)
     }
 
     /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pooled => "pooled",
+            Self::Held => "held",
             Self::Alone => "alone",
             Self::Shared(_) => "shared",
         }
@@ -142,7 +148,7 @@ impl Models {
     /// Bytes that an engine may keep if nothing is said.
     pub fn memory(self) -> usize {
         match self {
-            Self::Pooled => 8_000_000,
+            Self::Pooled | Self::Held => 8_000_000,
             Self::Alone | Self::Shared(_) => 1 << 20,
         }
     }

@@ -55,7 +55,11 @@ impl Replay {
             clients: self.share_clients,
             refresh_ms: self.share_refresh,
         });
-        let alone = if self.alone { Models::Alone } else { Models::Pooled };
+        let alone = match (self.alone, self.held) {
+            (true, _) => Models::Alone,
+            (false, true) => Models::Held,
+            (false, false) => Models::Pooled,
+        };
         let models = share.map_or(alone, Models::Shared);
         Settings {
             cache: self.private.map_or(self.cache, |entries| CacheSize::Private(entries as usize)),
@@ -125,7 +129,7 @@ fn replay(
     curve: &[f64],
 ) -> Result<Picture, Failure> {
     let private = settings.cache.is_private();
-    if !settings.models.is_pooled() && !private {
+    if settings.models != Models::Pooled && !private {
         return Err(Failure::new("clients that learn alone need private caches"));
     }
     if let Some(other) = baselines.iter().find(|method| !method.fits(private)) {

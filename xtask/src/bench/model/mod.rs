@@ -1,7 +1,7 @@
 //! What one model of all clients is worth to clients that learn alone, by `foremap-gateway replay`.
 //!
 //! Each client has a cache of 32 entries. `pooled` is one engine for all of them, the most that sharing could reach;
-//! `alone` one for each, which knows nothing at its first request; `shared` the same, which starts from the newest
+//! `held` the same where no client wastes more than its own budget allows, as none does whose engine is its own; `alone` one for each, which knows nothing at its first request; `shared` the same, which starts from the newest
 //! snapshot of what others told.
 //!
 //! With `--traces DIR` the five traces of [`KNOWN`] are replayed as far as they are in that folder, as `NAME.csv.gz`; where

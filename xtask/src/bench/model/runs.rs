@@ -53,6 +53,7 @@ pub(super) struct Figures {
     pub(super) trace: String,
     pub(super) lru: Outcome,
     pub(super) pooled: Outcome,
+    pub(super) held: Outcome,
     pub(super) alone: Outcome,
     pub(super) shared: Vec<(Sharing, Outcome)>,
     pub(super) seconds: f64,
@@ -69,9 +70,19 @@ impl Figures {
         share_of_gain(self.lru.hit_ratio, self.pooled.hit_ratio, outcome.hit_ratio)
     }
 
+    /// The same of what the pooled model gains where each client is held to the budget by itself.
+    pub(super) fn share_of_held(&self, outcome: &Outcome) -> Option<f64> {
+        share_of_gain(self.lru.hit_ratio, self.held.hit_ratio, outcome.hit_ratio)
+    }
+
     /// How much lower than with a pooled model the hit ratio of the first ten requests of each client is, in points.
     pub(super) fn first_ten_below(&self, outcome: &Outcome) -> Option<f64> {
         Some(self.pooled.first_ten_hits()? - outcome.first_ten_hits()?)
+    }
+
+    /// The same where each client is held to the budget by itself.
+    pub(super) fn first_ten_below_held(&self, outcome: &Outcome) -> Option<f64> {
+        Some(self.held.first_ten_hits()? - outcome.first_ten_hits()?)
     }
 }
 
@@ -122,6 +133,7 @@ impl Program {
         };
         let pooled = play("", &["lru"])?;
         let lru = pooled.others.into_iter().next().context("the baseline is missing")?;
+        let held = play("--held", &[])?.own;
         let alone = play("--alone", &[])?.own;
         let share = |&sharing: &Sharing| {
             let Sharing { clients, kib } = sharing;
@@ -130,7 +142,7 @@ impl Program {
         };
         let shared = sharings.iter().map(share).collect::<Result<_>>()?;
         let seconds = begin.elapsed().as_secs_f64();
-        Ok(Figures { trace: name.to_owned(), lru, pooled: pooled.own, alone, shared, seconds })
+        Ok(Figures { trace: name.to_owned(), lru, pooled: pooled.own, held, alone, shared, seconds })
     }
 }
 
@@ -148,6 +160,7 @@ pub(super) mod tests {
             trace: trace.to_owned(),
             lru: outcome(0.2, 0.0),
             pooled: outcome(0.6, 0.5),
+            held: outcome(0.52, 0.45),
             alone: outcome(0.3, 0.1),
             shared: shared.iter().map(|&(sharing, hits)| (sharing, outcome(hits, hits - 0.1))).collect(),
             seconds: 0.0,
@@ -182,5 +195,7 @@ pub(super) mod tests {
         let near = |value: Option<f64>, to: f64| value.is_some_and(|value| (value - to).abs() < 1e-9);
         assert!(near(figures.share_of_gain(usual), 75.0));
         assert!(near(figures.first_ten_below(usual), 10.0));
+        assert!(near(figures.share_of_held(usual), 93.75));
+        assert!(near(figures.first_ten_below_held(usual), 5.0));
     }
 }

@@ -6,7 +6,8 @@ use super::runs::{Figures, Sharing};
 use crate::bench::report::Report;
 use crate::rows::{self, Better, Row};
 
-/// Shares of the pooled gain in percent: required, aim.
+/// Shares of the pooled gain in percent: required, aim. They are printed of the held gain as well, which is that within the same
+/// budget of each client.
 struct Asked {
     sharing: Sharing,
     median: (f64, f64),
@@ -31,16 +32,22 @@ pub(super) fn print(measured: &[Figures], asked: bool, report: &mut Report) {
     let mut summary =
         Summary { asked, report, table: rows::table(["over all traces", "reached", "required", "aim", "trace"]) };
     for Asked { sharing, median: wanted, worst: least } in ASKED {
-        let shares = of_all(measured, |figures| figures.share_of_gain(figures.of(sharing)?));
-        let measure = |which: &str| format!("{sharing}: share of the pooled gain, {which}");
-        let middle = median(shares.iter().map(|(_, share)| *share)).map(|value| ("", value));
-        summary.add(&measure("median"), middle, ("%", 1), Better::Higher, wanted);
-        summary.add(&measure("worst"), worst(&shares, Better::Higher), ("%", 1), Better::Higher, least);
+        let of_pooled = of_all(measured, |figures| figures.share_of_gain(figures.of(sharing)?));
+        let of_held = of_all(measured, |figures| figures.share_of_held(figures.of(sharing)?));
+        for (model, shares) in [("pooled", of_pooled), ("held", of_held)] {
+            let measure = |which: &str| format!("{sharing}: share of the {model} gain, {which}");
+            let middle = median(shares.iter().map(|(_, share)| *share)).map(|value| ("", value));
+            summary.add(&measure("median"), middle, ("%", 1), Better::Higher, wanted);
+            summary.add(&measure("worst"), worst(&shares, Better::Higher), ("%", 1), Better::Higher, least);
+        }
     }
     let usual = Sharing::USUAL;
-    let below = of_all(measured, |figures| figures.first_ten_below(figures.of(usual)?));
-    let measure = format!("{usual}: first ten requests below pooled, worst");
-    summary.add(&measure, worst(&below, Better::Lower), ("points", 2), Better::Lower, FIRST_TEN);
+    let of_pooled = of_all(measured, |figures| figures.first_ten_below(figures.of(usual)?));
+    let of_held = of_all(measured, |figures| figures.first_ten_below_held(figures.of(usual)?));
+    for (model, below) in [("pooled", of_pooled), ("held", of_held)] {
+        let measure = format!("{usual}: first ten requests below {model}, worst");
+        summary.add(&measure, worst(&below, Better::Lower), ("points", 2), Better::Lower, FIRST_TEN);
+    }
     let errors = of_all(measured, |figures| figures.of(usual)?.calibration_error_first);
     let measure = format!("{usual}: calibration error of first requests, worst");
     summary.add(&measure, worst(&errors, Better::Lower), ("", 4), Better::Lower, ERROR);
@@ -129,7 +136,9 @@ mod tests {
         let measured = [of("a", 0.5), of("b", 0.6), of("c", 0.58)];
         let found = rows(true, &measured);
         let shown: Vec<_> = found.iter().map(|row| (row.value.round(), row.target, row.aim, row.met)).collect();
-        assert_eq!(shown, [(95.0, Some(90.0), Some(98.0), true), (75.0, Some(80.0), Some(90.0), false)]);
+        assert_eq!(shown[..2], [(95.0, Some(90.0), Some(98.0), true), (75.0, Some(80.0), Some(90.0), false)]);
+        // LRU has 20 % and the held model 52 %.
+        assert_eq!(shown[2..], [(119.0, Some(90.0), Some(98.0), true), (94.0, Some(80.0), Some(90.0), true)]);
         assert!(rows(false, &measured).iter().all(|row| row.met && row.target.is_none() && row.aim.is_none()));
     }
 

@@ -8,10 +8,11 @@ use crate::rows::{self, Better, Row};
 /// Prefetches that a client may waste beyond its budget at any moment.
 pub(super) const CLIENT_EXCESS: f64 = 1.0;
 
-const HEADER: [&str; 9] = [
+const HEADER: [&str; 10] = [
     "model",
     "hit, %",
     "of the pooled gain, %",
+    "of the held gain, %",
     "first ten, %",
     "error, first 20",
     "wasted",
@@ -23,7 +24,8 @@ const HEADER: [&str; 9] = [
 /// Prints the table of a trace, a line for each model.
 pub(super) fn print(figures: &Figures, report: &mut Report) {
     let mut table = rows::table(HEADER);
-    let plain = [("LRU", &figures.lru), ("alone", &figures.alone), ("pooled", &figures.pooled)];
+    let plain =
+        [("LRU", &figures.lru), ("alone", &figures.alone), ("held", &figures.held), ("pooled", &figures.pooled)];
     for (model, outcome) in plain {
         table.add_row(line(model.to_owned(), figures, outcome, optional(outcome.max_client_excess, 2)));
     }
@@ -32,7 +34,8 @@ pub(super) fn print(figures: &Figures, report: &mut Report) {
         table.add_row(line(format!("shared, {sharing}"), figures, outcome, excess));
     }
     let notes = format!(
-        "A cache of 32 entries for each client. Of the pooled gain: (hits - LRU) / (pooled - LRU). First ten: hits among the \
+        "A cache of 32 entries for each client. Of the pooled gain: (hits - LRU) / (pooled - LRU). Held: a pooled model with \
+        the waste budget of each client by itself, as all clients have it but those of `pooled`. First ten: hits among the \
         first ten requests of each client. Error: calibration error of what was prefetched in the first 20. Wasted: \
         prefetches per request. A figure marked with ! misses what is required. Measured in {:.0} s.",
         figures.seconds
@@ -40,12 +43,13 @@ pub(super) fn print(figures: &Figures, report: &mut Report) {
     Report::print(&format!("{}: {} requests", figures.trace, figures.pooled.requests), &table, &notes);
 }
 
-fn line(model: String, figures: &Figures, outcome: &Outcome, excess: String) -> [String; 9] {
+fn line(model: String, figures: &Figures, outcome: &Outcome, excess: String) -> [String; 10] {
     let count = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
     [
         model,
         format!("{:.2}", outcome.hits()),
         optional(figures.share_of_gain(outcome), 1),
+        optional(figures.share_of_held(outcome), 1),
         optional(outcome.first_ten_hits(), 2),
         optional(outcome.calibration_error_first, 4),
         format!("{:.3}", outcome.wasted_per_request),
