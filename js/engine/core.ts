@@ -173,6 +173,8 @@ export interface CoreBatch {
   /** `[shard, position, ...]` */
   floors: number[];
   stream?: string | null;
+  /** The model that is to follow the answer, in at most so many bytes, and which one the caller has. */
+  wish?: { bytes: number; known: number } | null;
   /** The batch without keys, for a gateway; null where the caller wants neither changes nor a map. */
   upstream: Uint8Array<ArrayBuffer> | null;
 }

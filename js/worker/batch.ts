@@ -33,7 +33,17 @@ async function binary(exchange: Exchange, grant: Grant, body: Uint8Array<ArrayBu
   });
   const elapsed = Math.ceil(performance.now() - asked);
   const bytes = guard.use((instance) => instance.encodeBatch(results, upstream, elapsed));
-  return new Response(bytes, { headers: { "content-type": BINARY, "cache-control": "no-store" } });
+  const headers = new Headers({ "content-type": BINARY, "cache-control": "no-store" });
+  const model = modelBehind(exchange, grant, batch);
+  if (model === null) return new Response(bytes, { headers });
+  headers.set("foremap-model", String(bytes.byteLength));
+  return new Response(new Blob([bytes, model]).stream(), { headers });
+}
+
+/** The model that the isolate itself has, for callers who may read everything that the worker may. */
+function modelBehind(exchange: Exchange, grant: Grant, { wish }: CoreBatch): Uint8Array<ArrayBuffer> | null {
+  if (!wish || !grant.relayed || grant.prefixes !== null) return null;
+  return exchange.isolate.sharing?.behind(wish) ?? null;
 }
 
 function readBinary(exchange: Exchange, body: Uint8Array<ArrayBuffer>): CoreBatch {

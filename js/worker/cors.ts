@@ -1,7 +1,7 @@
 import { ForemapError } from "../errors.js";
 
 const EXPOSED =
-  "etag, foremap-source, foremap-age, foremap-version, foremap-position, foremap-epoch, foremap-node, " +
+  "etag, foremap-model, foremap-source, foremap-age, foremap-version, foremap-position, foremap-epoch, foremap-node, " +
   "foremap-partition, retry-after, server-timing";
 const REQUEST_HEADERS =
   "authorization, content-type, accept, if-match, if-none-match, last-event-id, foremap-stream, foremap-write-id";

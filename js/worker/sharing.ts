@@ -15,6 +15,9 @@ const RETRY_MS = 5_000;
 /** Pages kept for another try after the hub did not take them. */
 const MAX_UNSENT = 4;
 
+/** Sizes count as brotli makes them; gzip takes some more, and what it takes is not refused for that. */
+const GZIP_SLACK = 1.25;
+
 /** Where a model comes from that is not a hub's. */
 export type AskGateway = (target: string, init: RequestInit & { signal: AbortSignal }) => Promise<Response>;
 
@@ -33,6 +36,8 @@ export class Sharing {
   #tag: string | null = null;
   #shard: string | null = null;
   #model: Uint8Array<ArrayBuffer> | null = null;
+  /** The same, gzipped, for clients. */
+  #gzipped: Uint8Array<ArrayBuffer> | null = null;
   /** The core that has the model, and the one that has the observers. */
   #imported = -1;
   #observing = -1;
@@ -98,12 +103,21 @@ export class Sharing {
       if (answer.status !== 200) return;
       this.#tag = answer.headers.get("etag");
       this.#model = body;
+      this.#gzipped = await gzipped(body);
       this.#imported = -1;
       this.#import();
     } catch {
       this.#failures += 1;
       this.#next = Date.now() + Math.min(REFRESH_MS, RETRY_MS * 2 ** Math.min(this.#failures, 10));
     }
+  }
+
+  /** The model for a client that wishes for one, unless it has that one or nearly. */
+  behind({ bytes, known }: { bytes: number; known: number }): Uint8Array<ArrayBuffer> | null {
+    const model = this.#gzipped;
+    if (model === null || this.#imported !== this.engine.guard.generation || model.byteLength > bytes * GZIP_SLACK) return null;
+    const { made } = this.engine.guard.run((core, now) => core.stats(now)).model as { made: number };
+    return known > 0 && made < known + REFRESH_MS ? null : model;
   }
 
   /** Hands the model to the core, and to the next one where a core trapped. */
@@ -118,6 +132,7 @@ export class Sharing {
     } catch {
       // It would not be read the next time either, and must not break a second core.
       this.#model = null;
+      this.#gzipped = null;
       this.#tag = null;
       this.#figures.refused += 1;
     }
@@ -154,4 +169,9 @@ export class Sharing {
       return undefined;
     }
   }
+}
+
+async function gzipped(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -14,7 +14,7 @@ use crate::codec::DecodeError;
 use crate::key::CompositeKey;
 use crate::protocol::{
     BatchRequest, BatchResponse, Class, Consistency, Cursor, ErrorCode, ItemResult, Keymap, KeymapFields, ListPage,
-    MAX_BATCH_KEYS, Meta, Outcome, ReadPoint,
+    MAX_BATCH_KEYS, Meta, ModelWish, Outcome, ReadPoint,
 };
 
 #[derive(Serialize)]
@@ -26,6 +26,12 @@ struct Item<'a> {
 }
 
 #[derive(Serialize)]
+struct Wish {
+    bytes: u32,
+    known: u64,
+}
+
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {
     items: Vec<Item<'a>>,
@@ -34,6 +40,8 @@ struct Frame<'a> {
     /// `[shard, position, ...]`.
     floors: Vec<u64>,
     stream: Option<&'a str>,
+    /// The model that is to follow the answer.
+    wish: Option<Wish>,
     #[serde(with = "serde_wasm_bindgen::preserve")]
     upstream: JsValue,
 }
@@ -52,7 +60,9 @@ pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
         DecodeError::BadValue("key") => thrown(ErrorCode::BadKey, "a key of the batch is not canonical text"),
         error => thrown(ErrorCode::BadRequest, &error.to_string()),
     })?;
-    let frame = BatchRequest { items: Vec::new(), floors: Vec::new(), ..request.clone() };
+    // What it tells and wishes for is between the caller and whoever answers it.
+    let own = BatchRequest { rider: None, model: None, ..request.clone() };
+    let frame = BatchRequest { items: Vec::new(), floors: Vec::new(), ..own };
     let wants_frame = !frame.cursors.is_empty() || frame.map.is_none() || frame.feed.is_some();
     let upstream = if wants_frame { Uint8Array::from(frame.encode().as_slice()).into() } else { JsValue::NULL };
     let items = request.items.iter().map(|item| Item {
@@ -66,6 +76,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<JsValue, JsValue> {
         max_staleness_ms: request.max_staleness_ms,
         floors: request.floors.iter().flat_map(|floor| [floor.shard.into(), floor.position]).collect(),
         stream: request.stream.as_deref(),
+        wish: request.model.map(|ModelWish { bytes, known }| Wish { bytes, known }),
         upstream,
     }))
 }

@@ -40,6 +40,10 @@ const read = (worker: Worker | undefined, client: number, keys: string[]) =>
     body: JSON.stringify({ items: keys.map((key) => ({ key })) }),
   });
 
+/** Batches that told the gateway what led to them. */
+const followed = async () =>
+  /^foremap_batches_followed_total\{.*\} (\d+)$/m.exec(await (await fetch(`${proxy.origin}/metrics`)).text())?.[1];
+
 const modelOf = async (worker: Worker | undefined) => {
   const answer = await worker?.fetch("/v1/model?bytes=262144");
   return answer?.status === 200 ? Buffer.from(await answer.arrayBuffer()).toString("latin1") : "";
@@ -126,6 +130,14 @@ test("without a hub the routes are a gateway's, and the isolate starts from its 
       .toMatchObject({ sharing: { imports: 1, failures: 0 } });
     const next = (await (await fresh.fetch("/v1/explain?key=shop/a")).json()) as { next: { key: string }[] };
     expect(next.next.map(({ key }) => key)).toContain("shop/b");
+    // A client of the worker has it behind its first answer, and what it tells the worker goes no further.
+    const before = await followed();
+    using client = createClient({ origins: [fresh.origin], feed: false, share: "both" });
+    await client.get(SHOP[0] ?? "");
+    const model = () => client.stats().core?.model as { imported: number; told: number };
+    await expect.poll(() => model().imported).toBe(1);
+    expect(client.predictions("shop/a")[0]?.key).toBe("shop/b");
+    expect([model().told, await followed()]).toEqual([1, before]);
   } finally {
     await fresh.stop();
   }
