@@ -7,8 +7,11 @@ use foremap::Millis;
 use foremap::model::{ClientId, Observer, SharedModel, SharedModelConfig, SnapshotOptions, Summary, Told};
 use foremap::protocol::{BatchRequest, ModelWish};
 
+use super::pace::Paced;
 use super::tally::Models;
 
+/// Most snapshots of a replay that are made for their age alone: a trace of years has visits enough for thousands.
+const SNAPSHOTS: Millis = 1_000;
 /// Largest summary that a page may send as it goes, in bytes.
 pub(crate) const TOLD: usize = 60 << 10;
 
@@ -25,8 +28,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Knows nothing; tells of what at least so many clients did.
-    pub(crate) fn new(clients: u32) -> Self {
-        let model = SharedModel::new(SharedModelConfig::default());
+    pub(crate) fn new(clients: u32, trace: &Paced) -> Self {
+        let times = || trace.requests.iter().map(|request| request.at);
+        let span = times().max().unwrap_or(0) - times().min().unwrap_or(0);
+        let usual = SharedModelConfig::default();
+        let model = SharedModel::new(SharedModelConfig { every_ms: usual.every_ms.max(span / SNAPSHOTS), ..usual });
         let observer = Observer::new(1);
         Self { model, observer, told: Vec::new(), clients, made: 0, latest: Arc::new([]), compressed: 0 }
     }

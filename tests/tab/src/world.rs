@@ -109,7 +109,7 @@ impl<'a> World<'a> {
             visits: Vec::new(),
             open: vec![None; trace.clients],
             pool: setup.mode.pool(setup.seed),
-            shared: (setup.mode == Mode::Shared).then(|| Shared::new(setup.share_clients)),
+            shared: (setup.mode == Mode::Shared).then(|| Shared::new(setup.share_clients, trace)),
             tally: Tally::default(),
             seeds: Rng::new(setup.seed),
             writes: Rng::new(setup.seed ^ 1),
