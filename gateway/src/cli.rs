@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use foremap::key::KeyPrefix;
+use ipnet::IpNet;
 
 use crate::audit::Audit;
 use crate::auth::{TokenKey, Verb};
@@ -92,6 +93,10 @@ pub struct Common {
     /// Origin that browsers may call from; repeatable. `http://localhost:*` stands for any port.
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
+    /// Network of proxies that say in `x-forwarded-for` whom they were called by, such as 10.0.0.0/8; repeatable. By it clients
+    /// without a token that names them are told apart, where they share what they learn.
+    #[arg(long, value_name = "NETWORK")]
+    trusted_proxy: Vec<IpNet>,
     /// Sleep this many milliseconds before handling a request and again before answering, for demonstrations.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     origin_latency: u64,
@@ -221,6 +226,7 @@ impl Common {
             },
             http: HttpOptions {
                 cors_origins: self.cors_origin,
+                trusted_proxies: self.trusted_proxy,
                 token_key,
                 origin_latency: Duration::from_millis(self.origin_latency),
             },

@@ -18,7 +18,7 @@ use super::feed::Handover;
 use super::router::{observe, router};
 use super::server::Server;
 use super::socket::{Push, Socket};
-use super::{batch, keymap};
+use super::{batch, forwarded, keymap};
 
 /// Answers the requests of one node.
 ///
@@ -74,7 +74,9 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             && self.entry.server.process.sharing.options().is_some()
             && let Some(peer) = self.peer
         {
-            request.extensions_mut().insert(Peer(peer));
+            let trusted = &self.entry.server.options.trusted_proxies;
+            let client = forwarded::client(peer, request.headers(), trusted);
+            request.extensions_mut().insert(Peer(client));
         }
         if request.method() != Method::POST || request.uri().path() != "/v1/changes" {
             return self.entry.call(request);

@@ -4,6 +4,7 @@ mod batch;
 mod changes;
 mod entry;
 mod feed;
+mod forwarded;
 mod health;
 mod hot;
 mod keymap;

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use foremap::key::CompositeKey;
 use foremap::node::{Shares, Subject};
 use foremap::protocol::{ErrorCode, Problem, ReadPoint};
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 use super::changes::MAX_EVENT_FEEDS;
@@ -31,6 +32,8 @@ pub struct HttpOptions {
     pub cors_origins: Vec<String>,
     /// Checks tokens; without it everything is allowed.
     pub token_key: Option<TokenKey>,
+    /// Proxies whose word counts about who calls.
+    pub trusted_proxies: Vec<IpNet>,
     /// Slept before handling a request and again before answering it, for demonstrations.
     pub origin_latency: Duration,
 }
