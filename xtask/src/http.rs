@@ -24,7 +24,16 @@ pub(crate) fn keymap_url(origin: &str, key: &str) -> String {
 
 /// Body of a 200 answer.
 pub(crate) fn text(url: &str) -> Result<String> {
-    let mut answer = agent().get(url).call().with_context(|| format!("GET {url}"))?;
+    text_as(url, None)
+}
+
+/// The same for whoever has a token.
+pub(crate) fn text_as(url: &str, token: Option<&str>) -> Result<String> {
+    let mut request = agent().get(url);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let mut answer = request.call().with_context(|| format!("GET {url}"))?;
     let body = answer.body_mut().read_to_string().with_context(|| format!("GET {url}"))?;
     if answer.status() != 200 {
         bail!("GET {url}: {} {body}", answer.status());

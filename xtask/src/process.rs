@@ -169,7 +169,7 @@ impl Server {
     ///
     /// # Errors
     /// With the end of the log, if the server ends or is not ready in time.
-    pub(crate) fn wait_for<T>(&mut self, patience: Duration, find: impl Fn(&str) -> Option<T>) -> Result<T> {
+    pub(crate) fn wait_for<T>(&mut self, patience: Duration, mut find: impl FnMut(&str) -> Option<T>) -> Result<T> {
         let deadline = Instant::now() + patience;
         loop {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();

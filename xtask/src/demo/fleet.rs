@@ -1,6 +1,6 @@
 //! The servers of the demonstration: gateway nodes and the edge worker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::metrics;
 use super::options::Options;
 use crate::build;
 use crate::http;
-use crate::process::{Scratch, Server};
+use crate::process::{self, Scratch, Server};
 use crate::workspace::Workspace;
 
 /// How many nodes run.
@@ -18,20 +18,28 @@ const NODES: u16 = 3;
 /// How long a server may take to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How the worker answers.
+/// Who answers the sessions of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Every request goes to a gateway.
+    /// One edge worker for all of them, which asks a gateway every time.
     NoCache,
-    /// Answers are kept.
+    /// One that keeps answers.
     Cache,
-    /// Answers are kept and the next ones fetched ahead.
+    /// One that keeps answers and fetches the next ones ahead.
     Prediction,
+    /// A client of its own for each session, as in a new browser tab, which learns by itself only.
+    Tabs,
+    /// The same, but what each tells the gateways is in the model that the next ones start from.
+    SharingTabs,
 }
 
 impl Mode {
-    /// In the order in which they are measured.
-    pub(super) const ALL: [Self; 3] = [Self::NoCache, Self::Cache, Self::Prediction];
+    /// In the order in which they are shown.
+    pub(super) const ALL: [Self; 5] = [Self::NoCache, Self::Cache, Self::Prediction, Self::Tabs, Self::SharingTabs];
+    /// Those with an edge worker, in the order in which they are measured.
+    pub(super) const WORKER: [Self; 3] = [Self::NoCache, Self::Cache, Self::Prediction];
+    /// Those with a client for each session; they are measured at the same time.
+    pub(super) const TABS: [Self; 2] = [Self::Tabs, Self::SharingTabs];
 
     /// Name for people.
     pub(super) fn title(self) -> &'static str {
@@ -39,23 +47,31 @@ impl Mode {
             Self::NoCache => "no cache",
             Self::Cache => "cache only",
             Self::Prediction => "cache + prediction",
+            Self::Tabs => "a new tab each session",
+            Self::SharingTabs => "new tabs, shared model",
         }
     }
 
-    fn argument(self) -> &'static str {
+    /// As the worker's option `--mode` or the client's option `share` names it.
+    pub(super) fn argument(self) -> &'static str {
         match self {
             Self::NoCache => "none",
             Self::Cache => "cache",
             Self::Prediction => "predict",
+            Self::Tabs => "off",
+            Self::SharingTabs => "both",
         }
     }
 }
 
 /// What all nodes and workers of one run share.
 pub(super) struct Fleet<'a> {
-    workspace: &'a Workspace,
-    gateway: PathBuf,
-    scratch: &'a Scratch,
+    /// Where scripts are.
+    pub(super) workspace: &'a Workspace,
+    /// The gateway's program.
+    pub(super) gateway: PathBuf,
+    /// Where stores and logs are.
+    pub(super) scratch: &'a Scratch,
     origin_latency: u32,
     /// The worker's cache, in entries.
     pub(super) cache_entries: usize,
@@ -64,6 +80,9 @@ pub(super) struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
+    /// File of the store that holds a keymap for every key of the trace.
+    pub(super) const STORE: &'static str = "demo.redb";
+
     /// Notes how to start things; starts nothing.
     pub(super) fn new(
         workspace: &'a Workspace,
@@ -81,6 +100,8 @@ impl<'a> Fleet<'a> {
 /// The running nodes: one process, one port each.
 pub(super) struct Nodes {
     server: Server,
+    /// Token of an operator, where they check tokens.
+    operator: Option<String>,
     /// Addresses of the nodes.
     pub(super) origins: Vec<String>,
 }
@@ -88,12 +109,28 @@ pub(super) struct Nodes {
 impl Nodes {
     /// Starts them over the run's store and waits until every one is ready.
     pub(super) fn start(fleet: &Fleet) -> Result<Self> {
+        Self::run(fleet, Fleet::STORE, &[], None)
+    }
+
+    /// Starts some that check tokens and share a model among whoever has one, over a store of their own.
+    pub(super) fn start_sharing(fleet: &Fleet, store: &str, key: &Path, share_clients: u32) -> Result<Self> {
+        let share_clients = share_clients.to_string();
+        let key_text = key.to_string_lossy();
+        let mut command = Command::new(&fleet.gateway);
+        command.args(["token", "--verbs", "admin", "--prefix", "", "--ttl", "1d", "--key"]).arg(key);
+        let operator = process::run_quietly(&mut command)?.trim().to_owned();
+        let options = ["--token-key", &key_text, "--share-clients", &share_clients];
+        Self::run(fleet, store, &options, Some(operator))
+    }
+
+    fn run(fleet: &Fleet, store: &str, options: &[&str], operator: Option<String>) -> Result<Self> {
         let mut command = Command::new(&fleet.gateway);
         command.arg("dev").args(["--nodes", &NODES.to_string(), "--port", "0", "--store"]);
-        command.arg(fleet.scratch.path("demo.redb")).args(["--origin-latency", &fleet.origin_latency.to_string()]);
-        let mut server = Server::start("the gateway", &mut command, &fleet.scratch.path("gateway.log"))?;
+        command.arg(fleet.scratch.path(store)).args(["--origin-latency", &fleet.origin_latency.to_string()]);
+        let log = fleet.scratch.path(&format!("{store}.log"));
+        let mut server = Server::start("the gateway", command.args(options), &log)?;
         let origins = server.wait_for(PATIENCE, |log| node_origins(log, NODES))?;
-        Ok(Self { server, origins })
+        Ok(Self { server, operator, origins })
     }
 
     /// Fails if the nodes have ended.
@@ -103,9 +140,9 @@ impl Nodes {
 
     /// Requests of clients that the nodes have answered so far, as they count them.
     pub(super) fn requests(&self) -> Result<u64> {
-        let counts =
-            self.origins.iter().map(|origin| metrics::client_requests(&http::text(&format!("{origin}/metrics"))?));
-        counts.sum()
+        let token = self.operator.as_deref();
+        let text = |origin: &String| http::text_as(&format!("{origin}/metrics"), token);
+        self.origins.iter().map(|origin| metrics::client_requests(&text(origin)?)).sum()
     }
 }
 

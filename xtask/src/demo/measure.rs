@@ -101,8 +101,10 @@ pub(super) fn share(part: usize, whole: usize) -> f64 {
 pub(super) struct Measured {
     /// Requests that reached gateways.
     pub(super) gateway_requests: u64,
-    /// The worker's prefetches.
+    /// The prefetches of the worker, or of all tabs.
     pub(super) prefetch: Prefetch,
+    /// Tabs that got a model.
+    pub(super) models: usize,
 }
 
 /// One mode's result.

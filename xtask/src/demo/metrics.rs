@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// Prefetches of a worker, as its engine's ledger counts them.
+/// Prefetches of a worker or of tabs, as their engines' ledgers count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub(super) struct Prefetch {
     /// Ordered.

@@ -1,8 +1,11 @@
 //! The demonstration: a real trace replayed over HTTP through an edge worker to
-//! three gateway nodes, without a cache, with one, and with prediction.
+//! three gateway nodes, without a cache, with one, and with prediction; and once
+//! more with a client of its own for each session, without and with a model that
+//! they share.
 //!
 //! Each mode starts with fresh nodes over the same store and a fresh worker, so
-//! none profits from what the one before it has warmed up.
+//! none profits from what the one before it has warmed up. Sessions with clients of
+//! their own come first, over copies of the store.
 //!
 //! With `--shift`, another one: the Partition Shifter at work (`shift`).
 
@@ -14,6 +17,7 @@ mod options;
 mod replay;
 mod report;
 mod shift;
+mod tabs;
 
 pub(crate) use fleet::node_origins;
 pub(crate) use options::Options;
@@ -60,18 +64,24 @@ fn replay_trace(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     println!("demo: loaded {} keymaps into the store", trace.keys.len());
 
+    let bar = progress("new tabs", trace.requests.len() * Mode::TABS.len());
+    let tabs = tabs::measure(&fleet, &trace, options, &bar);
+    bar.finish_and_clear();
+    let tabs = tabs?;
+    tabs.iter().for_each(report::time);
     let mut results = Vec::with_capacity(Mode::ALL.len());
     let mut last = None;
-    for mode in Mode::ALL {
+    for mode in Mode::WORKER {
         drop(last.take());
         let (result, running) = measure_mode(&fleet, mode, &trace, options)?;
-        println!("demo: {:<18} {} requests in {:.1} s", mode.title(), result.replayed.requests(), result.seconds);
+        report::time(&result);
         results.push(result);
         last = Some(running);
     }
+    results.extend(tabs);
 
-    let rows = report::rows(&results, &fleet);
-    report::print(&results, &rows, &fleet, options);
+    let rows = report::rows(&results, &fleet, &trace);
+    report::print(&results, &rows, &fleet, &trace, options);
     if let Some(path) = &options.json {
         rows::write_json(&rows, path)?;
     }
@@ -101,7 +111,7 @@ fn measure_mode(fleet: &Fleet, mode: Mode, trace: &Trace, options: &Options) -> 
     let gateway_requests = nodes.requests()?.saturating_sub(before);
     // The first request of a run misses every cache.
     ensure!(gateway_requests > 0, "{}: the gateways counted no request", mode.title());
-    let measured = Measured { gateway_requests, prefetch };
+    let measured = Measured { gateway_requests, prefetch, models: 0 };
     Ok((ModeResult { mode, replayed, measured, seconds }, (nodes, worker)))
 }
 

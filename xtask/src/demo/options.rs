@@ -7,7 +7,8 @@ use std::str::FromStr;
 use foremap_trace::Trace;
 
 /// Options that are about the replay of a trace.
-const REPLAY: [&str; 7] = ["trace", "requests", "origin_latency", "clients", "gap_cap", "cache", "max_staleness"];
+const REPLAY: [&str; 8] =
+    ["trace", "requests", "origin_latency", "clients", "gap_cap", "cache", "max_staleness", "share_clients"];
 
 /// Options of `cargo xtask demo`.
 #[derive(clap::Args)]
@@ -43,6 +44,9 @@ pub(crate) struct Options {
     /// Staleness bound of reads
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     pub(crate) max_staleness: u32,
+    /// Sessions that must have gone the same way before new tabs are told of it
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub(crate) share_clients: u32,
 }
 
 impl Options {

@@ -26,15 +26,21 @@ const MAX_WRONG: usize = 100;
 const SHOWN_WRONG: usize = 5;
 
 /// One request of a client: how long after the previous one it starts at the earliest, and its key.
-type Step = (Duration, u32);
+pub(super) type Step = (Duration, u32);
+
+/// The clients of the trace with what each asks for, in the order in which they are to start.
+pub(super) fn sessions(trace: &Trace, options: &Options) -> Vec<(u32, Vec<Step>)> {
+    let mut clients = steps_of_clients(trace, Duration::from_millis(options.gap_cap.into()));
+    start_longest_first(&mut clients, trace.requests.len() / usize::from(options.clients));
+    clients
+}
 
 /// Replays the trace and returns every answer.
 ///
 /// # Errors
 /// If any answer is not a 200 with the key that was asked for.
 pub(super) fn replay(origin: &str, trace: &Trace, options: &Options, bar: &ProgressBar) -> Result<Replayed> {
-    let mut clients = steps_of_clients(trace, Duration::from_millis(options.gap_cap.into()));
-    start_longest_first(&mut clients, trace.requests.len() / usize::from(options.clients));
+    let clients = sessions(trace, options);
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     let slot = || {

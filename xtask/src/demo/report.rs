@@ -23,6 +23,12 @@ pub(super) fn trace(trace: &Trace, options: &Options) {
     }
 }
 
+/// Tells how long the replay of a mode took.
+pub(super) fn time(result: &ModeResult) {
+    let (title, requests) = (result.mode.title(), result.replayed.requests());
+    println!("demo: {title:<22} {requests} requests in {:.1} s", result.seconds);
+}
+
 /// One measure of every mode.
 struct Measure {
     name: &'static str,
@@ -60,8 +66,8 @@ fn wasted_per_request(mode: &ModeResult) -> f64 {
     wasted(mode) / mode.replayed.requests().max(1) as f64
 }
 
-/// All rows: what is required of prediction first, then every figure of every mode.
-pub(super) fn rows(results: &[ModeResult], fleet: &Fleet) -> Vec<Row> {
+/// All rows: what is required of prediction and of the shared model first, then every figure of every mode.
+pub(super) fn rows(results: &[ModeResult], fleet: &Fleet, trace: &Trace) -> Vec<Row> {
     let of = |mode: Mode| results.iter().find(|result| result.mode == mode);
     let mut rows = Vec::new();
     if let (Some(cache), Some(prediction)) = (of(Mode::Cache), of(Mode::Prediction)) {
@@ -79,6 +85,24 @@ pub(super) fn rows(results: &[ModeResult], fleet: &Fleet) -> Vec<Row> {
                 .requires(WASTE_TARGET),
         ]);
     }
+    if let (Some(lone), Some(sharing)) = (of(Mode::Tabs), of(Mode::SharingTabs)) {
+        let gain = sharing.replayed.hit_ratio() - lone.replayed.hit_ratio();
+        let mean = sharing.replayed.mean_ms() / lone.replayed.mean_ms().max(f64::MIN_POSITIVE);
+        let (models, recorded) = (sharing.measured.models as f64, recorded_seconds(trace));
+        rows.extend([
+            Row::information("hit ratio gained by new tabs from the shared model", gain, "share", Better::Higher)
+                .beats(0.0),
+            Row::information("mean latency, new tabs with / without the shared model", mean, "ratio", Better::Lower)
+                .beats(1.0),
+            Row::information("new tabs that got a model", models, "tabs", Better::Higher),
+            Row::information(
+                "seconds recorded per second of the tabs' replay",
+                recorded / sharing.seconds,
+                "s",
+                Better::Lower,
+            ),
+        ]);
+    }
     for measure in &MEASURES {
         rows.extend(results.iter().map(|result| {
             let name = format!("{}, {}", measure.name, result.mode.title());
@@ -92,9 +116,8 @@ pub(super) fn rows(results: &[ModeResult], fleet: &Fleet) -> Vec<Row> {
 }
 
 /// Prints the table of the modes, what it was measured with, and what is required.
-pub(super) fn print(results: &[ModeResult], rows: &[Row], fleet: &Fleet, options: &Options) {
-    let [first, second, third] = Mode::ALL.map(Mode::title);
-    let mut modes = table(["", first, second, third]);
+pub(super) fn print(results: &[ModeResult], rows: &[Row], fleet: &Fleet, trace: &Trace, options: &Options) {
+    let mut modes = table(std::iter::once("").chain(Mode::ALL.map(Mode::title)));
     for measure in &MEASURES {
         let unit = if measure.unit == "ms" { " (ms)" } else { "" };
         let figures = results.iter().map(|result| figure((measure.value)(result)));
@@ -105,7 +128,7 @@ pub(super) fn print(results: &[ModeResult], rows: &[Row], fleet: &Fleet, options
     let latency = options.origin_latency;
     let (entries, bound) = (fleet.cache_entries, fleet.max_staleness);
     println!(
-        "Every client is on this machine. Between worker and gateways {latency} ms each way are injected, nothing else."
+        "Every client is on this machine. In front of the gateways {latency} ms each way are injected, nothing else."
     );
     println!(
         "The worker caches {entries} keymaps ({}), which stands for a working set far larger than an isolate's memory.",
@@ -114,9 +137,37 @@ pub(super) fn print(results: &[ModeResult], rows: &[Row], fleet: &Fleet, options
     println!("A prefetch is late if it was asked for while under way, and wasted if it was not asked for by the end.");
     println!(
         "No answer is staler than {bound} ms. {} clients at once, gaps cut to {} ms. Requests are counted at the \
-         gateways; latency is measured at the clients.\n",
+         gateways; latency is measured at the clients.",
         options.clients, options.gap_cap
     );
+    results.iter().filter(|result| result.mode == Mode::SharingTabs).for_each(|tabs| print_tabs(tabs, trace, options));
+    println!();
     let required: Vec<_> = rows.iter().filter(|row| row.target.is_some()).cloned().collect();
     crate::rows::print(&required);
+}
+
+/// Tells what tabs are here, and under what conditions their model was made.
+fn print_tabs(tabs: &ModeResult, trace: &Trace, options: &Options) {
+    let sessions = trace.clients.len();
+    println!(
+        "A new tab has the npm package's client to itself, with an empty cache and no worker in between: all {sessions} \
+         clients of the trace have one, closed when the session ends. The core is compiled once for all of them, where a \
+         browser would compile it for each. Without the shared model (`share: \"off\"`) and with it (`share: \"both\"`) are \
+         measured at the same time, over gateways of their own."
+    );
+    println!(
+        "All tabs have one address, so gateways tell them apart by the subject of a token; a new tab is told only \
+         where at least {} sessions went. {} of {sessions} got a model.",
+        options.share_clients, tabs.measured.models
+    );
+    let (recorded, seconds) = (recorded_seconds(trace), tabs.seconds);
+    println!(
+        "The tabs replayed in {seconds:.0} s what was recorded in {recorded:.0} s: the model had that long to be made."
+    );
+}
+
+/// From the first request to the last one, as the trace was recorded.
+fn recorded_seconds(trace: &Trace) -> f64 {
+    let times = trace.requests.iter().map(|request| request.at_ms);
+    times.clone().max().zip(times.min()).map_or(0.0, |(last, first)| last.saturating_sub(first) as f64 / 1e3)
 }
