@@ -161,7 +161,6 @@ export interface Core {
   clear(now: number): void;
   setCaution(level: number): void;
   importModel(now: number, model: Uint8Array): void;
-  tell(maxBytes: number): Uint8Array<ArrayBuffer> | undefined;
   tellGateway(now: number, maxBytes: number): Request | undefined;
 }
 

@@ -1,7 +1,6 @@
 //! What others learned: successors of contexts from a shared model, which local evidence overrides.
 
 use std::collections::hash_map::Entry;
-use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use fxhash::FxHashMap;
@@ -14,25 +13,25 @@ use super::table::{SUCCESSORS, Successors};
 use super::template::is_sound;
 use crate::protocol::{self, ModelSnapshot, TemplateContext};
 
-/// A context's successors.
+/// A part of one of the buffers, with a figure: the successors of a context, and the visits that they stand for; or the text of
+/// an id, and one more than the popularity of a key, where that is known. One form of both makes one kind of hash table, which
+/// the core has the code of once.
 #[derive(Debug, Clone, Copy)]
-struct Line {
-    /// Where they are.
+struct Part {
     start: u32,
-    len: u8,
-    /// Visits that they stand for.
-    visits: u8,
+    len: u16,
+    figure: u8,
 }
 
 /// Tables of a shared model under the ids of one analyzer. Read only: what is learnt here is kept apart, and both
 /// are added up where something is predicted, so that a newer model can take the place of this one.
 #[derive(Debug, Clone, Default)]
 pub struct Prior {
-    lines: FxHashMap<u64, Line>,
+    lines: FxHashMap<u64, Part>,
     /// 44 bits of id above the share, in its steps.
     next: Vec<u64>,
-    /// Where the text of an id is, of keys and of templates, and the popularity of a key.
-    texts: FxHashMap<u64, (u32, u16, Option<NonZeroU8>)>,
+    /// Of keys and of templates.
+    texts: FxHashMap<u64, Part>,
     bytes: Vec<u8>,
     places: Arc<Places>,
 }
@@ -52,7 +51,8 @@ impl Prior {
     pub fn new(seed: u64, limit: usize, snapshot: &ModelSnapshot) -> Self {
         let places = snapshot.places.iter().map(|place| (place.place, place.is_kind));
         let mut prior = Self { places: Arc::new(Places::new(places)), ..Self::default() };
-        let templates = ids(seed, &snapshot.templates, is_sound);
+        let texts: Vec<&[u8]> = snapshot.templates.iter().map(Vec::as_slice).collect();
+        let templates = ids(seed, &texts, is_sound);
         for rule in &snapshot.template_rules {
             let context = match rule.context {
                 TemplateContext::Shape => context_hash(Expert::Template, rule.shape),
@@ -62,9 +62,10 @@ impl Prior {
                     _ => continue,
                 },
             };
-            prior.add_line(context, &rule.then, (&templates, &snapshot.templates, &[]), limit);
+            prior.add_line(context, &rule.then, (&templates, &texts, &[]), limit);
         }
-        let keys = ids(seed, &snapshot.keys, |_| true);
+        let texts: Vec<&[u8]> = snapshot.keys.iter().map(String::as_bytes).collect();
+        let keys = ids(seed, &texts, |_| true);
         let id = |number: u32| keys.get(number as usize).copied().flatten();
         for rule in &snapshot.rules {
             let context = match (rule.before.map(id), id(rule.last)) {
@@ -72,7 +73,7 @@ impl Prior {
                 (Some(Some(before)), Some(last)) => context_hash(Expert::Order2, pair(before, last)),
                 _ => continue,
             };
-            prior.add_line(context, &rule.then, (&keys, &snapshot.keys, &snapshot.popularity), limit);
+            prior.add_line(context, &rule.then, (&keys, &texts, &snapshot.popularity), limit);
         }
         prior.settle();
         prior
@@ -85,16 +86,16 @@ impl Prior {
 
     /// Adds the successors of a context, with their texts, where there is room for them within `limit` bytes.
     /// Texts of keys that are no successors are of no use.
-    fn add_line<T: AsRef<[u8]>>(
+    fn add_line(
         &mut self,
         context: u64,
         then: &protocol::Successors,
-        (ids, texts, popularity): (&[Option<KeyId>], &[T], &[u8]),
+        (ids, texts, popularity): (&[Option<KeyId>], &[&[u8]], &[u8]),
         limit: usize,
     ) {
         let known = |(number, share): &(u32, protocol::Share)| {
             let at = *number as usize;
-            Some((ids.get(at).copied().flatten()?, texts.get(at)?.as_ref(), *share, popularity.get(at)))
+            Some((ids.get(at).copied().flatten()?, *texts.get(at)?, *share, popularity.get(at)))
         };
         let next = || then.next.iter().take(SUCCESSORS).filter_map(known);
         let mut size = self.size() + Self::LINE_BYTES;
@@ -110,13 +111,13 @@ impl Prior {
             self.next.push(id.bits() << STEP_BITS | u64::from(share.step()));
             let at = self.bytes.len() as u32;
             if let Entry::Vacant(place) = self.texts.entry(id.bits()) {
-                let popularity = popularity.map(|&log2| NonZeroU8::MIN.saturating_add(log2));
-                place.insert((at, text.len() as u16, popularity));
+                let figure = popularity.map_or(0, |&log2| log2.saturating_add(1));
+                place.insert(Part { start: at, len: text.len() as u16, figure });
                 self.bytes.extend_from_slice(text);
             }
         }
-        let len = (self.next.len() - start) as u8;
-        self.lines.insert(context, Line { start: start as u32, len, visits: 1 << then.visits });
+        let len = (self.next.len() - start) as u16;
+        self.lines.insert(context, Part { start: start as u32, len, figure: 1 << then.visits });
     }
 
     /// Gives back what the buffers have grown beyond what is in them.
@@ -127,7 +128,7 @@ impl Prior {
 
     /// The text of an id.
     pub(super) fn text(&self, id: KeyId) -> Option<&[u8]> {
-        let (start, len, _) = *self.texts.get(&id.bits())?;
+        let Part { start, len, .. } = *self.texts.get(&id.bits())?;
         self.bytes.get(start as usize..start as usize + usize::from(len))
     }
 
@@ -136,8 +137,7 @@ impl Prior {
         if self.texts.is_empty() {
             return None;
         }
-        let (.., popularity) = self.texts.get(&id.bits())?;
-        popularity.map(|popularity| popularity.get() - 1)
+        self.texts.get(&id.bits())?.figure.checked_sub(1)
     }
 
     /// Bytes of all of it, hash tables at most twice as large as what is in them.
@@ -166,7 +166,7 @@ impl Prior {
                 mix.push(next.id.bits(), u32::from(next.count) * 64, next.latest);
             }
         }
-        if let Some(&Line { start, len, visits }) = prior {
+        if let Some(&Part { start, len, figure: visits }) = prior {
             // Where one key has followed, its count ends at 15: it has to outweigh what is known from elsewhere.
             let visits = if local.is_some() { visits.min(MOST_BESIDE_LOCAL) } else { visits };
             mix.total += u16::from(visits);
@@ -218,8 +218,8 @@ impl Mix {
 }
 
 /// The ids of a snapshot's keys or templates, of those that `is_sound` holds of.
-fn ids<T: AsRef<[u8]>>(seed: u64, texts: &[T], is_sound: impl Fn(&[u8]) -> bool) -> Vec<Option<KeyId>> {
-    texts.iter().map(T::as_ref).map(|text| is_sound(text).then(|| KeyId::of_bytes(seed, text))).collect()
+fn ids(seed: u64, texts: &[&[u8]], is_sound: fn(&[u8]) -> bool) -> Vec<Option<KeyId>> {
+    texts.iter().map(|text| is_sound(text).then(|| KeyId::of_bytes(seed, text))).collect()
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]

@@ -23,13 +23,8 @@ impl Core {
         taken.map_err(|error| thrown(ErrorCode::BadAnswer, &error.to_string()))
     }
 
-    /// What to tell of the requests since it last told, in at most so many bytes; `undefined` where there is nothing to tell,
-    /// or nothing that may be told.
-    pub fn tell(&mut self, max_bytes: usize) -> Option<Vec<u8>> {
-        self.adapter.tell(max_bytes)
-    }
-
-    /// The same as a request to a gateway, which is not waited for.
+    /// What to tell of the requests since it last told, in at most so many bytes, as a request to a gateway; `undefined` where there
+    /// is nothing to tell, or nothing that may be told.
     ///
     /// # Errors
     /// Throws `{code: "CONFIG", message}` where an origin makes no URL.

@@ -8,7 +8,7 @@ pub(super) fn put(w: &mut Writer, before: &str, text: &str) {
     let alike = before.chars().zip(text.chars()).take_while(|(a, b)| a == b);
     let shared: usize = alike.map(|(a, _)| a.len_utf8()).sum();
     w.varint(shared as u64);
-    w.str(&text[shared..]);
+    w.str(text.get(shared..).unwrap_or_default());
 }
 
 /// Makes the text that [`put`] wrote of the one before.

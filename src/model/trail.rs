@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use fxhash::FxHashMap;
-
 use super::summary::{Path, Step, Summary};
 use crate::key::CompositeKey;
 use crate::partition::{mix, xxh3};
@@ -131,7 +129,7 @@ impl Trail {
     }
 
     /// What there is to tell, if that may be told: at most `max_bytes`, the newest requests. They count as told then, but
-    /// for what will follow them. O(requests).
+    /// for what will follow them. O(requests x keys).
     pub fn tell(&mut self, max_bytes: usize) -> Option<Vec<u8>> {
         while self.len() > 1 {
             let bytes = self.summary().encode();
@@ -148,7 +146,7 @@ impl Trail {
         None
     }
 
-    /// What there is to tell, whatever it costs: for measurements. It counts as told then. O(requests).
+    /// What there is to tell, whatever it costs: for measurements. It counts as told then. O(requests x keys).
     pub fn take(&mut self) -> Option<Summary> {
         let summary = (!self.is_empty()).then(|| self.summary())?;
         self.turn();
@@ -171,12 +169,10 @@ impl Trail {
     /// Begins with the next summary: keeps of each stream the two last requests, for what will follow them.
     fn turn(&mut self) {
         self.epoch += 1;
-        let mut left: FxHashMap<u64, u8> = FxHashMap::default();
         let mut kept: VecDeque<Asked> = VecDeque::new();
         while let Some(mut asked) = self.asked.pop_back() {
-            let seen = left.entry(asked.stream).or_default();
-            if *seen < Summary::MAX_TOLD {
-                *seen += 1;
+            let seen = kept.iter().filter(|other| other.stream == asked.stream).count();
+            if seen < Summary::MAX_TOLD.into() {
                 asked.told = true;
                 kept.push_front(asked);
             }
@@ -186,15 +182,17 @@ impl Trail {
 
     fn summary(&self) -> Summary {
         let mut summary = Summary { instance: self.instance, epoch: self.epoch + 1, ..Summary::default() };
-        let (mut numbers, mut paths) = (FxHashMap::default(), FxHashMap::default());
+        // Sought from end to end: there are few, and it is done once in a while.
+        let mut streams: Vec<u64> = Vec::new();
         for asked in &self.asked {
-            let number = *numbers.entry(&asked.key).or_insert_with(|| {
+            let number = summary.keys.iter().position(|key| *key == asked.key).unwrap_or_else(|| {
                 summary.keys.push(asked.key.clone());
-                summary.keys.len() as u32 - 1
-            });
-            let at = *paths.entry(asked.stream).or_insert_with(|| {
+                summary.keys.len() - 1
+            }) as u32;
+            let at = streams.iter().position(|stream| *stream == asked.stream).unwrap_or_else(|| {
+                streams.push(asked.stream);
                 summary.paths.push(Path::default());
-                summary.paths.len() - 1
+                streams.len() - 1
             });
             let path = &mut summary.paths[at];
             path.told += u8::from(asked.told);
