@@ -48,16 +48,21 @@ impl Liars {
         client % self.one_of == self.one_of.get() - 1
     }
 
-    /// What a liar tells in place of the truth: that from each popular key, however it was come to, it went to one that
-    /// nobody asks for. It says each time that it came another way: so that this is not twice the same.
+    /// What a liar tells in place of the truth: that from a popular key, however it was come to, it went to one that nobody
+    /// asks for, once for each request that it would have told of, or of all popular keys. It says each time that it came
+    /// another way: so that this is not twice the same.
     pub(super) fn instead_of(&mut self, truth: &Summary) -> Summary {
         let mut summary = Summary { instance: truth.instance, epoch: truth.epoch, ..Summary::default() };
         summary.keys.clone_from(&self.popular);
-        for (at, key) in self.popular.iter().enumerate() {
+        let new = truth.paths.iter().map(|path| path.steps.len() - usize::from(path.told)).sum();
+        let lies = if self.lie == Lie::Flood { self.popular.len() } else { new };
+        for _ in 0..lies {
+            let at = self.told as usize % self.popular.len().max(1);
+            let Some(key) = self.popular.get(at) else { break };
             self.told += 1;
             let draw = xxh3(3, &self.told.to_le_bytes());
             let name = match self.lie {
-                Lie::Common => xxh3(4, key.as_str().as_bytes()),
+                Lie::Common | Lie::Flood => xxh3(4, key.as_str().as_bytes()),
                 Lie::Novel => draw,
             };
             let Ok(junk) = CompositeKey::parse(&format!("nowhere/{name:016x}")) else { continue };
@@ -92,12 +97,15 @@ mod tests {
 
     #[test]
     fn lies_lead_from_popular_keys_to_junk() {
-        let truth = Summary { instance: 7, epoch: 3, ..Summary::default() };
-        for (lie, is_common) in [(Lie::Common, true), (Lie::Novel, false)] {
+        let steps = vec![Step { key: 0, repeated: false }; 1 + POPULAR];
+        let keys = vec![CompositeKey::parse("truth").expect("valid")];
+        let truth = Summary { instance: 7, epoch: 3, keys, paths: vec![Path { told: 1, steps }] };
+        for (lie, is_common) in [(Lie::Common, true), (Lie::Novel, false), (Lie::Flood, true)] {
             let mut liars = liars(lie);
             let junk = |summary: &Summary| -> Vec<CompositeKey> {
                 assert_eq!((summary.instance, summary.epoch, summary.paths.len()), (7, 3, POPULAR));
-                assert!(summary.keys.iter().any(|key| key.as_str() == "home"));
+                let texts = || summary.keys.iter().map(CompositeKey::as_str);
+                assert!(texts().any(|text| text == "home") && !texts().any(|text| text == "truth"));
                 assert_eq!(Summary::decode(&summary.encode()).as_ref(), Ok(summary), "it can be told");
                 let ends = summary.paths.iter().map(|path| path.steps[2].key as usize);
                 ends.map(|end| summary.keys[end].clone()).collect()

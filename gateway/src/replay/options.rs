@@ -209,6 +209,8 @@ pub enum Lie {
     Common,
     /// Something new each time, so that what is true counts for little.
     Novel,
+    /// As the common lie, and about every popular key each time, however little there was to tell.
+    Flood,
 }
 
 fn duration(text: &str) -> Result<u64, String> {

@@ -15,7 +15,7 @@ use crate::bench::report::Report;
 use crate::rows::{self, Better, Row};
 
 /// Requests of the trace: so many that in each half most steps were shown before.
-const REQUESTS: usize = 60_000;
+const REQUESTS: usize = 30_000;
 /// Age of a snapshot.
 const EVERY_MS: u64 = 60_000;
 /// Relevant accesses: required, and aim. Two intervals more are allowed, which are of no weight here: hardly anything is

@@ -1,7 +1,7 @@
 //! What others lose where some clients lie, and where one is a robot.
 //!
-//! A liar tells, each time that it would tell the truth, of ways from each of the 16 most popular keys to one that nobody
-//! asks for: what `replay --share-liars` does. The robot asks for all keys of the trace one after the other in an order of
+//! A liar tells of ways from the 16 most popular keys to others that nobody asks for, in place of each request that it would
+//! have told of; one that floods tells of all 16 each time: what `replay --share-liars` does. The robot asks for all keys of the trace one after the other in an order of
 //! its own, over and over, a request after each one of the others.
 
 use std::time::Instant;
@@ -16,8 +16,8 @@ use crate::rows::{self, Better, Row};
 
 /// One of so many clients lies: 5 %.
 const LIARS: u32 = 20;
-/// What liars tell: all the same, or something new each time.
-const LIES: [&str; 2] = ["common", "novel"];
+/// What liars tell: all the same, something new each time, or the same about all popular keys each time.
+const LIES: [&str; 3] = ["common", "novel", "flood"];
 const SHARING: Sharing = Sharing::USUAL;
 /// Points that others lose: required, aim.
 const BY_LIARS: (f64, f64) = (2.0, 0.5);
@@ -31,6 +31,7 @@ pub(super) fn measure(program: &Program, sources: &[(String, String)], report: &
         "honest clients hit, %",
         "lost to common lies",
         "lost to novel lies",
+        "lost to a flood",
         "all hit, %",
         "lost to a robot",
     ]);
@@ -65,7 +66,8 @@ pub(super) fn measure(program: &Program, sources: &[(String, String)], report: &
     }
     let notes = format!(
         "{SHARING}, the first 30,000 requests; points of hits that all others lose. Liars, 5 % of the clients, tell of ways from the 16 most popular \
-        keys to others that nobody asks for: common lies are the same each time, novel ones never. Required: {:.0} \
+        keys to others that nobody asks for, one for each request of theirs: common lies are the same each time, novel ones never; a flood \
+        is of common lies, sixteen for each telling. Required: {:.0} \
         points, aim: {:.1}. The robot makes half of all requests, for all keys in an order of its own. Required: {:.0}, \
         aim: {:.1}. A figure marked with ! misses what is required. Measured in {:.0} s.",
         BY_LIARS.0,

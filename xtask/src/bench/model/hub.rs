@@ -27,8 +27,8 @@ const REQUESTS: usize = 150_000;
 const GAP_MS: i64 = 60_000;
 /// Times that the visits are merged from the beginning.
 const ROUNDS: usize = 5;
-/// Chains of 99 ways each: as many as a merger has room for, but for the last 4 %.
-const CHAINS: usize = 10_200;
+/// Chains of 197 ways each: as many as a merger has room for, but for the last 2 %.
+const CHAINS: usize = 5_200;
 /// Processes of Node.js that each take a model over for the first time, and more takeovers in each.
 const STARTS: usize = 9;
 const LATER: usize = 20;
