@@ -168,10 +168,11 @@ impl<'a> Tables<'a> {
         let mut sightings = vec![0; merger.keys.len()];
         let (mut popularity, mut fresh) = (vec![0.0; merger.keys.len()], 1.0);
         for (way, traffic) in ways {
-            singles.entry(way.last).or_default().add(way.next, traffic);
             if way.before != Way::NONE {
                 pairs.entry((way.before, way.last)).or_default().add(way.next, traffic);
+                continue;
             }
+            singles.entry(way.last).or_default().add(way.next, traffic);
             sightings[way.next as usize] += traffic.clients.at_least();
             popularity[way.next as usize] += traffic.fresh as f32;
             fresh += traffic.fresh as f32;
@@ -221,8 +222,8 @@ impl<'a> Tables<'a> {
         for (way, traffic) in &merger.ways {
             let shape_of = |key: u32| shape[key as usize];
             let made = of(way.last, way.next).unwrap_or(Way::NONE);
-            add(TemplateContext::Shape, shape_of(way.last), made, traffic);
             if way.before == Way::NONE {
+                add(TemplateContext::Shape, shape_of(way.last), made, traffic);
                 continue;
             }
             if let Some(by) = of(way.before, way.last) {

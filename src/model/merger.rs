@@ -13,8 +13,8 @@ use crate::partition::mix;
 /// Bounds of a [`Merger`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MergerConfig {
-    /// Most ways from two keys to a third. When there are more, the heaviest stay, half as many. At most about 140 bytes
-    /// each, texts aside.
+    /// Most ways from one key or two to the next. When there are more, the heaviest stay, half as many. At most about 140
+    /// bytes each, texts aside.
     pub max_ways: usize,
     /// Most pairs of a client and a way whose counts are bounded by the hour; 10 bytes each.
     pub max_shares: usize,
@@ -31,9 +31,12 @@ impl Default for MergerConfig {
 }
 
 /// From one key, or the two last ones, to the next. Keys by number.
+///
+/// A request counts on both, each of them bounded by itself: if a way from one key were the sum of those from two, whoever
+/// claims to have come to a key from everywhere would weigh as much as many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Way {
-    /// [`Way::NONE`] where the stream had just begun.
+    /// [`Way::NONE`] on a way from one key, whatever came before it.
     pub(super) before: u32,
     pub(super) last: u32,
     pub(super) next: u32,
@@ -126,7 +129,7 @@ pub struct MergerStats {
     pub observations: u64,
     /// Requests that did not count, as their client had counted often enough in that hour.
     pub capped: u64,
-    /// Ways from two keys to a third.
+    /// Ways from one key or two to the next.
     pub ways: usize,
     /// Most of them.
     pub ways_max: usize,
@@ -243,7 +246,7 @@ impl Merger {
     /// epoch of snapshots, so that nothing depends on the order in which summaries came before it. O(ways).
     pub fn end_epoch(&mut self) {
         let mut sums = vec![0; self.keys.len()];
-        for (way, traffic) in &self.ways {
+        for (way, traffic) in self.ways.iter().filter(|(way, _)| way.before == Way::NONE) {
             sums[way.last as usize] += traffic.all;
         }
         for (way, traffic) in &mut self.ways {
@@ -317,20 +320,44 @@ impl Merger {
         counted
     }
 
-    /// Counts one visit of a client to a way.
-    fn count(&mut self, client: ClientId, way: [Option<usize>; 3], is_fresh: bool, keys: &mut [Told<'_>]) {
+    /// Counts one visit of a client: to the way from the last key, and to that from the two last ones.
+    fn count(
+        &mut self,
+        client: ClientId,
+        [before, last, next]: [Option<usize>; 3],
+        is_fresh: bool,
+        keys: &mut [Told<'_>],
+    ) {
+        match self.count_way(client, [None, last, next], is_fresh, keys) {
+            Some(last) => {
+                self.keys[last as usize].visits += 1;
+                self.visits += 1;
+            }
+            None => self.stats.capped += 1,
+        }
+        if before.is_some() {
+            self.count_way(client, [before, last, next], is_fresh, keys);
+        }
+    }
+
+    /// Counts one visit of a client to a way; returns the number of its last key, if that counts.
+    fn count_way(
+        &mut self,
+        client: ClientId,
+        way: [Option<usize>; 3],
+        is_fresh: bool,
+        keys: &mut [Told<'_>],
+    ) -> Option<u32> {
         let [before, last, next] = way.map(|at| at.map_or(0, |at| keys[at].hash));
         let id = way_id(before, last, next);
         let counts = self.shares.take(self.hour, client, id, is_fresh, self.config.max_shares);
+        let mut counted = None;
         if counts.all {
             let [before, last, next] = way.map(|at| at.map_or(Way::NONE, |at| self.number(&mut keys[at])));
             let traffic = self.ways.entry(Way { before, last, next }).or_default();
             traffic.all += COUNT;
             traffic.clients.join(Clients::of(client));
-            self.keys[last as usize].visits += 1;
-            self.visits += 1;
-        } else {
-            self.stats.capped += 1;
+            counted = Some(last);
         }
         if counts.fresh {
             let [before, last, next] =
@@ -341,6 +368,7 @@ impl Merger {
                 traffic.fresh = (traffic.fresh + COUNT).min(traffic.all);
             }
         }
+        counted
     }
 
     /// Numbers that tell ways from each other whatever numbers their keys have.

@@ -38,7 +38,7 @@ fn a_summary_counts_once() {
     assert_eq!(merge(&mut merger, HOUR, &one), MergeOutcome::Merged(3));
     assert_eq!(merge(&mut merger, 9 * HOUR, &one), MergeOutcome::Known);
     let stats = merger.stats();
-    assert_eq!((stats.merged, stats.known, stats.observations, stats.ways, stats.keys), (1, 1, 3, 3, 3));
+    assert_eq!((stats.merged, stats.known, stats.observations, stats.ways, stats.keys), (1, 1, 3, 5, 3));
     check(&merger);
 }
 
@@ -90,6 +90,23 @@ fn a_robot_weighs_no_more_than_two_visits() {
     assert_eq!(robot.ways.values().map(|traffic| traffic.all).sum::<u64>(), 10 * COUNT);
     merge(&mut robot, 2 * HOUR, &told(1, 2, &["a", "b"]));
     assert_eq!(robot.ways.values().map(|traffic| traffic.all).sum::<u64>(), 11 * COUNT);
+}
+
+#[test]
+fn to_have_come_from_everywhere_weighs_no_more_than_two_visits() {
+    let mut merger = Merger::new(MergerConfig::default());
+    for client in 0..6 {
+        merge(&mut merger, HOUR, &told(client, 1, &["a", "b"]));
+    }
+    for epoch in 0..100 {
+        merge(&mut merger, HOUR, &told(99, epoch, &[&format!("from/{epoch}"), "a", "x"]));
+    }
+    let [a, b, x] = ["a", "b", "x"].map(|text| merger.numbers[text]);
+    let from_a = |next| merger.ways[&Way { before: Way::NONE, last: a, next }].all;
+    assert_eq!((from_a(b), from_a(x)), (6 * COUNT, 2 * COUNT));
+    let next = &rules(&snapshot(&merger, 1))[&(None, "a".to_owned())];
+    assert_eq!(next[0].0, "b");
+    check(&merger);
 }
 
 #[test]

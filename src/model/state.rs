@@ -9,7 +9,8 @@ use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer};
 use crate::key::CompositeKey;
 
 const MAGIC: [u8; 4] = *b"FMMG";
-const VERSION: u8 = 1;
+/// In the first one a way from one key held only what came without another key before it.
+const VERSION: u8 = 2;
 /// Most instances whose epochs are kept: those heard of last.
 const MAX_INSTANCES: usize = 1 << 14;
 /// Over any count: sums of a million of them do not overflow.

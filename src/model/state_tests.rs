@@ -57,7 +57,7 @@ fn the_heaviest_ways_stay_where_there_is_no_room_for_all() {
         assert!(bytes.len() <= max && bytes.len() > max / 2, "{} of {max}", bytes.len());
         let again = Merger::import(MergerConfig::default(), &bytes).expect("its own bytes");
         let common = |(way, _): &&(Vec<String>, Traffic)| way[1].starts_with("common/");
-        assert_eq!(ways(&again).iter().filter(common).count(), 4, "{max}");
+        assert_eq!(ways(&again).iter().filter(common).count(), 7, "{max}");
         assert_eq!(again.visits, again.keys.iter().map(|key| key.visits).sum::<u64>());
     }
     // Instances are no ways.

@@ -22,6 +22,8 @@ mod clock;
 mod early;
 mod engine;
 mod flights;
+mod instances;
+mod liars;
 mod method;
 mod options;
 mod plot;
@@ -32,6 +34,6 @@ mod sharing;
 mod tally;
 
 pub use method::Method;
-pub use options::{CacheSize, Latency, Models, Replay, Share, Tuning};
+pub use options::{CacheSize, Handovers, Latency, Lie, Models, Replay, Share, Tuning};
 pub use report::Row;
 pub use run::{Settings, replay_trace, run};

@@ -1,9 +1,9 @@
 //! The command line of `replay`.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Method;
 
@@ -44,6 +44,19 @@ pub struct Replay {
     /// How long after its last snapshot a client takes another one; never if it is left out.
     #[arg(long, value_name = "TIME", requires = "share", value_parser = duration)]
     pub(super) share_refresh: Option<u64>,
+    /// As many gateways, each told by some of the clients, hand over what they were told; otherwise clients tell one, and
+    /// it counts at once.
+    #[arg(long, value_name = "N", requires = "share")]
+    pub(super) share_instances: Option<NonZeroU32>,
+    /// Time after which gateways hand over again.
+    #[arg(long, value_name = "TIME", default_value = "60s", requires = "share_instances", value_parser = duration)]
+    pub(super) share_handover: u64,
+    /// One of N clients tells of ways that nobody went.
+    #[arg(long, value_name = "N", requires = "share")]
+    pub(super) share_liars: Option<NonZeroU32>,
+    /// What they tell.
+    #[arg(long, value_name = "LIE", value_enum, default_value = "common", requires = "share_liars")]
+    pub(super) share_lie: Lie,
     /// All that an engine may keep: a number and B, kB, MB, GB, KiB, MiB or GiB. If it is left out, 8MB, and 1MiB where
     /// each client has its own.
     #[arg(long, value_name = "BYTES", value_parser = memory)]
@@ -174,6 +187,30 @@ pub struct Share {
     pub clients: u32,
     /// How long after its last snapshot, in milliseconds, a client takes another one.
     pub refresh_ms: Option<u64>,
+    /// How gateways hand over what they are told; `None` where there is one, which merges it at once.
+    pub handovers: Option<Handovers>,
+    /// One of so many clients lies.
+    pub liars: Option<(NonZeroU32, Lie)>,
+}
+
+/// Many gateways, and one that merges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handovers {
+    /// Gateways.
+    pub instances: NonZeroU32,
+    /// Time between two rounds, in milliseconds.
+    pub every_ms: u64,
+}
+
+/// What liars tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Lie {
+    /// All of them the same, so that it comes true for as many clients as a snapshot asks for.
+    Common,
+    /// Something new each time, so that what is true counts for little.
+    Novel,
+    /// As the common lie, and about every popular key each time, however little there was to tell.
+    Flood,
 }
 
 fn duration(text: &str) -> Result<u64, String> {

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::baseline::{Belady, Lru, Oracle, Ppm, PpmVariant, S3Fifo, Sight, next_uses};
 use super::engine::{Engines, Local};
 use super::method::{Kind, Method};
-use super::options::{CacheSize, Latency, Models, Replay, Share, Tuning};
+use super::options::{CacheSize, Handovers, Latency, Models, Replay, Share, Tuning};
 use super::plot::{self, Reliabilities};
 use super::report::{self, Quality, Row};
 use super::rules::{Cache, Caches, Nothing, Player, Predictor};
@@ -54,6 +54,8 @@ impl Replay {
             every_ms: self.share_every,
             clients: self.share_clients,
             refresh_ms: self.share_refresh,
+            handovers: self.share_instances.map(|instances| Handovers { instances, every_ms: self.share_handover }),
+            liars: self.share_liars.map(|one_of| (one_of, self.share_lie)),
         });
         let alone = match (self.alone, self.held) {
             (true, _) => Models::Alone,

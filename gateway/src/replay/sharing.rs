@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use foremap::analyzer::{Access, AnalyzerConfig, Prior};
 use foremap::key::CompositeKey;
-use foremap::model::{ClientId, SharedModel, SharedModelConfig, SnapshotOptions, Trail};
+use foremap::model::{ClientId, SharedModel, SharedModelConfig, SnapshotOptions, Summary, Trail};
 use foremap::prefetch::PrefetchEngine;
 use foremap::protocol::ModelSnapshot;
 use fxhash::FxHashMap;
 
+use super::instances::{Instances, arrived};
+use super::liars::Liars;
 use super::options::Share;
 use crate::model::compressed;
 
@@ -21,6 +23,9 @@ pub(super) struct Sharing {
     snapshot: ModelSnapshot,
     prior: Arc<Prior>,
     clients: FxHashMap<u32, Client>,
+    /// Where clients tell one of many gateways.
+    instances: Option<Instances>,
+    liars: Option<Liars>,
     /// Compressed bytes of the latest snapshot, and of all summaries.
     pub(super) snapshot_bytes: usize,
     pub(super) summary_bytes: u64,
@@ -43,6 +48,8 @@ impl Sharing {
             snapshot: ModelSnapshot::default(),
             prior: Arc::default(),
             clients: FxHashMap::default(),
+            instances: share.handovers.map(Instances::new),
+            liars: share.liars.map(|(one_of, lie)| Liars::new(one_of, lie)),
             snapshot_bytes: 0,
             summary_bytes: 0,
         }
@@ -50,6 +57,7 @@ impl Sharing {
 
     /// A client begins: it takes over the newest snapshot.
     pub(super) fn open(&mut self, now: u64, client: u32, engine: &mut PrefetchEngine) {
+        self.collect(now);
         self.clients.insert(client, Client { read_at: now, trail: Trail::new(client.into()) });
         self.read(now, engine);
     }
@@ -81,6 +89,10 @@ impl Sharing {
         access: Access,
         engine: &mut PrefetchEngine,
     ) {
+        self.collect(now);
+        if let Some(liars) = &mut self.liars {
+            liars.note(key);
+        }
         let Some(state) = self.clients.get_mut(&client) else { return };
         state.trail.note("", key, access == Access::Hit);
         let is_refreshed = self.share.refresh_ms.is_some_and(|every| now >= state.read_at + every);
@@ -102,8 +114,25 @@ impl Sharing {
     }
 
     fn tell(&mut self, now: u64, client: u32) {
-        let Some(summary) = self.clients.get_mut(&client).and_then(|state| state.trail.take()) else { return };
-        self.summary_bytes += summary.encode().len() as u64;
-        self.model.merge(now, ClientId(client.into()), &summary);
+        let Some(mut summary) = self.clients.get_mut(&client).and_then(|state| state.trail.take()) else { return };
+        if let Some(liars) = self.liars.as_mut().filter(|liars| liars.has(client)) {
+            summary = liars.instead_of(&summary);
+        }
+        let bytes = summary.encode();
+        self.summary_bytes += bytes.len() as u64;
+        match &mut self.instances {
+            Some(instances) => instances.add(client, &bytes),
+            None => _ = self.model.merge(now, ClientId(client.into()), &summary),
+        }
+    }
+
+    /// Merges what gateways hand over by now.
+    fn collect(&mut self, now: u64) {
+        let pages = self.instances.as_mut().map(|instances| instances.collect(now)).unwrap_or_default();
+        for told in pages.iter().flat_map(arrived) {
+            if let Ok(summary) = Summary::decode(&told.summary) {
+                self.model.merge(now, told.client, &summary);
+            }
+        }
     }
 }

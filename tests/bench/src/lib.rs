@@ -7,8 +7,12 @@
 #[cfg(target_arch = "wasm32")]
 mod bindings;
 mod locate;
+#[cfg(not(target_arch = "wasm32"))]
+mod merge;
 
 pub use locate::Locate;
+#[cfg(not(target_arch = "wasm32"))]
+pub use merge::{Full, Merging, Visits};
 
 use foremap::Millis;
 use foremap::analyzer::{Access, AnalyzerConfig};

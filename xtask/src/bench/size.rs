@@ -52,7 +52,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
     ])
 }
 
-fn gzip(bytes: &[u8]) -> Result<u64> {
+/// Bytes that are left at level 9.
+pub(super) fn gzip(bytes: &[u8]) -> Result<u64> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?.len() as u64)

@@ -13,6 +13,10 @@
 //! than five minutes; hits of the other traces then differ by less than 0.2 points.
 
 mod check;
+mod drift;
+mod harm;
+mod hub;
+mod instances;
 mod runs;
 mod summary;
 mod tables;
@@ -61,11 +65,15 @@ pub(super) fn run(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Ro
     let (sources, asked) = sources(workspace, traces, &program)?;
     let mut report = Report::default();
     let mut measured = Vec::with_capacity(sources.len());
-    for (name, path) in sources {
-        let figures = program.measure(&name, &path, &SHARINGS)?;
+    for (name, path) in &sources {
+        let figures = program.measure(name, path, &SHARINGS)?;
         tables::print(&figures, &mut report);
         measured.push(figures);
     }
     summary::print(&measured, asked, &mut report);
+    instances::measure(&program, &sources, &mut report)?;
+    harm::measure(&program, &sources, &mut report)?;
+    drift::measure(&program, &mut report)?;
+    hub::measure(workspace, &program, &mut report)?;
     Ok(report.rows)
 }

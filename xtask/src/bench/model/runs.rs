@@ -1,14 +1,13 @@
 //! Runs the replay tool, and what it found.
 
 use std::fmt;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use foremap_trace::Request;
+use foremap_trace::{Request, Trace};
 
-use crate::bench::prediction::{Outcome, Replay};
+use crate::bench::prediction::{Outcome, Replay, write_trace};
 
 /// Caches of all runs.
 const PRIVATE: &str = "--private 32";
@@ -17,6 +16,10 @@ const PRIVATE: &str = "--private 32";
 const LEAST_AGE_MS: u64 = 600_000;
 /// Most snapshots of a replay.
 const SNAPSHOTS: u64 = 1_000;
+
+/// Requests at the beginning of a trace: where several ways of sharing are held against each other, all of it would take
+/// ten minutes more.
+const BEGINNING: usize = 30_000;
 
 /// Who may be told of what, and in how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,12 @@ impl Sharing {
     /// Most compressed bytes of a snapshot.
     pub(super) fn bytes(self) -> u32 {
         self.kib << 10
+    }
+
+    /// The options of a replay in which clients share this way, with snapshots that grow so old.
+    pub(super) fn options(self, age_ms: u64) -> String {
+        let Self { clients, kib } = self;
+        format!("--alone --share {kib}KiB --share-clients {clients} --share-every {age_ms}ms")
     }
 }
 
@@ -91,10 +100,14 @@ fn share_of_gain(lru: f64, pooled: f64, own: f64) -> Option<f64> {
 }
 
 /// How old a snapshot grows before a new one is made, in milliseconds.
-fn snapshot_age(requests: &[Request]) -> u64 {
+pub(super) fn snapshot_age(requests: &[Request]) -> u64 {
+    LEAST_AGE_MS.max(span_ms(requests) / SNAPSHOTS)
+}
+
+/// Time from the earliest request to the latest.
+pub(super) fn span_ms(requests: &[Request]) -> u64 {
     let times = || requests.iter().map(|request| request.at_ms);
-    let span = times().max().unwrap_or(0).abs_diff(times().min().unwrap_or(0));
-    LEAST_AGE_MS.max(span / SNAPSHOTS)
+    times().max().unwrap_or(0).abs_diff(times().min().unwrap_or(0))
 }
 
 /// The replay tool, as it is run here.
@@ -109,17 +122,34 @@ impl Program {
 
     /// Name and path of a synthetic trace of many clients at human pace, which is removed in the end.
     pub(super) fn synthetic(&self, requests: usize) -> Result<(String, String)> {
-        let path = self.replay.file("human.csv");
-        let shown = || format!("cannot write {}", path.display());
-        let trace = foremap_tab::human::human(1, requests);
-        let mut file = std::io::BufWriter::new(std::fs::File::create(&path).with_context(shown)?);
-        writeln!(file, "timestamp_ms,client,key").with_context(shown)?;
-        for request in &trace.requests {
-            let (client, key) = (&trace.clients[request.client as usize], &trace.keys[request.key as usize]);
-            writeln!(file, "{},{client},{key}", request.at_ms).with_context(shown)?;
-        }
-        file.flush().with_context(shown)?;
-        Ok(("human".to_owned(), path.to_string_lossy().into_owned()))
+        let path = self.write("human.csv", &foremap_tab::human::human(1, requests))?;
+        Ok(("human".to_owned(), path))
+    }
+
+    /// Writes a trace to a file that is removed in the end, and returns its path.
+    pub(super) fn write(&self, name: &str, trace: &Trace) -> Result<String> {
+        let path = self.file(name);
+        write_trace(trace, &path)?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
+    /// The beginning of a trace, and the path of a file that holds it.
+    pub(super) fn beginning(&self, path: &str) -> Result<(Trace, String)> {
+        let mut trace = foremap_trace::open(path)?;
+        trace.requests.truncate(BEGINNING);
+        let path = self.write("beginning.csv", &trace)?;
+        Ok((trace, path))
+    }
+
+    /// A file that is removed in the end.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.replay.file(name)
+    }
+
+    /// Replays a trace once, with these options.
+    pub(super) fn play(&self, path: &str, options: &str) -> Result<Outcome> {
+        let played = self.replay.run(&[path], &format!("{PRIVATE} {options}"), &[])?.pop();
+        Ok(played.context("the replay is missing")?.own)
     }
 
     /// Replays a trace in all ways.
@@ -127,19 +157,11 @@ impl Program {
         let begin = Instant::now();
         eprintln!("bench: model {name}");
         let every = snapshot_age(&foremap_trace::open(path)?.requests);
-        let play = |arguments: &str, baselines: &[&str]| {
-            let played = self.replay.run(&[path], &format!("{PRIVATE} {arguments}"), baselines)?.pop();
-            played.context("the replay is missing")
-        };
-        let pooled = play("", &["lru"])?;
+        let pooled = self.replay.run(&[path], PRIVATE, &["lru"])?.pop().context("the replay is missing")?;
         let lru = pooled.others.into_iter().next().context("the baseline is missing")?;
-        let held = play("--held", &[])?.own;
-        let alone = play("--alone", &[])?.own;
-        let share = |&sharing: &Sharing| {
-            let Sharing { clients, kib } = sharing;
-            let options = format!("--alone --share {kib}KiB --share-clients {clients} --share-every {every}ms");
-            Ok((sharing, play(&options, &[])?.own))
-        };
+        let held = self.play(path, "--held")?;
+        let alone = self.play(path, "--alone")?;
+        let share = |&sharing: &Sharing| Ok((sharing, self.play(path, &sharing.options(every))?));
         let shared = sharings.iter().map(share).collect::<Result<_>>()?;
         let seconds = begin.elapsed().as_secs_f64();
         Ok(Figures { trace: name.to_owned(), lru, pooled: pooled.own, held, alone, shared, seconds })

@@ -1,5 +1,7 @@
 //! What became of one trace.
 
+use comfy_table::Table;
+
 use super::runs::{Figures, Sharing};
 use crate::bench::prediction::Outcome;
 use crate::bench::report::{Report, optional};
@@ -20,6 +22,18 @@ const HEADER: [&str; 10] = [
     "snapshot, bytes",
     "summaries, bytes",
 ];
+
+/// Columns of figures that something is asked of.
+pub(super) const ASKED: [&str; 4] = ["measure", "reached", "required", "aim"];
+
+/// Adds a figure to a table of [`ASKED`].
+pub(super) fn add(table: &mut Table, report: &mut Report, row: Row, digits: usize) {
+    let bound = |value: Option<f64>| value.map_or_else(String::new, rows::figure);
+    let (required, aim, unit) = (bound(row.target), bound(row.aim), row.unit);
+    let measure = row.measure.trim_start_matches("model, ").to_owned();
+    let shown = report.add(row, digits);
+    table.add_row([if unit.is_empty() { measure } else { format!("{measure}, {unit}") }, shown, required, aim]);
+}
 
 /// Prints the table of a trace, a line for each model.
 pub(super) fn print(figures: &Figures, report: &mut Report) {

@@ -41,13 +41,14 @@ pub(super) fn measure(replay: &Replay, sources: &[Source], report: &mut Report) 
         trace.requests.truncate(MOST);
         exchange_keys(&mut trace);
         let file = replay.file(&format!("exchanged{number}.csv"));
-        write(&trace, &file)?;
+        write_trace(&trace, &file)?;
         played.push((format!("{}, keys exchanged", source.name), file.to_string_lossy().into_owned(), trace));
     }
     for (title, name, trace) in played {
         let hits = replay.run(&[&name], "--cache 5% --waste-budget 0.25 --series 1", &[])?;
         let hits = &hits.first().context("the replay is missing")?.own.series;
-        let covered = relevant(&trace, hits, trace.requests.len() / 2);
+        let relevant = relevant(&trace, hits, trace.requests.len() / 2);
+        let covered: Vec<bool> = relevant.into_iter().map(|(_, hit)| hit).collect();
         let Some((until, steady)) = recovery(&covered) else {
             table.add_row([title, "-".to_owned(), "-".to_owned(), covered.len().to_string()]);
             continue;
@@ -64,7 +65,7 @@ pub(super) fn measure(replay: &Replay, sources: &[Source], report: &mut Report) 
 }
 
 /// From the middle on, each key stands for another one of the trace.
-fn exchange_keys(trace: &mut Trace) {
+pub(in crate::bench) fn exchange_keys(trace: &mut Trace) {
     let mut shuffled: Vec<u32> = (0..).take(trace.keys.len()).collect();
     shuffled.sort_by_cached_key(|&key| xxh3_64(trace.keys[key as usize].as_bytes()));
     let middle = trace.requests.len() / 2;
@@ -73,7 +74,8 @@ fn exchange_keys(trace: &mut Trace) {
     }
 }
 
-fn write(trace: &Trace, file: &Path) -> Result<()> {
+/// Writes a trace as the replay tool reads it.
+pub(in crate::bench) fn write_trace(trace: &Trace, file: &Path) -> Result<()> {
     let mut text = "timestamp_ms,client,key\n".to_owned();
     for request in &trace.requests {
         let (client, key) = (&trace.clients[request.client as usize], &trace.keys[request.key as usize]);
@@ -82,23 +84,36 @@ fn write(trace: &Trace, file: &Path) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// For each relevant access after `change`, whether it hit.
-fn relevant(trace: &Trace, hits: &[u32], change: usize) -> Vec<bool> {
+/// For each relevant access after `change`, its number in the trace, and whether it hit.
+pub(in crate::bench) fn relevant(trace: &Trace, hits: &[u32], change: usize) -> Vec<(usize, bool)> {
     let (mut last, mut shown) = (HashMap::new(), HashSet::new());
-    let after = trace.requests.iter().zip(hits).skip(change);
-    let relevant = after.filter_map(|(request, &hit)| {
+    let after = trace.requests.iter().zip(hits).enumerate().skip(change);
+    let relevant = after.filter_map(|(at, (request, &hit))| {
         let before = last.insert(request.client, request.key)?;
-        (!shown.insert((before, request.key))).then_some(hit > 0)
+        (!shown.insert((before, request.key))).then_some((at, hit > 0))
     });
     relevant.collect()
 }
 
 /// Accesses until coverage is back, and the coverage of the new steady state; `None` where there are too few.
 fn recovery(covered: &[bool]) -> Option<(usize, f64)> {
-    let share = |part: &[bool]| part.iter().filter(|hit| **hit).count() as f64 / part.len() as f64;
-    let steady = share(covered.get(covered.len() / 2..).filter(|_| covered.len() >= FEWEST)?);
+    let steady = steady(covered)?;
+    Some((back(covered, steady)?, steady))
+}
+
+fn share(part: &[bool]) -> f64 {
+    part.iter().filter(|hit| **hit).count() as f64 / part.len() as f64
+}
+
+/// Coverage over the second half of the accesses; `None` where there are too few.
+pub(in crate::bench) fn steady(covered: &[bool]) -> Option<f64> {
+    Some(share(covered.get(covered.len() / 2..).filter(|_| covered.len() >= FEWEST)?))
+}
+
+/// Accesses until the coverage of the last [`WINDOW`] reaches 90 % of `steady`.
+pub(in crate::bench) fn back(covered: &[bool], steady: f64) -> Option<usize> {
     let until = covered.windows(WINDOW).position(|window| share(window) >= 0.9 * steady)?;
-    Some((until + WINDOW, steady))
+    Some(until + WINDOW)
 }
 
 #[cfg(test)]
@@ -122,8 +137,8 @@ mod tests {
         let steps = [(0, 1), (0, 2), (0, 1), (0, 2), (1, 1), (1, 2), (0, 1), (0, 9)];
         let trace = Trace { requests: steps.map(request).to_vec(), ..Trace::default() };
         // From the third request on 1 -> 2 is shown by client 0, and repeated by client 1.
-        assert_eq!(relevant(&trace, &[0, 0, 0, 0, 0, 1, 0, 0], 2), [true]);
-        assert_eq!(relevant(&trace, &[0, 0, 0, 1, 0, 0, 0, 0], 0), [true, false, false]);
+        assert_eq!(relevant(&trace, &[0, 0, 0, 0, 0, 1, 0, 0], 2), [(5, true)]);
+        assert_eq!(relevant(&trace, &[0, 0, 0, 1, 0, 0, 0, 0], 0), [(3, true), (5, false), (6, false)]);
     }
 
     #[test]

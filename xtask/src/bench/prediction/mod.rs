@@ -24,6 +24,7 @@ use crate::rows::Row;
 use crate::workspace::Workspace;
 
 pub(super) use self::check::run as check;
+pub(super) use self::drift::{back, exchange_keys, relevant, steady, write_trace};
 pub(super) use self::replay::{Outcome, Replay};
 
 /// Requests of each synthetic workload.
