@@ -1,3 +1,5 @@
+import { joined } from "../bytes.js";
+
 /** Where in an answer's body the model begins that clients share; gzipped, and only where a batch wished for it. */
 const HEADER = "foremap-model";
 /** Most bytes of a model, uncompressed: several times what was wished for. */
@@ -61,14 +63,4 @@ async function inflated(first: Uint8Array<ArrayBuffer>, reader: ReadableStreamDe
   } finally {
     clearTimeout(timer);
   }
-}
-
-function joined(chunks: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
 }

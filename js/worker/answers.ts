@@ -1,3 +1,4 @@
+import { joined } from "../bytes.js";
 import { ForemapError, type ErrorCode } from "../errors.js";
 
 export { BINARY } from "../calls.js";
@@ -108,13 +109,7 @@ export async function readBody(request: Request, maxBytes = MAX_BODY_BYTES): Pro
       chunks.push(next.value);
     }
   }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return body;
+  return joined(chunks);
 }
 
 /** The media type of a body, without parameters. */

@@ -1,4 +1,5 @@
 /** What a hub keeps in the SQLite storage of its Durable Object. */
+import { joined } from "../bytes.js";
 
 /** The part of a Durable Object's storage that a hub uses. */
 export interface HubStorage {
@@ -51,14 +52,7 @@ export class HubStore {
   /** Empty where nothing is kept. */
   read(name: Kept): Uint8Array<ArrayBuffer> {
     const found = this.storage.sql.exec("SELECT bytes FROM kept WHERE name = ? ORDER BY part", name);
-    const parts = [...found].map(({ bytes }) => new Uint8Array(bytes as ArrayBuffer));
-    const all = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.byteLength;
-    }
-    return all;
+    return joined([...found].map(({ bytes }) => new Uint8Array(bytes as ArrayBuffer)));
   }
 
   /** Replaces what is given, and drops rows up to `merged` where the counts are: all of it or nothing. */

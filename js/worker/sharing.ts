@@ -38,6 +38,8 @@ export class Sharing {
   #model: Uint8Array<ArrayBuffer> | null = null;
   /** The same, gzipped, for clients. */
   #gzipped: Uint8Array<ArrayBuffer> | null = null;
+  /** When it was made. */
+  #made = 0;
   /** The core that has the model, and the one that has the observers. */
   #imported = -1;
   #observing = -1;
@@ -116,8 +118,7 @@ export class Sharing {
   behind({ bytes, known }: { bytes: number; known: number }): Uint8Array<ArrayBuffer> | null {
     const model = this.#gzipped;
     if (model === null || this.#imported !== this.engine.guard.generation || model.byteLength > bytes * GZIP_SLACK) return null;
-    const { made } = this.engine.guard.run((core, now) => core.stats(now)).model as { made: number };
-    return known > 0 && made < known + REFRESH_MS ? null : model;
+    return known > 0 && this.#made < known + REFRESH_MS ? null : model;
   }
 
   /** Hands the model to the core, and to the next one where a core trapped. */
@@ -126,7 +127,10 @@ export class Sharing {
     const model = this.#model;
     if (model === null || this.#imported === guard.generation) return;
     try {
-      guard.run((core, now) => core.importModel(now, model));
+      guard.run((core, now) => {
+        core.importModel(now, model);
+        this.#made = (core.stats(now).model as { made: number }).made;
+      });
       this.#imported = guard.generation;
       this.#figures.imports += 1;
     } catch {

@@ -22,7 +22,7 @@ mod told;
 
 use crate::Millis;
 use crate::key::KeyPrefix;
-use crate::model::{CLASSES, Handover, KeeperConfig, MergerConfig, ModelKeeper, SharedModelConfig};
+use crate::model::{CLASSES, Handover, KeeperConfig, MergerConfig, ModelKeeper, SharedModelConfig, class_named};
 use serde::Serialize;
 
 pub use observers::{Observers, ObserversStats};
@@ -271,7 +271,7 @@ impl Hub {
         encoding: Encoding,
         compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
     ) -> Result<Option<Body>, Refusal> {
-        let class = served::class(bytes)?;
+        let class = class_named(bytes)?;
         Ok(self.served.as_mut().map(|served| served.body(prefixes, class, encoding, compress)))
     }
 

@@ -3,12 +3,11 @@
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
-use super::Refusal;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::KeyPrefix;
-use crate::model::{CLASSES, DEFAULT_BYTES, NAMED_BYTES, class_of};
+use crate::model::{CLASSES, DEFAULT_BYTES, class_of, distinct, restricted};
 use crate::partition::xxh3;
-use crate::protocol::{ErrorCode, ModelSnapshot, Problem};
+use crate::protocol::ModelSnapshot;
 
 const MAGIC: [u8; 4] = *b"FMHM";
 const VERSION: u8 = 1;
@@ -64,16 +63,6 @@ pub(super) struct Served {
     /// One at least, ascending.
     sizes: Vec<Vec<u8>>,
     bodies: LruCache<Wanted, Body, FxBuildHasher>,
-}
-
-/// The class for so many bytes.
-pub(super) fn class(bytes: Option<u64>) -> Result<usize, Refusal> {
-    let bytes = bytes.unwrap_or(DEFAULT_BYTES);
-    if !NAMED_BYTES.contains(&bytes) {
-        let detail = format!("`bytes` is {bytes}, it must be {} to {}", NAMED_BYTES.start(), NAMED_BYTES.end());
-        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*NAMED_BYTES.end()).into());
-    }
-    Ok(class_of(bytes as usize))
 }
 
 impl Served {
@@ -134,13 +123,17 @@ impl Served {
         encoding: Encoding,
         compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
     ) -> Body {
-        let wanted = (prefixes.map(sorted), class, encoding);
+        let wanted = (prefixes.map(distinct), class, encoding);
         if let Some(body) = self.bodies.get(&wanted) {
             return body.clone();
         }
         let raw = match &wanted.0 {
             None => self.sizes[class.min(self.sizes.len() - 1)].clone(),
-            Some(prefixes) => self.restricted(prefixes, class, compress),
+            Some(prefixes) => {
+                let fits = |raw: &Vec<u8>| compress(raw, Encoding::Brotli).len() <= CLASSES[class];
+                let sizes = self.sizes.iter().map(Vec::as_slice);
+                restricted(sizes, prefixes, ModelSnapshot::encode, fits).unwrap_or_default()
+            }
         };
         let bytes = if encoding == Encoding::Identity { raw } else { compress(&raw, encoding) };
         let body = Body { tag: format!("\"{:016x}\"", xxh3(0, &bytes)), bytes };
@@ -148,31 +141,4 @@ impl Served {
         self.bodies.put(wanted, body.clone());
         body
     }
-
-    /// The most that fits the class: what is left of a larger size is as useful to whom it is for.
-    fn restricted(
-        &self,
-        prefixes: &[KeyPrefix],
-        class: usize,
-        compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
-    ) -> Vec<u8> {
-        let may_read = |text: &str| prefixes.iter().any(|prefix| prefix.covers_text(text));
-        let mut restricted = Vec::new();
-        for size in self.sizes.iter().rev() {
-            // It was read when it came.
-            restricted = ModelSnapshot::decode(size).unwrap_or_default().restricted(may_read).encode();
-            if compress(&restricted, Encoding::Brotli).len() <= CLASSES[class] {
-                break;
-            }
-        }
-        restricted
-    }
-}
-
-/// One form of each set of prefixes.
-fn sorted(prefixes: &[KeyPrefix]) -> Vec<KeyPrefix> {
-    let mut prefixes = prefixes.to_vec();
-    prefixes.sort();
-    prefixes.dedup();
-    prefixes
 }

@@ -42,6 +42,6 @@ pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};
 pub use observer::{Observer, ObserverStats};
 pub use outbox::{Handover, Outbox, OutboxStats, Told};
 pub use shared::{SharedModel, SharedModelConfig};
-pub use sizes::{CLASSES, DEFAULT_BYTES, MAX_TOLD_BYTES, NAMED_BYTES, class_of};
+pub use sizes::{CLASSES, DEFAULT_BYTES, MAX_TOLD_BYTES, NAMED_BYTES, class_named, class_of, distinct, restricted};
 pub use summary::{Path, Step, Summary};
 pub use trail::Trail;

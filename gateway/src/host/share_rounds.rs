@@ -182,13 +182,13 @@ impl Process {
 
     /// Takes over and merges what the processes of the map were told.
     async fn collect(&self, turn: &mut Turn) {
+        let mut page = self.page_of_summaries(None);
         for _ in 0..=foremap::model::Outbox::MAX_BYTES / Handover::MAX_BYTES {
-            let page = self.sharing.page(self.clock.now(), self.incarnation, None);
             let (next, more) = (page.next(), page.more);
             if page.told.is_empty() || !self.merge(vec![page]).await {
                 break;
             }
-            self.sharing.page(self.clock.now(), self.incarnation, Some((self.incarnation, next)));
+            page = self.page_of_summaries(Some((self.incarnation, next)));
             if !more {
                 break;
             }

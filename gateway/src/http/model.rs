@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::key::KeyPrefix;
-use foremap::model::{DEFAULT_BYTES, NAMED_BYTES, class_of};
-use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish, Problem};
+use foremap::model::{NAMED_BYTES, class_named, class_of};
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -35,11 +35,7 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     require_sharing(&server)?;
-    let bytes = Params::of(&uri)?.number("bytes")?.unwrap_or(DEFAULT_BYTES);
-    if !NAMED_BYTES.contains(&bytes) {
-        let detail = format!("`bytes` is {bytes}, it must be {} to {}", NAMED_BYTES.start(), NAMED_BYTES.end());
-        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(*NAMED_BYTES.end()).into());
-    }
+    let class = class_named(Params::of(&uri)?.number("bytes")?)?;
     let mut about = server.headers();
     about.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
     let Some(served) = server.process.sharing.served() else {
@@ -48,7 +44,7 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     };
     let (prefixes, encoding) = (scope.prefixes(), Encoding::accepted(&headers));
     about.insert(header::CACHE_CONTROL, if prefixes.is_none() { PUBLIC } else { PRIVATE });
-    let body = served.body(prefixes, class_of(bytes as usize), encoding).await;
+    let body = served.body(prefixes, class, encoding).await;
     let body = body.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the model cannot be compressed"))?;
     set(&mut about, header::ETAG, &body.tag);
     if request::none_match(&headers, &body.tag) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use foremap::key::KeyPrefix;
-use foremap::model::CLASSES;
+use foremap::model::{CLASSES, distinct, restricted};
 use foremap::partition::xxh3;
 use foremap::protocol::ModelSnapshot;
 use lru::LruCache;
@@ -67,6 +67,10 @@ impl Served {
         cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn known(&self, wanted: &Wanted) -> Option<Body> {
+        self.lock(wanted.0.is_some()).get(wanted).cloned()
+    }
+
     /// The snapshot in a class, of keys below `prefixes` only, where there are any. `None` where making it failed.
     pub(crate) async fn body(
         self: &Arc<Self>,
@@ -74,20 +78,21 @@ impl Served {
         class: usize,
         encoding: Encoding,
     ) -> Option<Body> {
-        let is_restricted = prefixes.is_some();
-        let wanted = (prefixes.map(sorted), class.min(CLASSES.len() - 1), encoding);
-        let known = || self.lock(is_restricted).get(&wanted).cloned();
-        if let Some(body) = known() {
+        self.made(wanted(prefixes, class, encoding)).await
+    }
+
+    async fn made(self: &Arc<Self>, wanted: Wanted) -> Option<Body> {
+        if let Some(body) = self.known(&wanted) {
             return Some(body);
         }
         let _making = self.making.lock().await;
-        if let Some(body) = known() {
+        if let Some(body) = self.known(&wanted) {
             return Some(body);
         }
         // Compression takes up to some hundred milliseconds.
         let (served, of) = (self.clone(), wanted.clone());
         let body = tokio::task::spawn_blocking(move || served.make(&of)).await.ok()?;
-        self.lock(is_restricted).put(wanted, body.clone());
+        self.lock(wanted.0.is_some()).put(wanted, body.clone());
         Some(body)
     }
 
@@ -98,13 +103,12 @@ impl Served {
         class: usize,
         encoding: Encoding,
     ) -> Option<Body> {
-        let is_restricted = prefixes.is_some();
-        let wanted = (prefixes.clone().map(sorted), class.min(CLASSES.len() - 1), encoding);
-        let known = self.lock(is_restricted).get(&wanted).cloned();
+        let wanted = wanted(prefixes, class, encoding);
+        let known = self.known(&wanted);
         // One at a time: whoever wants another one asks again.
         if known.is_none() && self.making.try_lock().is_ok() {
             let served = self.clone();
-            tokio::spawn(async move { served.body(prefixes, class, encoding).await });
+            tokio::spawn(async move { served.made(wanted).await });
         }
         known
     }
@@ -112,7 +116,11 @@ impl Served {
     fn make(&self, (prefixes, class, encoding): &Wanted) -> Body {
         let size = match prefixes {
             None => self.stored.size(*class).clone(),
-            Some(prefixes) => self.restricted_size(prefixes, *class),
+            Some(prefixes) => {
+                let sizes = self.stored.sizes.iter().map(|size| &size.raw[..]);
+                let fits = |size: &Size| size.brotli.len() <= CLASSES[*class];
+                restricted(sizes, prefixes, Size::of, fits).unwrap_or_else(|| Size::of(&ModelSnapshot::default()))
+            }
         };
         let bytes: Bytes = match encoding {
             Encoding::Brotli => size.brotli,
@@ -122,29 +130,8 @@ impl Served {
         let tag = format!("\"{:016x}\"", xxh3(0, &bytes));
         Body { bytes, tag: tag.into() }
     }
-
-    /// The most that fits the class: what is left of a larger size is as useful to whom it is for.
-    fn restricted_size(&self, prefixes: &[KeyPrefix], class: usize) -> Size {
-        let may_read = |text: &str| prefixes.iter().any(|prefix| prefix.covers_text(text));
-        let mut restricted = None;
-        for size in self.stored.sizes.iter().rev() {
-            // It was read when it came.
-            let snapshot = ModelSnapshot::decode(&size.raw).unwrap_or_default();
-            let size = Size::of(&snapshot.restricted(may_read));
-            let fits = size.brotli.len() <= CLASSES[class];
-            restricted = Some(size);
-            if fits {
-                break;
-            }
-        }
-        restricted.unwrap_or_else(|| Size::of(&ModelSnapshot::default()))
-    }
 }
 
-/// One form of each set of prefixes.
-fn sorted(prefixes: Arc<[KeyPrefix]>) -> Arc<[KeyPrefix]> {
-    let mut prefixes = prefixes.to_vec();
-    prefixes.sort();
-    prefixes.dedup();
-    prefixes.into()
+fn wanted(prefixes: Option<Arc<[KeyPrefix]>>, class: usize, encoding: Encoding) -> Wanted {
+    (prefixes.map(|prefixes| distinct(&prefixes).into()), class.min(CLASSES.len() - 1), encoding)
 }

@@ -14,8 +14,8 @@ pub struct Row {
     pub trace: String,
     /// Name of the method; `foremap` is the engine of the core.
     pub method: String,
-    /// Who learns together: `pooled` is all clients, `held` the same within a budget of each, `alone` each by itself, `shared` each by itself from what others
-    /// told; only there for the engine.
+    /// Who learns together: `pooled` is all clients, `held` the same within a budget of each, `alone` each by itself, `shared`
+    /// each by itself from what others told; only there for the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<&'static str>,
     /// Demand requests.
