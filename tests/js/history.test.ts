@@ -74,7 +74,9 @@ test("a client does not go back, nor behind its own writes", () => {
   // What was deleted does not come back, and an absence is not that of an earlier delete.
   const writes = [put(10, 100, 110), gone(20, 200, 210), put(30, 300, 310), gone(40, 400, 410)];
   const any = { level: "any", age: 9_000 } as const;
-  expect(rules([read(0, 211, 220, any), read(10, 221, 230, any)], writes)).toEqual(["session"]);
+  expect(rules([read(10, 150, 160), read(0, 211, 220, any), read(10, 221, 230, any)], writes)).toEqual(["session"]);
+  expect(rules([read(0, 221, 225), read(10, 226, 230, any)], writes), "too late for that of the beginning").toEqual(["session"]);
+  expect(rules([read(0, 205, 209), read(10, 221, 230)], writes), "of the beginning, within its bound").toEqual([]);
   expect(rules([read(30, 311, 320, any), read(0, 321, 330, any)], writes)).toEqual(["session"]);
   expect(rules([read(30, 311, 320, any), read(0, 421, 430, any)], writes)).toEqual([]);
 });

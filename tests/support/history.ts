@@ -197,20 +197,42 @@ class Judge {
     summary.absences += Number(read.found === null);
     const source = read.source ?? "absence";
     summary.sources[source] = (summary.sources[source] ?? 0) + 1;
-    // The newest state that the answer may be of: an absence is that of the last marker, or of the beginning.
-    const markers = this.versions.filter((one) => one.locator === null && one.born < read.returned).map((one) => one.version);
-    const at = read.found?.version ?? markers.at(-1) ?? 0;
-    const missed = this.versions.filter((one) => one.version > at);
-    const since = Math.min(...missed.map((one) => one.proof));
-    const broken = (rule: Rule, what: string) => {
-      const context = missed.slice(0, 3).map((one) => `${name(this.key, one)}: ${one.born.toFixed(1)} to ${one.proof.toFixed(1)}`);
-      this.violations.push({ rule, text: `${what}: ${JSON.stringify(read)}; it misses ${context.join(", ") || "nothing"}` });
-    };
-    const { invoked, returned, age, bound } = read;
-    if (since < returned) {
+    const states = this.states(read);
+    // An absence is judged as that of the newest state that it may be of.
+    const newest = states.at(-1) ?? 0;
+    const since = this.since(newest);
+    if (since < read.returned) {
       summary.outdated += 1;
-      if (read.level === "bounded") summary.stalest = Math.max(summary.stalest, returned - since);
+      if (read.level === "bounded") summary.stalest = Math.max(summary.stalest, read.returned - since);
     }
+    const broken = this.broken(read, newest, floor, forgotten);
+    for (const { rule, text } of broken) {
+      const missed = this.versions.filter((one) => one.version > newest).slice(0, 3);
+      const context = missed.map((one) => `${name(this.key, one)}: ${one.born.toFixed(1)} to ${one.proof.toFixed(1)}`);
+      this.violations.push({ rule, text: `${text}: ${JSON.stringify(read)}; it misses ${context.join(", ") || "nothing"}` });
+    }
+    // It may have been of any older state as well that keeps every promise.
+    return states.find((at) => this.broken(read, at, floor, forgotten).length === 0) ?? newest;
+  }
+
+  /** What an answer may be of, oldest first: an absence is that of the beginning, or of a delete marker. */
+  private states({ found, returned }: Read): number[] {
+    if (found !== null) return [found.version];
+    const markers = this.versions.filter((one) => one.locator === null && one.born < returned);
+    return [0, ...markers.map((one) => one.version)];
+  }
+
+  /** From when on something newer than version `at` was certainly there. */
+  private since(at: number): Time {
+    return Math.min(...this.versions.filter((one) => one.version > at).map((one) => one.proof));
+  }
+
+  /** The promises that an answer breaks if it is of version `at`. */
+  private broken(read: Read, at: number, floor: Floor, forgotten: Time | undefined): Violation[] {
+    const violations: Violation[] = [];
+    const broken = (rule: Rule, text: string) => violations.push({ rule, text });
+    const since = this.since(at);
+    const { invoked, returned, age, bound } = read;
     if (read.level === "bounded") {
       const most = bound + (read.stale === true || read.found === null ? (read.leniency ?? 0) : 0);
       // Where the way alone takes longer than the bound, an answer from after the question will do.
@@ -226,8 +248,7 @@ class Judge {
       broken(floor.own ? "own" : "session", `the client goes back behind ${what}`);
     }
     if (forgotten !== undefined && since < forgotten) broken("forgotten", `older than the invalidation at ${forgotten.toFixed(1)}`);
-    if (read.found !== null) return read.found.version;
-    return markers.find((version) => version >= floor.version) ?? 0;
+    return violations;
   }
 }
 
