@@ -9,7 +9,7 @@ use foremap::key::KeyPrefix;
 use ipnet::IpNet;
 
 use crate::audit::Audit;
-use crate::auth::{TokenKey, Verb};
+use crate::auth::{Grant, TokenKey, Verb};
 use crate::capacity::Capacity;
 use crate::host::ShifterMode;
 use crate::http::HttpOptions;
@@ -87,9 +87,13 @@ pub struct Common {
     /// Age at which the model is made anew, if there is news: a number and s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = seconds)]
     share_every: u64,
-    /// Check tokens signed with the secret in FILE. Without it only loopback is served.
+    /// Check tokens signed with the secret in FILE. Without it only loopback is served. The file is followed: a second line is
+    /// a second secret, whose tokens are accepted as well while one takes the place of the other.
     #[arg(long, value_name = "FILE")]
     token_key: Option<PathBuf>,
+    /// Name that tokens may be for (`aud`), beside the origin of each node; repeatable. Those for others are refused.
+    #[arg(long, value_name = "NAME")]
+    audience: Vec<String>,
     /// Origin that browsers may call from; repeatable. `http://localhost:*` stands for any port.
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
@@ -134,7 +138,7 @@ pub struct Token {
     /// File with the secret, at least 32 bytes.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// What it allows: get, put, delete, list, admin.
+    /// What it allows: get, put, delete, list, admin, metrics.
     #[arg(long, value_name = "VERBS", value_delimiter = ',', required = true, value_parser = verb)]
     verbs: Vec<Verb>,
     /// Below which prefix; repeatable. The empty prefix is every key.
@@ -146,6 +150,9 @@ pub struct Token {
     /// Whose it is. Change feeds are shared out by subject; without one, all tokens with the same rights are one.
     #[arg(long, value_name = "NAME")]
     subject: Option<String>,
+    /// Whom it is for: others refuse it. Without one it is for everybody who knows the secret.
+    #[arg(long, value_name = "NAME")]
+    audience: Option<String>,
 }
 
 /// Whether clients learn from each other.
@@ -159,7 +166,9 @@ enum Share {
 }
 
 fn verb(text: &str) -> Result<Verb, String> {
-    Verb::parse(text).ok_or_else(|| "the verbs are get, put, delete, list and admin".to_owned())
+    // Gateways alone sign `peer`, for each other.
+    let verb = Verb::parse(text).filter(|&verb| verb != Verb::Peer);
+    verb.ok_or_else(|| "the verbs are get, put, delete, list, admin and metrics".to_owned())
 }
 
 pub(crate) fn prefix(text: &str) -> Result<KeyPrefix, String> {
@@ -189,7 +198,12 @@ impl StoreName {
         RedisOptions::from_url(text).map(|options| Self::Redis(Box::new(options)))
     }
 
-    fn options(self, check: bool, replicas: Option<u32>) -> Result<StoreOptions, Failure> {
+    fn options(
+        self,
+        check: bool,
+        replicas: Option<u32>,
+        token_key: Option<&TokenKey>,
+    ) -> Result<StoreOptions, Failure> {
         match (self, check, replicas) {
             (Self::File(_), _, Some(_)) => Err(Failure::new("--replicas is for a store of redis://")),
             (Self::Redis(_), false, _) => Err(Failure::new("--no-store-check is for a store file")),
@@ -198,6 +212,7 @@ impl StoreName {
             }
             (Self::Redis(mut options), true, replicas) => {
                 options.replicas = replicas.unwrap_or(options.replicas);
+                options.token_key = token_key.cloned();
                 Ok(StoreOptions::Redis(options))
             }
         }
@@ -214,7 +229,7 @@ impl Common {
             listen,
             origin,
             node: self.node,
-            store: self.store.options(!self.no_store_check, self.replicas)?,
+            store: self.store.options(!self.no_store_check, self.replicas, token_key.as_ref())?,
             memory_entries: self.memory_entries,
             patience: Duration::from_secs(self.patience),
             shifter: self.shifter,
@@ -228,6 +243,7 @@ impl Common {
                 cors_origins: self.cors_origin,
                 trusted_proxies: self.trusted_proxy,
                 token_key,
+                audiences: self.audience,
                 origin_latency: Duration::from_millis(self.origin_latency),
             },
         })
@@ -269,7 +285,13 @@ impl Token {
     pub fn sign(self) -> Result<String, Failure> {
         let key = TokenKey::read(&self.key);
         let key = key.map_err(|error| Failure::new(format!("the token key {}: {error}", self.key.display())))?;
-        let token = key.sign_for(self.subject.as_deref(), &self.verbs, &self.prefix, self.ttl);
+        let token = key.sign_grant(Grant {
+            subject: self.subject.as_deref(),
+            audience: self.audience.as_deref(),
+            verbs: &self.verbs,
+            prefixes: &self.prefix,
+            ttl_s: self.ttl,
+        });
         token.ok_or_else(|| Failure::new("the token cannot be signed"))
     }
 }

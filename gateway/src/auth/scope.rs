@@ -20,8 +20,12 @@ pub enum Verb {
     Delete,
     /// List keymaps.
     List,
-    /// Operate the node.
+    /// Operate the node, as far as the prefixes reach.
     Admin,
+    /// Scrape metrics.
+    Metrics,
+    /// Ask as a gateway of the fleet. Gateways sign it for each other.
+    Peer,
 }
 
 impl Verb {
@@ -33,12 +37,18 @@ impl Verb {
             Self::Delete => "delete",
             Self::List => "list",
             Self::Admin => "admin",
+            Self::Metrics => "metrics",
+            Self::Peer => "peer",
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Get, Self::Put, Self::Delete, Self::List, Self::Admin, Self::Metrics, Self::Peer];
+
     /// The verb called `name`.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Get, Self::Put, Self::Delete, Self::List, Self::Admin].into_iter().find(|verb| verb.name() == name)
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
     }
 }
 
@@ -110,6 +120,22 @@ impl Scope {
             Some((verbs, _)) if !verbs.contains(&verb) => Err(forbidden(&format!("the verb `{}`", verb.name()))),
             _ => Ok(()),
         }
+    }
+
+    /// # Errors
+    /// `FORBIDDEN` without one of `verbs` on every key: for what shows or changes more than a part of them.
+    pub fn require_everywhere(&self, verbs: &[Verb]) -> Result<(), Problem> {
+        let Some((granted, _)) = &self.granted else { return Ok(()) };
+        if !verbs.iter().any(|verb| granted.contains(verb)) {
+            let names: Vec<String> = verbs.iter().map(|verb| format!("`{}`", verb.name())).collect();
+            return Err(forbidden(&format!("the verb {}", names.join(" or "))));
+        }
+        if self.prefixes().is_some() { Err(forbidden("every key, and this is about all of them")) } else { Ok(()) }
+    }
+
+    /// Whether the caller is a gateway or worker of the fleet, which speaks for others.
+    pub fn is_peer(&self) -> bool {
+        self.require_everywhere(&[Verb::Peer, Verb::Admin]).is_ok()
     }
 
     /// # Errors

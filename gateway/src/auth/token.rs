@@ -1,20 +1,25 @@
 //! Signing and verifying tokens.
 
-use std::fmt;
-use std::path::Path;
-
 use foremap::key::KeyPrefix;
 use foremap::protocol::{ErrorCode, Problem};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, get_current_timestamp};
-use serde::{Deserialize, Serialize};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Header, Validation, get_current_timestamp};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Scope, Verb, hs256};
+use super::{Scope, TokenKey, Verb};
 
-/// Claims of a token.
+/// Clock difference that is tolerated, in seconds.
+const LEEWAY_S: u64 = 5;
+
+/// Claims of a token (RFC 7519).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Expiry in seconds since 1970.
+    /// Expiry in seconds since 1970. A fraction is rounded up.
+    #[serde(deserialize_with = "seconds")]
     pub exp: u64,
+    /// Whom it is for, where it is not for everybody who knows the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<Audience>,
     /// Whose it is: what is shared out among many, such as change feeds, is shared out by subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
@@ -24,89 +29,107 @@ pub struct Claims {
     pub prefixes: Vec<KeyPrefix>,
 }
 
-/// Why a key file cannot be used.
-#[derive(Debug)]
-pub enum KeyError {
-    /// It cannot be read.
-    Io(std::io::Error),
-    /// It holds less than [`TokenKey::MIN_BYTES`] bytes.
-    Short,
+/// One name, or several of which one is enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
 }
 
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Audience {
+    /// Whether it has one of `names`.
+    pub fn has(&self, names: &[String]) -> bool {
         match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Short => write!(f, "a token key has at least {} bytes", TokenKey::MIN_BYTES),
+            Self::One(name) => names.contains(name),
+            Self::Several(several) => several.iter().any(|name| names.contains(name)),
         }
     }
 }
 
-impl std::error::Error for KeyError {}
-
-/// The secret that tokens are signed with (HS256).
-#[derive(Clone)]
-pub struct TokenKey {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+/// What a token is to say.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Grant<'a> {
+    /// Whose it is.
+    pub subject: Option<&'a str>,
+    /// Whom it is for.
+    pub audience: Option<&'a str>,
+    /// What it allows.
+    pub verbs: &'a [Verb],
+    /// On which keys.
+    pub prefixes: &'a [KeyPrefix],
+    /// How long, in seconds.
+    pub ttl_s: u64,
 }
 
 impl TokenKey {
-    /// Shortest key: as long as the hash (RFC 7518, 3.2).
-    pub const MIN_BYTES: usize = 32;
-    /// Clock difference that is tolerated, in seconds.
-    const LEEWAY_S: u64 = 5;
-
-    /// Reads the key from a file; white space around it does not belong to it.
-    ///
-    /// # Errors
-    /// [`KeyError`].
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let bytes = std::fs::read(path).map_err(KeyError::Io)?;
-        Self::new(bytes.trim_ascii())
-    }
-
-    /// A key of at least [`TokenKey::MIN_BYTES`] bytes.
-    ///
-    /// # Errors
-    /// [`KeyError::Short`].
-    pub fn new(secret: &[u8]) -> Result<Self, KeyError> {
-        if secret.len() < Self::MIN_BYTES {
-            return Err(KeyError::Short);
-        }
-        hs256::install();
-        Ok(Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) })
-    }
-
     /// A token for `verbs` on keys below `prefixes`, valid for `ttl_s` seconds. `None` where signing fails.
     pub fn sign(&self, verbs: &[Verb], prefixes: &[KeyPrefix], ttl_s: u64) -> Option<String> {
-        self.sign_for(None, verbs, prefixes, ttl_s)
+        self.sign_grant(Grant { verbs, prefixes, ttl_s, ..Grant::default() })
     }
 
-    /// The same, for the subject `sub`.
-    pub fn sign_for(&self, sub: Option<&str>, verbs: &[Verb], prefixes: &[KeyPrefix], ttl_s: u64) -> Option<String> {
+    /// The same, for the subject `subject`.
+    pub fn sign_for(&self, subject: Option<&str>, verbs: &[Verb], prefixes: &[KeyPrefix], ttl_s: u64) -> Option<String> {
+        self.sign_grant(Grant { subject, verbs, prefixes, ttl_s, ..Grant::default() })
+    }
+
+    /// A token that says `grant`. `None` where signing fails.
+    pub fn sign_grant(&self, grant: Grant<'_>) -> Option<String> {
         let claims = Claims {
-            exp: get_current_timestamp().saturating_add(ttl_s),
-            sub: sub.map(str::to_owned),
-            verbs: verbs.iter().map(|verb| verb.name().to_owned()).collect(),
-            prefixes: prefixes.to_vec(),
+            exp: get_current_timestamp().saturating_add(grant.ttl_s),
+            aud: grant.audience.map(|name| Audience::One(name.to_owned())),
+            sub: grant.subject.map(str::to_owned),
+            verbs: grant.verbs.iter().map(|verb| verb.name().to_owned()).collect(),
+            prefixes: grant.prefixes.to_vec(),
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).ok()
+        let secrets = self.current();
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secrets.first()?.encoding).ok()
     }
 
-    /// What `token` allows.
+    /// What `token` allows whoever goes by `names`.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` for a token that is forged, expired, without expiry or malformed.
-    pub fn verify(&self, token: &str) -> Result<Scope, Problem> {
+    /// `UNAUTHENTICATED` for a token that is forged, expired, not valid yet, for somebody else, without expiry or malformed.
+    pub fn verify(&self, token: &str, names: &[String]) -> Result<Scope, Problem> {
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = Self::LEEWAY_S;
-        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
-            .map_err(|error| Problem::new(ErrorCode::Unauthenticated, format!("the token is refused: {error}")))?;
-        let verbs = data.claims.verbs.iter().filter_map(|verb| Verb::parse(verb)).collect();
-        let Claims { exp, sub, prefixes, .. } = data.claims;
-        Ok(Scope::new(sub.as_deref(), verbs, prefixes, exp.saturating_add(Self::LEEWAY_S)))
+        validation.leeway = LEEWAY_S;
+        validation.validate_nbf = true;
+        // That of the crate wants every name of the token, and takes no token with names where there are none.
+        validation.validate_aud = false;
+        let mut refusal = None;
+        for secret in self.current().iter() {
+            match jsonwebtoken::decode::<Claims>(token, &secret.decoding, &validation) {
+                Ok(data) => return scope(data.claims, names),
+                // The other secret may have signed it.
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => refusal = refusal.or(Some(error)),
+                Err(error) => return Err(refused(&error)),
+            }
+        }
+        Err(refusal.map_or_else(|| refused(&"there is no key"), |error| refused(&error)))
     }
+}
+
+fn scope(claims: Claims, names: &[String]) -> Result<Scope, Problem> {
+    let Claims { exp, aud, sub, verbs, prefixes } = claims;
+    if aud.is_some_and(|aud| !aud.has(names)) {
+        return Err(refused(&"it is for somebody else (`aud`)"));
+    }
+    let verbs = verbs.iter().filter_map(|verb| Verb::parse(verb)).collect();
+    Ok(Scope::new(sub.as_deref(), verbs, prefixes, exp.saturating_add(LEEWAY_S)))
+}
+
+fn refused(why: &dyn std::fmt::Display) -> Problem {
+    Problem::new(ErrorCode::Unauthenticated, format!("the token is refused: {why}"))
+}
+
+/// A NumericDate (RFC 7519, 2), which may have a fraction.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let fraction = || number.as_f64().filter(|&at| at.is_finite() && at >= 0.0 && at < u64::MAX as f64);
+    let whole = number.as_u64().or_else(|| fraction().map(|at| at.ceil() as u64));
+    whole.ok_or_else(|| serde::de::Error::custom("a time is a number of seconds since 1970"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header, request};
+use foremap::Millis;
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::model::Handover;
@@ -16,11 +17,10 @@ use foremap::shifter::LoadReport;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use jsonwebtoken::get_current_timestamp;
 use serde::Deserialize;
 
 use super::Clock;
-use crate::auth::{TokenKey, Verb};
+use crate::auth::{Grant, TokenKey, Verb};
 
 /// Longest wait for a peer's answer, connecting included. A hop inside a data centre takes a few milliseconds; the
 /// store answers as well, so there is no point in waiting for long.
@@ -43,8 +43,10 @@ const IDLE: Duration = Duration::from_secs(30);
 const BREAKER: BreakerConfig = BreakerConfig { failures: 2, first_ms: 200, most_ms: 2_000 };
 /// Over every answer that a peer gives to a batch.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
-/// How long a token that the process signs for itself is valid.
-const TOKEN_S: u64 = 60;
+/// How long a token that the process signs for a request of its own is valid: clocks may differ by a few seconds more.
+const TOKEN_S: u64 = 10;
+/// How long one is used, in milliseconds.
+const TOKEN_USE_MS: Millis = 5_000;
 
 /// What became of a request to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +120,27 @@ pub(crate) struct Relayed {
     pub(crate) patience: Duration,
 }
 
+/// What a request to a peer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Purpose {
+    /// A caller's reads.
+    Forward,
+    /// What the peer knows of itself.
+    Ask,
+    /// What an operator asks of the coordinator: the caller's own token has been checked.
+    Relay,
+}
+
+impl Purpose {
+    fn verbs(self) -> &'static [Verb] {
+        match self {
+            Self::Forward => &[Verb::Get, Verb::Peer],
+            Self::Ask => &[Verb::Peer],
+            Self::Relay => &[Verb::Admin],
+        }
+    }
+}
+
 /// Sends forwards to the nodes of other processes. One breaker a peer; bounded connections and requests under way.
 pub struct Peers {
     client: Client<HttpConnector, Body>,
@@ -129,8 +152,8 @@ pub struct Peers {
 #[derive(Default)]
 struct State {
     peers: BTreeMap<NodeId, Peer>,
-    /// The process's own token, and when it signs another.
-    token: Option<(String, u64)>,
+    /// The process's own tokens, one a peer and purpose, each with when it was signed.
+    tokens: BTreeMap<(Arc<str>, Purpose), (Arc<str>, Millis)>,
     outcomes: [u64; PeerOutcome::ALL.len()],
     breaker_opens: u64,
 }
@@ -153,7 +176,9 @@ impl Peers {
 
     /// Forgets peers that `map` does not name.
     pub(super) fn follow(&self, map: &PartitionMap) {
-        self.state().peers.retain(|&id, _| map.node(id).is_some());
+        let mut state = self.state();
+        state.peers.retain(|&id, _| map.node(id).is_some());
+        state.tokens.retain(|(origin, _), _| map.nodes.iter().any(|node| reachable(&node.origin) == Some(origin)));
     }
 
     /// What node `to` answers to `request`; `None` where it does not, and the store has to. A request that names a feed
@@ -166,7 +191,7 @@ impl Peers {
     ) -> Option<BatchResponse> {
         let (origin, guard) = self.enter(to)?;
         let url = format!("{origin}/v1/batch");
-        let mut head = self.request(Method::POST, &url);
+        let mut head = self.request(Method::POST, &origin, Purpose::Forward, &url);
         if request.feed.is_some() {
             head = head.header(SUBJECT, format!("{:032x}", subject.0));
         }
@@ -186,8 +211,9 @@ impl Peers {
 
     /// The hot keys of node `of`, at most `limit`, asked for outside the breaker: it is about to be relied on less.
     pub(super) async fn hot_keys(&self, of: &MapNode, limit: usize) -> Result<Vec<CompositeKey>, &'static str> {
-        let url = format!("{}/v1/hot?limit={limit}", reachable(&of.origin).ok_or("unreachable")?);
-        let answer = self.send(self.request(Method::GET, &url), Body::empty(), MAX_ANSWER_BYTES);
+        let origin = reachable(&of.origin).ok_or("unreachable")?;
+        let head = self.request(Method::GET, origin, Purpose::Ask, &format!("{origin}/v1/hot?limit={limit}"));
+        let answer = self.send(head, Body::empty(), MAX_ANSWER_BYTES);
         let answer = tokio::time::timeout(HOT_TIME_OUT, answer).await.unwrap_or(Err(PeerOutcome::TimedOut));
         let bytes = answer.map_err(PeerOutcome::name)?;
         let hot: HotKeys = serde_json::from_slice(&bytes).map_err(|_| "malformed")?;
@@ -196,8 +222,9 @@ impl Peers {
 
     /// The load report of node `of` for `round`, asked for outside the breaker: that is about requests.
     pub(super) async fn load(&self, of: &MapNode, round: u64) -> Option<LoadReport> {
-        let url = format!("{}/v1/load?round={round}", reachable(&of.origin)?);
-        let answer = self.send(self.request(Method::POST, &url), Body::empty(), LoadReport::MAX_BYTES);
+        let origin = reachable(&of.origin)?;
+        let head = self.request(Method::POST, origin, Purpose::Ask, &format!("{origin}/v1/load?round={round}"));
+        let answer = self.send(head, Body::empty(), LoadReport::MAX_BYTES);
         let bytes = tokio::time::timeout(LOAD_TIME_OUT, answer).await.ok()?.ok()?;
         // Nobody reports for another.
         LoadReport::decode(&bytes).ok().filter(|report| report.node == of.id)
@@ -211,15 +238,17 @@ impl Peers {
             None => format!("{origin}/v1/summaries/take"),
             Some((outbox, next)) => format!("{origin}/v1/summaries/take?outbox={outbox:016x}&next={next}"),
         };
-        let answer = self.send(self.request(Method::POST, &url), Body::empty(), Handover::MAX_ENCODED);
+        let head = self.request(Method::POST, origin, Purpose::Ask, &url);
+        let answer = self.send(head, Body::empty(), Handover::MAX_ENCODED);
         let bytes = tokio::time::timeout(LOAD_TIME_OUT, answer).await.ok()?.ok()?;
         Handover::decode(&bytes).ok()
     }
 
     /// Hands a request for the coordinator on to `origin`, marked, so that it is not handed on again.
     pub(crate) async fn relay(&self, origin: &str, relayed: Relayed) -> Option<(StatusCode, HeaderMap, Bytes)> {
-        let (url, patience) = (format!("{}{}", reachable(origin)?, relayed.path), relayed.patience);
-        let mut request = self.request(relayed.method, &url).header(RELAYED, "1");
+        let (origin, patience) = (reachable(origin)?, relayed.patience);
+        let url = format!("{origin}{}", relayed.path);
+        let mut request = self.request(relayed.method, origin, Purpose::Relay, &url).header(RELAYED, "1");
         for (name, value) in &relayed.headers {
             request = request.header(name, value);
         }
@@ -268,25 +297,30 @@ impl Peers {
         to_bytes(Body::new(response.into_body()), limit).await.map_err(|_| PeerOutcome::Failed)
     }
 
-    /// A request to be sent with the process's own token.
-    fn request(&self, method: Method, url: &str) -> request::Builder {
+    /// A request to be sent with the process's own token for `purpose` at `origin`.
+    fn request(&self, method: Method, origin: &str, purpose: Purpose, url: &str) -> request::Builder {
         let request = Request::builder().method(method).uri(url);
-        match self.token() {
+        match self.token(origin, purpose) {
             Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,
         }
     }
 
-    /// A token of the process's own, signed with the key that its peers check with.
-    fn token(&self) -> Option<String> {
+    /// A token that is good for `purpose` at `origin` alone, and for seconds: whoever gets hold of it can do nothing with it
+    /// elsewhere. Signed with the key that the peers check with.
+    fn token(&self, origin: &str, purpose: Purpose) -> Option<Arc<str>> {
         let key = self.token_key.as_ref()?;
-        let now = get_current_timestamp();
-        let mut state = self.state();
-        if state.token.as_ref().is_none_or(|(_, renew)| *renew <= now) {
-            let token = key.sign(&[Verb::Get, Verb::Admin], &[KeyPrefix::default()], TOKEN_S)?;
-            state.token = Some((token, now + TOKEN_S / 2));
+        let now = self.clock.now();
+        let at = (Arc::from(origin), purpose);
+        let known = self.state().tokens.get(&at).filter(|(_, signed)| now < signed + TOKEN_USE_MS).cloned();
+        if let Some((token, _)) = known {
+            return Some(token);
         }
-        state.token.as_ref().map(|(token, _)| token.clone())
+        let (audience, prefixes) = (Some(origin), &[KeyPrefix::default()]);
+        let grant = Grant { audience, verbs: purpose.verbs(), prefixes, ttl_s: TOKEN_S, ..Grant::default() };
+        let token: Arc<str> = key.sign_grant(grant)?.into();
+        self.state().tokens.insert(at, (token.clone(), now));
+        Some(token)
     }
 
     /// Counters and fills.

@@ -49,7 +49,7 @@ pub(super) async fn batch(
 
 /// Whose feed a batch may extend: another gateway says in whose name it asks.
 fn subject(scope: &Scope, headers: &HeaderMap, is_forwarded: bool) -> Subject {
-    let named = headers.get(SUBJECT).filter(|_| is_forwarded && scope.require(Verb::Admin).is_ok());
+    let named = headers.get(SUBJECT).filter(|_| is_forwarded && scope.is_peer());
     let named = named.and_then(|value| u128::from_str_radix(value.to_str().ok()?, 16).ok());
     named.map_or(scope.subject(), Subject)
 }

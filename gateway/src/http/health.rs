@@ -76,7 +76,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
 }
 
 pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    server.scope(&headers)?.require_everywhere(&[Verb::Metrics, Verb::Admin])?;
     let text = server.metrics.encode().map_err(|error| Refusal::new(ErrorCode::Internal, error.to_string()))?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())

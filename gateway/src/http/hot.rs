@@ -15,7 +15,8 @@ use crate::auth::Verb;
 use crate::host::HotKeys;
 
 pub(super) async fn hot(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    let scope = server.scope(&headers)?;
+    scope.require(Verb::Admin).or_else(|_| scope.require(Verb::Peer))?;
     let limit = match Params::of(&uri)?.number("limit")? {
         None => Node::MAX_HOT_KEYS,
         Some(limit) if (1..=Node::MAX_HOT_KEYS as u64).contains(&limit) => limit as usize,
@@ -24,7 +25,9 @@ pub(super) async fn hot(State(server): State<Arc<Server>>, headers: HeaderMap, u
             return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(Node::MAX_HOT_KEYS as u64).into());
         }
     };
-    let body = serde_json::to_vec(&HotKeys { keys: server.node.node().hot_keys(limit) }).unwrap_or_default();
+    let mut keys = server.node.node().hot_keys(limit);
+    keys.retain(|key| scope.covers(key));
+    let body = serde_json::to_vec(&HotKeys { keys }).unwrap_or_default();
     let mut headers = server.headers();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -16,7 +16,7 @@ use crate::auth::Verb;
 /// The answer is the binary form of a [`LoadReport`](foremap::shifter::LoadReport). Counting begins anew with it, so this
 /// is no `GET`: nothing on the way may keep the answer or ask twice.
 pub(super) async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
     let round = match Params::of(&uri)?.number("round")? {
         Some(round) if round <= MAX_SAFE_INTEGER => round,
         Some(_) => {

@@ -77,10 +77,12 @@ struct ForgetBody {
 
 /// Any gateway takes it: one that does not coordinate hands it on, once, to the one that does.
 pub(super) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap, body: axum::body::Body) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    let scope = server.scope(&headers)?;
+    scope.require(Verb::Admin)?;
     require_sharing(&server)?;
     let bytes = request::body(&headers, body).await?;
     let ForgetBody { prefix } = parse(&headers, &bytes)?;
+    scope.require_prefix(Verb::Admin, &prefix)?;
     match server.process.forget(prefix.clone()).await? {
         Ok(()) => {
             let body = json!({"forgotten": prefix.as_str()}).to_string().into_bytes();

@@ -47,7 +47,7 @@ pub(crate) struct FreezeBody {
 }
 
 pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     require_shifter(&server)?;
     let process = server.process.clone();
     // It takes as long as planning does.
@@ -62,7 +62,7 @@ pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) 
 }
 
 pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     require_shifter(&server)?;
     let bytes = request::body(&headers, body).await?;
     let ApplyBody { base } = match bytes.is_empty() {
@@ -81,7 +81,7 @@ pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap,
 }
 
 pub(super) async fn freeze(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     require_shifter(&server)?;
     let bytes = request::body(&headers, body).await?;
     let FreezeBody { frozen } = parse(&headers, &bytes)?;

@@ -32,6 +32,8 @@ pub struct HttpOptions {
     pub cors_origins: Vec<String>,
     /// Checks tokens; without it everything is allowed.
     pub token_key: Option<TokenKey>,
+    /// Names that a token may be for, beside the node's own origin.
+    pub audiences: Vec<String>,
     /// Proxies whose word counts about who calls.
     pub trusted_proxies: Vec<IpNet>,
     /// Slept before handling a request and again before answering it, for demonstrations.
@@ -75,7 +77,7 @@ impl Server {
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let missing = || Problem::new(ErrorCode::Unauthenticated, "an `Authorization: Bearer` token is needed");
-        key.verify(token.ok_or_else(missing)?)
+        key.verify(token.ok_or_else(missing)?, &self.options.audiences)
     }
 
     /// Epoch and node, as every answer names them.

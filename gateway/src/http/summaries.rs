@@ -79,9 +79,9 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
 }
 
 /// Whose summary it is: the subject of the token, or where it names none, the address. What the body says counts for
-/// nothing. A caller with the verb `admin` says in a header whom it speaks for.
+/// nothing. A gateway or worker of the fleet says in a header whom it speaks for.
 fn client(scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId {
-    let may_name = scope.is_verified() && scope.require(Verb::Admin).is_ok();
+    let may_name = scope.is_verified() && scope.is_peer();
     let named = headers.get(SUBJECT).filter(|_| may_name).and_then(|value| value.to_str().ok());
     match named.and_then(|text| u128::from_str_radix(text, 16).ok()) {
         Some(subject) => ClientId::of_subject(subject),
@@ -100,7 +100,7 @@ fn too_much(wait: Millis) -> Refusal {
 
 /// What the leader has taken is named by the number behind it, with the outbox that it is of.
 pub(super) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    server.scope(&headers)?.require(Verb::Admin)?;
+    server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
     require_sharing(&server)?;
     let params = Params::of(&uri)?;
     let outbox = params.get("outbox").map(|text| {

@@ -181,12 +181,19 @@ async fn begin(
     let lanes = Lanes::start().map_err(|error| Failure::new(format!("no threads: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tailers.run(stopped.clone()));
+    if let Some(key) = options.http.token_key.clone() {
+        tasks.spawn(key.follow(stopped.clone()));
+    }
     tasks.spawn(process.clone().pump(stopped.clone()));
     tasks.spawn(process.clone().shift(options.shifter, stopped.clone()));
     tasks.spawn(process.clone().share(options.share.clone(), stopped.clone()));
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {
-        let server = Server::new(process.clone(), node.clone(), options.http.clone(), stopped.clone());
+        let mut http = options.http.clone();
+        // What other gateways sign for the node is for its origin.
+        let own = nodes.iter().find(|own| own.id == node.id());
+        http.audiences.extend(own.map(|own| own.origin.trim_end_matches('/').to_owned()));
+        let server = Server::new(process.clone(), node.clone(), http, stopped.clone());
         tasks.spawn(lanes.clone().serve(listener, server, stopped.clone()));
     }
     Ok(Running { addresses, process, stop, tasks })

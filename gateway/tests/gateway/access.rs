@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use foremap::key::KeyPrefix;
 use foremap::protocol::{BatchResponse, ErrorCode, Outcome};
-use foremap_gateway::auth::{TokenKey, Verb};
+use foremap_gateway::auth::{Grant, TokenKey, Verb};
 use foremap_gateway::http::HttpOptions;
 use http_body_util::BodyExt as _;
 use serde_json::json;
@@ -147,4 +147,64 @@ async fn a_feed_ends_with_its_token() {
     // One second, and the clock difference that is tolerated.
     let ended = tokio::time::timeout(Duration::from_secs(10), response.into_body().collect()).await;
     assert!(ended.is_ok_and(|body| body.is_ok()), "the feed went on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_taken_by_whom_it_names_alone() {
+    let key = TokenKey::new(&[7; 32]).expect("long enough");
+    let audiences = vec!["shop".to_owned()];
+    let gateway = Gateway::with(2, HttpOptions { token_key: Some(key.clone()), audiences, ..HttpOptions::default() }).await;
+    let one = gateway.url(1, "");
+    for (audience, statuses) in [("shop", [200, 200]), (&*one, [200, 401]), ("elsewhere", [401, 401])] {
+        let (verbs, prefixes) = (&[Verb::Get], &[KeyPrefix::all()]);
+        let grant = Grant { audience: Some(audience), verbs, prefixes, ttl_s: 60, ..Grant::default() };
+        let token = format!("Bearer {}", key.sign_grant(grant).expect("signed"));
+        for (node, status) in (1..).zip(statuses) {
+            let url = gateway.url(node, "/v1/map");
+            let reply = gateway.client.send(Method::GET, &url, &[("authorization", &token)], "").await;
+            assert_eq!(reply.status.as_u16(), status, "{audience} at node {node}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_of_a_part_see_and_change_that_part() {
+    let key = TokenKey::new(&[7; 32]).expect("long enough");
+    let options = HttpOptions { token_key: Some(key.clone()), ..HttpOptions::default() };
+    let gateway = Gateway::with(1, options).await;
+    let send = async |method: Method, path: &str, token: &str, body: &str| {
+        let headers = [JSON, ("authorization", token)];
+        gateway.client.send(method, &gateway.url(1, path), &headers, body.to_owned()).await
+    };
+    let all = bearer(&key, &[Verb::Put, Verb::Get], "");
+    for name in ["user/1/a", "user/2/a"] {
+        send(Method::PUT, &format!("/v1/keymap?key={name}"), &all, r#"{"locator":"x"}"#).await;
+        send(Method::GET, &format!("/v1/keymap?key={name}"), &all, "").await;
+    }
+    let part = bearer(&key, &[Verb::Admin, Verb::Metrics], "user/1");
+    assert_eq!(send(Method::GET, "/v1/hot", &part, "").await.json(), json!({"keys": ["user/1/a"]}));
+    let operator = bearer(&key, &[Verb::Admin], "");
+    assert_eq!(send(Method::GET, "/v1/hot", &operator, "").await.json()["keys"].as_array().map(Vec::len), Some(2));
+    for (method, path, body) in [
+        (Method::GET, "/metrics", ""),
+        (Method::GET, "/v1/plan", ""),
+        (Method::POST, "/v1/load?round=1", ""),
+        (Method::POST, "/v1/summaries/take", ""),
+        (Method::POST, "/v1/shifter/freeze", r#"{"frozen":true}"#),
+        (Method::POST, "/v1/model/forget", r#"{"prefix":"user"}"#),
+    ] {
+        let reply = send(method, path, &part, body).await;
+        assert_eq!((reply.status, reply.code()), (StatusCode::FORBIDDEN, "FORBIDDEN"), "{path}");
+    }
+    let scraper = bearer(&key, &[Verb::Metrics], "");
+    assert_eq!(send(Method::GET, "/metrics", &scraper, "").await.status, StatusCode::OK);
+    for path in ["/v1/hot", "/v1/plan", "/v1/keymap?key=user/1/a", "/v1/list"] {
+        assert_eq!(send(Method::GET, path, &scraper, "").await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    // What gateways sign for each other is no key to what callers or operators do.
+    let peer = bearer(&key, &[Verb::Peer], "");
+    for path in ["/v1/plan", "/v1/keymap?key=user/1/a", "/metrics"] {
+        assert_eq!(send(Method::GET, path, &peer, "").await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(send(Method::GET, "/v1/hot", &peer, "").await.status, StatusCode::OK);
 }

@@ -24,6 +24,7 @@ mod replay;
 mod rolling;
 mod routes;
 mod sdk;
+mod seals;
 mod shared;
 mod shifter;
 mod shifter_redis;

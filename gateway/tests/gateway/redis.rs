@@ -16,7 +16,7 @@ use foremap_redis_cluster::RedisCluster;
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
 
 /// The cluster of the tests that break nothing: started by the first, ended by the last.
-fn shared() -> Arc<RedisCluster> {
+pub(crate) fn shared() -> Arc<RedisCluster> {
     static SHARED: Mutex<Weak<RedisCluster>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(cluster) = shared.upgrade() {
@@ -27,14 +27,14 @@ fn shared() -> Arc<RedisCluster> {
     cluster
 }
 
-fn options(cluster: &RedisCluster) -> RedisOptions {
+pub(crate) fn options(cluster: &RedisCluster) -> RedisOptions {
     static NAMESPACES: AtomicU64 = AtomicU64::new(0);
     let mut options = RedisOptions::from_url(&format!("redis://{}", cluster.addresses().join(","))).expect("a URL");
     options.namespace = format!("test-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
     options
 }
 
-async fn open(options: &RedisOptions) -> RedisStore {
+pub(crate) async fn open(options: &RedisOptions) -> RedisStore {
     RedisStore::open(options).await.expect("opened")
 }
 

@@ -216,6 +216,15 @@ local function put_blob(keys, args)
   return 1
 end
 
+-- keys: blob; args: what it is, what it is to be
+local function reseal(keys, args)
+  if redis.call('GET', keys[1]) ~= args[1] then
+    return 0
+  end
+  redis.call('SET', keys[1], args[2])
+  return 1
+end
+
 redis.register_function('foremap_1_write', write)
 redis.register_function('foremap_1_remove', remove)
 redis.register_function{function_name = 'foremap_1_list', callback = list, flags = {'no-writes'}}
@@ -224,3 +233,4 @@ redis.register_function('foremap_1_announce', announce)
 redis.register_function('foremap_1_retract', retract)
 redis.register_function('foremap_1_lead', lead)
 redis.register_function('foremap_1_put_blob', put_blob)
+redis.register_function('foremap_1_reseal', reseal)

@@ -17,6 +17,7 @@ mod options;
 mod read;
 mod reply;
 mod routes;
+mod seal;
 mod topology;
 
 pub use open::RedisStore;

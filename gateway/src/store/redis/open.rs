@@ -18,6 +18,7 @@ use super::master::Kind;
 use super::options::{Address, RedisOptions};
 use super::reply::{Fault, bytes};
 use super::routes::Maker;
+use super::seal::Seal;
 use crate::store::record::{decode_format, encode_format};
 use crate::store::{OpenError, StoreError};
 
@@ -29,6 +30,11 @@ pub struct RedisStore {
     pub(super) visible: watch::Sender<u64>,
     /// The map as it was last read.
     pub(super) map: Mutex<Option<Arc<PartitionMap>>>,
+    pub(super) seal: Seal,
+    /// By which secret what is stored was sealed when it was last looked at.
+    pub(super) sealed_by: Mutex<Option<[u8; 32]>>,
+    /// Whether there was a registration without a seal of the fleet, which has been told.
+    pub(super) saw_strangers: AtomicBool,
     /// Writes under way.
     writing: watch::Sender<usize>,
     closed: AtomicBool,
@@ -69,6 +75,9 @@ impl RedisStore {
             options: options.clone(),
             visible: watch::Sender::new(0),
             map: Mutex::new(None),
+            seal: Seal::new(options.token_key.clone(), &options.namespace),
+            sealed_by: Mutex::new(None),
+            saw_strangers: AtomicBool::new(false),
             writing: watch::Sender::new(0),
             closed: AtomicBool::new(false),
             follower,

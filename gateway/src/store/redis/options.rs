@@ -5,6 +5,8 @@ use std::fmt;
 use foremap::partition::StorageLayout;
 use percent_encoding::percent_decode_str;
 
+use crate::auth::TokenKey;
+
 /// Which cluster, and how it is used.
 #[derive(Clone)]
 pub struct RedisOptions {
@@ -24,6 +26,8 @@ pub struct RedisOptions {
     pub versions: usize,
     /// Change log entries kept of a shard.
     pub log_entries: u64,
+    /// Seals what steers gateways, so that what others wrote in its place does not count.
+    pub token_key: Option<TokenKey>,
 }
 
 const MAX_NAMESPACE_BYTES: usize = 32;
@@ -59,6 +63,7 @@ impl RedisOptions {
             layout: StorageLayout::default(),
             versions: 100,
             log_entries: 100_000,
+            token_key: None,
         };
         options.check()?;
         Ok(options)
