@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -15,7 +15,7 @@ use crate::host::ShifterMode;
 use crate::http::HttpOptions;
 use crate::model::ShareOptions;
 use crate::replay::Replay;
-use crate::run::{Failure, Options, PlanCommand, StoreOptions};
+use crate::run::{Failure, Options, PlanCommand, StoreOptions, secret};
 use crate::store::{RedbOptions, RedisOptions};
 
 /// A DHT gateway node of foremap.
@@ -56,9 +56,13 @@ pub struct Common {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     node: u32,
     /// The store: a file for this process alone, created if missing, or a Redis Cluster that many processes share,
-    /// as redis://[user:password@]host:port[,host:port...].
+    /// as redis://[user@]host:port[,host:port...].
     #[arg(long, value_name = "PATH|URL", value_parser = StoreName::parse)]
     store: StoreName,
+    /// File with the password of the Redis Cluster, for the user that the URL names, if it names one. Alternatively the
+    /// environment variable FOREMAP_STORE_PASSWORD has it.
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<PathBuf>,
     /// Open the store file without verifying every page, which reads the whole file.
     #[arg(long)]
     no_store_check: bool,
@@ -202,16 +206,21 @@ impl StoreName {
         self,
         check: bool,
         replicas: Option<u32>,
+        password: Option<&Path>,
         token_key: Option<&TokenKey>,
     ) -> Result<StoreOptions, Failure> {
         match (self, check, replicas) {
             (Self::File(_), _, Some(_)) => Err(Failure::new("--replicas is for a store of redis://")),
+            (Self::File(_), _, None) if password.is_some() => {
+                Err(Failure::new("--store-password-file is for a store of redis://"))
+            }
             (Self::Redis(_), false, _) => Err(Failure::new("--no-store-check is for a store file")),
             (Self::File(path), check, None) => {
                 Ok(StoreOptions::File { path, options: RedbOptions { check, ..RedbOptions::default() } })
             }
             (Self::Redis(mut options), true, replicas) => {
                 options.replicas = replicas.unwrap_or(options.replicas);
+                options.password = secret("the store's password", password, "FOREMAP_STORE_PASSWORD")?;
                 options.token_key = token_key.cloned();
                 Ok(StoreOptions::Redis(options))
             }
@@ -229,7 +238,12 @@ impl Common {
             listen,
             origin,
             node: self.node,
-            store: self.store.options(!self.no_store_check, self.replicas, token_key.as_ref())?,
+            store: self.store.options(
+                !self.no_store_check,
+                self.replicas,
+                self.store_password_file.as_deref(),
+                token_key.as_ref(),
+            )?,
             memory_entries: self.memory_entries,
             patience: Duration::from_secs(self.patience),
             shifter: self.shifter,
@@ -243,6 +257,7 @@ impl Common {
                 cors_origins: self.cors_origin,
                 trusted_proxies: self.trusted_proxy,
                 token_key,
+                origins: Vec::new(),
                 audiences: self.audience,
                 origin_latency: Duration::from_millis(self.origin_latency),
             },

@@ -13,6 +13,7 @@ interface Env {
 const foremap = createWorker<Env>((env) => ({
   origins: env.ORIGINS,
   public: true,
+  debug: true,
   cache: env.MODE !== "none" && { maxEntries: env.CACHE_ENTRIES },
   prefetch: env.MODE === "predict",
   // What is measured is what one isolate learns by itself.

@@ -1,12 +1,21 @@
-import { jwtVerify } from "jose";
+import { errors, jwtVerify } from "jose";
 import { ForemapError } from "../errors.js";
 import type { WorkerOptions } from "./options.js";
 
 /** What a request wants to do. */
 export type Verb = "get" | "put" | "delete" | "list" | "admin";
 
+/** What is said in a token that counts here. */
+interface Claims {
+  verbs: Set<string>;
+  prefixes: string[];
+  subject: string | null;
+}
+
 /** Shortest secret for HS256: as long as the hash (RFC 7518, 3.2). */
 const MIN_KEY_BYTES = 32;
+/** Most secrets at a time: the one in use, and the one before or after it. */
+const MAX_SECRETS = 2;
 /** Clock difference that is tolerated, in seconds. */
 const LEEWAY_S = 5;
 
@@ -35,7 +44,8 @@ const UNKNOWN = { verified: false, prefixes: null, subject: null } as const;
 
 /** Tells who may do what; before any cache is looked into. */
 export class Access {
-  readonly #secret: Uint8Array | null;
+  /** The one that is in use first; none where tokens are not checked here. */
+  readonly #secrets: readonly Uint8Array[];
 
   /** @throws {ForemapError} `CONFIG`: a worker that nobody decided about must not start */
   constructor(private readonly options: WorkerOptions) {
@@ -46,11 +56,7 @@ export class Access {
     if (options.public !== undefined && options.public !== true) {
       throw new ForemapError("CONFIG", "`public` is true or absent");
     }
-    // As the gateways read their key file, where a line usually ends in a line feed.
-    this.#secret = options.tokenKey === undefined ? null : new TextEncoder().encode(options.tokenKey.trim());
-    if (this.#secret !== null && this.#secret.byteLength < MIN_KEY_BYTES) {
-      throw new ForemapError("CONFIG", `\`tokenKey\` must have at least ${MIN_KEY_BYTES} bytes`);
-    }
+    this.#secrets = options.tokenKey === undefined ? [] : secretsOf(options.tokenKey);
   }
 
   /**
@@ -61,8 +67,8 @@ export class Access {
     const { authorize, token } = this.options;
     const caller = request.headers.get("authorization");
     const own = token === undefined ? null : `Bearer ${token}`;
-    if (this.#secret !== null) {
-      const { verbs, prefixes, subject } = await this.#claims(caller, this.#secret, canonical);
+    if (this.#secrets.length > 0) {
+      const { verbs, prefixes, subject } = await this.#claims(caller, canonical);
       return {
         relayed: true,
         decided: true,
@@ -95,26 +101,46 @@ export class Access {
     };
   }
 
-  async #claims(
-    authorization: string | null,
-    secret: Uint8Array,
-    canonical: (key: string) => string,
-  ): Promise<{ verbs: Set<string>; prefixes: string[]; subject: string | null }> {
+  async #claims(authorization: string | null, canonical: (key: string) => string): Promise<Claims> {
     const token = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) throw new ForemapError("UNAUTHENTICATED", "an `Authorization: Bearer` token is needed");
-    try {
-      const rules = { algorithms: ["HS256"], clockTolerance: LEEWAY_S, requiredClaims: ["exp", "verbs", "prefixes"] };
-      const { payload } = await jwtVerify<{ verbs: unknown; prefixes: unknown }>(token, secret, rules);
-      return {
-        verbs: new Set(strings(payload.verbs)),
-        subject: typeof payload.sub === "string" ? payload.sub : null,
-        // Only the empty text is everything: a lone `/` is an empty component, and refused as one.
-        prefixes: strings(payload.prefixes).map((prefix) => (prefix === "" ? "" : canonical(prefix.replace(/\/$/, "")))),
-      };
-    } catch (cause) {
-      throw new ForemapError("UNAUTHENTICATED", "the token is expired or not genuine", { cause });
+    let refused: unknown;
+    for (const secret of this.#secrets) {
+      try {
+        return await this.#claimsOf(token, secret, canonical);
+      } catch (cause) {
+        refused ??= cause;
+        // The other secret may have signed it.
+        if (!(cause instanceof errors.JWSSignatureVerificationFailed)) break;
+      }
     }
+    throw new ForemapError("UNAUTHENTICATED", "the token is expired, for somebody else or not genuine", { cause: refused });
   }
+
+  async #claimsOf(token: string, secret: Uint8Array, canonical: (key: string) => string): Promise<Claims> {
+    const rules = { algorithms: ["HS256"], clockTolerance: LEEWAY_S, requiredClaims: ["exp", "verbs", "prefixes"] };
+    const { payload } = await jwtVerify<{ verbs: unknown; prefixes: unknown }>(token, secret, rules);
+    const { aud, sub, verbs, prefixes } = payload as { [claim: string]: unknown };
+    if (sub !== undefined && typeof sub !== "string") throw new Error("`sub` is not text");
+    const names = [this.options.audience ?? []].flat();
+    if (aud !== undefined && !strings([aud].flat()).some((name) => names.includes(name))) throw new Error("it is for somebody else");
+    return {
+      verbs: new Set(strings(verbs)),
+      subject: sub ?? null,
+      // Only the empty text is everything: a lone `/` is an empty component, and refused as one.
+      prefixes: strings(prefixes).map((prefix) => (prefix === "" ? "" : canonical(prefix.replace(/\/$/, "")))),
+    };
+  }
+}
+
+/** As the gateways read their key file: a secret on each line. @throws {ForemapError} `CONFIG` */
+function secretsOf(text: string): Uint8Array[] {
+  const lines = text.split("\n").map((line) => line.trim());
+  const secrets = lines.filter((line) => line !== "").map((line) => new TextEncoder().encode(line));
+  if (secrets.length === 0 || secrets.length > MAX_SECRETS || secrets.some((secret) => secret.byteLength < MIN_KEY_BYTES)) {
+    throw new ForemapError("CONFIG", `\`tokenKey\` must have one line of at least ${MIN_KEY_BYTES} bytes, or two while it is replaced`);
+  }
+  return secrets;
 }
 
 /** Whether a prefix of whole components covers a key: `user/1` does not cover `user/10`. */

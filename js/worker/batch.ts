@@ -1,10 +1,12 @@
 import type { CoreAnswer, CoreBatch, CoreBatchResult } from "../engine/core.js";
 import { ForemapError } from "../errors.js";
-import { isRecord, jsonOf, keymapOfCore } from "../keymap.js";
+import { isRecord, keymapOfCore } from "../keymap.js";
 import type { Consistency } from "../types.js";
 import type { Grant } from "./access.js";
 import { BINARY, LimitError, MAX_BATCH_KEYS, json, mediaType, readBody, refusal } from "./answers.js";
 import type { Exchange, ReadSpec } from "./exchange.js";
+import { strictJson } from "./json.js";
+import { unknown } from "./query.js";
 
 type Item = CoreBatch["items"][number];
 type Outcome = { item: Item; answer: CoreAnswer | ForemapError };
@@ -101,15 +103,20 @@ async function plain(exchange: Exchange, grant: Grant, body: Uint8Array): Promis
   return json({ results }, { "cache-control": "no-store" });
 }
 
+/** Fields of the JSON form, those that a worker has no use for included. */
+const BATCH_FIELDS = ["items", "consistency", "max_staleness_ms", "map", "floors", "cursors", "stream", "feed", "forwarded"];
+const ITEM_FIELDS = ["key", "if_version", "class"];
+const FLOOR_FIELDS = ["shard", "position"];
+
+/** @throws {ForemapError} `BAD_REQUEST` for a field that nobody looks at: it was meant to do something */
+function requireKnown(record: object, known: readonly string[]): void {
+  for (const name in record) if (!known.includes(name)) throw new ForemapError("BAD_REQUEST", unknown(name, known));
+}
+
 /** The JSON form. @throws {ForemapError} `BAD_REQUEST`, `TOO_MANY_KEYS` or `BAD_KEY` */
 function readPlain(exchange: Exchange, body: Uint8Array): CoreBatch {
-  let request: unknown;
-  try {
-    request = jsonOf(body);
-  } catch (cause) {
-    throw new ForemapError("BAD_REQUEST", "the batch is not JSON", { cause });
-  }
-  if (!isRecord(request)) throw new ForemapError("BAD_REQUEST", "the batch is not a JSON object");
+  const request = strictJson(body);
+  requireKnown(request, BATCH_FIELDS);
   const { items = [], consistency = "bounded", max_staleness_ms = 0xffff_ffff, floors = [], stream = null } = request;
   if (!Array.isArray(items)) throw new ForemapError("BAD_REQUEST", "`items` is not an array");
   if (items.length > MAX_BATCH_KEYS) throw tooManyKeys();
@@ -131,6 +138,7 @@ function readItem(exchange: Exchange, item: unknown): Item {
   if (!isRecord(item) || typeof item.key !== "string") {
     throw new ForemapError("BAD_REQUEST", "an item of the batch has no `key`");
   }
+  requireKnown(item, ITEM_FIELDS);
   const { if_version = null, class: kind = "demand" } = item;
   if (kind !== "demand" && kind !== "prefetch") throw new ForemapError("BAD_REQUEST", "`class` is `demand` or `prefetch`");
   const ifVersion = if_version === null ? null : whole("if_version", if_version, Number.MAX_SAFE_INTEGER);
@@ -141,6 +149,7 @@ function readFloors(floors: unknown): number[] {
   if (!Array.isArray(floors)) throw new ForemapError("BAD_REQUEST", "`floors` is not an array");
   return floors.flatMap((floor: unknown) => {
     if (!isRecord(floor)) throw new ForemapError("BAD_REQUEST", "a floor has `shard` and `position`");
+    requireKnown(floor, FLOOR_FIELDS);
     return [whole("shard", floor.shard, 0xffff), whole("position", floor.position, Number.MAX_SAFE_INTEGER)];
   });
 }

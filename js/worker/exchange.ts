@@ -155,10 +155,10 @@ export class Exchange {
   }
 
   async #keymap(grant: Grant): Promise<Response> {
-    const query = new Query(this.#url.search);
     if (this.request.method !== "GET") return this.#write(grant);
-    if (query.get("version") !== undefined) return this.#passKey(grant, "get");
+    const query = new Query(this.#url.search, ["key", "version", "consistency", "max_staleness_ms"]);
     const key = await this.#key(query, grant, "get");
+    if (query.number("version") !== undefined) return this.#pass(grant, "get", key, undefined);
     const consistency = query.get("consistency") ?? "bounded";
     if (consistency !== "strong" && consistency !== "bounded" && consistency !== "any") {
       throw new ForemapError("BAD_REQUEST", "`consistency` is `strong`, `bounded` or `any`");
@@ -196,7 +196,7 @@ export class Exchange {
 
   async #write(grant: Grant): Promise<Response> {
     const verb = this.request.method === "PUT" ? "put" : "delete";
-    const query = new Query(this.#url.search);
+    const query = new Query(this.#url.search, verb === "put" ? ["key"] : ["key", "version"]);
     const key = await this.#key(query, grant, verb);
     const body = verb === "put" ? await readBody(this.request) : undefined;
     const answer = await this.#call(grant, verb, key, body);
@@ -212,7 +212,7 @@ export class Exchange {
   }
 
   async #list(grant: Grant): Promise<Response> {
-    const prefix = (new Query(this.#url.search).get("prefix") ?? "").replace(/\/$/, "");
+    const prefix = (new Query(this.#url.search, ["prefix", "limit", "cursor"]).get("prefix") ?? "").replace(/\/$/, "");
     await this.#require(grant, "list", prefix === "" ? "" : this.canonical(prefix));
     return this.#pass(grant, "list", undefined, undefined);
   }
@@ -229,7 +229,7 @@ export class Exchange {
   }
 
   async #passKey(grant: Grant, verb: Verb): Promise<Response> {
-    const key = await this.#key(new Query(this.#url.search), grant, verb);
+    const key = await this.#key(new Query(this.#url.search, ["key"]), grant, verb);
     return this.#pass(grant, verb, key, undefined);
   }
 
@@ -276,21 +276,26 @@ export class Exchange {
     return this.isolate.engine.call(this.scope, spec, (origin) => new Request(origin + target, { ...init, headers }));
   }
 
-  /** Figures and explanations, for operators and the demo page. */
+  /** Figures and explanations, for operators: what is public is what the keymaps say, not who asks for them when. */
   async #inspect(grant: Grant, pathname: string): Promise<Response> {
     const { guard } = this.isolate.engine;
-    await this.#require(grant, "admin", "");
+    const { debug } = this.isolate.rules.options;
+    const may = async (key: string) =>
+      debug === true ? grant.allows("get", key) : grant.decided && (await grant.allows("admin", key));
+    const refused = () => new ForemapError("FORBIDDEN", "`admin` is not allowed here");
     if (pathname === "/v1/stats") {
+      new Query(this.#url.search, []);
+      if (debug === true ? !grant.may("get") : !(await may(""))) throw refused();
       const { maxStaleness } = this.isolate.rules.settings;
       const shared = { sharing: this.isolate.sharing?.stats() ?? null, hub: await hubStats(this) };
       return json({ panics: this.isolate.panics, maxStaleness, ...shared, ...guard.run((core, now) => core.stats(now)) });
     }
-    const query = new Query(this.#url.search);
-    const key = this.canonical(query.get("key") ?? "");
-    return json({
-      ...guard.run((core, now) => core.explain(now, key)),
-      next: guard.run((core) => core.predictions(key)),
-    });
+    const key = this.canonical(new Query(this.#url.search, ["key"]).get("key") ?? "");
+    if (!(await may(key))) throw refused();
+    const next = guard.run((core) => core.predictions(key));
+    // What is predicted tells of other keys, and of those only what the caller may know.
+    const known = await Promise.all(next.map((one) => may(one.key)));
+    return json({ ...guard.run((core, now) => core.explain(now, key)), next: next.filter((_, at) => known[at]) });
   }
 
   async #key(query: Query, grant: Grant, verb: Verb): Promise<string> {

@@ -123,7 +123,7 @@ export abstract class HubObject {
       case `POST ${OBSERVED}`:
         return this.#take(request, (body) => (core, now, { rows, bytes }) => core.takePage(now, body, rows, bytes));
       case "GET /v1/model":
-        return this.#model(live, request, new Query(url.search));
+        return this.#model(live, request, new Query(url.search, ["bytes", "encoding"]));
       case "POST /v1/model/forget":
         return this.#forget(request);
       case "GET /v1/stats":

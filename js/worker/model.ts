@@ -51,7 +51,7 @@ export async function answerModel(exchange: Exchange, grant: Grant): Promise<Res
   const { headers } = exchange.request;
   const encoding = encodingOf(headers.get("accept-encoding"));
   if (hubs === null) return encoded(await exchange.call(grant, "get", { "accept-encoding": encoding || "identity" }), encoding, exchange);
-  const query = new Query(new URL(exchange.request.url).search);
+  const query = new Query(new URL(exchange.request.url).search, ["bytes", "prefix"]);
   const shard = await shardFor(hubs, grant, query, exchange);
   const bytes = query.number("bytes");
   const target = `/v1/model?encoding=${encoding}${bytes === undefined ? "" : `&bytes=${bytes}`}`;

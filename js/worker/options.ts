@@ -9,9 +9,12 @@ export interface WorkerOptions {
   token?: string;
   /**
    * Secret that callers' tokens are signed with (HS256), at least 32 bytes: the gateways' own. A token's verbs and key
-   * prefixes are checked before any cache is looked into. Writes and lists travel on with the caller's token.
+   * prefixes are checked before any cache is looked into. Writes and lists travel on with the caller's token. A second line is
+   * a second secret: tokens of either are accepted while one takes the place of the other.
    */
   tokenKey?: string;
+  /** Names that callers' tokens may be for (`aud`); those for others are refused. Default: none, so only tokens for everybody. */
+  audience?: string | readonly string[];
   /**
    * Decides about one key (or the prefix of a list) itself; what it allows is done with the worker's own token, writes
    * included, so it should look at `request.method` too. The empty key stands for everything: lists without prefix, the
@@ -19,8 +22,13 @@ export interface WorkerOptions {
    * those that change.
    */
   authorize?: (request: Request, key: string) => boolean | Promise<boolean>;
-  /** Lets anybody read. Writes still need a token that the gateways accept. */
+  /** Lets anybody read keymaps. Writes still need a token that the gateways accept. */
   public?: true;
+  /**
+   * Tells everybody who may read how the worker behaves: `/v1/stats`, and what `/v1/explain` says of keys that they may read.
+   * For development and demonstrations; otherwise that takes the verb `admin`, or the leave of `authorize`. Default false.
+   */
+  debug?: boolean;
   /** Names the request sequence that a request belongs to. Default: its header `foremap-stream`. */
   stream?: (request: Request) => string | null | undefined;
   /** Cache of the isolate, or false for none. */

@@ -4,13 +4,17 @@ import { ForemapError } from "../errors.js";
 export class Query {
   readonly #params = new Map<string, string>();
 
-  /** @throws {ForemapError} `BAD_KEY` or `BAD_REQUEST` for what is not UTF-8 or given twice */
-  constructor(search: string) {
+  /**
+   * @param known names of parameters: one that nobody looks at was meant to do something
+   * @throws {ForemapError} `BAD_KEY` or `BAD_REQUEST` for what is not UTF-8, not known or given twice
+   */
+  constructor(search: string, known: readonly string[]) {
     for (const pair of search.replace(/^\?/, "").split("&")) {
       if (pair === "") continue;
       const at = pair.indexOf("=");
       const name = decode(at < 0 ? pair : pair.slice(0, at), "the query");
       const value = decode(at < 0 ? "" : pair.slice(at + 1), name);
+      if (!known.includes(name)) throw new ForemapError("BAD_REQUEST", unknown(name, known));
       if (this.#params.has(name)) throw new ForemapError("BAD_REQUEST", `\`${name}\` is given twice`);
       this.#params.set(name, value);
     }
@@ -40,4 +44,10 @@ function decode(text: string, name: string): string {
       cause,
     });
   }
+}
+
+/** That nothing is called `name` here, and what is. */
+export function unknown(name: string, known: readonly string[]): string {
+  const names = known.map((one) => `\`${one}\``).join(", ");
+  return `\`${name}\` is not known here, ${names === "" ? "nothing is" : `only ${names}`}`;
 }

@@ -32,6 +32,7 @@ pub enum Class {
 
 /// The map that the caller has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
 pub struct MapKnowledge {
     /// Its epoch.
     pub epoch: Epoch,
@@ -42,6 +43,7 @@ pub struct MapKnowledge {
 
 /// A position in the change log of one storage shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
 pub struct Cursor {
     /// The storage shard.
     pub shard: u16,
@@ -51,6 +53,7 @@ pub struct Cursor {
 
 /// One key of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
 pub struct BatchItem {
     /// The key.
     pub key: CompositeKey,
@@ -74,6 +77,7 @@ pub struct ModelWish {
 /// Body of `POST /v1/batch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
 pub struct BatchRequest {
     /// The keys; empty to exchange cursors only.
     pub items: Vec<BatchItem>,

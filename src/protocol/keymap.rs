@@ -19,6 +19,7 @@ pub struct Keymap {
 
 /// What a writer states about an object instance.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
 pub struct KeymapFields {
     /// Where the object instance is; opaque to foremap.
     pub locator: String,

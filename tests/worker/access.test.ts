@@ -142,12 +142,56 @@ test("public lends nobody the worker's own right to write", async () => {
   }
 });
 
+test("what is public is keymaps, not who asks for them when", async () => {
+  const bindings = { ORIGINS: gateway.origins, TOKEN: await token("get") };
+  const of = (more: string) => startWorker(`(env) => ({ origins: env.ORIGINS, token: env.TOKEN, public: true${more} })`, bindings);
+  const workers = await Promise.all([of(""), of(", debug: true")]);
+  try {
+    const statuses = async (target: string) => Promise.all(workers.map(async (worker) => (await worker.fetch(target)).status));
+    expect(await statuses("/v1/keymap?key=open/a")).toEqual([200, 200]);
+    expect(await statuses("/v1/stats")).toEqual([403, 200]);
+    expect(await statuses("/v1/explain?key=open/a")).toEqual([403, 200]);
+  } finally {
+    for (const worker of workers) await worker.stop();
+  }
+});
+
+test.each([
+  ["an operator of a part", "", "get,admin"],
+  ["a caller of a worker for debugging", ", debug: true", "get"],
+])("a prediction is told for keys that may be read: %s", async (_, more, verbs) => {
+  const bindings = { ORIGINS: gateway.origins, TOKEN: await token("get"), KEY: SECRET };
+  const worker = await startWorker(
+    `(env) => ({ origins: env.ORIGINS, token: env.TOKEN, tokenKey: env.KEY, prefetch: { enabled: true }${more} })`,
+    bindings,
+  );
+  try {
+    const all = bearer(await token("get,admin"));
+    const headers = { ...all.headers, "foremap-stream": "one" };
+    // From one part to the other and back, often enough to be sure of it.
+    for (let n = 0; n < 40; n += 1) await get(worker, n % 2 === 0 ? "open/a" : "shut/a", { headers });
+    const next = async (init: RequestInit) => {
+      const answer = await worker.fetch("/v1/explain?key=open/a", init);
+      expect(answer.status).toBe(200);
+      return ((await answer.json()) as { next: { key: string }[] }).next.map(({ key }) => key);
+    };
+    expect(await next(all)).toContain("shut/a");
+    const part = bearer(await token(verbs, "open"));
+    expect(await next(part)).not.toContain("shut/a");
+    expect((await worker.fetch("/v1/explain?key=shut/a", part)).status).toBe(403);
+  } finally {
+    await worker.stop();
+  }
+});
+
 const origins = ["https://gateway.example"];
 test.each<[string, object]>([
   ["nobody decided who may ask", { origins }],
   ["two ways at once", { origins, public: true, tokenKey: SECRET }],
   ["public: false", { origins, public: false }],
   ["a short key", { origins, tokenKey: "short" }],
+  ["a short second key", { origins, tokenKey: `${SECRET}\nshort` }],
+  ["three keys", { origins, tokenKey: [SECRET, SECRET, SECRET].join("\n") }],
   ["a wildcard in cors", { origins, public: true, cors: ["*"] }],
   ["no origins", { origins: [], public: true }],
 ])("a worker refuses to start: %s", async (_, options) => {

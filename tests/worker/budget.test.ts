@@ -27,7 +27,7 @@ class Invoked {
 
   constructor(options: Partial<WorkerOptions> = {}) {
     this.worker = createWorker({
-      ...{ origins: gateway.origins, public: true, share: false, seed: 7, maxStaleness: 60_000 },
+      ...{ origins: gateway.origins, public: true, debug: true, share: false, seed: 7, maxStaleness: 60_000 },
       ...options,
       fetch: async (request, init) => {
         this.sent.push(request.url);

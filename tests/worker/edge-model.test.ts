@@ -10,7 +10,7 @@ import { summary } from "../support/summary.js";
 import { startWorker, type Worker } from "../support/worker.js";
 
 const BINARY = "application/vnd.foremap.v1";
-const PUBLIC = "(env) => ({ origins: env.ORIGINS, public: true, hub: env.HUB, maxStaleness: 60_000 })";
+const PUBLIC = "(env) => ({ origins: env.ORIGINS, public: true, debug: true, hub: env.HUB, maxStaleness: 60_000 })";
 const QUICK = "class Hub extends AnalyzerHub { options() { return { clients: 2, every: 400 }; } }";
 const SHOP = Array.from({ length: 150 }, (_, i) => `shop/${(i * 7919) % 1009}/${["page", "icon", "price"][i % 3]}`);
 
@@ -103,7 +103,7 @@ test("what a hub did not take is told again", async () => {
 });
 
 test("without a hub the routes are a gateway's, and the isolate starts from its model", async () => {
-  const worker = await startWorker("(env) => ({ origins: env.ORIGINS, public: true })", { ORIGINS: [proxy.origin] });
+  const worker = await startWorker("(env) => ({ origins: env.ORIGINS, public: true, debug: true })", { ORIGINS: [proxy.origin] });
   try {
     const post = (body: Uint8Array<ArrayBuffer>) =>
       worker.fetch("/v1/summaries", { method: "POST", headers: { "content-type": BINARY }, body });
@@ -122,7 +122,7 @@ test("without a hub the routes are a gateway's, and the isolate starts from its 
   } finally {
     await worker.stop();
   }
-  const fresh = await startWorker("(env) => ({ origins: env.ORIGINS, public: true })", { ORIGINS: [proxy.origin] });
+  const fresh = await startWorker("(env) => ({ origins: env.ORIGINS, public: true, debug: true })", { ORIGINS: [proxy.origin] });
   try {
     await fresh.fetch("/v1/keymap?key=shop/a");
     await expect
@@ -153,7 +153,7 @@ test("a model that cannot be had or read costs no request its answer, and few tr
   };
   for (status of [500, 200]) {
     asked = 0;
-    const worker = await startWorker("(env) => ({ origins: env.ORIGINS, public: true })", { ORIGINS: [proxy.origin] });
+    const worker = await startWorker("(env) => ({ origins: env.ORIGINS, public: true, debug: true })", { ORIGINS: [proxy.origin] });
     try {
       for (let i = 0; i < 10; i += 1) {
         expect((await worker.fetch(`/v1/keymap?key=${SHOP[i]}`)).status).toBe(200);
@@ -170,7 +170,7 @@ test("a model that cannot be had or read costs no request its answer, and few tr
 
 test.each(["prefetch: false", "share: false"])("with %s nothing is asked for and nothing told", async (option) => {
   const before = proxy.seen.length;
-  const worker = await startWorker(`(env) => ({ origins: env.ORIGINS, public: true, ${option} })`, { ORIGINS: [proxy.origin] });
+  const worker = await startWorker(`(env) => ({ origins: env.ORIGINS, public: true, debug: true, ${option} })`, { ORIGINS: [proxy.origin] });
   try {
     await worker.fetch(`/v1/keymap?key=${SHOP[0]}`);
     expect(await (await worker.fetch("/v1/stats")).json()).toMatchObject({ sharing: null });

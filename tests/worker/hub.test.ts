@@ -12,7 +12,7 @@ const BINARY = "application/vnd.foremap.v1";
 const SECRET = "0123456789abcdef0123456789abcdef";
 /** Nobody answers there: what these tests are about needs no gateway. */
 const ORIGINS = ["http://127.0.0.1:9"];
-const PUBLIC = "(env) => ({ origins: env.ORIGINS, public: true, hub: env.HUB })";
+const PUBLIC = "(env) => ({ origins: env.ORIGINS, public: true, debug: true, hub: env.HUB })";
 const TOKENS = "(env) => ({ origins: env.ORIGINS, tokenKey: env.KEY, hub: env.HUB })";
 /** A hub that makes a model soon, of what two clients did. */
 const QUICK = "class Hub extends AnalyzerHub { options() { return { clients: 2, every: 400, shared: ['open'] }; } }";
@@ -385,6 +385,6 @@ test.each<[string, object]>([
   ["share of another kind", { share: "yes" }],
   ["a negative number of subrequests", { subrequests: -1 }],
 ])("a worker refuses to start: %s", (_, options) => {
-  const all = { origins: ORIGINS, public: true, ...options };
+  const all = { origins: ORIGINS, public: true, debug: true, ...options };
   expect(() => createWorker(all as WorkerOptions)).toThrow(expect.objectContaining({ code: "CONFIG" }));
 });

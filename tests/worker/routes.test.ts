@@ -13,7 +13,7 @@ let space = 0;
 beforeAll(async () => {
   gateway = await startGateway(3, "--shifter", "off");
   proxy = await startProxy(gateway.origins[0] ?? "");
-  worker = await startWorker("(env) => ({ origins: env.ORIGINS, public: true, cors: ['https://app.example'] })", {
+  worker = await startWorker("(env) => ({ origins: env.ORIGINS, public: true, debug: true, cors: ['https://app.example'] })", {
     ORIGINS: [proxy.origin],
   });
 });

@@ -18,7 +18,7 @@ afterAll(async () => {
 beforeEach(async () => {
   proxy.fault = () => undefined;
   worker = await startWorker(
-    "(env) => ({ origins: env.ORIGINS, public: true, timeout: 4000, ...env.OPTIONS, stream: (r) => r.headers.get('x-user') })",
+    "(env) => ({ origins: env.ORIGINS, public: true, debug: true, timeout: 4000, ...env.OPTIONS, stream: (r) => r.headers.get('x-user') })",
     { ORIGINS: [proxy.origin], OPTIONS: { prefetch: { wasteBudget: 1 }, maxStaleness: 60_000 } },
   );
 });
@@ -59,7 +59,7 @@ test("prefetching goes on after the answer, and the next request finds its resul
   await seed(...keys, ...Array.from({ length: 40 }, (_, i) => `noise/${i}`));
   // Nine users go through the sequence; the cache is not what answers, as each has keys of the others evicted.
   const small = await startWorker(
-    "(env) => ({ origins: env.ORIGINS, public: true, cache: { maxEntries: 4 }, prefetch: { wasteBudget: 4 }, maxStaleness: 60000 })",
+    "(env) => ({ origins: env.ORIGINS, public: true, debug: true, cache: { maxEntries: 4 }, prefetch: { wasteBudget: 4 }, maxStaleness: 60000 })",
     { ORIGINS: [proxy.origin] },
   );
   const read = async (key: string, user: string) => {
@@ -140,7 +140,7 @@ test("many clients at once, cold and through a failing gateway, are all answered
 
 test("the Cache API answers a cold isolate within the bound, and not beyond", async () => {
   await seed("edge/a");
-  const options = "(env) => ({ origins: env.ORIGINS, public: true, cacheApi: true, cache: false, maxStaleness: 1500 })";
+  const options = "(env) => ({ origins: env.ORIGINS, public: true, debug: true, cacheApi: true, cache: false, maxStaleness: 1500 })";
   const cold = await startWorker(options, { ORIGINS: [proxy.origin] });
   try {
     const read = () => cold.fetch("/v1/keymap?key=edge/a");

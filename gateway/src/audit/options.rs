@@ -9,7 +9,7 @@ use foremap::key::KeyPrefix;
 use super::judge::Time;
 use crate::cli::{prefix, seconds};
 use crate::host::reachable;
-use crate::run::Failure;
+use crate::run::{Failure, TOKEN, secret};
 
 /// Options of `audit`.
 #[derive(Args, Clone)]
@@ -20,11 +20,9 @@ pub struct Audit {
     /// Edge worker to read from; repeatable. http:// only.
     #[arg(long, value_name = "URL")]
     worker: Vec<String>,
-    /// Token with the verbs get, put and delete below the prefix, where tokens are checked.
-    #[arg(long, value_name = "TOKEN", group = "credential")]
-    token: Option<String>,
-    /// File with that token.
-    #[arg(long, value_name = "FILE", group = "credential")]
+    /// File with a token that has the verbs get, put and delete below the prefix, where tokens are checked. Alternatively the
+    /// environment variable FOREMAP_TOKEN has it.
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Where to write. The keys are removed at the end; their delete markers stay.
     #[arg(long, value_name = "PREFIX", default_value = "_audit", value_parser = prefix)]
@@ -84,14 +82,7 @@ impl Audit {
                 format!("`{origin}` is no origin of http://: audit from beside the gateways and workers, without TLS");
             reachable(origin).map(str::to_owned).ok_or_else(|| Failure::new(told))
         };
-        let token = match &self.token_file {
-            None => self.token.clone(),
-            Some(file) => {
-                let text = std::fs::read_to_string(file);
-                let text = text.map_err(|error| Failure::new(format!("the token {}: {error}", file.display())))?;
-                Some(text.trim().to_owned())
-            }
-        };
+        let token = secret("the token", self.token_file.as_deref(), TOKEN)?;
         let prefix = match self.prefix.depth() {
             0 => return Err(Failure::new("`--prefix` must not be empty: keys of others are there")),
             _ => format!("{}{run}", self.prefix.slashed()),

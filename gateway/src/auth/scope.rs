@@ -43,8 +43,7 @@ impl Verb {
     }
 
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Get, Self::Put, Self::Delete, Self::List, Self::Admin, Self::Metrics, Self::Peer];
+    pub const ALL: [Self; 7] = [Self::Get, Self::Put, Self::Delete, Self::List, Self::Admin, Self::Metrics, Self::Peer];
 
     /// The verb called `name`.
     pub fn parse(name: &str) -> Option<Self> {

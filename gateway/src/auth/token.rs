@@ -71,7 +71,13 @@ impl TokenKey {
     }
 
     /// The same, for the subject `subject`.
-    pub fn sign_for(&self, subject: Option<&str>, verbs: &[Verb], prefixes: &[KeyPrefix], ttl_s: u64) -> Option<String> {
+    pub fn sign_for(
+        &self,
+        subject: Option<&str>,
+        verbs: &[Verb],
+        prefixes: &[KeyPrefix],
+        ttl_s: u64,
+    ) -> Option<String> {
         self.sign_grant(Grant { subject, verbs, prefixes, ttl_s, ..Grant::default() })
     }
 

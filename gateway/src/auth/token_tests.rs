@@ -28,7 +28,8 @@ fn forged_expired_and_unsigned_tokens_are_refused() {
     let token = key(2).sign(&[Verb::Get], &[KeyPrefix::all()], 60).expect("signed");
     assert_eq!(refused(&token), Err(ErrorCode::Unauthenticated));
     let past = Claims { exp: 1_000, aud: None, sub: None, verbs: vec!["get".into()], prefixes: vec![KeyPrefix::all()] };
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &past, &key(1).current()[0].encoding).expect("signed");
+    let token =
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &past, &key(1).current()[0].encoding).expect("signed");
     assert_eq!(refused(&token), Err(ErrorCode::Unauthenticated));
     // `{"alg":"none"}` and claims without a signature.
     assert_eq!(refused("eyJhbGciOiJub25lIn0.eyJleHAiOjk5OTk5OTk5OTl9."), Err(ErrorCode::Unauthenticated));

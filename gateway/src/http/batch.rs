@@ -29,7 +29,7 @@ pub(super) async fn batch(
 ) -> Answer {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
-    let binary = match request::media_type(&headers) {
+    let binary = match request::media_type(&headers).as_str() {
         CONTENT_TYPE => true,
         "application/json" => false,
         _ => return Err(request::unsupported(&headers, &format!("`{CONTENT_TYPE}` or `application/json`"))),

@@ -35,7 +35,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(super) async fn changes(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
-    let params = Params::of(&uri)?;
+    let params = Params::of(&uri, &["prefix", "shards", "since"])?;
     let prefix = params.prefix()?;
     let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = last_event.or(params.get("since")).map(read_cursors).transpose()?.unwrap_or_default();

@@ -18,7 +18,7 @@ use super::feed::Handover;
 use super::router::{observe, router};
 use super::server::Server;
 use super::socket::{Push, Socket};
-use super::{batch, forwarded, keymap};
+use super::{batch, forwarded, guard, keymap};
 
 /// Answers the requests of one node.
 ///
@@ -103,6 +103,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 
 impl Entry {
     fn call(&self, request: Request<Incoming>) -> Answering {
+        if let Err(refusal) = guard::admit(&self.server.options, request.method(), request.headers()) {
+            let server = self.server.clone();
+            return Box::pin(async move { Ok(vary(observe(&server, "other", async { refusal }).await)) });
+        }
         let simple = !request.headers().contains_key(header::ORIGIN);
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/v1/keymap") if simple => {

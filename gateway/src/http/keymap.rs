@@ -23,7 +23,7 @@ use crate::store::{Expect, Read, VersionRecord, Write, WriteId, WriteOutcome};
 const DEFAULT_STALENESS_MS: u32 = 2_000;
 
 pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let params = Params::of(&uri)?;
+    let params = Params::of(&uri, &["key", "version", "consistency", "max_staleness_ms"])?;
     let key = params.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     if let Some(version) = params.number("version")? {
@@ -96,7 +96,7 @@ fn found(request: &HeaderMap, mut headers: HeaderMap, keymap: &Keymap) -> axum::
 }
 
 pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri, body: Body) -> Answer {
-    let key = Params::of(&uri)?.key()?;
+    let key = Params::of(&uri, &["key"])?.key()?;
     server.scope(&headers)?.require_key(Verb::Put, &key)?;
     if request::media_type(&headers) != "application/json" {
         return Err(request::unsupported(&headers, "`application/json`"));
@@ -112,7 +112,7 @@ pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, u
 }
 
 pub(super) async fn delete(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let params = Params::of(&uri)?;
+    let params = Params::of(&uri, &["key", "version"])?;
     let key = params.key()?;
     server.scope(&headers)?.require_key(Verb::Delete, &key)?;
     let Some(version) = params.number("version")? else { return write(&server, &headers, key, None).await };
@@ -184,7 +184,7 @@ struct VersionsBody<'a> {
 }
 
 pub(super) async fn versions(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let key = Params::of(&uri)?.key()?;
+    let key = Params::of(&uri, &["key"])?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     let sent_at = server.process.clock.now();
     let read = server.process.store.versions(key.clone()).await?;

@@ -29,7 +29,7 @@ struct ListBody {
 }
 
 pub(super) async fn list(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let params = Params::of(&uri)?;
+    let params = Params::of(&uri, &["prefix", "limit", "cursor"])?;
     let prefix = params.prefix()?;
     server.scope(&headers)?.require_prefix(Verb::List, &prefix)?;
     let limit = match params.number("limit")? {

@@ -17,7 +17,7 @@ use crate::auth::Verb;
 /// is no `GET`: nothing on the way may keep the answer or ask twice.
 pub(super) async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
-    let round = match Params::of(&uri)?.number("round")? {
+    let round = match Params::of(&uri, &["round"])?.number("round")? {
         Some(round) if round <= MAX_SAFE_INTEGER => round,
         Some(_) => {
             let problem = Problem::new(ErrorCode::BadRequest, "`round` is below 2^53");

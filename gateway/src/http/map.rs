@@ -22,7 +22,7 @@ const MAX_WAIT_S: u64 = 30;
 
 pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?;
-    let params = Params::of(&uri)?;
+    let params = Params::of(&uri, &["since", "wait"])?;
     let since = params.get("since").map(|text| {
         u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`since` is the hash of a map, in hexadecimal"))
     });
@@ -89,7 +89,7 @@ async fn wait(server: &Arc<Server>, headers: &HeaderMap, since: Option<u64>, sec
 }
 
 pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let key = Params::of(&uri)?.key()?;
+    let key = Params::of(&uri, &["key"])?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     let (map, place) = {
         let node = server.node.node();

@@ -5,6 +5,7 @@ mod changes;
 mod entry;
 mod feed;
 mod forwarded;
+mod guard;
 mod health;
 mod hot;
 mod keymap;

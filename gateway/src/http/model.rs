@@ -35,7 +35,7 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     require_sharing(&server)?;
-    let class = class_named(Params::of(&uri)?.number("bytes")?)?;
+    let class = class_named(Params::of(&uri, &["bytes"])?.number("bytes")?)?;
     let mut about = server.headers();
     about.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
     let Some(served) = server.process.sharing.served() else {

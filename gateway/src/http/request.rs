@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Uri, header};
+use foremap::codec::MAX_SAFE_INTEGER;
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::{ErrorCode, MAX_BODY_BYTES, Problem};
 use percent_encoding::percent_decode_str;
@@ -15,7 +16,8 @@ use crate::store::Expect;
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
-    pub(super) fn of(uri: &Uri) -> Result<Self, Refusal> {
+    /// The query, of parameters called `known`: one that nobody looks at was meant to do something.
+    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Refusal> {
         let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let params: Vec<(String, String)> = pairs
             .map(|pair| {
@@ -29,6 +31,9 @@ impl Params {
             })
             .collect::<Result<_, Refusal>>()?;
         for (at, (name, _)) in params.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                return Err(Refusal::bad_request(format!("`{name}` is not known here, {}", names(known))));
+            }
             if params[..at].iter().any(|(other, _)| other == name) {
                 return Err(Refusal::bad_request(format!("`{name}` is given twice")));
             }
@@ -42,7 +47,9 @@ impl Params {
 
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let parse = |text: &str| {
-            text.parse::<u64>().map_err(|_| Refusal::bad_request(format!("`{name}` is not a whole number")))
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = text.parse().ok().filter(|&number: &u64| is_plain && number <= MAX_SAFE_INTEGER);
+            number.ok_or_else(|| Refusal::bad_request(format!("`{name}` is not a whole number below 2^53")))
         };
         self.get(name).map(parse).transpose()
     }
@@ -55,6 +62,14 @@ impl Params {
     pub(super) fn prefix(&self) -> Result<KeyPrefix, Refusal> {
         let text = self.get("prefix").unwrap_or_default();
         KeyPrefix::parse(text).map_err(|error| Refusal::new(ErrorCode::BadKey, error.reason()))
+    }
+}
+
+fn names(known: &[&str]) -> String {
+    match known {
+        [] => "there are no parameters".to_owned(),
+        [one] => format!("only `{one}` is"),
+        [most @ .., last] => format!("only `{}` and `{last}` are", most.join("`, `")),
     }
 }
 
@@ -94,10 +109,10 @@ pub(super) fn is_object(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'{')
 }
 
-/// The media type of the body, without parameters.
-pub(super) fn media_type(headers: &HeaderMap) -> &str {
+/// The media type of the body in lower case, without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim()
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 pub(super) fn unsupported(headers: &HeaderMap, expected: &str) -> Refusal {

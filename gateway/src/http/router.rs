@@ -135,7 +135,7 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 /// Exact, or any port where the pattern ends in `:*`.
-fn matches(pattern: &str, origin: &str) -> bool {
+pub(super) fn matches(pattern: &str, origin: &str) -> bool {
     match pattern.strip_suffix(":*") {
         None => pattern == origin,
         Some(host) => match origin.strip_prefix(host) {

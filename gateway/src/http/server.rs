@@ -32,7 +32,9 @@ pub struct HttpOptions {
     pub cors_origins: Vec<String>,
     /// Checks tokens; without it everything is allowed.
     pub token_key: Option<TokenKey>,
-    /// Names that a token may be for, beside the node's own origin.
+    /// Origins that the node itself goes by.
+    pub origins: Vec<String>,
+    /// Further names that a token may be for.
     pub audiences: Vec<String>,
     /// Proxies whose word counts about who calls.
     pub trusted_proxies: Vec<IpNet>,
@@ -59,9 +61,11 @@ impl Server {
     pub fn new(
         process: Arc<Process>,
         node: Arc<NodeHandle>,
-        options: HttpOptions,
+        mut options: HttpOptions,
         stop: watch::Receiver<bool>,
     ) -> Arc<Self> {
+        // What other gateways sign for the node is for its origin.
+        options.audiences.extend(options.origins.iter().cloned());
         let event_feeds = Arc::new(Mutex::new(Shares::new(MAX_EVENT_FEEDS)));
         let map_waits = Arc::new(AtomicUsize::new(0));
         let metrics = Metrics::new(node.clone(), process.clone(), event_feeds.clone(), map_waits.clone());

@@ -102,7 +102,7 @@ fn too_much(wait: Millis) -> Refusal {
 pub(super) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
     require_sharing(&server)?;
-    let params = Params::of(&uri)?;
+    let params = Params::of(&uri, &["outbox", "next"])?;
     let outbox = params.get("outbox").map(|text| {
         u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`outbox` is a number in hexadecimal"))
     });

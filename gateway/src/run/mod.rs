@@ -4,6 +4,7 @@ mod failure;
 mod files;
 mod map;
 mod plan;
+mod secret;
 mod serve;
 mod shutdown;
 
@@ -11,5 +12,6 @@ pub use crate::model::ShareOptions;
 pub use failure::Failure;
 pub use map::{ensure_map, first_map};
 pub use plan::{PlanCommand, plan};
+pub(crate) use secret::{TOKEN, secret};
 pub use serve::{Options, Running, StoreOptions, run, start, start_over};
 pub(crate) use shutdown::signal;

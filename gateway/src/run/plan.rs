@@ -1,6 +1,7 @@
 //! [`PlanCommand`]: asks a running gateway for the Partition Shifter's plan, and turns its switches.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -13,6 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
 use super::Failure;
+use super::secret::{TOKEN, secret};
 
 /// Longest wait for the answer.
 const TIME_OUT: Duration = Duration::from_secs(10);
@@ -24,9 +26,10 @@ pub struct PlanCommand {
     /// Origin of any gateway; http:// only.
     #[arg(long, value_name = "ORIGIN", default_value = "http://127.0.0.1:7400")]
     origin: String,
-    /// Token with the verb admin, where gateways check tokens.
-    #[arg(long, value_name = "TOKEN")]
-    token: Option<String>,
+    /// File with a token that has the verb admin, where gateways check tokens. Alternatively the environment variable
+    /// FOREMAP_TOKEN has it.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
@@ -70,7 +73,7 @@ async fn ask(options: &PlanCommand) -> Result<String, Failure> {
     if body.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    if let Some(token) = &options.token {
+    if let Some(token) = secret("the token", options.token_file.as_deref(), TOKEN)? {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
     let request = request.body(Body::from(body.unwrap_or_default()));

@@ -190,9 +190,8 @@ async fn begin(
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {
         let mut http = options.http.clone();
-        // What other gateways sign for the node is for its origin.
         let own = nodes.iter().find(|own| own.id == node.id());
-        http.audiences.extend(own.map(|own| own.origin.trim_end_matches('/').to_owned()));
+        http.origins.extend(own.map(|own| own.origin.trim_end_matches('/').to_owned()));
         let server = Server::new(process.clone(), node.clone(), http, stopped.clone());
         tasks.spawn(lanes.clone().serve(listener, server, stopped.clone()));
     }

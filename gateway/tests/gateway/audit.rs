@@ -152,15 +152,22 @@ async fn what_cannot_be_audited_is_said() {
     let sign = |verbs: &[Verb], prefix: &str| {
         key.sign(verbs, &[KeyPrefix::parse(prefix).expect("valid")], 60).expect("a token")
     };
-    let readable = sign(&[Verb::Get], "_audit");
-    let elsewhere = sign(&[Verb::Get, Verb::Put, Verb::Delete], "user");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, token: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, token + "\n").expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let readable = file("readable", sign(&[Verb::Get], "_audit"));
+    let elsewhere = file("elsewhere", sign(&[Verb::Get, Verb::Put, Verb::Delete], "user"));
+    let whole = file("whole", sign(&[Verb::Get, Verb::Put, Verb::Delete], "_audit"));
     for (args, expected) in [
         (vec!["--origin", "https://gateway.example"], "no origin of http://"),
         (vec!["--origin", &closed], "does not answer"),
         (vec!["--origin", &origin], "UNAUTHENTICATED"),
-        (vec!["--origin", &origin, "--token", &readable], "FORBIDDEN"),
-        (vec!["--origin", &origin, "--token", &elsewhere], "FORBIDDEN"),
-        (vec!["--origin", &origin, "--worker", &closed, "--token", &readable], &closed),
+        (vec!["--origin", &origin, "--token-file", &readable], "FORBIDDEN"),
+        (vec!["--origin", &origin, "--token-file", &elsewhere], "FORBIDDEN"),
+        (vec!["--origin", &origin, "--worker", &closed, "--token-file", &readable], &closed),
         (vec!["--origin", &origin, "--prefix", ""], "must not be empty"),
         (vec!["--origin", &origin, "--token-file", "/nowhere/token"], "/nowhere/token"),
     ] {
@@ -169,10 +176,7 @@ async fn what_cannot_be_audited_is_said() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {shown}");
         assert!(shown.contains(expected) && output.stdout.is_empty(), "{args:?}: {shown}");
     }
-    let token = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(token.path(), sign(&[Verb::Get, Verb::Put, Verb::Delete], "_audit") + "\n").expect("written");
-    let file = token.path().to_str().expect("text");
-    let output = audit(&["--origin", &origin, "--token-file", file, "--duration", "1s"]).await;
+    let output = audit(&["--origin", &origin, "--token-file", &whole, "--duration", "1s"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }
 

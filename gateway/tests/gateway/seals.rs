@@ -44,7 +44,12 @@ async fn what_a_stranger_writes_steers_nobody() {
         let members = fleet.members().await.expect("read");
         assert_eq!(members.iter().map(|member| member.id).collect::<Vec<_>>(), [1]);
         assert_eq!(fleet.blob(Blob::Office).await, Ok(Some(b"record".to_vec())));
-        assert!(stranger.put_blob(Blob::Office, Some(b"http://stranger:1".to_vec()), Term::MAX >> 12).await.expect("stored"));
+        assert!(
+            stranger
+                .put_blob(Blob::Office, Some(b"http://stranger:1".to_vec()), Term::MAX >> 12)
+                .await
+                .expect("stored")
+        );
         assert!(matches!(fleet.blob(Blob::Office).await, Err(StoreError::Corrupt(_))));
         assert!(fleet.put_blob(Blob::Office, Some(b"record".to_vec()), Term::MAX >> 12).await.expect("stored"));
     }

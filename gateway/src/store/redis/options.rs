@@ -33,8 +33,9 @@ pub struct RedisOptions {
 const MAX_NAMESPACE_BYTES: usize = 32;
 
 impl RedisOptions {
-    /// A cluster by its URL, `redis://[user:password@]host:port[,host:port...]`, with one replica for each master,
-    /// 100 versions of a key and 100,000 log entries of a shard. User and password are percent-encoded.
+    /// A cluster by its URL, `redis://[user@]host:port[,host:port...]`, with one replica for each master, 100 versions of a
+    /// key and 100,000 log entries of a shard. The user is percent-encoded. There is no place for a password in a URL: whoever
+    /// lists the processes of a machine sees it.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the URL. It never repeats the password.
@@ -45,19 +46,17 @@ impl RedisOptions {
         let rest = url.strip_prefix("redis://").ok_or("it must begin with redis://")?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (credentials, hosts) = rest.rsplit_once('@').map_or((None, rest), |(left, hosts)| (Some(left), hosts));
-        let (user, password) = match credentials.map(|text| text.split_once(':')) {
-            None => (None, None),
-            Some(None) => return Err("user and password are written user:password@".into()),
-            Some(Some((user, password))) => {
-                let user = decoded(user)?;
-                ((!user.is_empty()).then_some(user), Some(decoded(password)?))
-            }
-        };
+        if credentials.is_some_and(|text| text.contains(':')) {
+            let why = "everybody on the machine can read a password on a command line: \
+                       use --store-password-file or the environment variable FOREMAP_STORE_PASSWORD";
+            return Err(why.into());
+        }
+        let user = credentials.map(decoded).transpose()?.filter(|user| !user.is_empty());
         let nodes: Vec<String> = hosts.split(',').map(str::to_owned).collect();
         let options = Self {
             nodes,
             user,
-            password,
+            password: None,
             replicas: 1,
             namespace: "foremap".into(),
             layout: StorageLayout::default(),
@@ -89,7 +88,7 @@ impl RedisOptions {
 }
 
 fn decoded(text: &str) -> Result<String, String> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|_| "user or password is not UTF-8")?;
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| "the user is not UTF-8")?;
     Ok(text.into_owned())
 }
 
