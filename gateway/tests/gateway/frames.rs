@@ -326,7 +326,7 @@ async fn browsers_may_read_feeds_from_allowed_origins_and_old_clients_without_ch
     let read = async |version: &str| {
         let mut stream = TcpStream::connect(gateway.running.addresses[0]).await.expect("connected");
         let head = format!(
-            "POST /v1/changes {version}\r\nhost: a\r\norigin: http://localhost:8080\r\ncontent-type: {CONTENT_TYPE}\r\n\
+            "POST /v1/changes {version}\r\nhost: localhost\r\norigin: http://localhost:8080\r\ncontent-type: {CONTENT_TYPE}\r\n\
              content-length: {}\r\n\r\n",
             body.len()
         );
