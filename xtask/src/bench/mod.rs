@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
+use crate::engine::Engine;
 use crate::rows::{self, Row};
 use crate::workspace::Workspace;
 
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// (`git worktree add OLD f92bee4`, and there `cargo build --release -p foremap-gateway`)
     #[arg(long, value_name = "GATEWAY")]
     against: Option<PathBuf>,
+    /// `gateway`: the engine beside and below it, Debian's Redis unless told otherwise
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    engine: Option<Engine>,
     /// Fail if a target is not met; `model`, `prediction`, `shifter` and `tab` then measure a short version against bounds
     /// of their own
     #[arg(long)]
@@ -71,7 +75,10 @@ impl Bench {
     fn run(self, workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         match self {
             Self::Feeds => gateway::run_feeds(workspace, options.against.as_deref()),
-            Self::Gateway => gateway::run(workspace, options.coefficients.as_deref(), options.against.as_deref()),
+            Self::Gateway => {
+                let (coefficients, against) = (options.coefficients.as_deref(), options.against.as_deref());
+                gateway::run(workspace, options.engine, coefficients, against)
+            }
             Self::Model if options.check => model::check(workspace),
             Self::Model => model::run(workspace, options.traces.as_deref()),
             Self::Prediction if options.check => prediction::check(workspace),

@@ -18,10 +18,10 @@ mod writes;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use foremap_redis_cluster::RedisCluster;
 
 use self::coefficients::Report;
 use self::programs::Bench;
+use crate::engine::Engine;
 use crate::process;
 use crate::rows::Row;
 use crate::workspace::Workspace;
@@ -31,7 +31,7 @@ const ROUNDS: usize = 5;
 
 /// Measures the change feeds alone.
 pub(super) fn run_feeds(workspace: &Workspace, against: Option<&Path>) -> Result<Vec<Row>> {
-    let bench = Bench::prepare(workspace)?;
+    let bench = Bench::prepare(workspace, None)?;
     let mut report = Report::default();
     println!("on {}", machine::words()?);
     feeds::measure(&bench, &mut report, against)?;
@@ -39,23 +39,29 @@ pub(super) fn run_feeds(workspace: &Workspace, against: Option<&Path>) -> Result
 }
 
 /// Measures everything, printing each table as soon as it is there.
-pub(super) fn run(workspace: &Workspace, coefficients: Option<&Path>, against: Option<&Path>) -> Result<Vec<Row>> {
+pub(super) fn run(
+    workspace: &Workspace,
+    engine: Option<Engine>,
+    coefficients: Option<&Path>,
+    against: Option<&Path>,
+) -> Result<Vec<Row>> {
     tools::check()?;
-    let bench = Bench::prepare(workspace)?;
+    let server = engine.map(|engine| engine.server(workspace)).transpose()?;
+    let bench = Bench::prepare(workspace, server)?;
     let mut report = Report::default();
-    println!("on {}", machine::words()?);
+    println!("on {}, {}", machine::words()?, bench.engine()?);
     reads::single(&bench, &mut report)?;
     reads::batches(&bench, &mut report)?;
     feeds::measure(&bench, &mut report, against)?;
     map::measure(&mut report);
     {
-        let cluster = RedisCluster::start(3, 1)?;
+        let cluster = bench.cluster(1)?;
         logs::idle(&bench, &cluster, &mut report)?;
         writes::measure(&bench, &cluster, 1, &mut report)?;
         logs::follow(&bench, &cluster, &mut report)?;
         memory::measure(&bench, &cluster, &mut report)?;
     }
-    let cluster = RedisCluster::start(3, 2)?;
+    let cluster = bench.cluster(2)?;
     writes::measure(&bench, &cluster, 2, &mut report)?;
     drop(cluster);
     if let Some(path) = coefficients {
