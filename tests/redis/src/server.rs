@@ -154,10 +154,15 @@ impl Server {
 
     /// One command on a connection of its own.
     pub(crate) fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T> {
+        Ok(command.query(&mut self.connection()?)?)
+    }
+
+    /// A connection.
+    pub(crate) fn connection(&self) -> Result<Connection> {
         let client = redis::Client::open(("127.0.0.1", self.port))?;
-        let mut connection: Connection = client.get_connection_with_timeout(ANSWER)?;
+        let connection: Connection = client.get_connection_with_timeout(ANSWER)?;
         connection.set_read_timeout(Some(ANSWER))?;
-        Ok(command.query(&mut connection)?)
+        Ok(connection)
     }
 
     /// The value of `field` in a section of INFO, or in CLUSTER INFO.
