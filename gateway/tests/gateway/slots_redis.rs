@@ -122,6 +122,42 @@ impl Held {
         assert_eq!(answered(|| self.store.lead(7, LONG)).await, Some(self.term), "{state}");
     }
 
+    /// Every function says what it must say of what is held, or that it cannot tell now. Where one took a key for absent,
+    /// it would do what is refused here.
+    async fn check_functions(&self, state: &str) {
+        fn expect<T: PartialEq + std::fmt::Debug>(told: Result<T, StoreError>, wanted: T, what: &str) {
+            let is_late = matches!(told, Err(StoreError::Unavailable(_) | StoreError::Unknown(_)));
+            assert!(is_late || told == Ok(wanted), "{what}: {told:?}");
+        }
+        let current = self.keys["a/b"].0[0];
+        let conflict = || WriteOutcome::Conflict { current };
+        let stale = Write { expect: Expect::Version(1), ..put("a/b", "stale") };
+        let absent = Write { expect: Expect::Version(0), ..put("a/b", "absent") };
+        let impostor = Member { incarnation: 8, origin: "http://b".into(), ..self.member.clone() };
+        let epoch = Some(self.map.epoch);
+        let told = tokio::join!(
+            self.store.write(stale),
+            self.store.write(absent),
+            self.store.remove_version(key("a/b"), current),
+            self.store.put_map(None, self.map.clone(), self.term),
+            self.store.put_map(epoch, self.map.clone(), self.term - 1),
+            self.store.put_blob(Blob::Model, None, self.term - 1),
+            self.store.announce(impostor, LONG),
+            self.store.lead(8, LONG),
+            self.store.retract(1, 8),
+        );
+        let state = |what: &str| format!("{state}: {what}");
+        expect(told.0.map(|read| read.value), conflict(), &state("a stale write"));
+        expect(told.1.map(|read| read.value), conflict(), &state("a write of what is there"));
+        expect(told.2.map(|read| read.value), conflict(), &state("removing the newest version"));
+        expect(told.3, false, &state("a first map"));
+        expect(told.4, false, &state("a map of a deposed coordinator"));
+        expect(told.5, false, &state("a blob of a deposed coordinator"));
+        expect(told.6, false, &state("another member"));
+        expect(told.7, None, &state("another coordinator"));
+        expect(told.8, (), &state("retracting another member"));
+    }
+
     /// A write is performed, or certainly not.
     async fn write_or_not(&mut self, write: Write) -> bool {
         match self.write(write).await {
@@ -162,6 +198,9 @@ async fn in_every_state_of_a_move_the_truth_is_told() {
             for name in &names {
                 moving.take(std::slice::from_ref(name)).expect("moved");
                 held.check(&format!("{name} has moved")).await;
+                if !is_reverse {
+                    held.check_functions(&format!("{name} has moved")).await;
+                }
             }
             // All there is has moved, and a key that does not exist is on neither side: this one waits.
             assert!(tag == META || !held.write_or_not(put("new", "1")).await);

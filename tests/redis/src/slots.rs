@@ -94,12 +94,12 @@ impl RedisCluster {
         self.ask(0, &["CLUSTER", "KEYSLOT", name])
     }
 
-    /// The slots of `master` that hold keys.
+    /// The slots of `master` that hold keys with names like `pattern` (as `KEYS` takes it).
     ///
     /// # Errors
     /// If it does not answer.
-    pub fn used_slots(&self, master: usize) -> Result<Vec<u16>> {
-        let mut tags: Vec<String> = self.ask::<Vec<String>>(master, &["KEYS", "*"])?;
+    pub fn used_slots(&self, master: usize, pattern: &str) -> Result<Vec<u16>> {
+        let mut tags: Vec<String> = self.ask::<Vec<String>>(master, &["KEYS", pattern])?;
         tags.iter_mut().for_each(|name| *name = name.split_inclusive('}').next().unwrap_or_default().to_owned());
         tags.sort_unstable();
         tags.dedup();

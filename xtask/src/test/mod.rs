@@ -54,10 +54,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 
     let mut results = Vec::with_capacity(stages.len());
-    for stage in stages {
+    for &stage in &stages {
         println!("\n==> test {}: {}", stage.name(), stage.about());
         let start = Instant::now();
-        let result = stage.run(workspace, options.full, engines);
+        let result = stage.run(workspace, &stages, options.full, engines);
         if let Err(error) = &result {
             eprintln!("test {}: {error:#}", stage.name());
         }

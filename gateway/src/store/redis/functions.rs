@@ -73,3 +73,7 @@ pub(super) fn names(keys: &Keyspace, shard: u16, prefix: &KeyPrefix, after: Opti
     below.arg(&index).arg(from).arg(to).arg("LIMIT").arg(0).arg(limit);
     [own, below]
 }
+
+#[cfg(test)]
+#[path = "functions_tests.rs"]
+mod tests;
