@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// (`git worktree add OLD f92bee4`, and there `cargo build --release -p foremap-gateway`)
     #[arg(long, value_name = "GATEWAY")]
     against: Option<PathBuf>,
-    /// `gateway`: the engine beside and below it, Debian's Redis unless told otherwise
+    /// `gateway` and `slots`: the engine beside and below it, Debian's Redis unless told otherwise
     #[arg(long, value_name = "ENGINE", value_enum)]
     engine: Option<Engine>,
     /// Fail if a target is not met; `model`, `prediction`, `shifter` and `tab` then measure a short version against bounds
@@ -64,6 +64,8 @@ enum Bench {
     Prediction,
     /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
     Shifter,
+    /// How long keys of a gateway over a Redis Cluster wait while their slot moves to another master
+    Slots,
     /// Bytes of the core, of each entry, of the worker and of the packed package
     Size,
     /// Hits, waiting time and requests of a lone browser tab at its user's own pace, beside other ways and what is asked
@@ -88,6 +90,7 @@ impl Bench {
             Self::Prediction => prediction::run(workspace, options.traces.as_deref()),
             Self::Shifter if options.check => shifter::check(workspace),
             Self::Shifter => shifter::run(workspace, options.traces.as_deref()),
+            Self::Slots => gateway::run_slots(workspace, options.engine),
             Self::Size => {
                 let rows = size::run(workspace)?;
                 rows::print(&rows);

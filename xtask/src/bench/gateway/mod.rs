@@ -12,6 +12,7 @@ mod map;
 mod memory;
 mod programs;
 mod reads;
+mod slots;
 mod tools;
 mod writes;
 
@@ -35,6 +36,16 @@ pub(super) fn run_feeds(workspace: &Workspace, against: Option<&Path>) -> Result
     let mut report = Report::default();
     println!("on {}", machine::words()?);
     feeds::measure(&bench, &mut report, against)?;
+    Ok(report.rows)
+}
+
+/// Measures what it costs to move slots.
+pub(super) fn run_slots(workspace: &Workspace, engine: Option<Engine>) -> Result<Vec<Row>> {
+    let server = engine.map(|engine| engine.server(workspace)).transpose()?;
+    let bench = Bench::prepare(workspace, server)?;
+    let mut report = Report::default();
+    println!("on {}, {}", machine::words()?, bench.engine()?);
+    slots::measure(&bench, &bench.cluster(1)?, &mut report)?;
     Ok(report.rows)
 }
 
