@@ -9,6 +9,7 @@
 mod bench;
 mod build;
 mod demo;
+mod engine;
 mod fuzz;
 mod http;
 mod process;

@@ -138,6 +138,11 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<String> {
     if status.success() { Ok(output) } else { bail!("`{}` failed ({status}):\n{}", shown(command), output.trim_end()) }
 }
 
+/// The folders of PATH.
+pub(crate) fn path_folders() -> impl Iterator<Item = PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>().into_iter()
+}
+
 /// First line of what a command prints, or `None` if it is not installed or fails.
 pub(crate) fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;

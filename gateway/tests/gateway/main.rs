@@ -29,4 +29,5 @@ mod shared;
 mod shifter;
 mod shifter_redis;
 mod simulated;
+mod slots_redis;
 mod store_suite;

@@ -45,7 +45,7 @@ async fn open_error(options: &RedisOptions) -> OpenError {
     }
 }
 
-fn key(text: &str) -> CompositeKey {
+pub(crate) fn key(text: &str) -> CompositeKey {
     CompositeKey::parse(text).expect("a valid key")
 }
 
@@ -99,7 +99,7 @@ async fn a_namespace_keeps_its_layout_and_its_keys() {
 }
 
 /// The server that has the key called `name`.
-fn holder(cluster: &RedisCluster, name: &str) -> usize {
+pub(crate) fn holder(cluster: &RedisCluster, name: &str) -> usize {
     let slot: u16 = cluster.ask(0, &["CLUSTER", "KEYSLOT", name]).expect("a slot");
     cluster.master_of(slot).expect("a master")
 }
@@ -221,7 +221,7 @@ fn status(store: &RedisStore, address: &str) -> MasterStatus {
 }
 
 /// Asks until it is answered: on a loaded machine a server that lives may be late now and then, too.
-async fn answered<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
+pub(crate) async fn answered<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let error = match ask().await {

@@ -6,12 +6,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::fleet::Fleet;
+use crate::plan::MASTERS;
 
 /// How long Redis may take to promote a replica: much, because machines that run tests are busy.
 const FAILOVER: Duration = Duration::from_secs(30);
 
 /// How long a master that will be lost writes alone.
 const TAIL: Duration = Duration::from_millis(600);
+
+/// Slots that move in one fault: of a round's 60 keys each has a few.
+const SLOTS: usize = 6;
+/// Between two keys of a slot that moves key by key, so that clients meet it half moved; longer for one slot, which then takes
+/// longer than writes are waited for.
+const KEY_PAUSE: Duration = Duration::from_millis(30);
+const LONG_KEY_PAUSE: Duration = Duration::from_millis(250);
 
 /// One blow. Masters are named by their place among the shards of the cluster, by first slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +37,8 @@ pub(crate) enum Fault {
     TailLost { shard: usize },
     /// SIGKILL of a replica: without it no write of its master counts.
     ReplicaKilled { shard: usize },
+    /// Slots of a master move to the next one, and later back: key by key, or as a whole.
+    SlotsMoved { shard: usize, atomic: bool },
     /// SIGKILL of a gateway.
     GatewayKilled { gateway: usize },
     /// SIGSTOP of a gateway.
@@ -52,6 +62,8 @@ impl fmt::Display for Fault {
             Self::MasterDeposed { shard } => write!(f, "master {shard} deposed"),
             Self::HandedOver { shard } => write!(f, "master {shard} handed over and back"),
             Self::TailLost { shard } => write!(f, "master {shard} lost with its tail"),
+            Self::SlotsMoved { shard, atomic: false } => write!(f, "slots of master {shard} moved key by key"),
+            Self::SlotsMoved { shard, atomic: true } => write!(f, "slots of master {shard} moved as a whole"),
             Self::ReplicaKilled { shard } => write!(f, "replica {shard} killed"),
             Self::GatewayKilled { gateway } => write!(f, "gateway {} killed", gateway + 1),
             Self::GatewayPaused { gateway } => write!(f, "gateway {} paused", gateway + 1),
@@ -66,6 +78,7 @@ enum Undo {
     StartServer(usize),
     ResumeServer(usize),
     HandBack(usize),
+    MoveBack { slots: Vec<u16>, to: usize, atomic: bool },
     StartGateway(usize),
     ResumeGateway(usize),
 }
@@ -80,8 +93,8 @@ pub(crate) struct Struck {
 }
 
 impl Struck {
-    /// Strikes.
-    pub(crate) fn by(fault: Fault, fleet: &mut Fleet) -> Result<Self> {
+    /// Strikes, where only some slots are struck those with keys that begin with `prefix`.
+    pub(crate) fn by(fault: Fault, fleet: &mut Fleet, prefix: &str) -> Result<Self> {
         let (undo, master) = match fault {
             Fault::MasterKilled { shard } | Fault::MasterRestarted { shard } => {
                 let master = master_of(fleet, shard)?;
@@ -113,6 +126,14 @@ impl Struck {
                 let replica = *replicas.first().context("a master without replicas")?;
                 fleet.redis.kill(replica)?;
                 (Undo::StartServer(replica), None)
+            }
+            Fault::SlotsMoved { shard, atomic } => {
+                let from = master_of(fleet, shard)?;
+                let to = master_of(fleet, (shard + 1) % MASTERS)?;
+                let used = fleet.redis.used_slots(from, &format!("*}}/{prefix}*"))?;
+                let slots: Vec<u16> = used.iter().copied().step_by(used.len().div_ceil(SLOTS).max(1)).collect();
+                move_slots(fleet, &slots, to, atomic)?;
+                (Undo::MoveBack { slots, to: from, atomic }, None)
             }
             Fault::GatewayKilled { gateway } => {
                 fleet.gateways[gateway].kill()?;
@@ -162,10 +183,26 @@ impl Struck {
             Undo::ResumeServer(server) => fleet.redis.resume(server),
             // Refused until it has heard that it is a replica.
             Undo::HandBack(server) => fleet.redis.wait_for("the lead is not handed back", || take_over(fleet, server)),
+            Undo::MoveBack { slots, to, atomic } => move_slots(fleet, &slots, to, atomic),
             Undo::StartGateway(gateway) => fleet.start_gateway(gateway),
             Undo::ResumeGateway(gateway) => fleet.gateways[gateway].resume(),
         }
     }
+}
+
+fn move_slots(fleet: &Fleet, slots: &[u16], to: usize, atomic: bool) -> Result<()> {
+    if slots.is_empty() {
+        bail!("no slot holds anything");
+    }
+    if atomic {
+        return fleet.redis.move_atomically(slots, to);
+    }
+    for (nth, &slot) in slots.iter().enumerate() {
+        let pause = if nth == 0 { LONG_KEY_PAUSE } else { KEY_PAUSE };
+        fleet.redis.begin_move(slot, to)?.finish(1, pause)?;
+    }
+    // Whoever has not heard of the new master yet would refuse to move the slot back.
+    fleet.redis.wait_until_whole()
 }
 
 fn take_over(fleet: &Fleet, server: usize) -> Result<()> {

@@ -28,6 +28,12 @@ pub(crate) fn recovery(calls: &[Call], death: Time, until: Time) -> Option<Time>
     calls.iter().filter(concerned).map(|call| call.returned - call.invoked.max(death)).max()
 }
 
+/// The longest of the calls of this sort begun after `from` and before `until`. `None` without any.
+pub(crate) fn longest(calls: &[Call], what: What, from: Time, until: Time) -> Option<Time> {
+    let concerned = |call: &&Call| call.what == what && (from..until).contains(&call.invoked);
+    calls.iter().filter(concerned).map(|call| call.returned - call.invoked).max()
+}
+
 /// The middle one.
 pub(crate) fn median(mut figures: Vec<Time>) -> Option<Time> {
     figures.sort_unstable();
@@ -67,5 +73,7 @@ mod tests {
         assert_eq!(recovery(&calls, 100, 5_000_000), Some(300));
         assert_eq!(recovery(&calls[..1], 100, 5_000_000), None);
         assert_eq!(median(vec![3, 1, 2]), Some(2));
+        assert_eq!(longest(&calls, What::Bounded, 50, 6_000_000), Some(300));
+        assert_eq!(longest(&calls, What::Write, 0, 9_000_000), None);
     }
 }

@@ -30,12 +30,18 @@ pub(crate) struct Plan {
 pub(crate) const MASTERS: usize = 3;
 
 impl Plan {
+    /// Replicas of each master in the round of `seed`.
+    pub(crate) fn replicas(seed: u64) -> usize {
+        if seed.wrapping_sub(1) % 10 >= 7 { 2 } else { 1 }
+    }
+
     /// Of ten rounds, two restart all gateways, and three have two replicas per master. Every other one first kills a
     /// gateway, alone, so that it can be measured; what follows walks through all kinds.
-    pub(crate) fn of(seed: u64) -> Self {
+    /// Slots move as a whole now and then where the engine can (`atomic`).
+    pub(crate) fn of(seed: u64, atomic: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let nth = seed.wrapping_sub(1) % 10;
-        let (replicas, rolling) = (if nth >= 7 { 2 } else { 1 }, nth == 0 || nth == 7);
+        let (replicas, rolling) = (Self::replicas(seed), nth == 0 || nth == 7);
         let steps = if rolling {
             (0..GATEWAYS).map(|gateway| step(&mut rng, vec![Fault::GatewayStopped { gateway }])).collect()
         } else {
@@ -49,11 +55,15 @@ impl Plan {
                 5 => vec![Fault::ReplicaKilled { shard: rng.usize(..MASTERS) }],
                 6 => vec![Fault::TailLost { shard: rng.usize(..MASTERS) }],
                 9 => vec![Fault::HandedOver { shard: rng.usize(..MASTERS) }],
-                _ => vec![of_store(&mut rng), of_gateway(&mut rng)],
+                _ => vec![of_store(&mut rng, atomic), of_gateway(&mut rng)],
             };
             steps.push(step(&mut rng, second));
+            if let 1 | 2 | 5 = nth {
+                let fault = Fault::SlotsMoved { shard: rng.usize(..MASTERS), atomic: atomic && nth == 2 };
+                steps.push(step(&mut rng, vec![fault]));
+            }
             if rng.u8(..4) == 0 {
-                let third = if rng.bool() { of_store(&mut rng) } else { of_gateway(&mut rng) };
+                let third = if rng.bool() { of_store(&mut rng, atomic) } else { of_gateway(&mut rng) };
                 steps.push(step(&mut rng, vec![third]));
             }
             steps
@@ -62,14 +72,15 @@ impl Plan {
     }
 }
 
-fn of_store(rng: &mut Rng) -> Fault {
+fn of_store(rng: &mut Rng, atomic: bool) -> Fault {
     let shard = rng.usize(..MASTERS);
-    match rng.u8(..6) {
+    match rng.u8(..7) {
         0 => Fault::MasterKilled { shard },
         1 => Fault::MasterRestarted { shard },
         2 => Fault::MasterDeposed { shard },
         3 => Fault::TailLost { shard },
         4 => Fault::HandedOver { shard },
+        5 => Fault::SlotsMoved { shard, atomic: atomic && rng.bool() },
         _ => Fault::ReplicaKilled { shard },
     }
 }
@@ -86,7 +97,7 @@ fn of_gateway(rng: &mut Rng) -> Fault {
 fn step(rng: &mut Rng, faults: Vec<Fault>) -> Step {
     let (from, to) = match faults[..] {
         // Over before anybody is missed.
-        [Fault::MasterRestarted { .. } | Fault::HandedOver { .. }] => (200, 700),
+        [Fault::MasterRestarted { .. } | Fault::HandedOver { .. } | Fault::SlotsMoved { .. }] => (200, 700),
         [Fault::GatewayPaused { .. }] => (2_000, 4_000),
         [Fault::GatewayStopped { .. }] => (0, 300),
         _ => (800, 1_600),
@@ -99,15 +110,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn slots_move_key_by_key_and_where_the_engine_can_also_as_a_whole() {
+        let moves = |atomic, seeds: std::ops::RangeInclusive<u64>| -> Vec<bool> {
+            let steps = seeds.flat_map(|seed| Plan::of(seed, atomic).steps);
+            let ways = steps.flat_map(|step| step.faults).filter_map(|fault| match fault {
+                Fault::SlotsMoved { atomic, .. } => Some(atomic),
+                _ => None,
+            });
+            ways.collect()
+        };
+        assert!(moves(false, 1..=100).iter().all(|atomic| !atomic));
+        // The rounds that the short version has of the newer engines.
+        assert_eq!(moves(true, 2..=3), [false, true]);
+    }
+
+    #[test]
     fn a_seed_is_one_plan_and_ten_have_every_fault() {
-        assert_eq!(Plan::of(7), Plan::of(7));
-        let plans: Vec<Plan> = (1..=10).map(Plan::of).collect();
+        assert_eq!(Plan::of(7, false), Plan::of(7, false));
+        let plans: Vec<Plan> = (1..=10).map(|seed| Plan::of(seed, false)).collect();
         assert_eq!(plans.iter().filter(|plan| plan.rolling).count(), 2);
         assert_eq!(plans.iter().filter(|plan| plan.replicas == 2).count(), 3);
         let faults: Vec<Fault> =
             plans.iter().flat_map(|plan| plan.steps.iter().flat_map(|s| s.faults.clone())).collect();
         let kinds: std::collections::HashSet<_> = faults.iter().map(std::mem::discriminant).collect();
-        assert_eq!(kinds.len(), 9);
+        assert_eq!(kinds.len(), 10);
+        assert!(plans.iter().all(|plan| plan.replicas == Plan::replicas(plan.seed)));
         assert!(plans.iter().any(|plan| plan.steps.iter().any(|step| step.faults.len() == 2)));
         let alone = |plan: &&Plan| matches!(plan.steps[0].faults[..], [Fault::GatewayKilled { .. }]);
         assert_eq!(plans.iter().filter(alone).count(), 8);

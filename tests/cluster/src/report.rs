@@ -63,7 +63,7 @@ pub(crate) fn line(report: &RoundReport) -> String {
     };
     format!(
         "seed {} (R={}): {}: {} ops, {} acknowledged, {} refused, {} unknown, {} not done; {} calls failed; \
-         unavailable s: bounded {bounded:.1}, strong {strong:.1}, write {write:.1}{}{}; \
+         unavailable s: bounded {bounded:.1}, strong {strong:.1}, write {write:.1}{}{}{}{}; \
          feed: {} changes, {} resumed, {} resets; {:.1} s faults, {:.1} s healing, {:.1} s ends",
         report.seed,
         report.replicas,
@@ -76,6 +76,8 @@ pub(crate) fn line(report: &RoundReport) -> String {
         report.failed,
         spans("longest read after death", &report.killed),
         spans("after pause", &report.paused),
+        spans("longest strong read while slots moved", &report.moved[0]),
+        spans("longest write", &report.moved[1]),
         report.feed_changes,
         report.feed_resumed,
         report.feed_resets,
@@ -118,6 +120,12 @@ pub(crate) fn rows(reports: &[RoundReport], starting: f64) -> Vec<Row> {
         let name = "longest bounded read after a gateway froze";
         rows.push(figure(&format!("{name}, median of rounds"), median));
         rows.push(figure(&format!("{name}, worst round"), worst));
+    }
+    for (nth, name) in ["strong read", "write"].into_iter().enumerate() {
+        let spans = reports.iter().flat_map(|report| report.moved[nth].iter().copied());
+        if let Some(longest) = spans.max() {
+            rows.push(figure(&format!("longest {name} while slots moved, worst round"), longest));
+        }
     }
     let mean = |nth: usize| reports.iter().map(|report| report.seconds[nth]).sum::<f64>() / reports.len().max(1) as f64;
     rows.push(Row::new("starting fleets, in all", starting, "s", "lower"));

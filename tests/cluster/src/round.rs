@@ -49,6 +49,8 @@ pub(crate) struct RoundReport {
     pub(crate) killed: Vec<Time>,
     /// The same for one that was paused.
     pub(crate) paused: Vec<Time>,
+    /// Longest strong reads, and longest writes, while nothing but slots moved.
+    pub(crate) moved: [Vec<Time>; 2],
     pub(crate) feed_changes: usize,
     pub(crate) feed_resumed: usize,
     pub(crate) feed_resets: usize,
@@ -80,6 +82,8 @@ struct Round<'a> {
     /// When a gateway was killed or paused, alone, and until when nothing else was done.
     killed: Vec<(Time, Time)>,
     paused: Vec<(Time, Time)>,
+    /// When slots moved, alone.
+    moved: Vec<(Time, Time)>,
 }
 
 /// Runs the round of `plan`.
@@ -113,6 +117,7 @@ pub(crate) fn run(
         report,
         killed: Vec::new(),
         paused: Vec::new(),
+        moved: Vec::new(),
     };
     round.run()
 }
@@ -173,7 +178,7 @@ impl Round<'_> {
         let began = self.load.recorder.now();
         let mut struck = Vec::new();
         for &fault in &step.faults {
-            struck.push(Struck::by(fault, self.fleet)?);
+            struck.push(Struck::by(fault, self.fleet, &self.load.prefix)?);
         }
         for fault in &struck {
             fault.take_effect(self.fleet)?;
@@ -191,6 +196,7 @@ impl Round<'_> {
         match step.faults[..] {
             [Fault::GatewayKilled { .. }] => self.killed.push((began, ended)),
             [Fault::GatewayPaused { .. }] => self.paused.push((began, ended)),
+            [Fault::SlotsMoved { .. }] => self.moved.push((began, ended)),
             _ => {}
         }
         // Reads begun until then should not meet the next fault.
@@ -229,6 +235,10 @@ impl Round<'_> {
         let recovery = |&(from, until): &(Time, Time)| outage::recovery(&record.calls, from, until);
         self.report.killed = self.killed.iter().filter_map(recovery).collect();
         self.report.paused = self.paused.iter().filter_map(recovery).collect();
+        self.report.moved = [What::Strong, What::Write].map(|what| {
+            let longest = |&(from, until): &(Time, Time)| outage::longest(&record.calls, what, from, until);
+            self.moved.iter().filter_map(longest).collect()
+        });
         self.report.seconds[2] = start.elapsed().as_secs_f64();
         Ok(Ok(self.report))
     }

@@ -29,17 +29,19 @@ pub fn run(options: &Options) -> Result<()> {
     let mut reports = Vec::new();
     let mut starting = 0.0;
     for nth in 0..options.rounds {
-        let plan = Plan::of(options.seed.wrapping_add(nth));
+        let seed = options.seed.wrapping_add(nth);
+        let replicas = Plan::replicas(seed);
         let mut running = match fleet.take() {
-            Some((replicas, running)) if replicas == plan.replicas => running,
+            Some((running_with, running)) if running_with == replicas => running,
             other => {
                 drop(other);
                 let start = Instant::now();
-                let running = Fleet::start(&binary, plan.replicas, NODE_TIMEOUT)?;
+                let running = Fleet::start(&binary, replicas, NODE_TIMEOUT)?;
                 starting += start.elapsed().as_secs_f64();
                 running
             }
         };
+        let plan = Plan::of(seed, running.redis.moves_slots_atomically()?);
         match round::run(&plan, &mut running, &runtime, clock) {
             Ok(Ok(report)) => {
                 out.line(&report::line(&report));
@@ -51,7 +53,7 @@ pub fn run(options: &Options) -> Result<()> {
                 return Err(error.context(format!("seed {}; logs: {folder:?}", plan.seed)));
             }
         }
-        fleet = Some((plan.replicas, running));
+        fleet = Some((replicas, running));
     }
     if let Some((_, running)) = fleet.as_mut().filter(|_| options.keep) {
         out.line(&format!("logs: {:?}", running.keep_logs()));

@@ -13,7 +13,7 @@ use crate::server::{Server, cli, started};
 use crate::watch::Watch;
 
 /// How long the cluster may take to become whole: much, because machines that run tests are busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(50);
 /// Slots of a cluster.
@@ -63,16 +63,21 @@ impl RedisCluster {
         let folder = tempfile::Builder::new().prefix("foremap-redis-").tempdir().context("no temporary folder")?;
         let watch = Watch::start(folder.path())?;
         let mut cluster = Self { servers: Vec::new(), watch, options, _folder: folder };
-        let mut port = Server::first_port();
         for _ in 0..cluster.options.masters * (1 + cluster.options.replicas) {
-            let server = Server::start(&cluster.options, cluster._folder.path(), port)?;
-            port = server.port + 1;
-            cluster.servers.push(server);
-            cluster.tell_watch()?;
+            cluster.add_server()?;
         }
         cluster.create()?;
         cluster.wait_until_whole()?;
         Ok(cluster)
+    }
+
+    /// Starts one that knows no other; returns its number.
+    pub(crate) fn add_server(&mut self) -> Result<usize> {
+        let port = self.servers.last().map_or_else(Server::first_port, |server| server.port + 1);
+        let server = Server::start(&self.options, self._folder.path(), port)?;
+        self.servers.push(server);
+        self.tell_watch()?;
+        Ok(self.servers.len() - 1)
     }
 
     fn create(&self) -> Result<()> {
@@ -96,6 +101,14 @@ impl RedisCluster {
     /// `host:port` of every server, by its number.
     pub fn addresses(&self) -> Vec<String> {
         self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect()
+    }
+
+    pub(crate) fn port(&self, i: usize) -> u16 {
+        self.servers[i].port
+    }
+
+    pub(crate) fn connection(&self, i: usize) -> Result<redis::Connection> {
+        self.servers[i].connection()
     }
 
     /// Process id of every server; `None` where it does not run.

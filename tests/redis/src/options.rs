@@ -1,7 +1,7 @@
 //! How a cluster is set up.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How the servers of a cluster are configured.
@@ -15,12 +15,21 @@ pub struct ClusterOptions {
     pub fsync_always: bool,
     /// How long a node may be silent before the others take it for dead.
     pub node_timeout: Duration,
+    /// The server's binary.
+    pub server: PathBuf,
 }
 
 impl Default for ClusterOptions {
-    /// Three masters with a replica each, synced once a second, failed over after 1.5 s.
+    /// Three masters with a replica each, synced once a second, failed over after 1.5 s, of the server that the variable
+    /// `REDIS_SERVER` names, or `redis-server`.
     fn default() -> Self {
-        Self { masters: 3, replicas: 1, fsync_always: false, node_timeout: Duration::from_millis(1_500) }
+        Self {
+            masters: 3,
+            replicas: 1,
+            fsync_always: false,
+            node_timeout: Duration::from_millis(1_500),
+            server: std::env::var_os("REDIS_SERVER").map_or_else(|| "redis-server".into(), PathBuf::from),
+        }
     }
 }
 

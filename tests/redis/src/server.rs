@@ -1,7 +1,7 @@
 //! One `redis-server`.
 
-use std::ffi::OsString;
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -25,13 +25,8 @@ const PORTS: std::ops::Range<u16> = 10_000..22_000;
 /// The cluster bus listens this much higher.
 const BUS: u16 = 10_000;
 
-/// The binary that `variable` names, or `name`.
-fn binary(variable: &str, name: &str) -> OsString {
-    std::env::var_os(variable).unwrap_or_else(|| name.into())
-}
-
 /// What to do where a binary is missing.
-pub(crate) fn started<T>(result: std::io::Result<T>, program: &OsString, variable: &str) -> Result<T> {
+pub(crate) fn started<T>(result: std::io::Result<T>, program: &OsStr, variable: &str) -> Result<T> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             bail!("`{}` is missing: apt-get install redis-server, or set {variable}", program.to_string_lossy())
@@ -42,11 +37,14 @@ pub(crate) fn started<T>(result: std::io::Result<T>, program: &OsString, variabl
 
 /// `redis-cli` and the variable that names it.
 pub(crate) fn cli() -> (OsString, &'static str) {
-    (binary("REDIS_CLI", "redis-cli"), "REDIS_CLI")
+    (std::env::var_os("REDIS_CLI").unwrap_or_else(|| "redis-cli".into()), "REDIS_CLI")
 }
 
 pub(crate) struct Server {
     pub(crate) port: u16,
+    /// Held as long as this lives: a port is also free while its server is down.
+    _claim: File,
+    program: PathBuf,
     folder: PathBuf,
     child: Option<Child>,
     pub(crate) paused: bool,
@@ -56,6 +54,7 @@ impl Server {
     /// Starts one at a free port from `from` on, with its data below `folder`.
     pub(crate) fn start(options: &ClusterOptions, folder: &Path, from: u16) -> Result<Self> {
         for port in (from.max(PORTS.start)..PORTS.end).chain(PORTS.start..from) {
+            let Some(claim) = claim(port)? else { continue };
             if !is_free(port) || !is_free(port + BUS) {
                 continue;
             }
@@ -63,7 +62,8 @@ impl Server {
             std::fs::create_dir_all(&folder).context("cannot create a folder")?;
             std::fs::write(folder.join("redis.conf"), options.configuration(port, &folder))
                 .context("cannot write a configuration")?;
-            let mut server = Self { port, folder, child: None, paused: false };
+            let mut server =
+                Self { port, _claim: claim, program: options.server.clone(), folder, child: None, paused: false };
             if server.spawn()? {
                 return Ok(server);
             }
@@ -80,12 +80,11 @@ impl Server {
 
     /// Starts the process and waits until it answers; `false` if it ended because its port is taken.
     fn spawn(&mut self) -> Result<bool> {
-        let program = binary("REDIS_SERVER", "redis-server");
         let log = File::options().create(true).append(true).open(self.log()).context("cannot write a log")?;
-        let mut command = Command::new(&program);
+        let mut command = Command::new(&self.program);
         command.arg(self.folder.join("redis.conf")).process_group(0);
         command.stdin(Stdio::null()).stdout(log.try_clone().context("cannot write a log")?).stderr(log);
-        self.child = Some(started(command.spawn(), &program, "REDIS_SERVER")?);
+        self.child = Some(started(command.spawn(), self.program.as_os_str(), "REDIS_SERVER")?);
         self.paused = false;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -155,10 +154,15 @@ impl Server {
 
     /// One command on a connection of its own.
     pub(crate) fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T> {
+        Ok(command.query(&mut self.connection()?)?)
+    }
+
+    /// A connection.
+    pub(crate) fn connection(&self) -> Result<Connection> {
         let client = redis::Client::open(("127.0.0.1", self.port))?;
-        let mut connection: Connection = client.get_connection_with_timeout(ANSWER)?;
+        let connection: Connection = client.get_connection_with_timeout(ANSWER)?;
         connection.set_read_timeout(Some(ANSWER))?;
-        Ok(command.query(&mut connection)?)
+        Ok(connection)
     }
 
     /// The value of `field` in a section of INFO, or in CLUSTER INFO.
@@ -176,6 +180,18 @@ impl Drop for Server {
             // An error means that it is gone already.
             let _ = self.kill();
         }
+    }
+}
+
+/// Keeps `port` from other clusters, in this process and in others; `None` where one has it.
+fn claim(port: u16) -> Result<Option<File>> {
+    let path = std::env::temp_dir().join(format!("foremap-redis-{port}.port"));
+    // Whoever else runs tests here may own the file: that one's port is left alone.
+    let Ok(file) = File::options().create(true).truncate(false).write(true).open(path) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot claim a port"),
     }
 }
 

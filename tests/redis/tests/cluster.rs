@@ -35,3 +35,13 @@ fn a_cluster_fails_over_and_leaves_nothing_behind() {
     let gone = |pid: i32| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_err();
     assert!(pids.into_iter().all(|pid| gone(pid as i32)));
 }
+
+#[test]
+fn the_port_of_a_server_that_is_down_stays_its_own() {
+    let mut first = RedisCluster::start(3, 0).expect("a cluster");
+    first.kill(1).expect("killed");
+    let second = RedisCluster::start(3, 0).expect("a cluster");
+    let taken = |address: &String| second.addresses().contains(address);
+    assert!(!first.addresses().iter().any(taken));
+    first.restart(1).expect("restarted");
+}

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
+use crate::engine::Engine;
 use crate::rows::{self, Row};
 use crate::workspace::Workspace;
 
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// (`git worktree add OLD f92bee4`, and there `cargo build --release -p foremap-gateway`)
     #[arg(long, value_name = "GATEWAY")]
     against: Option<PathBuf>,
+    /// `gateway` and `slots`: the engine beside and below it, Debian's Redis unless told otherwise
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    engine: Option<Engine>,
     /// Fail if a target is not met; `model`, `prediction`, `shifter` and `tab` then measure a short version against bounds
     /// of their own
     #[arg(long)]
@@ -60,6 +64,8 @@ enum Bench {
     Prediction,
     /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
     Shifter,
+    /// How long keys of a gateway over a Redis Cluster wait while their slot moves to another master
+    Slots,
     /// Bytes of the core, of each entry, of the worker and of the packed package
     Size,
     /// Hits, waiting time and requests of a lone browser tab at its user's own pace, beside other ways and what is asked
@@ -71,7 +77,10 @@ impl Bench {
     fn run(self, workspace: &Workspace, options: &Options) -> Result<Vec<Row>> {
         match self {
             Self::Feeds => gateway::run_feeds(workspace, options.against.as_deref()),
-            Self::Gateway => gateway::run(workspace, options.coefficients.as_deref(), options.against.as_deref()),
+            Self::Gateway => {
+                let (coefficients, against) = (options.coefficients.as_deref(), options.against.as_deref());
+                gateway::run(workspace, options.engine, coefficients, against)
+            }
             Self::Model if options.check => model::check(workspace),
             Self::Model => model::run(workspace, options.traces.as_deref()),
             Self::Prediction if options.check => prediction::check(workspace),
@@ -81,6 +90,7 @@ impl Bench {
             Self::Prediction => prediction::run(workspace, options.traces.as_deref()),
             Self::Shifter if options.check => shifter::check(workspace),
             Self::Shifter => shifter::run(workspace, options.traces.as_deref()),
+            Self::Slots => gateway::run_slots(workspace, options.engine),
             Self::Size => {
                 let rows = size::run(workspace)?;
                 rows::print(&rows);

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 pub(crate) use self::needs::Need;
 use self::stages::Stage;
 use crate::build;
+use crate::engine::Engine;
 use crate::fuzz;
 use crate::rows;
 use crate::workspace::Workspace;
@@ -18,7 +19,8 @@ use crate::workspace::Workspace;
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Install what is missing: Debian packages (as root or with sudo) and the wasm test runner
+    /// Install what is missing: Debian packages (as root or with sudo), engines from Python wheels (below the target
+    /// directory) and the wasm test runner
     #[arg(long)]
     install: bool,
     /// Run these stages only (may be given several times)
@@ -27,6 +29,9 @@ pub(crate) struct Options {
     /// Run the stage `cluster` only
     #[arg(long, conflicts_with = "only")]
     cluster: bool,
+    /// Engines of the stage `cluster` (may be given several times); all of them unless told otherwise
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    engine: Vec<Engine>,
     /// The long versions: stages that have one run it, and fuzzing takes part
     #[arg(long)]
     full: bool,
@@ -38,7 +43,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let by_default = |stage: &Stage| only.is_empty() && (options.full || !stage.is_long());
     let chosen = |stage: &Stage| only.contains(stage) || by_default(stage);
     let stages: Vec<Stage> = Stage::value_variants().iter().copied().filter(chosen).collect();
-    needs::meet(workspace, &stages, options.install)?;
+    let engines = if options.engine.is_empty() { Engine::value_variants() } else { &options.engine[..] };
+    needs::meet(workspace, &stages, engines, options.install)?;
     if stages.contains(&Stage::Fuzz) {
         fuzz::meet(workspace, options.install)?;
     }
@@ -48,10 +54,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 
     let mut results = Vec::with_capacity(stages.len());
-    for stage in stages {
+    for &stage in &stages {
         println!("\n==> test {}: {}", stage.name(), stage.about());
         let start = Instant::now();
-        let result = stage.run(workspace, options.full);
+        let result = stage.run(workspace, &stages, options.full, engines);
         if let Err(error) = &result {
             eprintln!("test {}: {error:#}", stage.name());
         }

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::stages::{Stage, path_folders};
+use super::stages::Stage;
+use crate::engine::Engine;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -18,6 +19,8 @@ pub(crate) enum Need {
     ChromeDriver,
     /// A Redis server with its command line tool.
     Redis,
+    /// A server of this engine.
+    Engine(Engine),
     /// The test runner of `wasm-bindgen`, of the version in `Cargo.lock`.
     WasmRunner,
 }
@@ -25,12 +28,22 @@ pub(crate) enum Need {
 impl Need {
     const ALL: [Self; 4] = [Self::Chromium, Self::ChromeDriver, Self::Redis, Self::WasmRunner];
 
+    /// What `stages` need, each once.
+    fn of(stages: &[Stage], engines: &[Engine]) -> Vec<Self> {
+        let needed = |need: &Self| stages.iter().any(|stage| stage.needs().contains(need));
+        let mut needs: Vec<Self> = Self::ALL.into_iter().filter(needed).collect();
+        if stages.contains(&Stage::Cluster) {
+            needs.extend(engines.iter().map(|&engine| Self::Engine(engine)));
+        }
+        needs
+    }
+
     fn debian_package(self) -> Option<&'static str> {
         match self {
             Self::Chromium => Some("chromium"),
             Self::ChromeDriver => Some("chromium-driver"),
-            Self::Redis => Some("redis-server"),
-            Self::WasmRunner => None,
+            Self::Redis | Self::Engine(Engine::Redis7) => Some("redis-server"),
+            Self::WasmRunner | Self::Engine(_) => None,
         }
     }
 
@@ -40,6 +53,7 @@ impl Need {
             Self::Chromium => ("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"]),
             Self::ChromeDriver => ("CHROMEDRIVER", &["chromedriver"]),
             Self::Redis => ("REDIS_SERVER", &["redis-server"]),
+            Self::Engine(engine) => return engine.find(workspace),
             Self::WasmRunner => {
                 let runner = tools_folder(workspace).join("wasm-bindgen-test-runner");
                 let version = process::first_line(runner.to_str()?, &["--version"])?;
@@ -48,7 +62,7 @@ impl Need {
             }
         };
         let named = std::env::var_os(variable).map(PathBuf::from);
-        let on_path = || names.iter().flat_map(|name| path_folders().map(move |folder| folder.join(name)));
+        let on_path = || names.iter().flat_map(|name| process::path_folders().map(move |folder| folder.join(name)));
         named.into_iter().chain(on_path()).find(|path| path.is_file())
     }
 }
@@ -62,15 +76,26 @@ pub(super) fn tools_folder(workspace: &Workspace) -> PathBuf {
 ///
 /// # Errors
 /// Without `install`, if anything is missing: with the exact command of each.
-pub(super) fn meet(workspace: &Workspace, stages: &[Stage], install: bool) -> Result<()> {
-    let needed = |need: &Need| stages.iter().any(|stage| stage.needs().contains(need));
-    let missing: Vec<Need> =
-        Need::ALL.into_iter().filter(|need| needed(need) && need.find(workspace).is_none()).collect();
+pub(super) fn meet(workspace: &Workspace, stages: &[Stage], engines: &[Engine], install: bool) -> Result<()> {
+    let mut missing = Need::of(stages, engines);
+    missing.retain(|need| need.find(workspace).is_none());
     if missing.is_empty() {
         return Ok(());
     }
     let mut commands = Vec::new();
-    let packages: Vec<&str> = missing.iter().filter_map(|need| need.debian_package()).collect();
+    let wheels: Vec<_> = missing
+        .iter()
+        .filter_map(|need| match need {
+            Need::Engine(engine) => engine.wheel(),
+            _ => None,
+        })
+        .collect();
+    let mut packages: Vec<&str> = missing.iter().filter_map(|need| need.debian_package()).collect();
+    if !wheels.is_empty() && process::first_line("python3", &["-m", "pip", "--version"]).is_none() {
+        packages.push("python3-pip");
+    }
+    packages.sort_unstable();
+    packages.dedup();
     if !packages.is_empty() {
         commands.push(as_root(&["apt-get", "update"]));
         commands.push(as_root(&[&["apt-get", "install", "--yes", "--no-install-recommends"], &packages[..]].concat()));
@@ -78,6 +103,7 @@ pub(super) fn meet(workspace: &Workspace, stages: &[Stage], install: bool) -> Re
     if missing.contains(&Need::WasmRunner) {
         commands.push(install_runner(workspace)?);
     }
+    commands.extend(wheels.iter().map(|wheel| wheel.install(workspace)));
     if !install {
         let lines: Vec<_> = commands.iter().map(|command| format!("  {}", process::shown(command))).collect();
         bail!("missing: {missing:?}. `cargo xtask test --install` runs, or run yourself:\n{}", lines.join("\n"));

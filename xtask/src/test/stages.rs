@@ -1,13 +1,14 @@
 //! The stages.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use super::needs::{self, Need};
 use crate::build;
+use crate::engine::Engine;
 use crate::fuzz;
 use crate::process;
 use crate::readme;
@@ -18,7 +19,7 @@ use crate::workspace::Workspace;
 pub(super) enum Stage {
     /// Rust on this machine
     Native,
-    /// Gateway processes over a Redis Cluster, killed and paused under load
+    /// The store and gateway processes over a cluster of each engine, killed and paused, with slots that move, under load
     Cluster,
     /// The core as WebAssembly in Node.js and in headless Chromium
     Wasm,
@@ -74,7 +75,7 @@ impl Stage {
     }
 
     /// Runs it; where it has a long version, that one if `full`.
-    pub(super) fn run(self, workspace: &Workspace, full: bool) -> Result<()> {
+    pub(super) fn run(self, workspace: &Workspace, stages: &[Self], full: bool, engines: &[Engine]) -> Result<()> {
         match self {
             // All of them, so that one failure hides no other.
             Self::Native => process::run(process::cargo().current_dir(&workspace.root).args([
@@ -82,7 +83,11 @@ impl Stage {
                 "--workspace",
                 "--no-fail-fast",
             ])),
-            Self::Cluster => cluster(workspace, full),
+            Self::Cluster => {
+                // The native stage has the store's tests, too, on this server.
+                let conforms = stages.contains(&Self::Native).then(|| Need::Redis.find(workspace)).flatten();
+                cluster(workspace, full, engines, conforms.as_deref())
+            }
             Self::Wasm => wasm(workspace),
             Self::Js => {
                 script(workspace, "types")?;
@@ -99,13 +104,45 @@ impl Stage {
     }
 }
 
-/// Rounds of faults; each is a seed, and says so.
-fn cluster(workspace: &Workspace, full: bool) -> Result<()> {
+/// On each engine, the store's tests, unless the server at `conforms` is its own, and rounds of faults; each round is a seed,
+/// and says so. All engines have their turn, so that one failure hides no other.
+fn cluster(workspace: &Workspace, full: bool, engines: &[Engine], conforms: Option<&Path>) -> Result<()> {
     let gateway = build::gateway(workspace)?;
-    let mut command = process::cargo();
-    command.current_dir(&workspace.root).args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
-    command.args(["--rounds", if full { "100" } else { "10" }, "--gateway"]).arg(gateway);
-    process::run(&mut command)
+    let mut failed = Vec::new();
+    for &engine in engines {
+        let server = engine.server(workspace)?;
+        println!("\n{engine}: {}", server.display());
+        let mut conformance = process::cargo();
+        conformance.current_dir(&workspace.root).env("REDIS_SERVER", &server);
+        conformance.args(["test", "--quiet", "--package", "foremap-gateway", "--test", "gateway", "redis::"]);
+        // These are about gateways, whatever is below them.
+        conformance.args(["--", "--skip", "model_redis::", "--skip", "shifter_redis::"]);
+        let mut faults = process::cargo();
+        faults.current_dir(&workspace.root).env("REDIS_SERVER", &server);
+        faults.args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
+        let [seed, rounds] = rounds(engine, full).map(|number| number.to_string());
+        faults.args(["--seed", &seed, "--rounds", &rounds, "--gateway"]).arg(&gateway);
+        let conformance = (conforms != Some(&*server)).then_some(conformance);
+        for mut command in conformance.into_iter().chain([faults]) {
+            if let Err(error) = process::run(&mut command) {
+                eprintln!("{engine}: {error:#}");
+                failed.push(engine.to_string());
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "failed on {}", failed.join(", "));
+    Ok(())
+}
+
+/// The first seed, and the number of rounds. Ten have every fault. The newer engines differ in how they fail over and how
+/// slots move, so the short version has the rounds of these.
+fn rounds(engine: Engine, full: bool) -> [u64; 2] {
+    match engine {
+        _ if full => [1, 100],
+        Engine::Redis7 => [1, 10],
+        Engine::Redis8 => [2, 1],
+        Engine::Valkey9 => [3, 1],
+    }
 }
 
 /// Optimised: so many histories take ten minutes on two cores.
@@ -153,7 +190,7 @@ fn wasm(workspace: &Workspace) -> Result<()> {
         let mut command = process::cargo();
         command.current_dir(&workspace.root);
         command.args(["test", "--target", "wasm32-unknown-unknown", "--package", "foremap", "--test", "wasm"]);
-        let folders = [needs::tools_folder(workspace)].into_iter().chain(path_folders());
+        let folders = [needs::tools_folder(workspace)].into_iter().chain(process::path_folders());
         command.env("PATH", std::env::join_paths(folders).context("PATH cannot be extended")?);
         Ok(command)
     };
@@ -170,9 +207,4 @@ fn wasm(workspace: &Workspace) -> Result<()> {
             .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")
             .env("WASM_BINDGEN_TEST_TIMEOUT", "120"),
     )
-}
-
-/// The folders of PATH.
-pub(super) fn path_folders() -> impl Iterator<Item = PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>().into_iter()
 }

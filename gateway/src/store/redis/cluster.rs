@@ -1,14 +1,15 @@
 //! [`Cluster`]: sends requests to whoever is master now, and keeps track of who that is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ::redis::Cmd;
 use futures_util::future::join_all;
 use tokio::sync::{oneshot, watch};
 
+use super::course::{Course, Item, Next, To};
 use super::functions;
-use super::keys::{FENCE, Keyspace, Place};
+use super::keys::{FENCE, Keyspace};
 use super::lane::{Bundle, Job, Outcome};
 use super::master::{Kind, Master};
 use super::options::Address;
@@ -28,19 +29,10 @@ const ASK: Duration = Duration::from_millis(300);
 const ASK_MOST: usize = 8;
 /// Longest time that a request waits for a newer topology before it is tried once more.
 const REPAIR: Duration = Duration::from_millis(700);
-
-/// A request in one slot.
-#[derive(Clone)]
-pub(super) struct Item {
-    pub(super) place: Place,
-    pub(super) commands: Arc<[Cmd]>,
-}
-
-impl Item {
-    pub(super) fn new(place: Place, commands: impl Into<Arc<[Cmd]>>) -> Self {
-        Self { place, commands: commands.into() }
-    }
-}
+/// Longest time that a request follows what is being moved: most callers have given up after a few of these.
+const MOVING: Duration = Duration::from_secs(1);
+/// Between two tries of a request whose keys are on their way: a fraction of what moving a slot takes.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The cluster as one namespace uses it.
 pub(super) struct Cluster {
@@ -79,23 +71,27 @@ impl Cluster {
 
     /// Performs every item, those at one master together. Each fails alone. What certainly was not executed, because
     /// another server is master or the functions are missing, is tried once more; so is a read whose connection broke.
+    /// What is on its way to another master is waited for, for [`MOVING`].
     pub(super) async fn run(&self, kind: Kind, items: Vec<Item>) -> Vec<Outcome> {
-        let mut outcomes = self.attempt(kind, &items).await;
-        let repeats = |outcome: &Outcome| match outcome {
-            Err(Fault::Elsewhere(_) | Fault::NoFunctions) => true,
-            Err(Fault::Dropped(_)) => kind != Kind::Write,
-            _ => false,
-        };
-        let again: Vec<usize> = (0..items.len()).filter(|&at| repeats(&outcomes[at])).collect();
-        if again.is_empty() {
-            return outcomes;
+        let mut courses: Vec<Course> = items.into_iter().map(Course::new).collect();
+        let mut open: Vec<usize> = (0..courses.len()).collect();
+        let deadline = Instant::now() + MOVING;
+        loop {
+            let outcomes = self.attempt(kind, open.iter().map(|&at| &courses[at])).await;
+            let mut next = Vec::with_capacity(open.len());
+            for (at, outcome) in open.into_iter().zip(outcomes) {
+                let address = self.destination(&courses[at]);
+                match courses[at].take(outcome, kind) {
+                    Next::End => {}
+                    step => next.push((at, step, address)),
+                }
+            }
+            if next.is_empty() || Instant::now() > deadline {
+                return courses.into_iter().map(Course::end).collect();
+            }
+            self.prepare(&next).await;
+            open = next.into_iter().map(|(at, ..)| at).collect();
         }
-        self.repair(again.iter().map(|&at| (items[at].place, &outcomes[at]))).await;
-        let repeated: Vec<Item> = again.iter().map(|&at| items[at].clone()).collect();
-        for (at, outcome) in again.into_iter().zip(self.attempt(kind, &repeated).await) {
-            outcomes[at] = outcome;
-        }
-        outcomes
     }
 
     /// Performs one item.
@@ -103,54 +99,57 @@ impl Cluster {
         self.run(kind, vec![item]).await.pop().unwrap_or_else(|| Err(lost()))
     }
 
-    async fn attempt(&self, kind: Kind, items: &[Item]) -> Vec<Outcome> {
+    /// The server that `course` is sent to, as far as it is known.
+    fn destination(&self, course: &Course) -> Option<Address> {
+        match &course.to {
+            To::Server { address, .. } => Some(address.clone()),
+            To::Owner => self.routes().of(course.item.place).map(|master| master.address().clone()),
+        }
+    }
+
+    async fn attempt(&self, kind: Kind, courses: impl Iterator<Item = &Course>) -> Vec<Outcome> {
         let routes = self.routes();
-        let mut bundles: Vec<Bundle> = routes.masters().iter().map(|_| Vec::new()).collect();
-        let waits: Vec<Option<oneshot::Receiver<Outcome>>> = items
-            .iter()
-            .map(|item| {
-                let (reply, answer) = oneshot::channel();
-                let fence = self.keys.key(item.place, FENCE);
-                bundles[routes.of(item.place)?].push(Job { commands: item.commands.clone(), fence, reply });
-                Some(answer)
-            })
-            .collect();
-        let sends = routes.masters().iter().zip(bundles).filter(|(_, bundle)| !bundle.is_empty());
-        join_all(sends.map(|(master, bundle)| submit(master, kind, bundle))).await;
+        let mut bundles: BTreeMap<&Address, (&Arc<Master>, Bundle)> = BTreeMap::new();
+        let mut waits = Vec::new();
+        for course in courses {
+            let master = match &course.to {
+                To::Owner => routes.of(course.item.place),
+                To::Server { address, .. } => routes.at(address),
+            };
+            let (reply, answer) = oneshot::channel();
+            let fence = self.keys.key(course.item.place, FENCE);
+            let job = Job { commands: course.commands(), asking: course.is_asking(), fence, reply };
+            waits.push(master.map(|master| {
+                bundles.entry(master.address()).or_insert_with(|| (master, Vec::new())).1.push(job);
+                answer
+            }));
+        }
+        join_all(bundles.into_values().map(|(master, bundle)| submit(master, kind, bundle))).await;
         // Answers arrive by themselves, so waiting for them in order loses no time.
-        let mut outcomes = Vec::with_capacity(items.len());
+        let mut outcomes = Vec::with_capacity(waits.len());
         for wait in waits {
             outcomes.push(match wait {
                 Some(answer) => answer.await.unwrap_or_else(|_| Err(lost())),
-                None => Err(Fault::Elsewhere("no master has the slot".into())),
+                None => Err(Fault::Elsewhere("no known master has the slot".into())),
             });
         }
         outcomes
     }
 
-    /// Does what a second try needs.
-    async fn repair(&self, failed: impl Iterator<Item = (Place, &Outcome)>) {
-        let (mut bare, mut moved) = (Vec::new(), false);
-        for (place, outcome) in failed {
-            match outcome {
-                Err(Fault::NoFunctions) => bare.extend(self.routes().of(place)),
-                Err(Fault::Elsewhere(_)) => moved = true,
-                _ => {}
-            }
+    /// Does what a further try needs.
+    async fn prepare(&self, next: &[(usize, Next, Option<Address>)]) {
+        let lacking =
+            next.iter().filter(|(_, step, _)| *step == Next::Load).filter_map(|(.., address)| address.as_ref());
+        for address in lacking.collect::<BTreeSet<&Address>>() {
+            // If this fails, so does the further try.
+            drop(self.maker.connector.ask(address, &[functions::load()]).await);
         }
-        bare.sort_unstable();
-        bare.dedup();
-        let routes = self.routes();
-        for number in bare {
-            // If this fails, so does the second try.
-            if let Some(master) = routes.masters().get(number) {
-                drop(self.maker.connector.ask(master.address(), &[functions::load()]).await);
-            }
-        }
-        if moved {
+        if next.iter().any(|(_, step, _)| *step == Next::Renew) {
             let mut renewed = self.routes.subscribe();
             self.maker.suspicion.notify_one();
             drop(tokio::time::timeout(REPAIR, renewed.changed()).await);
+        } else if next.iter().any(|(_, step, _)| *step == Next::Pause) {
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

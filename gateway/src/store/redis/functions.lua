@@ -1,6 +1,9 @@
 #!lua name=foremap_1
 -- Writes of foremap. Each is one function call, so it happens as a whole or not at all, here and on replicas.
 --
+-- Each touches the keys that it declares and no other: while a slot is being moved, Redis answers for declared keys only if
+-- all of them are here, and lets a key that was not declared pass for one that does not exist.
+--
 -- Numbers are doubles: versions and microseconds stay below 2^53, where those are exact. They are turned into text with
 -- %.0f, as tostring() would round them.
 --
@@ -125,24 +128,6 @@ local function remove(keys, args)
   return {MISSING, 0, 0, last}
 end
 
--- keys: index; args: prefix of the names of newest records, the prefix itself as a key or '', lower bound, upper bound, limit
-local function list(keys, args)
-  local limit = tonumber(args[5])
-  local names = {}
-  -- The prefix as a key of its own sorts before everything below it, but not next to it: `a`, `a!`, `a/b`.
-  if args[2] ~= '' and redis.call('ZSCORE', keys[1], args[2]) then
-    names[1] = args[2]
-  end
-  for _, name in ipairs(redis.call('ZRANGEBYLEX', keys[1], args[3], args[4], 'LIMIT', 0, limit + 1 - #names)) do
-    names[#names + 1] = name
-  end
-  local part = {#names > limit and 1 or 0}
-  for at = 1, math.min(#names, limit) do
-    part[at + 1] = redis.call('GET', args[1] .. names[at])
-  end
-  return part
-end
-
 local function term_of(office)
   return tonumber(redis.call('HGET', office, 'term') or 0)
 end
@@ -227,7 +212,6 @@ end
 
 redis.register_function('foremap_1_write', write)
 redis.register_function('foremap_1_remove', remove)
-redis.register_function{function_name = 'foremap_1_list', callback = list, flags = {'no-writes'}}
 redis.register_function('foremap_1_put_map', put_map)
 redis.register_function('foremap_1_announce', announce)
 redis.register_function('foremap_1_retract', retract)

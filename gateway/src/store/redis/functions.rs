@@ -54,18 +54,26 @@ pub(super) fn remove(keys: &Keyspace, shard: u16, key: &CompositeKey, version: u
     command
 }
 
-/// Lists a part of a shard. It reads only, yet runs on the master, where the fence is.
-pub(super) fn list(keys: &Keyspace, shard: u16, prefix: &KeyPrefix, after: Option<&CompositeKey>, limit: usize) -> Cmd {
-    let after = after.map(CompositeKey::as_str);
-    let own = prefix.depth() > 0 && after.is_none_or(|after| after < prefix.as_str());
+/// The names of live keys of a shard below `prefix` and after `after`: whether the prefix itself is one (its score), and
+/// up to `limit` others in order. Each of the two commands names one key, as those do that read what was found: so they are
+/// answered while the slot is being moved.
+pub(super) fn names(keys: &Keyspace, shard: u16, prefix: &KeyPrefix, after: Option<&str>, limit: usize) -> [Cmd; 2] {
+    let index = keys.key(Place::Shard(shard), INDEX);
+    // The prefix as a key of its own sorts before everything below it, but not next to it: `a`, `a!`, `a/b`.
+    let is_own = prefix.depth() > 0 && after.is_none_or(|after| after < prefix.as_str());
     let from = match after {
         Some(after) if after >= prefix.slashed() => format!("({after}"),
         _ => format!("[{}", prefix.slashed()),
     };
     // Canonical keys contain no byte below 0x20, and `0` follows `/`.
     let to = prefix.slashed().strip_suffix('/').map_or("+".into(), |text| format!("({text}0"));
-    let mut command = ::redis::cmd("FCALL_RO");
-    command.arg("foremap_1_list").arg(1).arg(keys.key(Place::Shard(shard), INDEX)).arg(keys.newest_prefix(shard));
-    command.arg(if own { prefix.as_str() } else { "" }).arg(from).arg(to).arg(limit);
-    command
+    let (mut own, mut below) = (::redis::cmd("ZSCORE"), ::redis::cmd("ZRANGEBYLEX"));
+    // No key is empty.
+    own.arg(&index).arg(if is_own { prefix.as_str() } else { "" });
+    below.arg(&index).arg(from).arg(to).arg("LIMIT").arg(0).arg(limit);
+    [own, below]
 }
+
+#[cfg(test)]
+#[path = "functions_tests.rs"]
+mod tests;

@@ -9,6 +9,11 @@ use crc::{CRC_16_XMODEM, Crc};
 /// Slots of a cluster.
 pub(super) const SLOTS: u16 = 16_384;
 
+/// Keys for fences of one master: as many slots must be on their way at once before none serves.
+const FENCES: usize = 4;
+/// Tags that are tried for them: a master with one slot in a thousand still has as many.
+const TRIED_TAGS: u32 = 8_192;
+
 const CRC16: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
 /// The slot of what has this hash tag.
@@ -33,6 +38,7 @@ struct Named {
 /// The names of one namespace. Memory: some 40 bytes a shard.
 #[derive(Debug)]
 pub(super) struct Keyspace {
+    namespace: String,
     shards: Vec<Named>,
     meta: Named,
 }
@@ -59,7 +65,11 @@ impl Keyspace {
                 left -= 1;
             }
         }
-        Self { shards: found.into_iter().flatten().collect(), meta: named("meta", slot_of("meta")) }
+        Self {
+            namespace: namespace.into(),
+            shards: found.into_iter().flatten().collect(),
+            meta: named("meta", slot_of("meta")),
+        }
     }
 
     /// Number of shards.
@@ -80,14 +90,28 @@ impl Keyspace {
         self.named(place).slot
     }
 
+    /// Keys for fences of a master that has `slots`: in up to [`FENCES`] of them, first those of shards. Takes some thousand
+    /// hashes where few shards are there.
+    pub(super) fn fences(&self, slots: &[(u16, u16)]) -> Vec<String> {
+        let has = |slot: u16| slots.iter().any(|&(first, last)| (first..=last).contains(&slot));
+        let shards: Vec<&Named> = self.shards.iter().filter(|shard| has(shard.slot)).collect();
+        let every = shards.len().div_ceil(FENCES).max(1);
+        let mut fences: Vec<String> =
+            shards.iter().step_by(every).map(|shard| format!("{}{FENCE}", shard.prefix)).collect();
+        let spare = |number: &u32| has(slot_of(&number.to_string()));
+        let numbers = (0..TRIED_TAGS).filter(spare).take(FENCES.saturating_sub(fences.len()));
+        if fences.len() < FENCES && !slots.is_empty() {
+            let spares: Vec<String> = numbers.map(|number| format!("{}{{{number}}}{FENCE}", self.namespace)).collect();
+            fences.extend(spares);
+            let mut seen = std::collections::BTreeSet::new();
+            fences.retain(|fence| seen.insert(fence.clone()));
+        }
+        fences
+    }
+
     /// The key called `name` at `place`. No name begins with a slash.
     pub(super) fn key(&self, place: Place, name: &str) -> String {
         format!("{}{name}", self.named(place).prefix)
-    }
-
-    /// What the names of newest records begin with; the text of the composite key follows.
-    pub(super) fn newest_prefix(&self, shard: u16) -> String {
-        self.key(Place::Shard(shard), "/")
     }
 
     /// STRING: the newest version record of a key, be it the current one or the marker of its deletion.

@@ -26,3 +26,21 @@ fn names_are_frozen() {
         [keys.newest(0, "a/b"), keys.older(0, "a/b"), keys.key(Place::Shard(255), LOG), keys.key(Place::Meta, MAP)];
     assert_eq!(first, ["fm{460}/a/b", "fm{460}older/a/b", "fm{430}log", "fm{meta}map"]);
 }
+
+#[test]
+fn fences_are_in_slots_of_the_master_and_not_all_in_one() {
+    let keys = Keyspace::new("fm", 256);
+    let slots = |fences: &[String]| -> Vec<u16> {
+        let tag = |fence: &String| fence.split(['{', '}']).nth(1).map(slot_of);
+        fences.iter().filter_map(tag).collect()
+    };
+    for ranges in [&[(0, 5_460)][..], &[(100, 300), (9_000, 9_010)], &[(0, 16_383)]] {
+        let fences = keys.fences(ranges);
+        let mut slots = slots(&fences);
+        assert!(slots.iter().all(|slot| ranges.iter().any(|&(first, last)| (first..=last).contains(slot))));
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!((fences.len(), slots.len()), (FENCES, FENCES), "{ranges:?}");
+    }
+    assert!(keys.fences(&[]).is_empty());
+}

@@ -10,6 +10,7 @@ use ::redis::{Cmd, Pipeline, Value};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::connect::{Link, WAIT_MS, ask_history};
+use super::fences::{self, asking};
 use super::master::Health;
 use super::reply::Fault;
 
@@ -18,12 +19,17 @@ const MAX_PIPELINE: usize = 1_024;
 /// Most requests waiting in a lane: whoever comes later waits outside.
 pub(super) const MAX_QUEUE: usize = 4_096;
 
-/// What becomes of a request.
+/// Commands of a fence.
+const FENCE: usize = 3;
+
+/// What becomes of a request. Where a slot is being moved, answers may be redirections ([`Fault::Asked`]).
 pub(super) type Outcome = Result<Vec<Value>, Fault>;
 
 /// A request in one slot, with where its answer goes.
 pub(super) struct Job {
     pub(super) commands: Arc<[Cmd]>,
+    /// Whether the server only imports the slot, and another one said of these commands that they are for this one.
+    pub(super) asking: bool,
     /// A counter in the same slot.
     pub(super) fence: String,
     pub(super) reply: oneshot::Sender<Outcome>,
@@ -115,63 +121,94 @@ impl Worker {
                 Err(fault) => return refuse(jobs, &fault),
             },
         };
-        let answered =
-            link.connection.req_packed_commands(&pipeline(&jobs, self.health.required()), 0, length(&jobs)).await;
-        let values = match answered {
-            Ok(values) if values.len() == length(&jobs) => values,
+        let (pipeline, mut raised) = self.pipeline(&jobs);
+        let mut values = match link.connection.req_packed_commands(&pipeline, 0, pipeline.len()).await {
+            Ok(values) if values.len() == pipeline.len() => values,
             Ok(_) => return refuse(jobs, &Fault::Uncounted(self.health.failed("answers are missing"))),
             Err(error) if error.is_timeout() => {
                 return refuse(jobs, &Fault::Uncounted(self.health.failed(&error.to_string())));
             }
             Err(error) => return refuse(jobs, &Fault::Dropped(self.health.failed(&error.to_string()))),
         };
+        let mut fence = values.split_off(values.len() - FENCE);
+        let mut times = 0;
+        while fences::is_elsewhere(fence.first()) {
+            times += 1;
+            let Some(other) = self.health.fences.instead_of(&raised, times) else { break };
+            raised = other;
+            let mut again = Pipeline::with_capacity(FENCE);
+            self.add_fence(&mut again, &raised);
+            match link.connection.req_packed_commands(&again, 0, FENCE).await {
+                Ok(values) => fence = values,
+                Err(error) => return refuse(jobs, &Fault::Uncounted(self.health.failed(&error.to_string()))),
+            }
+        }
         // After any other outcome the connection is not used again: what it still answers belongs to nobody.
-        self.tell(link, jobs, values);
+        self.tell(link, jobs, values, fence);
+    }
+
+    /// The commands of `jobs`, and the fence behind them, with the key that it raises.
+    fn pipeline(&self, jobs: &[Job]) -> (Pipeline, String) {
+        let mut pipeline = Pipeline::with_capacity(jobs.iter().map(|job| job.commands.len()).sum::<usize>() + FENCE);
+        for job in jobs {
+            for command in job.commands.iter() {
+                if job.asking {
+                    pipeline.add_command(asking());
+                }
+                pipeline.add_command(command.clone());
+            }
+        }
+        let key = match (self.health.fences.first(), jobs.first()) {
+            (Some(key), _) => key,
+            (None, Some(job)) if job.asking => {
+                let (key, commands) = fences::alone(&job.fence);
+                commands.into_iter().for_each(|command| _ = pipeline.add_command(command));
+                key
+            }
+            (None, job) => job.map_or_else(String::new, |job| job.fence.clone()),
+        };
+        self.add_fence(&mut pipeline, &key);
+        (pipeline, key)
+    }
+
+    fn add_fence(&self, pipeline: &mut Pipeline, key: &str) {
+        pipeline.cmd("INCR").arg(key);
+        pipeline.cmd("WAIT").arg(self.health.required()).arg(WAIT_MS);
+        pipeline.add_command(ask_history());
     }
 
     /// Hands the answers out. They count if the fence holds.
-    fn tell(&mut self, link: Link, jobs: Vec<Job>, values: Vec<Value>) {
+    fn tell(&mut self, link: Link, jobs: Vec<Job>, values: Vec<Value>, fence: Vec<Value>) {
         let mut values = values.into_iter();
         let mut answers: Vec<Vec<Value>> = Vec::with_capacity(jobs.len());
         for job in &jobs {
-            answers.push(values.by_ref().take(job.commands.len()).collect());
+            let mut one = || {
+                job.asking.then(|| values.next());
+                values.next()
+            };
+            answers.push(job.commands.iter().filter_map(|_| one()).collect());
         }
-        let refusal = self.health.fenced(&link.history, [values.next(), values.next(), values.next()]);
+        let mut fence = fence.into_iter();
+        let refusal = self.health.fenced(&link.history, [fence.next(), fence.next(), fence.next()]);
         if !matches!(refusal, Some(Fault::Dropped(_))) {
             self.link = Some(link);
         }
         for (job, values) in jobs.into_iter().zip(answers) {
             let outcome = match (Fault::among(&values), &refusal) {
                 // What an error says of its own request is certain: a refusal has no effect that could be lost. Only
-                // one that tells of stored data counts no more than the data would.
-                (Some(Fault::Failed(_)), Some(refusal)) | (None, Some(refusal)) => Err(refusal.clone()),
+                // one that tells of stored data counts no more than the data would: also that a key has left, or never was.
+                (Some(Fault::Failed(_) | Fault::Asked { .. }) | None, Some(refusal)) => Err(refusal.clone()),
+                (Some(Fault::Asked { .. }) | None, None) => Ok(values),
                 (Some(fault), _) => {
-                    if matches!(fault, Fault::Elsewhere(_)) {
+                    if fault.is_elsewhere() {
                         self.health.suspect();
                     }
                     Err(fault)
                 }
-                (None, None) => Ok(values),
             };
             drop(job.reply.send(outcome));
         }
     }
-}
-
-fn length(jobs: &[Job]) -> usize {
-    jobs.iter().map(|job| job.commands.len()).sum::<usize>() + 3
-}
-
-/// The commands of `jobs`, and the fence behind them.
-fn pipeline(jobs: &[Job], replicas: u32) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(length(jobs));
-    for command in jobs.iter().flat_map(|job| job.commands.iter()) {
-        pipeline.add_command(command.clone());
-    }
-    pipeline.cmd("INCR").arg(jobs.first().map_or("", |job| &job.fence));
-    pipeline.cmd("WAIT").arg(replicas).arg(WAIT_MS);
-    pipeline.add_command(ask_history());
-    pipeline
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ enum Deed {
     Acknowledge(u32),
     /// Answers its commands with an error, the fence well.
     Err(&'static str),
+    /// Answers its commands with an error, and the fence without replicas.
+    ErrAlone(&'static str),
+    /// Answers its commands well, and that the slot of the fence is on its way.
+    FenceLeft,
     /// Answers well, having been a replica since the connection was opened.
     Return,
     /// Answers everything, the fence included, with an error.
@@ -82,6 +86,10 @@ impl Server {
                 Deed::Acknowledge(replicas) => "+fine\r\n".repeat(commands) + &well(replicas),
                 Deed::Return => "+fine\r\n".repeat(commands) + ":1\r\n:1\r\n" + &Self::info("master", "elsewhere"),
                 Deed::Err(line) => format!("-{line}\r\n").repeat(commands) + &well(1),
+                Deed::ErrAlone(line) => format!("-{line}\r\n").repeat(commands) + &well(0),
+                Deed::FenceLeft => {
+                    "+fine\r\n".repeat(commands) + "-ASK 1 127.0.0.1:1\r\n:1\r\n" + &Self::info("master", "here")
+                }
                 Deed::ErrAll(line) => format!("-{line}\r\n").repeat(commands + 3),
                 Deed::Close => return,
                 Deed::Hold => {
@@ -104,7 +112,7 @@ impl Server {
 
 async fn send(master: &Master, kind: Kind) -> oneshot::Receiver<Outcome> {
     let (reply, answer) = oneshot::channel();
-    let job = Job { commands: Arc::new([::redis::cmd("PING")]), fence: "f".into(), reply };
+    let job = Job { commands: Arc::new([::redis::cmd("PING")]), asking: false, fence: "f".into(), reply };
     match master.lane(kind) {
         Ok(lane) => lane.send(vec![job]).await,
         Err(fault) => drop(job.reply.send(Err(fault))),
@@ -147,11 +155,36 @@ async fn an_error_before_execution_is_certain_and_a_lost_fence_is_not() {
     ])
     .await;
     let master = server.master();
-    for expected in ["Elsewhere", "Elsewhere", "NoFunctions", "Uncounted", "Failed"] {
+    for expected in ["Moved", "Moved", "NoFunctions", "Uncounted", "Failed"] {
         let told = format!("{:?}", ask(&master).await);
         assert!(told.contains(expected), "{told}");
     }
     assert_eq!(ask(&master).await, fine());
+}
+
+#[tokio::test]
+async fn that_a_key_has_left_counts_no_more_than_that_it_is_absent() {
+    const ASK: &str = "ASK 1 127.0.0.1:1";
+    let server = Server::start(&[Deed::Err(ASK), Deed::ErrAlone(ASK)]).await;
+    let master = server.master();
+    let told = ask(&master).await.expect("a redirection is an answer");
+    assert!(matches!(Fault::among(&told), Some(Fault::Asked { .. })), "{told:?}");
+    // A deposed master: somebody else has the slot, and may have written the key.
+    let told = ask(&master).await;
+    assert!(matches!(told, Err(Fault::Uncounted(_))), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_fence_in_a_slot_that_leaves_is_raised_in_another() {
+    let server = Server::start(&[Deed::FenceLeft, Deed::FenceLeft, Deed::Acknowledge(1), Deed::FenceLeft]).await;
+    let master = server.master();
+    master.offer(["a", "b", "c"].map(str::to_owned).to_vec());
+    assert_eq!(ask(&master).await, fine());
+    assert_eq!((server.pipelines.load(Ordering::SeqCst), server.connections.load(Ordering::SeqCst)), (3, 1));
+    // Without another one, nobody knows.
+    master.offer(vec!["a".to_owned()]);
+    let told = ask(&master).await;
+    assert!(matches!(told, Err(Fault::Uncounted(_))), "{told:?}");
 }
 
 #[tokio::test]

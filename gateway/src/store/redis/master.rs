@@ -10,6 +10,7 @@ use foremap::node::Fence;
 use tokio::sync::Notify;
 
 use super::connect::{Connector, Link, history};
+use super::fences::Fences;
 use super::lane::{Lane, MAX_QUEUE};
 use super::options::Address;
 use super::reply::Fault;
@@ -38,6 +39,7 @@ pub(super) struct Health {
     address: Address,
     connector: Connector,
     fence: AtomicU32,
+    pub(super) fences: Fences,
     breaker: Mutex<Breaker>,
     started: Instant,
     attempts: AtomicU64,
@@ -123,7 +125,7 @@ impl Health {
             }
             // The slot of the fence is not here, or no longer.
             (Some(Value::ServerError(error)), _) | (_, Some(Value::ServerError(error))) => {
-                let moved = matches!(Fault::of_error(&error), Fault::Elsewhere(_));
+                let moved = Fault::of_error(&error).is_elsewhere();
                 let why = format!("the fence was refused: {} {}", error.code(), error.details().unwrap_or_default());
                 if moved {
                     // It answers; it only is not the one to ask.
@@ -150,6 +152,7 @@ impl Master {
             address,
             connector,
             fence: AtomicU32::new(replicas),
+            fences: Fences::default(),
             breaker: Mutex::new(Breaker::new(BREAKER)),
             started: Instant::now(),
             attempts: AtomicU64::new(0),
@@ -167,6 +170,11 @@ impl Master {
     /// From now on this many replicas must acknowledge.
     pub(super) fn require(&self, replicas: u32) {
         self.health.fence.store(replicas, Ordering::Relaxed);
+    }
+
+    /// From now on fences raise one of these keys.
+    pub(super) fn offer(&self, fences: Vec<String>) {
+        self.health.fences.offer(fences);
     }
 
     /// The lane of `kind`, unless requests are to be refused at once.

@@ -7,6 +7,8 @@
 mod check;
 mod cluster;
 mod connect;
+mod course;
+mod fences;
 mod functions;
 mod keys;
 mod lane;

@@ -10,8 +10,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::check;
-use super::cluster::{Cluster, Item};
+use super::cluster::Cluster;
 use super::connect::Connector;
+use super::course::Item;
 use super::keys::{FORMAT, Keyspace, Place, SLOTS};
 use super::lane::Outcome;
 use super::master::Kind;

@@ -11,7 +11,7 @@ use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;
 
-use super::cluster::Item;
+use super::course::Item;
 use super::functions;
 use super::keys::{Keyspace, LOG, Place, STATE};
 use super::lane::Outcome;
@@ -139,6 +139,18 @@ fn change(entry: Value, shard: u16) -> Result<Change, StoreError> {
     read()?.ok_or_else(|| odd("a log entry"))
 }
 
+/// The position of a shard, and the keys that its index has, from the answers to [`functions::names`].
+fn listed_names(values: Vec<Value>, prefix: &KeyPrefix) -> Result<(u64, Vec<CompositeKey>), StoreError> {
+    let mut replies = Replies::new(values);
+    let position = number(&replies.next(), "a position")?;
+    let own = bytes(replies.next(), "an index")?.map(|_| prefix.as_str().as_bytes().to_vec());
+    let below = items(replies.next(), "an index")?.into_iter();
+    let below = below.map(|name| bytes(name, "an index")?.ok_or_else(|| odd("an index")));
+    let key = |name: Vec<u8>| String::from_utf8(name).ok().and_then(|text| CompositeKey::parse(&text).ok());
+    let keys = own.map(Ok).into_iter().chain(below).map(|name| key(name?).ok_or_else(|| odd("an index")));
+    Ok((position, keys.collect::<Result<_, _>>()?))
+}
+
 impl RedisStore {
     async fn read_keys(&self, keys: Vec<CompositeKey>) -> Vec<Result<StoreAnswer, StoreError>> {
         let names = &self.cluster.keys;
@@ -187,17 +199,26 @@ impl RedisStore {
         limit: usize,
     ) -> Result<ListPart, StoreError> {
         let names = &self.cluster.keys;
-        // The position first: what is listed is then as new as it says, or newer.
-        let commands = [last(names, shard), functions::list(names, shard, &prefix, after.as_ref(), limit)];
-        let mut replies = Replies::new(self.look(Place::Shard(shard), commands).await?);
-        let position = number(&replies.next(), "a position")?;
-        let mut values = items(replies.next(), "a list")?.into_iter();
-        let more = number(&values.next().unwrap_or(Value::Nil), "a list")? == 1;
-        let keymap = |value| {
-            let bytes = bytes(value, "a listed keymap")?.ok_or_else(|| odd("a listed keymap"))?;
-            record(&bytes)?.keymap.ok_or_else(|| odd("a listed keymap"))
-        };
-        Ok(ListPart { items: values.map(keymap).collect::<Result<_, StoreError>>()?, more, position })
+        let mut after = after.map(|after| after.as_str().to_owned());
+        let limit = limit.max(1);
+        let mut part = ListPart { items: Vec::new(), more: true, position: 0 };
+        while part.items.is_empty() && part.more {
+            // The position first: what is listed is then as new as it says, or newer.
+            let [own, below] = functions::names(names, shard, &prefix, after.as_deref(), limit.saturating_add(1));
+            let values = self.look(Place::Shard(shard), [last(names, shard), own, below]).await?;
+            let (position, found) = listed_names(values, &prefix)?;
+            let heads = found.iter().take(limit).map(|key| newest(names, shard, key));
+            let heads: Vec<Cmd> = heads.collect();
+            let values = if heads.is_empty() { Vec::new() } else { self.look(Place::Shard(shard), heads).await? };
+            for value in values {
+                // Whatever was in the index has a record: one without a keymap was deleted meanwhile.
+                let bytes = bytes(value, "a listed keymap")?.ok_or_else(|| odd("a listed keymap"))?;
+                part.items.extend(record(&bytes)?.keymap);
+            }
+            (part.more, part.position) = (found.len() > limit, position);
+            after = found.get(limit.saturating_sub(1)).map(|key| key.as_str().to_owned());
+        }
+        Ok(part)
     }
 
     async fn read_log(&self, cursors: Vec<Cursor>, limit: usize) -> Result<Vec<LogPage>, StoreError> {

@@ -3,6 +3,7 @@
 use ::redis::{ServerError, ServerErrorKind, Value};
 use foremap::protocol::{Keymap, MAX_VERSION};
 
+use super::options::Address;
 use crate::store::record::decode_version;
 use crate::store::{StoreError, VersionRecord};
 
@@ -11,6 +12,12 @@ use crate::store::{StoreError, VersionRecord};
 pub(super) enum Fault {
     /// Another master has the slot: nothing was executed here.
     Elsewhere(String),
+    /// The same, and who it is.
+    Moved { to: Address, why: String },
+    /// The slot is on its way to another master. This one does not have the key: that one has it, or nobody.
+    Asked { to: Address, why: String },
+    /// The slot is on its way, and some of the keys are here and some are not: nothing was executed.
+    Moving(String),
     /// The master lacks the functions: nothing was executed.
     NoFunctions,
     /// It was not executed.
@@ -36,9 +43,13 @@ impl Fault {
     /// What the caller of a read is told.
     pub(super) fn of_read(self) -> StoreError {
         match self {
-            Self::Elsewhere(why) | Self::Refused(why) | Self::Dropped(why) | Self::Uncounted(why) => {
-                StoreError::Unavailable(why)
-            }
+            Self::Elsewhere(why)
+            | Self::Moved { why, .. }
+            | Self::Asked { why, .. }
+            | Self::Moving(why)
+            | Self::Refused(why)
+            | Self::Dropped(why)
+            | Self::Uncounted(why) => StoreError::Unavailable(why),
             Self::NoFunctions => StoreError::Unavailable("the master lacks the function library".into()),
             Self::Failed(why) => StoreError::Corrupt(why),
         }
@@ -48,15 +59,26 @@ impl Fault {
     pub(super) fn of_error(error: &ServerError) -> Self {
         use ServerErrorKind as Kind;
         let why = format!("{} {}", error.code(), error.details().unwrap_or_default());
+        let to = || Address::parse(error.details()?.split_whitespace().nth(1)?);
+        match (error.kind(), to()) {
+            (Some(Kind::Moved), Some(to)) => return Self::Moved { to, why },
+            (Some(Kind::Ask), Some(to)) => return Self::Asked { to, why },
+            _ => {}
+        }
         match error.kind() {
             Some(Kind::Moved | Kind::ClusterDown | Kind::ReadOnly | Kind::MasterDown) => Self::Elsewhere(why),
-            // While a slot is being moved to another master: soon over.
-            Some(Kind::Ask | Kind::TryAgain | Kind::BusyLoading) => Self::Refused(why),
+            Some(Kind::Ask | Kind::TryAgain) => Self::Moving(why),
+            Some(Kind::BusyLoading) => Self::Refused(why),
             // Redis checks these before it executes anything.
             None if ["OOM", "MISCONF", "NOREPLICAS", "BUSY", "NOAUTH"].contains(&error.code()) => Self::Refused(why),
             _ if why.starts_with("ERR Function not found") => Self::NoFunctions,
             _ => Self::Failed(why),
         }
+    }
+
+    /// Whether it only tells that another server is to be asked.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Elsewhere(_) | Self::Moved { .. } | Self::Asked { .. } | Self::Moving(_))
     }
 
     /// The first error among the answers to one request.

@@ -10,7 +10,7 @@ use super::connect::Connector;
 use super::keys::{Keyspace, Place};
 use super::master::Master;
 use super::options::Address;
-use super::topology::View;
+use super::topology::{MasterView, View};
 
 /// What a new master is made of.
 pub(super) struct Maker {
@@ -23,6 +23,8 @@ pub(super) struct Maker {
 #[derive(Default)]
 pub(super) struct Routes {
     masters: Vec<Arc<Master>>,
+    /// Masters without slots: the next slot that is moved may be theirs.
+    spares: Vec<Arc<Master>>,
     shards: Vec<Option<usize>>,
     meta: Option<usize>,
 }
@@ -30,9 +32,8 @@ pub(super) struct Routes {
 impl Routes {
     /// The routes of `view`. Masters that are known already keep their connections and their health.
     pub(super) fn new(view: &View, keys: &Keyspace, maker: &Maker, before: &Self) -> Self {
-        let known: BTreeMap<&Address, &Arc<Master>> = before.masters.iter().map(|m| (m.address(), m)).collect();
-        let mut masters = Vec::with_capacity(view.masters.len());
-        for seen in &view.masters {
+        let known: BTreeMap<&Address, &Arc<Master>> = before.all().map(|m| (m.address(), m)).collect();
+        let master = |seen: &MasterView| {
             // All that are configured, and any further one: each of them may be promoted.
             let required = maker.fence.replicas().max(seen.replicas);
             let master = match known.get(&seen.address) {
@@ -45,24 +46,38 @@ impl Routes {
                 )),
             };
             master.require(required);
-            masters.push(master);
-        }
+            master.offer(keys.fences(&seen.slots));
+            master
+        };
+        let masters = view.masters.iter().map(master).collect();
+        let spares = view.spares.iter().map(master).collect();
         let of_slot = |slot: u16| {
             let has = |&(first, last): &(u16, u16)| (first..=last).contains(&slot);
             view.masters.iter().position(|master| master.slots.iter().any(has))
         };
         let shards = (0..keys.shards()).map(|shard| of_slot(keys.slot(Place::Shard(shard)))).collect();
-        Self { masters, shards, meta: of_slot(keys.slot(Place::Meta)) }
+        Self { masters, spares, shards, meta: of_slot(keys.slot(Place::Meta)) }
     }
 
-    /// The number of the master that `place` is at.
-    pub(super) fn of(&self, place: Place) -> Option<usize> {
-        match place {
+    /// The master that `place` is at.
+    pub(super) fn of(&self, place: Place) -> Option<&Arc<Master>> {
+        let number = match place {
             Place::Shard(shard) => self.shards.get(usize::from(shard)).copied().flatten(),
             Place::Meta => self.meta,
-        }
+        };
+        self.masters.get(number?)
     }
 
+    fn all(&self) -> impl Iterator<Item = &Arc<Master>> {
+        self.masters.iter().chain(&self.spares)
+    }
+
+    /// The master at `address`.
+    pub(super) fn at(&self, address: &Address) -> Option<&Arc<Master>> {
+        self.all().find(|master| master.address() == address)
+    }
+
+    /// Masters with slots.
     pub(super) fn masters(&self) -> &[Arc<Master>] {
         &self.masters
     }

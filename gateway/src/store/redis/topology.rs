@@ -10,7 +10,7 @@ use super::options::Address;
 use super::reply::{Replies, bytes, items, number, odd};
 use crate::store::StoreError;
 
-/// A master that has slots.
+/// A master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MasterView {
     pub(super) address: Address,
@@ -27,6 +27,8 @@ pub(super) struct View {
     pub(super) epoch: u64,
     /// Masters with slots, by address.
     pub(super) masters: Vec<MasterView>,
+    /// Masters without slots, such as one that was just added.
+    pub(super) spares: Vec<MasterView>,
     /// All servers.
     pub(super) nodes: Vec<Address>,
 }
@@ -85,8 +87,9 @@ impl View {
                 _ => {}
             }
         }
-        if let Some(address) = master.filter(|_| !slots.is_empty()) {
-            self.masters.push(MasterView { address, slots, replicas });
+        if let Some(address) = master {
+            let among = if slots.is_empty() { &mut self.spares } else { &mut self.masters };
+            among.push(MasterView { address, slots, replicas });
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ fn masters_are_those_that_have_slots() {
     ];
     assert_eq!((view.epoch, view.masters.as_slice(), view.nodes.len()), (7, &masters[..], 5));
     assert_eq!(view.uncovered(), 99);
+    assert_eq!(view.spares, [MasterView { address: address("10.0.0.9", 5), slots: vec![], replicas: 0 }]);
 }
 
 #[test]

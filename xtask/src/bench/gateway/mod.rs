@@ -12,16 +12,17 @@ mod map;
 mod memory;
 mod programs;
 mod reads;
+mod slots;
 mod tools;
 mod writes;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use foremap_redis_cluster::RedisCluster;
 
 use self::coefficients::Report;
 use self::programs::Bench;
+use crate::engine::Engine;
 use crate::process;
 use crate::rows::Row;
 use crate::workspace::Workspace;
@@ -31,31 +32,47 @@ const ROUNDS: usize = 5;
 
 /// Measures the change feeds alone.
 pub(super) fn run_feeds(workspace: &Workspace, against: Option<&Path>) -> Result<Vec<Row>> {
-    let bench = Bench::prepare(workspace)?;
+    let bench = Bench::prepare(workspace, None)?;
     let mut report = Report::default();
     println!("on {}", machine::words()?);
     feeds::measure(&bench, &mut report, against)?;
     Ok(report.rows)
 }
 
-/// Measures everything, printing each table as soon as it is there.
-pub(super) fn run(workspace: &Workspace, coefficients: Option<&Path>, against: Option<&Path>) -> Result<Vec<Row>> {
-    tools::check()?;
-    let bench = Bench::prepare(workspace)?;
+/// Measures what it costs to move slots.
+pub(super) fn run_slots(workspace: &Workspace, engine: Option<Engine>) -> Result<Vec<Row>> {
+    let server = engine.map(|engine| engine.server(workspace)).transpose()?;
+    let bench = Bench::prepare(workspace, server)?;
     let mut report = Report::default();
-    println!("on {}", machine::words()?);
+    println!("on {}, {}", machine::words()?, bench.engine()?);
+    slots::measure(&bench, &bench.cluster(1)?, &mut report)?;
+    Ok(report.rows)
+}
+
+/// Measures everything, printing each table as soon as it is there.
+pub(super) fn run(
+    workspace: &Workspace,
+    engine: Option<Engine>,
+    coefficients: Option<&Path>,
+    against: Option<&Path>,
+) -> Result<Vec<Row>> {
+    tools::check()?;
+    let server = engine.map(|engine| engine.server(workspace)).transpose()?;
+    let bench = Bench::prepare(workspace, server)?;
+    let mut report = Report::default();
+    println!("on {}, {}", machine::words()?, bench.engine()?);
     reads::single(&bench, &mut report)?;
     reads::batches(&bench, &mut report)?;
     feeds::measure(&bench, &mut report, against)?;
     map::measure(&mut report);
     {
-        let cluster = RedisCluster::start(3, 1)?;
+        let cluster = bench.cluster(1)?;
         logs::idle(&bench, &cluster, &mut report)?;
         writes::measure(&bench, &cluster, 1, &mut report)?;
         logs::follow(&bench, &cluster, &mut report)?;
         memory::measure(&bench, &cluster, &mut report)?;
     }
-    let cluster = RedisCluster::start(3, 2)?;
+    let cluster = bench.cluster(2)?;
     writes::measure(&bench, &cluster, 2, &mut report)?;
     drop(cluster);
     if let Some(path) = coefficients {

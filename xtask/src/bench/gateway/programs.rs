@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use foremap_redis_cluster::RedisCluster;
+use foremap_redis_cluster::{ClusterOptions, RedisCluster};
 use serde::Deserialize;
 
 use super::machine;
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Bench {
     pub(super) gateway: PathBuf,
     load: PathBuf,
+    /// The Redis server, or what takes its place.
+    server: PathBuf,
     pub(super) scratch: Scratch,
     /// Id of the next gateway on a Redis Cluster.
     next: AtomicU32,
@@ -60,10 +62,23 @@ impl Measured {
 
 impl Bench {
     /// Builds what is measured as it is published.
-    pub(super) fn prepare(workspace: &Workspace) -> Result<Self> {
+    pub(super) fn prepare(workspace: &Workspace, server: Option<PathBuf>) -> Result<Self> {
         let gateway = build::optimised(workspace, "foremap-gateway")?;
         let load = build::optimised(workspace, "foremap-load")?;
-        Ok(Self { gateway, load, scratch: Scratch::new()?, next: AtomicU32::new(1) })
+        let server = server.unwrap_or_else(|| ClusterOptions::default().server);
+        Ok(Self { gateway, load, server, scratch: Scratch::new()?, next: AtomicU32::new(1) })
+    }
+
+    /// What the server says that it is.
+    pub(super) fn engine(&self) -> Result<String> {
+        let server = self.server.to_str().context("the path of the server is no text")?;
+        let version = process::first_line(server, &["--version"]).context("the server tells no version")?;
+        Ok(version.split(" sha=").next().unwrap_or_default().to_owned())
+    }
+
+    /// Starts a cluster of three masters with `replicas` each.
+    pub(super) fn cluster(&self, replicas: usize) -> Result<RedisCluster> {
+        RedisCluster::start_with(ClusterOptions { replicas, server: self.server.clone(), ..ClusterOptions::default() })
     }
 
     /// Runs the load program; the processor time of `servers` meanwhile is counted.
@@ -141,7 +156,7 @@ end
         let socket = std::net::TcpListener::bind("127.0.0.1:0").context("no free port")?;
         let port = socket.local_addr()?.port();
         drop(socket);
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(&self.server);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         let mut server = Server::start("redis-server", &mut command, &self.scratch.path("redis.log"))?;
         server.wait_for(PATIENCE, |log| log.contains("Ready to accept connections").then_some(()))?;

@@ -1,7 +1,6 @@
 //! Reads of what is in memory, beside Redis.
 
 use anyhow::{Context as _, Result};
-use foremap_redis_cluster::{ClusterOptions, RedisCluster};
 
 use super::ROUNDS;
 use super::coefficients::{Report, costs, reaches};
@@ -108,7 +107,7 @@ pub(super) fn batches(bench: &Bench, report: &mut Report) -> Result<()> {
     for mode in ["write", "read"] {
         bench.load(&format!("fill {at} --keys {KEYS} --mode {mode}"), &[])?;
     }
-    let cluster = RedisCluster::start_with(ClusterOptions { replicas: 0, ..ClusterOptions::default() })?;
+    let cluster = bench.cluster(0)?;
     let servers: Vec<u32> = cluster.pids().into_iter().flatten().collect();
     let redis = format!("--redis {}", cluster.addresses()[0]);
     bench.load(&format!("fill {redis} --keys {KEYS}"), &[])?;

@@ -1,0 +1,154 @@
+//! [`Course`]: a request on its way, from server to server while its slot is being moved.
+//!
+//! While a slot is moved key by key, its master answers for the keys that are still there, and redirects for those that
+//! have left or never were (`ASK`). Only a command that was redirected so is sent to the importing master: of a key that
+//! has not arrived, that one would say that it does not exist, and let it be written. What names several keys is answered
+//! only where all of them are at one place and exist (`TRYAGAIN`), which often is not before the slot has arrived.
+//!
+//! The commands of a request are executed in their order, wherever they are: what a later one tells is never older than
+//! what an earlier one told.
+
+use std::sync::Arc;
+
+use ::redis::{Cmd, Value};
+
+use super::keys::Place;
+use super::lane::Outcome;
+use super::master::Kind;
+use super::options::Address;
+use super::reply::Fault;
+
+/// Redirections by `MOVED` that are followed at once; after that the topology is asked for.
+const MAX_MOVED: u8 = 2;
+
+/// A request in one slot.
+#[derive(Clone)]
+pub(super) struct Item {
+    pub(super) place: Place,
+    pub(super) commands: Arc<[Cmd]>,
+}
+
+impl Item {
+    pub(super) fn new(place: Place, commands: impl Into<Arc<[Cmd]>>) -> Self {
+        Self { place, commands: commands.into() }
+    }
+}
+
+/// Where a request is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum To {
+    /// The master that the topology tells.
+    Owner,
+    /// Another one: with so many commands that it alone can answer while it imports the slot, or with all.
+    Server { address: Address, asked: Option<usize> },
+}
+
+/// What has to be done before a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It has ended.
+    End,
+    /// Nothing.
+    Send,
+    /// Waiting, as keys are on their way.
+    Pause,
+    /// A newer topology.
+    Renew,
+    /// The functions, at the server that lacks them.
+    Load,
+}
+
+/// A request under way.
+pub(super) struct Course {
+    pub(super) item: Item,
+    pub(super) to: To,
+    /// Answers that count, of the first commands.
+    answered: Vec<Value>,
+    /// Whether it was tried again for what may happen once.
+    is_second: bool,
+    moved: u8,
+    outcome: Outcome,
+}
+
+impl Course {
+    pub(super) fn new(item: Item) -> Self {
+        let outcome = Err(Fault::Uncounted("the request was lost".into()));
+        Self { item, to: To::Owner, answered: Vec::new(), is_second: false, moved: 0, outcome }
+    }
+
+    /// What is to be sent now.
+    pub(super) fn commands(&self) -> Arc<[Cmd]> {
+        let left = &self.item.commands[self.answered.len()..];
+        match self.to {
+            To::Server { asked: Some(count), .. } => left[..count.min(left.len())].into(),
+            _ if self.answered.is_empty() => self.item.commands.clone(),
+            _ => left.into(),
+        }
+    }
+
+    /// Whether the server that it is sent to only imports the slot.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.to, To::Server { asked: Some(_), .. })
+    }
+
+    /// Takes what became of it. What certainly was not executed is sent again; so is a read whose connection broke.
+    pub(super) fn take(&mut self, outcome: Outcome, kind: Kind) -> Next {
+        let to = std::mem::replace(&mut self.to, To::Owner);
+        let fault = match outcome {
+            Ok(values) => return self.count(values),
+            Err(fault) => fault,
+        };
+        let first = !std::mem::replace(&mut self.is_second, true);
+        let next = match &fault {
+            Fault::Moving(_) | Fault::Asked { .. } => {
+                self.is_second = !first;
+                Next::Pause
+            }
+            Fault::Moved { to, .. } if self.moved < MAX_MOVED => {
+                self.is_second = !first;
+                self.moved += 1;
+                self.to = To::Server { address: to.clone(), asked: None };
+                Next::Send
+            }
+            Fault::Elsewhere(_) | Fault::Moved { .. } if first => Next::Renew,
+            Fault::NoFunctions if first => {
+                self.to = to;
+                Next::Load
+            }
+            Fault::Dropped(_) if first && kind != Kind::Write => Next::Send,
+            _ => Next::End,
+        };
+        self.outcome = Err(fault);
+        next
+    }
+
+    /// Keeps the answers up to the first redirection; where that leads, the commands that were redirected alike go.
+    fn count(&mut self, values: Vec<Value>) -> Next {
+        let asked = |value: &Value| match Fault::among(std::slice::from_ref(value)) {
+            Some(Fault::Asked { to, why }) => Some((to, why)),
+            _ => None,
+        };
+        let at = values.iter().position(|value| asked(value).is_some()).unwrap_or(values.len());
+        if let Some((address, why)) = values.get(at).and_then(asked) {
+            let alike = |value: &&Value| asked(value).is_some_and(|(to, _)| to == address);
+            let count = values[at..].iter().take_while(alike).count();
+            self.to = To::Server { address, asked: Some(count) };
+            self.outcome = Err(Fault::Moving(why));
+        }
+        self.answered.extend(values.into_iter().take(at));
+        if self.answered.len() < self.item.commands.len() {
+            return Next::Send;
+        }
+        self.outcome = Ok(std::mem::take(&mut self.answered));
+        Next::End
+    }
+
+    /// What became of it at last.
+    pub(super) fn end(self) -> Outcome {
+        self.outcome
+    }
+}
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;
