@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use foremap::codec::{DecodeError, Reader, Writer};
-use foremap::node::Member;
+use foremap::node::{MAX_LIFE_US, Member, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 use super::apply::failed;
@@ -42,7 +42,8 @@ impl MetaOutcome {
 }
 
 pub(super) fn apply(txn: &WriteTransaction, change: &MetaChange, now_us: u64) -> Result<MetaOutcome, StoreError> {
-    let until = |ttl: &Duration| now_us.saturating_add(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX));
+    let until =
+        |ttl: &Duration| now_us.saturating_add(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX).min(MAX_LIFE_US));
     match change {
         MetaChange::PutMap { expect, map, term } => put_map(txn, *expect, map, *term).map(MetaOutcome::Done),
         MetaChange::Announce { member, ttl } => announce(txn, member, now_us, until(ttl)).map(MetaOutcome::Done),
@@ -76,7 +77,7 @@ fn announce(txn: &WriteTransaction, member: &Member, now_us: u64, until: u64) ->
     if let Some(held) = members.get(member.id).map_err(failed)? {
         let (expires, bytes) = held.value();
         let held = decode_member(bytes)?;
-        if expires > now_us && held.incarnation != member.incarnation && held.origin != member.origin {
+        if is_alive(expires, now_us) && held.incarnation != member.incarnation && held.origin != member.origin {
             return Ok(false);
         }
     }
@@ -100,7 +101,7 @@ pub(super) fn members(txn: &ReadTransaction, now_us: u64) -> Result<Vec<Member>,
     for entry in members.iter().map_err(failed)? {
         let (_, held) = entry.map_err(failed)?;
         let (expires, bytes) = held.value();
-        if expires > now_us {
+        if is_alive(expires, now_us) {
             live.push(decode_member(bytes)?);
         }
     }
@@ -143,9 +144,9 @@ impl Office {
 fn lead(txn: &WriteTransaction, incarnation: u64, now_us: u64, until: u64) -> Result<Option<Term>, StoreError> {
     let mut meta = txn.open_table(META).map_err(failed)?;
     let mut office = Office::of(&meta)?;
-    if office.incarnation != incarnation || office.expires_us <= now_us {
+    if office.incarnation != incarnation || !is_alive(office.expires_us, now_us) {
         // A resignation of what is not held changes nothing.
-        if office.expires_us > now_us || until <= now_us {
+        if is_alive(office.expires_us, now_us) || until <= now_us {
             return Ok(None);
         }
         office.term += 1;

@@ -11,4 +11,4 @@ mod read;
 mod tables;
 mod writer;
 
-pub use open::{Clock, RedbOptions, RedbStore};
+pub use open::{RedbOptions, RedbStore};

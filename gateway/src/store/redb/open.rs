@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::redb::{Builder, Database, DatabaseError, ReadableTable as _, StorageError};
 use foremap::partition::StorageLayout;
@@ -13,11 +12,9 @@ use super::apply::Retention;
 use super::meta::{MetaChange, MetaOutcome};
 use super::tables::{CURRENT, LOG, MEMBERS, META, META_FORMAT, SHARDS, VERSIONS};
 use super::writer::{Job, MAX_QUEUE, Writer};
+use crate::store::clock::system_clock;
 use crate::store::record::{decode_format, encode_format};
-use crate::store::{OpenError, StoreError};
-
-/// Tells the time in microseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+use crate::store::{Clock, OpenError, StoreError};
 
 /// How a store file is opened.
 #[derive(Clone)]
@@ -40,14 +37,13 @@ impl Default for RedbOptions {
     /// 100 versions a key; 100,000 log entries a shard, so that a gateway that was away reads the log instead of
     /// starting cold; 64 MiB of page cache; checked; the system's clock.
     fn default() -> Self {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64);
         Self {
             layout: StorageLayout::default(),
             versions: 100,
             log_entries: 100_000,
             cache_bytes: 64 << 20,
             check: true,
-            clock: Arc::new(now),
+            clock: system_clock(),
         }
     }
 }

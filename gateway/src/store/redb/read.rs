@@ -261,6 +261,10 @@ impl Store for RedbStore {
         (self.queued(), MAX_QUEUE)
     }
 
+    fn now_us(&self) -> u64 {
+        (self.clock)()
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(self.shut())
     }

@@ -8,8 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::{Retention, Tables, failed};
 use super::meta::{self, MetaChange, MetaOutcome};
-use super::open::Clock;
-use crate::store::{Read, StoreError, Write, WriteOutcome};
+use crate::store::{Clock, Read, StoreError, Write, WriteOutcome};
 
 /// Most writes in one commit: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;

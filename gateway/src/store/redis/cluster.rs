@@ -77,6 +77,11 @@ impl Cluster {
         self.groups.subscribe()
     }
 
+    /// All servers of the newest view.
+    pub(super) fn servers(&self) -> Vec<Address> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
     /// Performs every item, those at one master together. Each fails alone. What certainly was not executed, because
     /// another server is master or the functions are missing, is tried once more; so is a read whose connection broke.
     pub(super) async fn run(&self, kind: Kind, items: Vec<Item>) -> Vec<Outcome> {

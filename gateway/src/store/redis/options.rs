@@ -5,6 +5,9 @@ use std::fmt;
 use foremap::partition::StorageLayout;
 use percent_encoding::percent_decode_str;
 
+use crate::store::Clock;
+use crate::store::clock::system_clock;
+
 /// Which cluster, and how it is used.
 #[derive(Clone)]
 pub struct RedisOptions {
@@ -24,6 +27,8 @@ pub struct RedisOptions {
     pub versions: usize,
     /// Change log entries kept of a shard.
     pub log_entries: u64,
+    /// This machine's clock, which is compared with those of the servers.
+    pub clock: Clock,
 }
 
 const MAX_NAMESPACE_BYTES: usize = 32;
@@ -59,6 +64,7 @@ impl RedisOptions {
             layout: StorageLayout::default(),
             versions: 100,
             log_entries: 100_000,
+            clock: system_clock(),
         };
         options.check()?;
         Ok(options)
