@@ -100,6 +100,19 @@ impl Collector for NodeCollector {
             let kind = EncodeMetric::metric_type(&counter);
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
+        if let Some(disk) = self.process.store.disk() {
+            let counters = [
+                ("store_write_failures", "Writes that failed or were refused as the disk did", disk.failed_writes),
+                ("store_reopens", "Times that the store file was opened again after an error", disk.reopened),
+            ];
+            for (name, help, value) in counters {
+                let counter = ConstCounter::new(value);
+                counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+            }
+            let broken = ConstGauge::new(i64::from(disk.is_broken));
+            let help = "Whether the store file cannot be written now";
+            broken.encode(encoder.encode_descriptor("store_broken", help, None, MetricType::Gauge)?)?;
+        }
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
         clocks(&mut encoder, &self.process.store.clocks())?;

@@ -15,9 +15,9 @@ mod types;
 pub use self::clock::Clock;
 pub use self::list::{Listed, Page, list};
 pub use self::open_error::OpenError;
-pub use self::redb::{RedbOptions, RedbStore};
+pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
 pub use self::types::{
-    Answer, Answers, Blob, ClockStatus, Expect, ListPart, MasterStatus, Read, Store, StoreError, Term, Trouble,
-    VersionRecord, Write, WriteId, WriteOutcome, Written,
+    Answer, Answers, Blob, ClockStatus, DiskStatus, Expect, ListPart, MasterStatus, Read, Store, StoreError, Term,
+    Trouble, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };

@@ -253,6 +253,17 @@ impl ClockStatus {
     pub const OWN: &'static str = "this machine";
 }
 
+/// How a store file is doing, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskStatus {
+    /// Whether nothing can be written now.
+    pub is_broken: bool,
+    /// Writes that failed or were refused as the disk did, so far.
+    pub failed_writes: u64,
+    /// Times that the file was opened again after an error.
+    pub reopened: u64,
+}
+
 /// A durable store of one namespace.
 ///
 /// Implementations pass the conformance suite in `tests/gateway/store_suite.rs`. Every read is a consistent view of
@@ -345,6 +356,11 @@ pub trait Store: Send + Sync + 'static {
     /// The clocks that were compared, this machine's first; none where there is nothing to compare with.
     fn clocks(&self) -> Vec<ClockStatus> {
         Vec::new()
+    }
+
+    /// How its file is doing; `None` where it has none.
+    fn disk(&self) -> Option<DiskStatus> {
+        None
     }
 
     /// Microseconds since 1970, by the clocks that versions follow.

@@ -7,6 +7,7 @@ mod binary;
 mod capacity;
 mod client;
 mod demand;
+mod disk;
 mod feed;
 mod frames;
 mod host;

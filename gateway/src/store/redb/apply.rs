@@ -5,6 +5,7 @@ use foremap::key::CompositeKey;
 use foremap::node::{NoVersion, next_version};
 use foremap::protocol::{Keymap, MAX_VERSION};
 
+use super::handle::failed;
 use super::tables::{CURRENT, LOG, SHARDS, ShardLog, VERSIONS};
 use crate::store::record::{decode_keymap, encode_version, version_head};
 use crate::store::{Expect, Read, StoreError, VersionRecord, Write, WriteOutcome, Written};
@@ -200,13 +201,5 @@ fn no_version(error: NoVersion, shard: u16) -> StoreError {
             tracing::error!(shard, "{}", StoreError::UsedUp);
             StoreError::UsedUp
         }
-    }
-}
-
-/// Before the commit nothing has happened yet, so a failure is never an unknown outcome.
-pub(super) fn failed(error: impl Into<::redb::Error>) -> StoreError {
-    match error.into() {
-        ::redb::Error::Corrupted(why) => StoreError::Corrupt(why),
-        other => StoreError::Unavailable(other.to_string()),
     }
 }

@@ -5,10 +5,13 @@
 //! are snapshots and never wait for it.
 
 mod apply;
+mod handle;
 mod meta;
 mod open;
+mod pages;
 mod read;
 mod tables;
 mod writer;
 
+pub use handle::Disk;
 pub use open::{RedbOptions, RedbStore};
