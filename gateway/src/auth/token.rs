@@ -29,6 +29,8 @@ pub struct Claims {
 pub enum KeyError {
     /// It cannot be read.
     Io(std::io::Error),
+    /// Everybody on the machine can read it.
+    Exposed,
     /// It holds less than [`TokenKey::MIN_BYTES`] bytes.
     Short,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
+            Self::Exposed => f.write_str("everybody on this machine can read it: chmod 600"),
             Self::Short => write!(f, "a token key has at least {} bytes", TokenKey::MIN_BYTES),
         }
     }
@@ -57,11 +60,18 @@ impl TokenKey {
     /// Clock difference that is tolerated, in seconds.
     const LEEWAY_S: u64 = 5;
 
-    /// Reads the key from a file; white space around it does not belong to it.
+    /// Reads the key from a file that not everybody can read; white space around it does not belong to it.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn read(path: &Path) -> Result<Self, KeyError> {
+        #[cfg(unix)]
+        if std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).map_err(KeyError::Io)?.permissions())
+            & 0o007
+            != 0
+        {
+            return Err(KeyError::Exposed);
+        }
         let bytes = std::fs::read(path).map_err(KeyError::Io)?;
         Self::new(bytes.trim_ascii())
     }

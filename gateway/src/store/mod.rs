@@ -4,6 +4,7 @@
 //! of its storage shard; value, ordered index, version record and log entry
 //! are committed together, durably, before the write is acknowledged.
 
+pub(crate) mod backup;
 mod clock;
 mod list;
 mod open_error;
@@ -18,6 +19,6 @@ pub use self::open_error::OpenError;
 pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
 pub use self::types::{
-    Answer, Answers, Blob, ClockStatus, DiskStatus, Expect, ListPart, MasterStatus, Read, Store, StoreError, Term,
-    Trouble, VersionRecord, Write, WriteId, WriteOutcome, Written,
+    Answer, Answers, Backup, Blob, Checked, ClockStatus, DiskStatus, Expect, ListPart, MasterStatus, NoBackup, Read,
+    Store, StoreError, Term, Trouble, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use foremap::node::{LogPage, Member, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, ErrorCode, Keymap, KeymapFields};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What every operation returns: boxed, so that a store is chosen at run time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -264,6 +264,29 @@ pub struct DiskStatus {
     pub reopened: u64,
 }
 
+/// What was found in a store file or a backup, where nothing is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checked {
+    /// Keys with a keymap; 0 where they were not counted.
+    pub keys: u64,
+    /// Versions.
+    pub versions: u64,
+    /// Entries of change logs.
+    pub log_entries: u64,
+}
+
+/// The frames of a backup, in order. It is whole if it ends with its last frame, and not with an error or before.
+pub type Backup = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
+
+/// Why there is no backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoBackup {
+    /// Another one is being made.
+    Busy,
+    /// The store is backed up by other means.
+    Elsewhere,
+}
+
 /// A durable store of one namespace.
 ///
 /// Implementations pass the conformance suite in `tests/gateway/store_suite.rs`. Every read is a consistent view of
@@ -365,6 +388,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Microseconds since 1970, by the clocks that versions follow.
     fn now_us(&self) -> u64;
+
+    /// Begins a backup of the store as it is at this moment, while it goes on. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NoBackup`].
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        Err(NoBackup::Elsewhere)
+    }
 
     /// Ends the store: writes under way are finished, later ones are refused.
     fn close(&self) -> Answer<'_, ()>;

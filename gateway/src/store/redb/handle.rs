@@ -40,6 +40,8 @@ pub(super) struct Health {
     pub(super) failed_writes: u64,
     /// Times that the file was opened again.
     pub(super) reopened: u64,
+    /// Whether a thread asks for probes.
+    pub(super) is_probing: bool,
     /// How long it took to open it the last time.
     pub(super) took: Duration,
     /// What is damaged, as it was last read.

@@ -55,10 +55,16 @@ pub(super) fn apply(txn: &WriteTransaction, change: &MetaChange, now_us: u64) ->
     }
 }
 
-/// Changes something that nobody reads.
-pub(super) fn probe(txn: &WriteTransaction, now_us: u64) -> Result<(), StoreError> {
+/// Bytes of a probe: a file that is full has room for a few pages now and then, and then not again.
+const PROBE_BYTES: usize = 256 << 10;
+
+/// Writes something that nobody reads, or takes it back.
+pub(super) fn probe(txn: &WriteTransaction, writes: bool) -> Result<(), StoreError> {
     let mut meta = txn.open_table(META).map_err(failed)?;
-    meta.insert(META_PROBE, now_us.to_le_bytes().as_slice()).map_err(failed)?;
+    match writes {
+        true => meta.insert(META_PROBE, [0x5a; PROBE_BYTES].as_slice()).map_err(failed)?,
+        false => meta.remove(META_PROBE).map_err(failed)?,
+    };
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! are snapshots and never wait for it.
 
 mod apply;
+mod dump;
 mod handle;
 mod meta;
 mod open;

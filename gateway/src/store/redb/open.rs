@@ -8,11 +8,12 @@ use foremap::partition::StorageLayout;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::Retention;
+use super::dump;
 use super::handle::{Disk, Handle};
 use super::meta::{MetaChange, MetaOutcome};
 use super::writer::{Job, MAX_QUEUE, Writer};
 use crate::store::clock::system_clock;
-use crate::store::{Clock, OpenError, StoreError};
+use crate::store::{Backup, Checked, Clock, NoBackup, OpenError, StoreError};
 
 /// How a store file is opened.
 #[derive(Clone)]
@@ -59,6 +60,8 @@ pub struct RedbStore {
     pub(super) groups: watch::Receiver<Arc<Vec<Vec<u16>>>>,
     pub(super) clock: Clock,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Held while a backup is being made.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl RedbStore {
@@ -77,7 +80,50 @@ impl RedbStore {
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(jobs));
         let writer = Mutex::new(Some(thread.map_err(OpenError::Io)?));
         let groups = watch::channel(Arc::new(vec![(0..layout.shards).collect()])).1;
-        Ok(Self { handle, layout, queue, visible, groups, clock: options.clock.clone(), writer })
+        Ok(Self {
+            handle,
+            layout,
+            queue,
+            visible,
+            groups,
+            clock: options.clock.clone(),
+            writer,
+            backing_up: Arc::default(),
+        })
+    }
+
+    /// Makes the file at `path`, which must not exist, of a backup. It is a new store to clients, whose incarnation is
+    /// `incarnation` at least.
+    ///
+    /// # Errors
+    /// What is wrong, in words; then there is no file at `path`.
+    pub fn restore(path: &Path, from: impl std::io::Read, incarnation: u32) -> Result<Checked, String> {
+        dump::restore(path, from, incarnation)
+    }
+
+    /// Verifies a file that nobody has open: every page, every record, and that they agree.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(path: &Path) -> Result<Checked, String> {
+        if !path.exists() {
+            return Err("it does not exist".to_owned());
+        }
+        let options = RedbOptions { check: true, ..RedbOptions::default() };
+        let (handle, _) = Handle::open(path, &options).map_err(|error| error.to_string())?;
+        dump::check(&handle).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn begin_backup(&self) -> Result<Backup, NoBackup> {
+        let alone = self.backing_up.clone().try_lock_owned().map_err(|_| NoBackup::Busy)?;
+        // A few frames ahead of whoever reads them.
+        let (frames, backup) = mpsc::channel(4);
+        let (handle, begun_us) = (self.handle.clone(), (self.clock)());
+        tokio::task::spawn_blocking(move || {
+            dump::dump(&handle, begun_us, &frames);
+            drop(alone);
+        });
+        Ok(backup)
     }
 
     /// Jobs that wait for the writer.

@@ -18,8 +18,8 @@ use super::tables::{CURRENT, LOG, META, META_MAP, SHARDS, ShardLog, VERSIONS};
 use super::writer::{Job, MAX_QUEUE};
 use crate::store::record::{decode_keymap, decode_version};
 use crate::store::{
-    Answer, Answers, Blob, DiskStatus, ListPart, Read, Store, StoreError, Term, Trouble, VersionRecord, Write,
-    WriteOutcome,
+    Answer, Answers, Backup, Blob, DiskStatus, ListPart, NoBackup, Read, Store, StoreError, Term, Trouble,
+    VersionRecord, Write, WriteOutcome,
 };
 
 impl RedbStore {
@@ -270,6 +270,10 @@ impl Store for RedbStore {
         let health = self.handle.health();
         let is_broken = health.broken.is_some();
         Some(DiskStatus { is_broken, failed_writes: health.failed_writes, reopened: health.reopened })
+    }
+
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        self.begin_backup()
     }
 
     fn now_us(&self) -> u64 {

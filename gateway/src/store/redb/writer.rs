@@ -43,6 +43,8 @@ pub(super) enum Job {
     },
     /// Writes something, to see whether that works.
     Probe,
+    /// Takes back what a probe has written.
+    ProbeEnd,
     Close {
         reply: Reply<()>,
     },
@@ -137,7 +139,9 @@ impl Writer {
         };
         match &committed {
             Ok(()) => {
-                self.healed();
+                if was_broken.is_some() {
+                    self.healed();
+                }
                 self.visible.send_modify(|count| *count += 1);
             }
             Err(error) => {
@@ -168,7 +172,13 @@ impl Writer {
         }
     }
 
+    /// A probe was written: there is room, which is given back.
     fn healed(&self) {
+        let opening = std::cell::Cell::new(0);
+        let (_, removed) = self.transact(vec![Job::ProbeEnd], &opening);
+        if let Err(error) = removed {
+            return self.broken(opening.get(), error.to_string(), 0);
+        }
         let broken = self.handle.health().broken.take();
         if let Some((_, since)) = broken {
             let seconds = since.elapsed().as_secs();
@@ -179,14 +189,19 @@ impl Writer {
     /// Asks for a probe now and then, while it is needed.
     fn probe(&self) {
         let (handle, queue) = (self.handle.clone(), self.queue.clone());
+        if std::mem::replace(&mut handle.health().is_probing, true) {
+            return;
+        }
         let asks = move || {
             loop {
                 // Where opening takes long, as a large file is read, it is not what the disk is busy with.
                 let took = handle.health().took;
                 std::thread::sleep(PROBE.max(took * 10).min(MOST_PROBE));
-                let is_needed = handle.health().broken.is_some();
-                let Some(queue) = queue.upgrade().filter(|_| is_needed) else { return };
-                if queue.blocking_send(Job::Probe).is_err() {
+                let mut health = handle.health();
+                let wanted = queue.upgrade().filter(|_| health.broken.is_some());
+                health.is_probing = wanted.is_some();
+                drop(health);
+                if wanted.is_none_or(|queue| queue.blocking_send(Job::Probe).is_err()) {
                     return;
                 }
             }
@@ -237,7 +252,8 @@ impl Writer {
                     let outcome = meta::apply(&txn, &change, (self.clock)());
                     due.push(Due::Meta(reply, outcome));
                 }
-                Job::Probe => broken = broken.or(meta::probe(&txn, (self.clock)()).err()),
+                Job::Probe => broken = broken.or(meta::probe(&txn, true).err()),
+                Job::ProbeEnd => broken = broken.or(meta::probe(&txn, false).err()),
                 Job::Close { .. } => {}
             }
         }
@@ -261,6 +277,6 @@ fn untouched(job: Job, error: &StoreError) -> Option<Due> {
     match job {
         Job::Write { reply, .. } | Job::RemoveVersion { reply, .. } => Some(Due::Write(reply, Err(error.clone()))),
         Job::Meta { reply, .. } => Some(Due::Meta(reply, Err(error.clone()))),
-        Job::Close { .. } | Job::Probe => None,
+        Job::Close { .. } | Job::Probe | Job::ProbeEnd => None,
     }
 }
