@@ -15,7 +15,7 @@ use crate::host::ShifterMode;
 use crate::http::HttpOptions;
 use crate::model::ShareOptions;
 use crate::replay::Replay;
-use crate::run::{Failure, Options, PlanCommand, StoreOptions, secret};
+use crate::run::{BackupCommand, CheckCommand, Failure, Options, PlanCommand, RestoreCommand, StoreOptions, secret};
 use crate::store::{RedbOptions, RedisOptions};
 
 /// A DHT gateway node of foremap.
@@ -45,6 +45,12 @@ pub enum Command {
     Audit(Audit),
     /// Tell how load is spread over nodes and what the Partition Shifter would do about it.
     Plan(PlanCommand),
+    /// Copy a store file that a running gateway has open, as it is at one moment, into a backup.
+    Backup(BackupCommand),
+    /// Make a store file of a backup.
+    Restore(RestoreCommand),
+    /// Verify a backup or a store file, and say what is wrong; ends with 1 if something is.
+    Check(CheckCommand),
     /// Replay access traces through the prediction core and through baselines, without network.
     Replay(Replay),
 }

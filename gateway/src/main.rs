@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use foremap_gateway::audit::Verdict;
 use foremap_gateway::cli::{Cli, Command};
-use foremap_gateway::run::{Failure, Options, plan, run};
+use foremap_gateway::run::{CheckVerdict, Failure, Options, back_up, check, plan, restore, run};
 use foremap_gateway::{audit, capacity, replay};
 
 /// An answer is a dozen small allocations: this allocator takes half the time of the system's for them.
@@ -35,6 +35,14 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Capacity(options) => capacity::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Plan(options) => plan(&options),
+        Command::Backup(options) => back_up(&options),
+        Command::Restore(options) => restore(&options),
+        Command::Check(options) => {
+            return check(&options).map(|verdict| match verdict {
+                CheckVerdict::Well => ExitCode::SUCCESS,
+                CheckVerdict::Damaged => ExitCode::FAILURE,
+            });
+        }
         Command::Audit(options) => {
             return audit::run(&options).map(|verdict| match verdict {
                 Verdict::Clean => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "foremap-"));
   const keyFile = join(folder, "key");
-  await writeFile(keyFile, SECRET);
+  await writeFile(keyFile, SECRET, { mode: 0o600 });
   gateway = await startGateway(1, "--token-key", keyFile, "--shifter", "off", "--share-every", "5s");
   site = await startSite(gateway.origins[0] ?? "");
   const writer = createClient({ origins: gateway.origins, token: await token("writer", "put"), feed: false });

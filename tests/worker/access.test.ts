@@ -16,7 +16,7 @@ let gateway: Gateway;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "foremap-"));
   keyFile = join(folder, "key");
-  await writeFile(keyFile, SECRET);
+  await writeFile(keyFile, SECRET, { mode: 0o600 });
   gateway = await startGateway(1, "--token-key", keyFile);
   using writer = createClient({ origins: gateway.origins, token: await token("put") });
   await writer.put("open/a", { locator: "a" });

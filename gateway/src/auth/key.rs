@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_secs(2);
 pub enum KeyError {
     /// The file cannot be read.
     Io(std::io::Error),
+    /// Everybody on the machine can read it.
+    Exposed,
     /// A secret has less than [`TokenKey::MIN_BYTES`] bytes.
     Short,
     /// There are more than [`TokenKey::MAX_SECRETS`] secrets.
@@ -30,6 +32,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
+            Self::Exposed => f.write_str("everybody on this machine can read it: chmod 600"),
             Self::Short => write!(f, "a token key has at least {} bytes on each line", TokenKey::MIN_BYTES),
             Self::TooMany(lines) => {
                 write!(f, "a token key has one line, or two while it is replaced, and this one has {lines}")
@@ -80,13 +83,13 @@ impl TokenKey {
     /// Most secrets at a time: the one in use, and the one before or after it.
     pub const MAX_SECRETS: usize = 2;
 
-    /// Reads the key from a file. A file of text has a secret on each line, and white space around it does not belong to it; the
+    /// Reads the key from a file that not everybody can read. A file of text has a secret on each line, and white space around it does not belong to it; the
     /// bytes of any other file, without white space around them, are one secret.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let key = Self::new(&std::fs::read(path).map_err(KeyError::Io)?)?;
+        let key = Self::new(&content(path)?)?;
         Ok(Self { path: Some(path.into()), ..key })
     }
 
@@ -125,7 +128,7 @@ impl TokenKey {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            let replaced = std::fs::read(&path).map_err(KeyError::Io).and_then(|bytes| self.replace(&bytes));
+            let replaced = content(&path).and_then(|bytes| self.replace(&bytes));
             match &replaced {
                 Ok(true) => tracing::info!(path = %path.display(), secrets = self.current().len(), "a new token key"),
                 Err(error) if !is_bad => {
@@ -152,6 +155,18 @@ impl TokenKey {
     pub(super) fn current(&self) -> Arc<[Secret]> {
         self.secrets.borrow().clone()
     }
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, KeyError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = std::fs::metadata(path).map_err(KeyError::Io)?;
+        if metadata.permissions().mode() & 0o007 != 0 {
+            return Err(KeyError::Exposed);
+        }
+    }
+    std::fs::read(path).map_err(KeyError::Io)
 }
 
 fn secrets(content: &[u8]) -> Result<Arc<[Secret]>, KeyError> {

@@ -59,6 +59,8 @@ async fn a_file_is_followed_and_a_bad_one_changes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("key");
     std::fs::write(&path, OLD).expect("written");
+    #[cfg(unix)]
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
     let key = TokenKey::read(&path).expect("a key");
     let (stop, stopped) = watch::channel(false);
     let following = tokio::spawn(key.clone().follow(stopped));

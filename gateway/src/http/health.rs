@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::refusal::{Answer, Refusal};
 use super::server::Server;
 use crate::auth::Verb;
+use crate::store::Trouble;
 
 /// Age of the change log above which memory answers nobody.
 const MAX_LOG_AGE_MS: u32 = 5_000;
@@ -28,6 +29,9 @@ struct ReadyBody {
     /// All groups.
     groups: usize,
     epoch: Epoch,
+    /// What keeps the store from doing all that it should.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    troubles: Vec<Trouble>,
     /// The shared model, where one is served.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<ReadyModel>,
@@ -46,11 +50,15 @@ struct ReadyModel {
     waiting: usize,
 }
 
-/// Ready while memory is fresh for one group of shards at least. With a store of which a part is silent, every gateway
+/// Not ready while the store keeps this process from writing. Otherwise ready while memory is fresh for one group of shards at least. With a store of which a part is silent, every gateway
 /// is in the same position: if all said that they were not ready, the other shards would be cut off as well.
 pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
     if server.process.is_leaving() || *server.stop.borrow() {
         return Err(Refusal::new(ErrorCode::Unavailable, "the node is about to end"));
+    }
+    let troubles = server.process.store.troubles();
+    if let Some(trouble) = troubles.iter().find(|trouble| trouble.is_whole) {
+        return Err(Refusal::new(ErrorCode::Unavailable, format!("{}: {}", trouble.what, trouble.why)));
     }
     let positions = server.node.node().positions(server.process.clock.now());
     let age = |&shard: &u16| positions.get(usize::from(shard)).map_or(u32::MAX, |at| at.age_ms);
@@ -70,7 +78,8 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         bytes: stats.snapshot_bytes,
         waiting: stats.outbox.entries,
     });
-    let body = ReadyBody { fresh, groups: groups.len(), epoch: server.node.node().map().epoch, model };
+    let epoch = server.node.node().map().epoch;
+    let body = ReadyBody { fresh, groups: groups.len(), epoch, troubles, model };
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((kind, serde_json::to_vec(&body).unwrap_or_default()).into_response())
 }

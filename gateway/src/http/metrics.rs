@@ -21,7 +21,7 @@ use super::changes::MAX_EVENT_FEEDS;
 use super::map::MAX_MAP_WAITS;
 use super::model_metrics;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
-use crate::store::MasterStatus;
+use crate::store::{ClockStatus, MasterStatus};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -100,10 +100,27 @@ impl Collector for NodeCollector {
             let kind = EncodeMetric::metric_type(&counter);
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
+        if let Some(disk) = self.process.store.disk() {
+            let counters = [
+                ("store_write_failures", "Writes that failed or were refused as the disk did", disk.failed_writes),
+                ("store_reopens", "Times that the store file was opened again after an error", disk.reopened),
+            ];
+            for (name, help, value) in counters {
+                let counter = ConstCounter::new(value);
+                counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+            }
+            let broken = ConstGauge::new(i64::from(disk.is_broken));
+            let help = "Whether the store file cannot be written now";
+            broken.encode(encoder.encode_descriptor("store_broken", help, None, MetricType::Gauge)?)?;
+        }
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
+        clocks(&mut encoder, &self.process.store.clocks())?;
         let event_feeds = self.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
         let (waiting, waiting_max) = self.process.store.waiting();
+        let troubles = self.process.store.troubles().len();
+        let newest = self.node.node().positions(self.process.clock.now()).iter().map(|at| at.position).max();
+        let ahead_s = newest.unwrap_or(0).saturating_sub(self.process.store.now_us()) / 1_000_000;
         let queues = [
             ("event_feeds", "Change feeds being served as events", event_feeds as u64),
             ("event_feeds_max", "Bound of event_feeds", MAX_EVENT_FEEDS as u64),
@@ -111,6 +128,12 @@ impl Collector for NodeCollector {
             ("map_waits_max", "Bound of map_waits", MAX_MAP_WAITS as u64),
             ("store_queue", "Writes waiting for the store", waiting as u64),
             ("store_queue_max", "Bound of store_queue", waiting_max as u64),
+            (
+                "store_versions_ahead_seconds",
+                "How far the newest version is ahead of the time, as a clock was once",
+                ahead_s,
+            ),
+            ("store_troubles", "What keeps the store from doing all that it should, as /readyz tells", troubles as u64),
         ];
         let map = self.node.node().map();
         let of_process = process_gauges(&peers, &membership, &map).into_iter().chain(shifter_gauges(&shifting));
@@ -249,6 +272,21 @@ fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Res
                 _ => ConstGauge::new(i64::try_from(figure(master)).unwrap_or(i64::MAX)).encode(encoder)?,
             }
         }
+    }
+    Ok(())
+}
+
+/// By the address of the server, as many as the store's cluster has, and this machine.
+fn clocks(encoder: &mut DescriptorEncoder<'_>, clocks: &[ClockStatus]) -> Result<(), fmt::Error> {
+    if clocks.is_empty() {
+        return Ok(());
+    }
+    let help =
+        "How far a clock is ahead of the time that most agree on; nothing is written by one that is a minute ahead";
+    let mut family = encoder.encode_descriptor("clock_ahead", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+    for clock in clocks {
+        let seconds = ConstGauge::new(clock.ahead_ms as f64 / 1_000.0);
+        seconds.encode(family.encode_family(&[("clock", clock.whose.as_str())])?)?;
     }
     Ok(())
 }

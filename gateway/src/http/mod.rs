@@ -1,5 +1,6 @@
 //! The HTTP interface of one node.
 
+mod backup;
 mod batch;
 mod changes;
 mod entry;

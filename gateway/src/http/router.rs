@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
 use super::server::{AGE, EPOCH, MODEL, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
-use super::{batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
+use super::{backup, batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
@@ -39,6 +39,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/summaries/take", post(summaries::take))
         .route("/v1/model", get(model::model))
         .route("/v1/model/forget", post(model::forget))
+        .route("/v1/backup", get(backup::backup))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -88,7 +89,7 @@ pub(super) async fn observe<R: IntoResponse>(
 
 /// A bounded set of labels, whatever is asked for.
 fn label(path: &str) -> &'static str {
-    const ROUTES: [&str; 19] = [
+    const ROUTES: [&str; 20] = [
         "/v1/batch",
         "/v1/keymap",
         "/v1/versions",
@@ -105,6 +106,7 @@ fn label(path: &str) -> &'static str {
         "/v1/summaries/take",
         "/v1/model",
         "/v1/model/forget",
+        "/v1/backup",
         "/healthz",
         "/readyz",
         "/metrics",

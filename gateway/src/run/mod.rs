@@ -1,5 +1,6 @@
 //! Start-up, serving and shutdown of a process.
 
+mod backup;
 mod failure;
 mod files;
 mod map;
@@ -9,6 +10,7 @@ mod serve;
 mod shutdown;
 
 pub use crate::model::ShareOptions;
+pub use backup::{BackupCommand, CheckCommand, CheckVerdict, RestoreCommand, back_up, check, restore};
 pub use failure::Failure;
 pub use map::{ensure_map, first_map};
 pub use plan::{PlanCommand, plan};

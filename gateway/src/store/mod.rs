@@ -4,6 +4,8 @@
 //! of its storage shard; value, ordered index, version record and log entry
 //! are committed together, durably, before the write is acknowledged.
 
+pub(crate) mod backup;
+mod clock;
 mod list;
 mod open_error;
 pub mod record;
@@ -11,11 +13,12 @@ mod redb;
 mod redis;
 mod types;
 
+pub use self::clock::Clock;
 pub use self::list::{Listed, Page, list};
 pub use self::open_error::OpenError;
-pub use self::redb::{Clock, RedbOptions, RedbStore};
+pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
 pub use self::types::{
-    Answer, Answers, Blob, Expect, ListPart, MasterStatus, Read, Store, StoreError, Term, VersionRecord, Write,
-    WriteId, WriteOutcome, Written,
+    Answer, Answers, Backup, Blob, Checked, ClockStatus, DiskStatus, Expect, ListPart, MasterStatus, NoBackup, Read,
+    Store, StoreError, Term, Trouble, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };

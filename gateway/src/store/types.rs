@@ -10,7 +10,7 @@ use std::time::Duration;
 use foremap::node::{LogPage, Member, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, ErrorCode, Keymap, KeymapFields};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What every operation returns: boxed, so that a store is chosen at run time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -24,6 +24,8 @@ pub enum StoreError {
     Unknown(String),
     /// Stored data cannot be read back.
     Corrupt(String),
+    /// The shard has had the last version that there is.
+    UsedUp,
     /// It asks for more than the store takes, however often it is retried.
     TooLarge(String),
 }
@@ -34,7 +36,7 @@ impl StoreError {
         match self {
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Unknown(_) => ErrorCode::Unknown,
-            Self::Corrupt(_) => ErrorCode::Internal,
+            Self::Corrupt(_) | Self::UsedUp => ErrorCode::Internal,
             Self::TooLarge(_) => ErrorCode::BodyTooLarge,
         }
     }
@@ -55,6 +57,9 @@ impl fmt::Display for StoreError {
             Self::Unavailable(why) => write!(f, "the store cannot answer: {why}"),
             Self::Unknown(why) => write!(f, "the outcome of the write is not known: {why}"),
             Self::Corrupt(why) => write!(f, "the store holds damaged data: {why}"),
+            Self::UsedUp => {
+                f.write_str("the shard has had the last version that there is, 2^53 - 1: it takes no more writes")
+            }
             Self::TooLarge(why) => write!(f, "the store does not take this: {why}"),
         }
     }
@@ -222,6 +227,66 @@ pub struct MasterStatus {
     pub replicas: u32,
 }
 
+/// Something that keeps a store from doing all that it should, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Trouble {
+    /// What has it: a server, this machine, the file.
+    pub what: String,
+    /// What is wrong, what that does, and what to do about it.
+    pub why: String,
+    /// Whether it keeps this process from writing at all. Otherwise it is about some shards, at every process alike.
+    #[serde(skip)]
+    pub is_whole: bool,
+}
+
+/// How a clock compares with the time that most agree on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockStatus {
+    /// Whose it is: `host:port`, or [`ClockStatus::OWN`].
+    pub whose: String,
+    /// How far it is ahead, in milliseconds; below 0 where it is behind.
+    pub ahead_ms: i64,
+}
+
+impl ClockStatus {
+    /// This machine.
+    pub const OWN: &'static str = "this machine";
+}
+
+/// How a store file is doing, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskStatus {
+    /// Whether nothing can be written now.
+    pub is_broken: bool,
+    /// Writes that failed or were refused as the disk did, so far.
+    pub failed_writes: u64,
+    /// Times that the file was opened again after an error.
+    pub reopened: u64,
+}
+
+/// What was found in a store file or a backup, where nothing is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checked {
+    /// Keys with a keymap; 0 where they were not counted.
+    pub keys: u64,
+    /// Versions.
+    pub versions: u64,
+    /// Entries of change logs.
+    pub log_entries: u64,
+}
+
+/// The frames of a backup, in order. It is whole if it ends with its last frame, and not with an error or before.
+pub type Backup = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
+
+/// Why there is no backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoBackup {
+    /// Another one is being made.
+    Busy,
+    /// The store is backed up by other means.
+    Elsewhere,
+}
+
 /// A durable store of one namespace.
 ///
 /// Implementations pass the conformance suite in `tests/gateway/store_suite.rs`. Every read is a consistent view of
@@ -240,7 +305,8 @@ pub trait Store: Send + Sync + 'static {
     /// The current keymap of each key, in order.
     fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer>;
 
-    /// Performs `write` durably. The version is `max(microseconds since 1970, last of the shard + 1)`.
+    /// Performs `write` durably. The version is `max(microseconds since 1970, last of the shard + 1)`, however far behind the
+    /// clock is. By one that is ahead of the others by more than a minute nothing is written.
     fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>>;
 
     /// The kept versions of `key`, newest first, delete markers included.
@@ -274,7 +340,7 @@ pub trait Store: Send + Sync + 'static {
     /// it did. The first map, where `expect` is `None`, needs no term.
     fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool>;
 
-    /// Registers `member` for `ttl`, in place of what was registered under its id. `false` where another process
+    /// Registers `member` for `ttl`, a minute at most, in place of what was registered under its id. `false` where another process
     /// holds the id: its registration has another incarnation and another origin, and has not expired.
     fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool>;
 
@@ -284,7 +350,7 @@ pub trait Store: Send + Sync + 'static {
     /// Registered members whose time has not expired, by ascending id.
     fn members(&self) -> Answer<'_, Vec<Member>>;
 
-    /// Takes the coordinator's office for `ttl`, or keeps it, and returns its term; `None` while another incarnation
+    /// Takes the coordinator's office for `ttl`, a minute at most, or keeps it, and returns its term; `None` while another incarnation
     /// holds it. A `ttl` of zero resigns.
     fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>>;
 
@@ -303,6 +369,32 @@ pub trait Store: Send + Sync + 'static {
     /// How each of its masters is doing; none where it is a file.
     fn masters(&self) -> Vec<MasterStatus> {
         Vec::new()
+    }
+
+    /// What keeps it from doing all that it should, now; empty where nothing does.
+    fn troubles(&self) -> Vec<Trouble> {
+        Vec::new()
+    }
+
+    /// The clocks that were compared, this machine's first; none where there is nothing to compare with.
+    fn clocks(&self) -> Vec<ClockStatus> {
+        Vec::new()
+    }
+
+    /// How its file is doing; `None` where it has none.
+    fn disk(&self) -> Option<DiskStatus> {
+        None
+    }
+
+    /// Microseconds since 1970, by the clocks that versions follow.
+    fn now_us(&self) -> u64;
+
+    /// Begins a backup of the store as it is at this moment, while it goes on. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NoBackup`].
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        Err(NoBackup::Elsewhere)
     }
 
     /// Ends the store: writes under way are finished, later ones are refused.

@@ -24,7 +24,14 @@ impl Drop for Process {
     }
 }
 
-fn command() -> Command {
+/// A key file that is its owner's alone.
+pub(crate) fn write_key(path: &Path, secret: &str) {
+    std::fs::write(path, secret).expect("writable");
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
+}
+
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foremap-gateway"));
     command.args(["--log", "error"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -144,7 +151,7 @@ async fn what_keeps_it_from_starting_is_said_in_one_line() {
     fails_in_one_line(&["serve", "--listen", "127.0.0.1:0", "--store", nowhere, "--no-store-check"], "store file");
     let (code, said) = fails(&["serve", "--store", "redis://nowhere"]);
     assert!(code == Some(2) && said.contains("`nowhere` is not host:port"), "{said}");
-    std::fs::write(path("short"), "secret").expect("writable");
+    write_key(Path::new(&path("short")), "secret");
     let args = ["serve", "--listen", "127.0.0.1:0", "--store", &path("a"), "--token-key", &path("short")];
     fails_in_one_line(&args, "at least 32 bytes");
     assert_eq!(fails(&["dev", "--nodes", "0", "--store", &path("a")]).0, Some(2));
@@ -186,7 +193,7 @@ async fn injected_latency_is_slept_each_way() {
 async fn tokens_of_the_command_line_work() {
     let dir = tempfile::tempdir().expect("a directory");
     let key = dir.path().join("key");
-    std::fs::write(&key, "0123456789abcdef0123456789abcdef\n").expect("writable");
+    write_key(&key, "0123456789abcdef0123456789abcdef\n");
     let key = key.to_str().expect("text");
     let process = Process::dev(&dir.path().join("s"), 1, &["--token-key", key]);
     let sign = |more: &[&str]| {

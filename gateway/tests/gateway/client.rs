@@ -1,6 +1,7 @@
 //! A light HTTP client, and a gateway inside the test's process.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -8,8 +9,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use foremap::protocol::Problem;
 use foremap_gateway::host::ShifterMode;
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start};
-use foremap_gateway::store::RedbOptions;
+use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start, start_over};
+use foremap_gateway::store::{RedbOptions, Store};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -116,7 +117,20 @@ impl Gateway {
 
     pub(crate) async fn shifting(nodes: usize, http: HttpOptions, shifter: ShifterMode) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let options = Options {
+        let running = start(Self::options(&dir, nodes, http, shifter)).await.expect("started");
+        Self { client: Client::new(), running, dir }
+    }
+
+    /// One node over `store`.
+    pub(crate) async fn over(store: Arc<dyn Store>) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = Self::options(&dir, 1, HttpOptions::default(), ShifterMode::Off);
+        let running = start_over(store, options).await.expect("started");
+        Self { client: Client::new(), running, dir }
+    }
+
+    fn options(dir: &TempDir, nodes: usize, http: HttpOptions, shifter: ShifterMode) -> Options {
+        Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); nodes],
             origin: None,
             node: 1,
@@ -126,9 +140,13 @@ impl Gateway {
             share: ShareOptions { every: Duration::from_secs(2), ..ShareOptions::default() },
             shifter,
             http,
-        };
-        let running = start(options).await.expect("started");
-        Self { client: Client::new(), running, dir }
+        }
+    }
+
+    /// Status and text of a GET at the first node.
+    pub(crate) async fn text(&self, path: &str) -> (u16, String) {
+        let reply = self.client.get(&self.url(1, path)).await;
+        (reply.status.as_u16(), String::from_utf8_lossy(&reply.body).into_owned())
     }
 
     /// A URL of node `id`.

@@ -2,11 +2,13 @@
 
 mod access;
 mod audit;
+mod backup;
 mod bad_input;
 mod binary;
 mod capacity;
 mod client;
 mod demand;
+mod disk;
 mod feed;
 mod frames;
 mod host;

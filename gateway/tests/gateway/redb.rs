@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use foremap::key::CompositeKey;
+use foremap::node::{Member, MemberState};
 use foremap::partition::StorageLayout;
-use foremap::protocol::KeymapFields;
+use foremap::protocol::{ErrorCode, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{Expect, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome};
 
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
@@ -51,14 +53,57 @@ async fn versions_follow_the_clock_and_survive_it_being_set_back() {
     assert_eq!(version(&store, "a/b").await, Ok(1_000_000_000_001));
     clock.fetch_sub(59_000_000, Ordering::Relaxed);
     assert_eq!(version(&store, "a/b").await, Ok(1_000_000_000_002));
-    clock.fetch_sub(2_000_000, Ordering::Relaxed);
+    // By any amount: for one write it was ten years ahead.
+    const YEARS: u64 = 10 * 365 * 86_400_000_000;
+    clock.fetch_add(YEARS, Ordering::Relaxed);
+    let ahead = version(&store, "a/b").await.expect("written");
+    clock.fetch_sub(YEARS, Ordering::Relaxed);
+    assert_eq!(version(&store, "a/b").await, Ok(ahead + 1));
+    assert_eq!(version(&store, "other/b").await, Ok(clock.load(Ordering::Relaxed)));
+    clock.store(0, Ordering::Relaxed);
+    assert_eq!(version(&store, "a/b").await, Ok(ahead + 2));
+}
+
+#[tokio::test]
+async fn no_version_is_beyond_the_last_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(AtomicU64::new(MAX_VERSION + 1));
+    let reads = clock.clone();
+    let options = RedbOptions { clock: Arc::new(move || reads.load(Ordering::Relaxed)), ..RedbOptions::default() };
+    let store = RedbStore::open(&dir.path().join("s"), &options).expect("opened");
     let refused = version(&store, "a/b").await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    // Nothing was written, and other writes of the store go on.
-    assert_eq!(store.versions(key("a/b")).await.expect("works").value.len(), 3);
-    assert_eq!(version(&store, "other/b").await, Ok(clock.load(Ordering::Relaxed)));
-    clock.fetch_add(61_000_000, Ordering::Relaxed);
-    assert_eq!(version(&store, "a/b").await, Ok(1_000_000_000_003));
+    clock.store(MAX_VERSION, Ordering::Relaxed);
+    assert_eq!(version(&store, "a/b").await, Ok(MAX_VERSION));
+    clock.store(5, Ordering::Relaxed);
+    assert_eq!(version(&store, "a/b").await, Err(StoreError::UsedUp));
+    assert_eq!(StoreError::UsedUp.code(), ErrorCode::Internal);
+    assert_eq!(version(&store, "other/b").await, Ok(5), "other shards have versions left");
+}
+
+/// Who registered by a clock that was ahead, and is gone, is not registered until that time comes.
+#[tokio::test]
+async fn what_a_clock_far_ahead_registered_is_over_when_it_is_right_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(AtomicU64::new(2_000_000_000_000_000));
+    let reads = clock.clone();
+    let options = RedbOptions { clock: Arc::new(move || reads.load(Ordering::Relaxed)), ..RedbOptions::default() };
+    let store = RedbStore::open(&dir.path().join("s"), &options).expect("opened");
+    let ttl = Duration::from_secs(3);
+    let member = |incarnation, origin: &str| Member {
+        id: 1,
+        incarnation,
+        origin: origin.into(),
+        weight: 1,
+        state: MemberState::Serving,
+        warm_for: 0,
+    };
+    assert_eq!(store.announce(member(1, "http://gone"), ttl).await, Ok(true));
+    let term = store.lead(1, ttl).await.expect("works").expect("free");
+    clock.store(1_000_000_000_000_000, Ordering::Relaxed);
+    assert_eq!(store.members().await, Ok(vec![]));
+    assert_eq!(store.announce(member(2, "http://here"), ttl).await, Ok(true));
+    assert_eq!(store.lead(2, ttl).await, Ok(Some(term + 1)));
 }
 
 #[tokio::test]

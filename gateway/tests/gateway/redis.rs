@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use foremap::key::CompositeKey;
 use foremap::partition::StorageLayout;
-use foremap::protocol::{Cursor, KeymapFields};
+use foremap::protocol::{Cursor, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{
     Expect, MasterStatus, OpenError, RedisOptions, RedisStore, Store, StoreError, Write, WriteOutcome,
 };
@@ -115,13 +115,66 @@ async fn versions_follow_the_clock_of_the_master_and_survive_its_being_slow() {
         let master = holder(&cluster, &state);
         cluster.ask::<i64>(master, &["HSET", &state, "last", &last.to_string()]).expect("set");
     };
-    // As if a master with a clock that is half a minute fast had been deposed.
-    set(first + 30_000_000);
-    assert_eq!(write(&store, "a/b").await, Ok(first + 30_000_001));
-    set(first + 3_600_000_000);
+    // As if its clock, or that of a master that was deposed, had been half a minute or ten years fast for one write.
+    const YEARS: u64 = 10 * 365 * 86_400_000_000;
+    for ahead in [30_000_000, YEARS] {
+        set(first + ahead);
+        assert_eq!(write(&store, "a/b").await, Ok(first + ahead + 1));
+        assert_eq!(write(&store, "a/b").await, Ok(first + ahead + 2));
+    }
+    set(MAX_VERSION - 1);
+    assert_eq!(write(&store, "a/b").await, Ok(MAX_VERSION));
+    assert_eq!(write(&store, "a/b").await, Err(StoreError::UsedUp));
+    assert_eq!(store.versions(key("a/b")).await.expect("works").value.len(), 6);
+}
+
+/// The server itself refuses, as its clock may have been set since clocks were compared.
+#[tokio::test]
+async fn a_master_does_not_write_by_a_clock_that_is_later_than_it_can_be() {
+    let cluster = shared();
+    let options = RedisOptions { layout: StorageLayout { shards: 1, depth: 1, fan: 1 }, ..options(&cluster) };
+    let store = open(&options).await;
+    let first = write(&store, "a/b").await.expect("written");
+    let name = |name: &str| format!("{}{{0}}{name}", options.namespace);
+    let names = ["/a/b", "older/a/b", "index", "log", "state"].map(name);
+    let call = |latest: &str| {
+        let mut words = vec!["FCALL", "foremap_1_write", "5"];
+        words.extend(names.iter().map(String::as_str));
+        // A body of a length byte: no write id.
+        words.extend(["a/b", "", "", "1", "\0", "5", "20", latest]);
+        cluster.ask::<Vec<u64>>(holder(&cluster, &names[0]), &words).expect("answered")
+    };
+    // As if the master were ahead by all the time since it wrote.
+    let refused = call(&first.to_string());
+    assert!(refused[0] == 3 && refused[1] > 0 && refused[3] == first, "{refused:?}");
+    assert_eq!(read(&store, "a/b").await, Ok(Some(first)), "nothing is written");
+    assert_eq!(call(&MAX_VERSION.to_string())[0], 0);
+    assert_eq!(read(&store, "a/b").await, Ok(None), "deleted");
+}
+
+#[tokio::test]
+async fn a_machine_whose_clock_is_ahead_of_the_servers_does_not_write_and_says_so() {
+    let cluster = shared();
+    let ahead = Arc::new(AtomicU64::new(300_000_000));
+    let (plain, set) = (options(&cluster), ahead.clone());
+    let clock = plain.clock.clone();
+    let options = RedisOptions { clock: Arc::new(move || clock() + set.load(Ordering::SeqCst)), ..plain };
+    let store = open(&options).await;
     let refused = write(&store, "a/b").await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    assert_eq!(store.versions(key("a/b")).await.expect("works").value.len(), 2);
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("this machine")), "{refused:?}");
+    assert_eq!(read(&store, "a/b").await, Ok(None), "it reads");
+    let troubles = store.troubles();
+    assert!(troubles.len() == 1 && troubles[0].is_whole, "{troubles:?}");
+    assert_eq!(store.clocks().len(), 7, "six servers, and this machine");
+    ahead.store(0, Ordering::SeqCst);
+    let version = loop {
+        match write(&store, "a/b").await {
+            Ok(version) => break version,
+            Err(StoreError::Unavailable(_)) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(read(&store, "a/b").await, Ok(Some(version)), "it heals by itself");
 }
 
 #[tokio::test]

@@ -225,6 +225,10 @@ impl Store for Shared {
     }
 
     /// The others go on using it.
+    fn now_us(&self) -> u64 {
+        self.store.now_us()
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }

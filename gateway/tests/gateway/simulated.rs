@@ -37,9 +37,8 @@ impl Simulated {
     fn perform(&self, shard: Option<u16>, command: &Command) -> Result<Reply, StoreError> {
         let mut open = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(cluster) = open.as_mut() else { return Err(StoreError::Unavailable("closed".into())) };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let group = shard.map_or(0, |shard| cluster.group_of(shard));
-        match cluster.perform(group, now.as_micros() as u64, command) {
+        match cluster.perform(group, now_us(), command) {
             Ok((reply, true)) => Ok(reply),
             Ok((_, false)) => Err(StoreError::Unknown("not behind the fence".into())),
             Err(refused) => Err(StoreError::Unavailable(format!("{refused:?}"))),
@@ -69,7 +68,8 @@ impl Simulated {
             Outcome::Written { version, created } => WriteOutcome::Written(Written { version, created }),
             Outcome::Conflict { current } => WriteOutcome::Conflict { current },
             Outcome::Missing => WriteOutcome::Missing,
-            Outcome::ClockBehind => return Err(StoreError::Unavailable("the clock is behind".into())),
+            Outcome::ClockAhead => return Err(StoreError::Unavailable("the clock is ahead".into())),
+            Outcome::UsedUp => return Err(StoreError::UsedUp),
         };
         Ok(Read { value, shard, position })
     }
@@ -87,6 +87,10 @@ impl Simulated {
         };
         Ok(Read { value: records.into_iter().map(record).collect(), shard, position })
     }
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64
 }
 
 fn unexpected(reply: &impl std::fmt::Debug) -> StoreError {
@@ -129,7 +133,7 @@ impl Store for Simulated {
             Expect::Version(version) => cluster::Expect::Version(version),
         };
         let (shard, id) = (self.layout.shard(&write.key), write.id.map(|id| id.as_str().into()));
-        let write = cluster::Write { key: write.key, fields: write.fields, expect, id };
+        let write = cluster::Write { key: write.key, fields: write.fields, expect, id, latest_us: u64::MAX };
         ready(self.outcome(shard, &Command::Write(write)))
     }
 
@@ -243,6 +247,10 @@ impl Store for Simulated {
 
     fn waiting(&self) -> (usize, usize) {
         (0, 0)
+    }
+
+    fn now_us(&self) -> u64 {
+        now_us()
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -45,6 +45,8 @@ pub(crate) struct Writing {
     pub(crate) began: Millis,
     /// Its place in the history.
     pub(crate) recorded: usize,
+    /// Everything works: it must succeed, or one of so many more must.
+    pub(crate) more: Option<u32>,
 }
 
 pub(crate) struct Client {
@@ -298,15 +300,29 @@ impl World {
         }
     }
 
+    /// One write more, when all is well: whatever clocks have shown, it is not refused.
+    pub(crate) fn last_write(&mut self, session: usize, more: u32) {
+        let (client, scope) = self.enter(session);
+        self.tally.add("last writes", 1);
+        self.put(client, scope, session, Some(more));
+        self.leave(client, scope);
+    }
+
     fn begin_write(&mut self, client: usize, scope: Scope, session: usize) {
+        self.put(client, scope, session, None);
+    }
+
+    fn put(&mut self, client: usize, scope: Scope, session: usize, more: Option<u32>) {
         let key = self.any_key();
         let key = self.keys[key].clone();
         let id = self.fresh_id();
         let padding = if self.rng.chance(6) { 1_500 } else { self.rng.below(40) };
         let locator = format!("v{id}{}", "-".repeat(padding));
         let tags = vec![format!("tag{}", self.rng.below(3))];
-        let fields = (!self.rng.chance(20)).then(|| KeymapFields { locator, tags, ..KeymapFields::default() });
+        let fields =
+            (!self.rng.chance(20) || more.is_some()).then(|| KeymapFields { locator, tags, ..KeymapFields::default() });
         let expect = match self.rng.below(8) {
+            _ if more.is_some() => Expect::Any,
             0 => Expect::Version(self.sessions[session].seen.of(&key)),
             1 => Expect::Present,
             _ => Expect::Any,
@@ -317,7 +333,7 @@ impl World {
         let call = host.adapter.call(now, scope, 5_000, Some(key.clone()));
         let request = Arc::new(WriteRequest { id, key, fields, expect });
         let began = self.now;
-        host.writes.insert(call, Writing { request, session, scope, told: None, sent: 0, began, recorded });
+        host.writes.insert(call, Writing { request, session, scope, told: None, sent: 0, began, recorded, more });
     }
 
     fn invalidate(&mut self, client: usize) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use foremap::Millis;
 use foremap::adapter::{FailureKind, FlightId};
-use foremap::node::{Forward, LogPage, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure};
+use foremap::node::{
+    Forward, LogPage, MAX_AHEAD_US, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure, agreed_time,
+};
 use foremap::partition::PartitionMap;
 use foremap::protocol::{
     BatchRequest, BatchResponse, Consistency, Cursor, ErrorCode, FeedId, ItemResult, Outcome as NodeOutcome, Problem,
@@ -48,6 +50,8 @@ pub(crate) struct Gateway {
     offset: Millis,
     /// An earlier position of the logs of every group, for polls that overlap; `None` before they were asked for.
     cursors: Vec<Option<Vec<Cursor>>>,
+    /// What most clocks showed when they were last compared, and when that was.
+    agreed: Option<(Millis, u64)>,
     /// Hops to other nodes that it waits for.
     hops: BTreeSet<u64>,
     pub(crate) candidate: Candidate,
@@ -89,6 +93,7 @@ impl Gateway {
             config,
             offset: rng.range(0, 1 << 40),
             cursors: vec![None; groups],
+            agreed: None,
             hops: BTreeSet::new(),
             candidate: Candidate::new(rng),
         }
@@ -282,7 +287,8 @@ impl World {
                 };
                 self.note(|| format!("node {} wrote {}: {outcome:?}, {end:?}", gateway + 1, write.key));
                 match outcome {
-                    Some(cluster::Outcome::ClockBehind) => {
+                    Some(cluster::Outcome::ClockAhead | cluster::Outcome::UsedUp) => {
+                        self.tally.add("refused by a clock far ahead", 1);
                         self.refuse(gateway, client, flight, ErrorCode::Unavailable);
                     }
                     Some(outcome) => self.reply(gateway, client, flight, Outcome::Written(outcome)),
@@ -345,7 +351,17 @@ impl World {
         };
         let fields = write.fields.clone();
         let (key, expect, id) = (write.key.clone(), write.expect, Some(format!("w{id}").into()));
-        let command = Command::Write(cluster::Write { key, fields, expect, id });
+        let mut latest_us = self.agreed_us(gateway) + MAX_AHEAD_US;
+        if self.mutant == Some(Mutant::ClockWaitedFor) {
+            let known = self.gateways[gateway].node.positions(0);
+            if known[usize::from(self.truth.shard(&key))].position > latest_us {
+                return self.refuse(gateway, client, flight, ErrorCode::Unavailable);
+            }
+        }
+        if self.mutant == Some(Mutant::ClockTrusted) {
+            latest_us = u64::MAX;
+        }
+        let command = Command::Write(cluster::Write { key, fields, expect, id, latest_us });
         if self.mutant == Some(Mutant::ForwardedWrite) {
             // The owner is trusted to do it, in its own time.
             let version = self.now_us();
@@ -355,6 +371,24 @@ impl World {
             return self.send_pipe(owner, group, vec![command], Errand::Leave);
         }
         self.send_pipe(gateway, group, vec![command], Errand::Write { client, flight, write: write.clone() });
+    }
+
+    /// What most clocks show, as the gateway goes on counting from when it last compared them.
+    fn agreed_us(&mut self, gateway: usize) -> u64 {
+        if self.gateways[gateway].agreed.is_none() {
+            self.compare_clocks(gateway);
+        }
+        let (at, agreed_us) = self.gateways[gateway].agreed.unwrap_or((self.now, self.now_us()));
+        agreed_us + (self.now - at) * 1_000
+    }
+
+    fn compare_clocks(&mut self, gateway: usize) {
+        let now_us = self.now_us();
+        let servers =
+            (0..self.cluster.groups()).flat_map(|group| (0..self.cluster.servers()).map(move |at| (group, at)));
+        let shown = servers.filter_map(|server| self.cluster.clock(server, now_us));
+        let mut clocks: Vec<u64> = shown.chain([now_us]).collect();
+        self.gateways[gateway].agreed = agreed_time(&mut clocks).map(|agreed_us| (self.now, agreed_us));
     }
 
     /// An error answer.
@@ -374,6 +408,7 @@ impl World {
         self.schedule(self.now + pause, Event::PollSend { gateway, group });
         let repeats = self.rng.chance(15);
         let page = self.rng.pick(&[1, 3, 100, 100]);
+        self.compare_clocks(gateway);
         let Gateway { node, cursors, up, offset, .. } = &mut self.gateways[gateway];
         if !*up {
             return;

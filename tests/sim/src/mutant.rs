@@ -41,11 +41,15 @@ pub enum Mutant {
     /// Masters answer before their disk has what they did, so one that crashes and is back before a replica was
     /// promoted has forgotten what it acknowledged.
     LazyDisk,
+    /// Gateways do not say how late it can be at most, so that a clock that is far ahead writes.
+    ClockTrusted,
+    /// Gateways write nothing where the newest version is ahead of what clocks show.
+    ClockWaitedFor,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::AgeZero,
         Self::FloorsStripped,
         Self::FloorsIgnored,
@@ -63,6 +67,8 @@ impl Mutant {
         Self::RetriedAnew,
         Self::MapInsisted,
         Self::LazyDisk,
+        Self::ClockTrusted,
+        Self::ClockWaitedFor,
     ];
 
     /// Spoils an answer on its way to a client.

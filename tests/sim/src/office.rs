@@ -76,6 +76,10 @@ impl World {
         let change = MetaChange::PutMap { expect: None, map: map.clone(), term: 0 };
         let done = self.cluster.perform(GROUP, self.now_us(), &Command::ChangeMeta(change));
         debug_assert!(matches!(done, Ok((Reply::Meta(MetaReply::Done(true)), true))));
+        // Somebody took the office, and was gone.
+        let lead = MetaChange::Lead { incarnation: u64::MAX, ttl_us: TTL_US };
+        let led = self.cluster.perform(GROUP, self.now_us(), &Command::ChangeMeta(lead));
+        debug_assert!(matches!(led, Ok((Reply::Meta(MetaReply::Term(Some(_))), true))));
         for gateway in 0..self.gateways.len() {
             self.schedule(self.now, Event::Round { gateway });
         }

@@ -8,7 +8,7 @@ use super::check::{Read, check};
 use super::client::{TIMER_SLACK, Waiting, Writing};
 use super::cluster::Outcome;
 use super::mutant::Mutant;
-use super::world::World;
+use super::world::{Event, World};
 
 impl World {
     pub(crate) fn answered(&mut self, client: usize, request: RequestId, answer: &Answer) {
@@ -72,7 +72,17 @@ impl World {
         };
         let told = writing.told.filter(|_| end == CallEnd::Response);
         self.write_told(&writing, told);
-        let Some(Outcome::Written { version, .. }) = told else { return };
+        let Some(Outcome::Written { version, .. }) = told else {
+            let session = writing.session;
+            return match writing.more {
+                Some(0) => {
+                    let key = &writing.request.key;
+                    self.violate("last write", format!("session {session}: {key} ended with {end:?}, {told:?}"));
+                }
+                Some(more) => self.schedule(self.now + 200, Event::LastWrite { session, more: more - 1 }),
+                None => {}
+            };
+        };
         self.tally.add("writes acknowledged", 1);
         let key = &writing.request.key;
         let shard = self.truth.shard(key);

@@ -169,6 +169,10 @@ impl World {
         }
         for stored in self.cluster.take_effective() {
             self.note(|| format!("for good: {} at {}", stored.key, stored.record.version));
+            if stored.record.version > self.highest() {
+                let highest = self.highest();
+                self.violate("clock", format!("{stored:?} is ahead of {highest}, so a wrong clock wrote it"));
+            }
             if !self.truth.add(self.now, self.step, &stored) {
                 self.violate("order", format!("{stored:?} is not the newest of its key"));
             }

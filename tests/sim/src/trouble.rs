@@ -8,7 +8,9 @@ use super::net::Place;
 use super::world::{ACTIVE_UNTIL, Event, LAST_READS, World};
 
 /// How far a clock is set ahead or back, in microseconds.
-const JUMP_US: u64 = 5_000_000;
+pub(crate) const JUMP_US: u64 = 5_000_000;
+/// How far a clock is ahead that is plainly wrong: five minutes, a year, ten years.
+pub(crate) const FAR_US: [i64; 3] = [300_000_000, 31_536_000_000_000, 315_360_000_000_000];
 /// How often servers look after their connections.
 const CRON_MS: Millis = 250;
 
@@ -23,7 +25,7 @@ impl World {
         let group = self.rng.below(self.cluster.groups());
         let leader = (group, self.cluster.leader(group));
         let server = (group, self.rng.below(self.cluster.servers()));
-        match self.rng.below(22) {
+        match self.rng.below(24) {
             0..=3 => self.crash(leader),
             4 => self.crash(server),
             5..=7 => self.pause_server(leader),
@@ -31,18 +33,40 @@ impl World {
             12 | 13 => self.promote_soon(group, 0, 1),
             14 => {
                 let ahead = self.rng.range(0, 2 * JUMP_US) as i64 - JUMP_US as i64;
-                self.cluster.set_clock(server, ahead);
-                self.tally.add("clock jumps", 1);
+                if self.far_ahead != Some(server) {
+                    self.cluster.set_clock(server, ahead);
+                    self.tally.add("clock jumps", 1);
+                }
             }
             15 | 16 => self.pause_gateway(),
             17 => self.cut_gateways(),
             18 => self.cut_client(),
             19 | 20 => self.there_and_back(leader),
+            21 | 22 => self.set_far_ahead(server),
             _ => {
                 let gateway = self.rng.below(self.gateways.len());
                 self.relink_soon(gateway, group);
             }
         }
+    }
+
+    /// For a moment a clock is far ahead, as of a machine that has just started. The others are a majority, so only one is.
+    fn set_far_ahead(&mut self, server: Server) {
+        if self.far_ahead.is_some() {
+            return;
+        }
+        let ahead = self.rng.pick(&FAR_US);
+        self.note(|| format!("the clock of server {server:?} is {ahead} us ahead"));
+        self.tally.add("clocks far ahead", 1);
+        self.cluster.set_clock(server, ahead);
+        self.far_ahead = Some(server);
+        let at = self.span(5, 1_500);
+        self.schedule(at, Event::ClockSet { server });
+    }
+
+    pub(crate) fn clock_set(&mut self, server: Server) {
+        self.cluster.set_clock(server, 0);
+        self.far_ahead = None;
     }
 
     fn span(&mut self, from: Millis, to: Millis) -> Millis {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foremap::Millis;
 use foremap::adapter::{FailureKind, FeedEnd, FlightId, Scope};
 use foremap::key::CompositeKey;
-use foremap::node::{Fence, ReadTicket};
+use foremap::node::{Fence, MAX_AHEAD_US, ReadTicket};
 use foremap::partition::{MapNode, PartitionMap, StorageLayout};
 use foremap::protocol::{BatchRequest, BatchResponse, KeymapFields};
 use foremap_check::History;
@@ -24,12 +24,15 @@ use super::pipes::{End, Pipe};
 use super::profile::Profile;
 use super::rng::Rng;
 use super::tally::Tally;
+use super::trouble::{FAR_US, JUMP_US};
 use super::truth::Truth;
 
 /// When callers stop, and faults with them.
 pub(crate) const ACTIVE_UNTIL: Millis = 9_000;
 /// When every key is read once more: all attempts of before are over.
 pub(crate) const LAST_READS: Millis = ACTIVE_UNTIL + 12_000;
+/// How often a last write is begun anew: a gateway may find only by one that its connection to a server is gone.
+const LAST_WRITES: u32 = 10;
 /// Versions kept of a key: more than a history writes, as a write id is known for as long as its version.
 pub(crate) const VERSIONS: usize = 1_000;
 const SHARDS: u16 = 6;
@@ -73,6 +76,7 @@ pub(crate) struct WriteRequest {
 pub(crate) enum Event {
     Activity { session: usize },
     LastReads { session: usize },
+    LastWrite { session: usize, more: u32 },
     Wake { client: usize, scope: Scope, at: Millis },
     CloseScope { client: usize, scope: Scope },
     Deliver { client: usize, flight: FlightId, outcome: Outcome },
@@ -102,6 +106,7 @@ pub(crate) enum Event {
     Promote { group: usize },
     Notice { server: Server },
     ServerUp { server: Server },
+    ClockSet { server: Server },
 }
 
 impl Event {
@@ -143,6 +148,10 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) sessions: Vec<Session>,
     pub(crate) feeds: Feeds,
+    /// The server whose clock is far ahead.
+    pub(crate) far_ahead: Option<Server>,
+    /// No version is higher, but by counting on.
+    found_us: u64,
     pub(crate) tally: Tally,
     pub(crate) violation: Option<Violation>,
     pub(crate) last_id: u64,
@@ -213,6 +222,8 @@ impl World {
             clients,
             sessions: (0..PLAIN_CLIENTS + USERS).map(session).collect(),
             feeds: Feeds::default(),
+            far_ahead: None,
+            found_us: 0,
             tally: Tally::default(),
             violation: None,
             last_id: 0,
@@ -279,8 +290,27 @@ impl World {
         EPOCH_US + self.now * 1_000
     }
 
-    /// What is there before anybody asks.
+    /// The highest version that a write may be given: no clock is far ahead that writes, but one may have been.
+    pub(crate) fn highest(&self) -> u64 {
+        self.found_us.max(self.now_us() + MAX_AHEAD_US + 2 * JUMP_US) + MAX_STEPS
+    }
+
+    /// Sets all clocks.
+    fn set_clocks(&mut self, ahead_us: i64) {
+        for group in 0..self.cluster.groups() {
+            (0..self.cluster.servers()).for_each(|at| self.cluster.set_clock((group, at), ahead_us));
+        }
+    }
+
+    /// What is there before anybody asks. Sometimes clocks were far ahead when it was written, and somebody who is gone
+    /// holds the office.
     fn found(&mut self) {
+        if self.rng.chance(20) {
+            let ahead = self.rng.pick(&FAR_US);
+            self.tally.add("begun by a clock far ahead", 1);
+            self.set_clocks(ahead);
+            self.found_us = self.now_us().saturating_add_signed(ahead);
+        }
         for key in 0..self.keys.len() {
             if key % 5 == 4 {
                 continue;
@@ -289,7 +319,7 @@ impl World {
             let fields = Some(KeymapFields { locator: format!("v{id}"), ..KeymapFields::default() });
             let at = self.record_write(&key, u64::MAX, fields.as_ref());
             let group = self.cluster.group_of_key(&key);
-            let write = cluster::Write { key, fields, expect: Expect::Any, id: None };
+            let write = cluster::Write { key, fields, expect: Expect::Any, id: None, latest_us: u64::MAX };
             let written = self.cluster.perform(group, self.now_us(), &Command::Write(write));
             if let Ok((cluster::Reply::Written(cluster::Outcome::Written { version, .. }, _), true)) = written {
                 self.record_outcome(at, foremap_check::Outcome::Acknowledged { version });
@@ -301,6 +331,7 @@ impl World {
     fn begin(&mut self) {
         self.found();
         self.found_map();
+        self.set_clocks(0);
         for gateway in 0..self.gateways.len() {
             for group in 0..self.cluster.groups() {
                 self.relink(gateway, group);
@@ -311,6 +342,7 @@ impl World {
             let at = self.now + self.rng.range(1, 100);
             self.schedule(at, Event::Activity { session });
             self.schedule(LAST_READS, Event::LastReads { session });
+            self.schedule(LAST_READS, Event::LastWrite { session, more: LAST_WRITES });
         }
         let at = self.now + self.rng.range(500, 3_000);
         self.schedule(at, Event::Wish);
@@ -353,6 +385,7 @@ impl World {
         match event {
             Event::Activity { session } => self.activity(session),
             Event::LastReads { session } => self.last_reads(session),
+            Event::LastWrite { session, more } => self.last_write(session, more),
             Event::Wake { client, scope, at } => self.wake(client, scope, at),
             Event::CloseScope { client, scope } => self.close_scope(client, scope),
             Event::Deliver { client, flight, outcome } => self.deliver(client, flight, outcome),
@@ -385,6 +418,7 @@ impl World {
             Event::Promote { .. } => {}
             Event::Notice { server } => self.notice(server),
             Event::ServerUp { server } => self.server_up(server),
+            Event::ClockSet { server } => self.clock_set(server),
         }
     }
 

@@ -62,6 +62,9 @@ pub(super) fn measure(fleet: &Fleet, trace: &Trace, options: &Options, bar: &Pro
     let secret: String = std::iter::repeat_with(fastrand::alphanumeric).take(64).collect();
     let key = fleet.scratch.path("tabs.key");
     std::fs::write(&key, &secret).with_context(|| format!("cannot write {}", key.display()))?;
+    // A gateway takes no key that everybody can read.
+    #[cfg(unix)]
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     std::thread::scope(|scope| {
         let (secret, key) = (secret.as_str(), key.as_path());
         let begin = |mode: Mode| scope.spawn(move || measure_mode(fleet, mode, trace, options, (secret, key), bar));

@@ -2,14 +2,13 @@
 
 use ::redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 use foremap::key::CompositeKey;
+use foremap::node::{NoVersion, next_version};
 use foremap::protocol::{Keymap, MAX_VERSION};
 
+use super::handle::failed;
 use super::tables::{CURRENT, LOG, SHARDS, ShardLog, VERSIONS};
 use crate::store::record::{decode_keymap, encode_version, version_head};
 use crate::store::{Expect, Read, StoreError, VersionRecord, Write, WriteOutcome, Written};
-
-/// How far ahead of the store's clock a version may run: a clock set back by more is refused.
-const MAX_AHEAD_US: u64 = 60_000_000;
 
 /// Retention, as `RedbOptions` sets it.
 #[derive(Debug, Clone, Copy)]
@@ -77,11 +76,8 @@ impl<'txn> Tables<'txn> {
         if write.fields.is_none() && current == 0 {
             return answer(WriteOutcome::Missing, log.last);
         }
-        let version = now_us.max(log.last + 1);
-        if version > now_us + MAX_AHEAD_US || version > MAX_VERSION {
-            let why = "the clock is more than 60 s behind the newest version of the shard";
-            return Err(StoreError::Unavailable(why.into()));
-        }
+        // One machine has no other clock to be compared with; its own may be anything that is a version.
+        let version = next_version(now_us, log.last, MAX_VERSION).map_err(|error| no_version(error, shard))?;
         let record = VersionRecord {
             version,
             keymap: write.fields.map(|fields| Keymap { key: write.key.clone(), version, fields }),
@@ -196,10 +192,14 @@ impl<'txn> Tables<'txn> {
     }
 }
 
-/// Before the commit nothing has happened yet, so a failure is never an unknown outcome.
-pub(super) fn failed(error: impl Into<::redb::Error>) -> StoreError {
-    match error.into() {
-        ::redb::Error::Corrupted(why) => StoreError::Corrupt(why),
-        other => StoreError::Unavailable(other.to_string()),
+fn no_version(error: NoVersion, shard: u16) -> StoreError {
+    match error {
+        NoVersion::ClockAhead { .. } => {
+            StoreError::Unavailable("the clock of this machine shows a time after the year 2255: set it right".into())
+        }
+        NoVersion::UsedUp => {
+            tracing::error!(shard, "{}", StoreError::UsedUp);
+            StoreError::UsedUp
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use ::redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use foremap::codec::{DecodeError, Reader, Writer};
-use foremap::node::Member;
+use foremap::node::{MAX_LIFE_US, Member, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
-use super::apply::failed;
-use super::tables::{MEMBERS, META, META_MAP, META_OFFICE};
+use super::handle::failed;
+use super::tables::{MEMBERS, META, META_MAP, META_OFFICE, META_PROBE};
 use crate::store::{Blob, StoreError, Term};
 
 /// One change to it, performed by the writer between other writes.
@@ -42,7 +42,8 @@ impl MetaOutcome {
 }
 
 pub(super) fn apply(txn: &WriteTransaction, change: &MetaChange, now_us: u64) -> Result<MetaOutcome, StoreError> {
-    let until = |ttl: &Duration| now_us.saturating_add(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX));
+    let until =
+        |ttl: &Duration| now_us.saturating_add(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX).min(MAX_LIFE_US));
     match change {
         MetaChange::PutMap { expect, map, term } => put_map(txn, *expect, map, *term).map(MetaOutcome::Done),
         MetaChange::Announce { member, ttl } => announce(txn, member, now_us, until(ttl)).map(MetaOutcome::Done),
@@ -52,6 +53,19 @@ pub(super) fn apply(txn: &WriteTransaction, change: &MetaChange, now_us: u64) ->
             put_blob(txn, *blob, content.as_deref(), *term).map(MetaOutcome::Done)
         }
     }
+}
+
+/// Bytes of a probe: a file that is full has room for a few pages now and then, and then not again.
+const PROBE_BYTES: usize = 256 << 10;
+
+/// Writes something that nobody reads, or takes it back.
+pub(super) fn probe(txn: &WriteTransaction, writes: bool) -> Result<(), StoreError> {
+    let mut meta = txn.open_table(META).map_err(failed)?;
+    match writes {
+        true => meta.insert(META_PROBE, [0x5a; PROBE_BYTES].as_slice()).map_err(failed)?,
+        false => meta.remove(META_PROBE).map_err(failed)?,
+    };
+    Ok(())
 }
 
 fn put_map(txn: &WriteTransaction, expect: Option<Epoch>, map: &PartitionMap, term: Term) -> Result<bool, StoreError> {
@@ -76,7 +90,7 @@ fn announce(txn: &WriteTransaction, member: &Member, now_us: u64, until: u64) ->
     if let Some(held) = members.get(member.id).map_err(failed)? {
         let (expires, bytes) = held.value();
         let held = decode_member(bytes)?;
-        if expires > now_us && held.incarnation != member.incarnation && held.origin != member.origin {
+        if is_alive(expires, now_us) && held.incarnation != member.incarnation && held.origin != member.origin {
             return Ok(false);
         }
     }
@@ -100,7 +114,7 @@ pub(super) fn members(txn: &ReadTransaction, now_us: u64) -> Result<Vec<Member>,
     for entry in members.iter().map_err(failed)? {
         let (_, held) = entry.map_err(failed)?;
         let (expires, bytes) = held.value();
-        if expires > now_us {
+        if is_alive(expires, now_us) {
             live.push(decode_member(bytes)?);
         }
     }
@@ -143,9 +157,9 @@ impl Office {
 fn lead(txn: &WriteTransaction, incarnation: u64, now_us: u64, until: u64) -> Result<Option<Term>, StoreError> {
     let mut meta = txn.open_table(META).map_err(failed)?;
     let mut office = Office::of(&meta)?;
-    if office.incarnation != incarnation || office.expires_us <= now_us {
+    if office.incarnation != incarnation || !is_alive(office.expires_us, now_us) {
         // A resignation of what is not held changes nothing.
-        if office.expires_us > now_us || until <= now_us {
+        if is_alive(office.expires_us, now_us) || until <= now_us {
             return Ok(None);
         }
         office.term += 1;

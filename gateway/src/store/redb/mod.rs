@@ -5,10 +5,14 @@
 //! are snapshots and never wait for it.
 
 mod apply;
+mod dump;
+mod handle;
 mod meta;
 mod open;
+mod pages;
 mod read;
 mod tables;
 mod writer;
 
-pub use open::{Clock, RedbOptions, RedbStore};
+pub use handle::Disk;
+pub use open::{RedbOptions, RedbStore};

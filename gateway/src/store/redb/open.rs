@@ -3,21 +3,17 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use ::redb::{Builder, Database, DatabaseError, ReadableTable as _, StorageError};
 use foremap::partition::StorageLayout;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::Retention;
+use super::dump;
+use super::handle::{Disk, Handle};
 use super::meta::{MetaChange, MetaOutcome};
-use super::tables::{CURRENT, LOG, MEMBERS, META, META_FORMAT, SHARDS, VERSIONS};
 use super::writer::{Job, MAX_QUEUE, Writer};
-use crate::store::record::{decode_format, encode_format};
-use crate::store::{OpenError, StoreError};
-
-/// Tells the time in microseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+use crate::store::clock::system_clock;
+use crate::store::{Backup, Checked, Clock, NoBackup, OpenError, StoreError};
 
 /// How a store file is opened.
 #[derive(Clone)]
@@ -34,40 +30,29 @@ pub struct RedbOptions {
     pub check: bool,
     /// Microseconds since 1970.
     pub clock: Clock,
+    /// What is under it.
+    pub disk: Disk,
 }
 
 impl Default for RedbOptions {
     /// 100 versions a key; 100,000 log entries a shard, so that a gateway that was away reads the log instead of
     /// starting cold; 64 MiB of page cache; checked; the system's clock.
     fn default() -> Self {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64);
         Self {
             layout: StorageLayout::default(),
             versions: 100,
             log_entries: 100_000,
             cache_bytes: 64 << 20,
             check: true,
-            clock: Arc::new(now),
+            clock: system_clock(),
+            disk: Arc::new(|file| Box::new(file)),
         }
-    }
-}
-
-fn open_error(error: impl Into<::redb::Error>) -> OpenError {
-    use std::io::ErrorKind;
-    match error.into() {
-        ::redb::Error::DatabaseAlreadyOpen => OpenError::Locked,
-        // redb reports a wrong magic number or a file cut short as one of these.
-        ::redb::Error::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
-            OpenError::Damaged(error.to_string())
-        }
-        ::redb::Error::Io(error) => OpenError::Io(error),
-        other => OpenError::Damaged(other.to_string()),
     }
 }
 
 /// A store in one redb file. Dropping it lets writes under way finish.
 pub struct RedbStore {
-    pub(super) db: Arc<Database>,
+    pub(super) handle: Arc<Handle>,
     pub(super) layout: StorageLayout,
     queue: mpsc::Sender<Job>,
     pub(super) visible: watch::Receiver<u64>,
@@ -75,6 +60,8 @@ pub struct RedbStore {
     pub(super) groups: watch::Receiver<Arc<Vec<Vec<u16>>>>,
     pub(super) clock: Clock,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Held while a backup is being made.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl RedbStore {
@@ -83,51 +70,60 @@ impl RedbStore {
     /// # Errors
     /// [`OpenError`], in words fit for one line.
     pub fn open(path: &Path, options: &RedbOptions) -> Result<Self, OpenError> {
-        // redb asserts on some kinds of damage that no checksum covers.
-        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Self::open_file(path, options)));
-        let (db, layout) = opened.map_err(|_| OpenError::Damaged("its structure is inconsistent".into()))??;
-        let db = Arc::new(db);
+        let (handle, layout) = Handle::open(path, options)?;
+        let handle = Arc::new(handle);
         let (queue, jobs) = mpsc::channel(MAX_QUEUE);
         let (sender, visible) = watch::channel(0);
         let retention = Retention { versions: options.versions, log_entries: options.log_entries };
-        let writer = Writer { db: db.clone(), retention, clock: options.clock.clone(), visible: sender };
+        let (clock, probe) = (options.clock.clone(), queue.downgrade());
+        let writer = Writer::new(handle.clone(), retention, clock, sender, probe);
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(jobs));
         let writer = Mutex::new(Some(thread.map_err(OpenError::Io)?));
         let groups = watch::channel(Arc::new(vec![(0..layout.shards).collect()])).1;
-        Ok(Self { db, layout, queue, visible, groups, clock: options.clock.clone(), writer })
+        Ok(Self {
+            handle,
+            layout,
+            queue,
+            visible,
+            groups,
+            clock: options.clock.clone(),
+            writer,
+            backing_up: Arc::default(),
+        })
     }
 
-    fn open_file(path: &Path, options: &RedbOptions) -> Result<(Database, StorageLayout), OpenError> {
-        let mut builder = Builder::new();
-        builder.set_cache_size(options.cache_bytes).set_check_integrity_on_open(options.check);
-        let db = builder.create(path).map_err(|error: DatabaseError| open_error(error))?;
-        let layout = Self::prepare(&db, options.layout)?;
-        Ok((db, layout))
+    /// Makes the file at `path`, which must not exist, of a backup. It is a new store to clients, whose incarnation is
+    /// `incarnation` at least.
+    ///
+    /// # Errors
+    /// What is wrong, in words; then there is no file at `path`.
+    pub fn restore(path: &Path, from: impl std::io::Read, incarnation: u32) -> Result<Checked, String> {
+        dump::restore(path, from, incarnation)
     }
 
-    /// Creates the tables of a new file; returns the layout of an existing one.
-    fn prepare(db: &Database, layout: StorageLayout) -> Result<StorageLayout, OpenError> {
-        let txn = db.begin_write().map_err(open_error)?;
-        let layout = {
-            let mut meta = txn.open_table(META).map_err(open_error)?;
-            let stored = meta.get(META_FORMAT).map_err(|error: StorageError| open_error(error))?;
-            let stored = stored.map(|bytes| decode_format(bytes.value()));
-            match stored {
-                Some(layout) => layout.map_err(|error| OpenError::Damaged(error.to_string()))?,
-                None => {
-                    meta.insert(META_FORMAT, encode_format(layout).as_slice()).map_err(open_error)?;
-                    layout
-                }
-            }
-        };
-        // Opened once, so that readers find them.
-        txn.open_table(CURRENT).map_err(open_error)?;
-        txn.open_table(VERSIONS).map_err(open_error)?;
-        txn.open_table(LOG).map_err(open_error)?;
-        txn.open_table(SHARDS).map_err(open_error)?;
-        txn.open_table(MEMBERS).map_err(open_error)?;
-        txn.commit().map_err(open_error)?;
-        Ok(layout)
+    /// Verifies a file that nobody has open: every page, every record, and that they agree.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(path: &Path) -> Result<Checked, String> {
+        if !path.exists() {
+            return Err("it does not exist".to_owned());
+        }
+        let options = RedbOptions { check: true, ..RedbOptions::default() };
+        let (handle, _) = Handle::open(path, &options).map_err(|error| error.to_string())?;
+        dump::check(&handle).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn begin_backup(&self) -> Result<Backup, NoBackup> {
+        let alone = self.backing_up.clone().try_lock_owned().map_err(|_| NoBackup::Busy)?;
+        // A few frames ahead of whoever reads them.
+        let (frames, backup) = mpsc::channel(4);
+        let (handle, begun_us) = (self.handle.clone(), (self.clock)());
+        tokio::task::spawn_blocking(move || {
+            dump::dump(&handle, begun_us, &frames);
+            drop(alone);
+        });
+        Ok(backup)
     }
 
     /// Jobs that wait for the writer.
@@ -157,7 +153,10 @@ impl RedbStore {
         self.submit(|reply| Job::Close { reply }).await?;
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         match joined {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.handle.shut();
+                Ok(())
+            }
             _ => Err(StoreError::Unknown("the writer ended with a defect".into())),
         }
     }

@@ -4,32 +4,33 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redb::{Database, ReadTransaction, ReadableDatabase as _};
+use ::redb::ReadTransaction;
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::node::{LogPage, Member, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;
 
-use super::apply::failed;
+use super::handle::failed;
 use super::meta::{self, MetaChange};
 use super::open::RedbStore;
 use super::tables::{CURRENT, LOG, META, META_MAP, SHARDS, ShardLog, VERSIONS};
 use super::writer::{Job, MAX_QUEUE};
 use crate::store::record::{decode_keymap, decode_version};
 use crate::store::{
-    Answer, Answers, Blob, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome,
+    Answer, Answers, Backup, Blob, DiskStatus, ListPart, NoBackup, Read, Store, StoreError, Term, Trouble,
+    VersionRecord, Write, WriteOutcome,
 };
 
 impl RedbStore {
     /// Runs `read` on a snapshot, on a thread that may block on the disk.
     fn snapshot<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
+        read: impl Fn(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
-        let db: Arc<Database> = self.db.clone();
+        let handle = self.handle.clone();
         Box::pin(async move {
-            let task = tokio::task::spawn_blocking(move || read(&db.begin_read().map_err(failed)?));
+            let task = tokio::task::spawn_blocking(move || handle.read(read));
             task.await.map_err(|error| StoreError::Corrupt(format!("a read ended with a defect: {error}")))?
         })
     }
@@ -259,6 +260,24 @@ impl Store for RedbStore {
 
     fn waiting(&self) -> (usize, usize) {
         (self.queued(), MAX_QUEUE)
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.handle.troubles()
+    }
+
+    fn disk(&self) -> Option<DiskStatus> {
+        let health = self.handle.health();
+        let is_broken = health.broken.is_some();
+        Some(DiskStatus { is_broken, failed_writes: health.failed_writes, reopened: health.reopened })
+    }
+
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        self.begin_backup()
+    }
+
+    fn now_us(&self) -> u64 {
+        (self.clock)()
     }
 
     fn close(&self) -> Answer<'_, ()> {

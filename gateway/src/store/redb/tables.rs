@@ -16,6 +16,7 @@ pub(super) const SHARDS: TableDefinition<'static, u16, (u64, u64, u64)> = TableD
 /// Keys of [`META`].
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_MAP: &str = "map";
+pub(super) const META_PROBE: &str = "probe";
 pub(super) const META_OFFICE: &str = "office";
 
 /// `node` -> `(microseconds since 1970 when it expires, registration)`.

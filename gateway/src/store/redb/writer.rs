@@ -1,27 +1,53 @@
 //! The writer thread: group commit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ::redb::Database;
 use foremap::key::CompositeKey;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::apply::{Retention, Tables, failed};
+use super::apply::{Retention, Tables};
+use super::handle::{Handle, NotBegun, failed};
 use super::meta::{self, MetaChange, MetaOutcome};
-use super::open::Clock;
-use crate::store::{Read, StoreError, Write, WriteOutcome};
+use crate::store::{Clock, Read, StoreError, Write, WriteOutcome};
 
 /// Most writes in one commit: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
 /// Most writes waiting for the writer: whoever comes later waits outside.
 pub(super) const MAX_QUEUE: usize = 4_096;
 
+/// Between two attempts to write while nothing can be written: each costs a few pages and an fsync.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// The same where opening the file again takes long, at most.
+const MOST_PROBE: Duration = Duration::from_secs(60);
+
 /// Work for the writer, with where its result goes.
 pub(super) enum Job {
-    Write { shard: u16, write: Write, reply: Reply<Read<WriteOutcome>> },
-    RemoveVersion { shard: u16, key: CompositeKey, version: u64, reply: Reply<Read<WriteOutcome>> },
-    Meta { change: MetaChange, reply: Reply<MetaOutcome> },
-    Close { reply: Reply<()> },
+    Write {
+        shard: u16,
+        write: Write,
+        reply: Reply<Read<WriteOutcome>>,
+    },
+    RemoveVersion {
+        shard: u16,
+        key: CompositeKey,
+        version: u64,
+        reply: Reply<Read<WriteOutcome>>,
+    },
+    Meta {
+        change: MetaChange,
+        reply: Reply<MetaOutcome>,
+    },
+    /// Writes something, to see whether that works.
+    Probe,
+    /// Takes back what a probe has written.
+    ProbeEnd,
+    Close {
+        reply: Reply<()>,
+    },
 }
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -43,13 +69,25 @@ impl Due {
 }
 
 pub(super) struct Writer {
-    pub(super) db: Arc<Database>,
-    pub(super) retention: Retention,
-    pub(super) clock: Clock,
-    pub(super) visible: watch::Sender<u64>,
+    handle: Arc<Handle>,
+    retention: Retention,
+    clock: Clock,
+    visible: watch::Sender<u64>,
+    /// For probes, while nothing can be written.
+    queue: mpsc::WeakSender<Job>,
 }
 
 impl Writer {
+    pub(super) fn new(
+        handle: Arc<Handle>,
+        retention: Retention,
+        clock: Clock,
+        visible: watch::Sender<u64>,
+        queue: mpsc::WeakSender<Job>,
+    ) -> Self {
+        Self { handle, retention, clock, visible, queue }
+    }
+
     /// Runs until the queue closes or a [`Job::Close`] arrives.
     pub(super) fn run(self, mut queue: mpsc::Receiver<Job>) {
         while let Some(first) = queue.blocking_recv() {
@@ -80,38 +118,125 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        let (due, committed) = match self.transact(group) {
-            Ok(done) => done,
-            Err((group, error)) => (group.into_iter().filter_map(Self::untouched).collect(), Err(error)),
+        let is_probe = |job: &Job| matches!(job, Job::Probe);
+        let (was_broken, writes) =
+            (self.handle.health().broken.clone(), group.iter().filter(|job| !is_probe(job)).count());
+        if let Some((why, _)) = &was_broken
+            && !group.iter().any(is_probe)
+        {
+            self.handle.health().failed_writes += writes as u64;
+            let error = StoreError::Unavailable(format!("nothing can be written: {why}"));
+            return group.into_iter().filter_map(|job| untouched(job, &error)).for_each(|due| due.send(&Ok(())));
+        }
+        // redb asserts on some kinds of damage that no checksum covers.
+        let opening = std::cell::Cell::new(0);
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(group, &opening)));
+        let Ok((due, committed)) = outcome else {
+            // Whoever waits hears that the outcome is not known, as their replies were dropped.
+            let why = "its structure is inconsistent";
+            self.handle.damaged(&StoreError::Corrupt(why.into()));
+            return self.broken(opening.get(), why.into(), writes);
         };
-        if committed.is_ok() {
-            self.visible.send_modify(|count| *count += 1);
+        match &committed {
+            Ok(()) => {
+                if was_broken.is_some() {
+                    self.healed();
+                }
+                self.visible.send_modify(|count| *count += 1);
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Corrupt(_)) {
+                    self.handle.damaged(error);
+                }
+                self.broken(opening.get(), error.to_string(), writes);
+            }
         }
         for due in due {
             due.send(&committed);
         }
     }
 
-    /// A job whose transaction never began.
-    fn untouched(job: Job) -> Option<Due> {
-        let error = || StoreError::Unavailable("no transaction".into());
-        match job {
-            Job::Write { reply, .. } | Job::RemoveVersion { reply, .. } => Some(Due::Write(reply, Err(error()))),
-            Job::Meta { reply, .. } => Some(Due::Meta(reply, Err(error()))),
-            Job::Close { .. } => None,
+    /// Nothing can be written any more, until a probe can. Reads go on in the file opened anew.
+    fn broken(&self, opening: u64, why: String, writes: usize) {
+        let mut health = self.handle.health();
+        health.failed_writes += writes as u64;
+        let is_new = health.broken.is_none();
+        if is_new {
+            tracing::error!("the store cannot be written, it tries again: {why}");
+            health.broken = Some((why, Instant::now()));
+        }
+        drop(health);
+        self.handle.reopen(opening);
+        if is_new {
+            self.probe();
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the group goes back to the caller where nothing was begun")]
-    fn transact(&self, group: Vec<Job>) -> Result<(Vec<Due>, Result<(), StoreError>), (Vec<Job>, StoreError)> {
-        let txn = match self.db.begin_write() {
-            Ok(txn) => txn,
-            Err(error) => return Err((group, failed(error))),
+    /// A probe was written: there is room, which is given back.
+    fn healed(&self) {
+        let opening = std::cell::Cell::new(0);
+        let (_, removed) = self.transact(vec![Job::ProbeEnd], &opening);
+        if let Err(error) = removed {
+            return self.broken(opening.get(), error.to_string(), 0);
+        }
+        let broken = self.handle.health().broken.take();
+        if let Some((_, since)) = broken {
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(seconds, "the store can be written again");
+        }
+    }
+
+    /// Asks for a probe now and then, while it is needed.
+    fn probe(&self) {
+        let (handle, queue) = (self.handle.clone(), self.queue.clone());
+        if std::mem::replace(&mut handle.health().is_probing, true) {
+            return;
+        }
+        let asks = move || {
+            loop {
+                // Where opening takes long, as a large file is read, it is not what the disk is busy with.
+                let took = handle.health().took;
+                std::thread::sleep(PROBE.max(took * 10).min(MOST_PROBE));
+                let mut health = handle.health();
+                let wanted = queue.upgrade().filter(|_| health.broken.is_some());
+                health.is_probing = wanted.is_some();
+                drop(health);
+                if wanted.is_none_or(|queue| queue.blocking_send(Job::Probe).is_err()) {
+                    return;
+                }
+            }
+        };
+        let started = std::thread::Builder::new().name("store-probe".into()).spawn(asks);
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread: the store is not written again before a restart");
+        }
+    }
+
+    /// Performs `group` in one transaction; says what to tell whom, and whether it was committed.
+    fn transact(&self, group: Vec<Job>, opening: &std::cell::Cell<u64>) -> (Vec<Due>, Result<(), StoreError>) {
+        let refuse = |group: Vec<Job>, error: StoreError| {
+            let due = group.into_iter().filter_map(|job| untouched(job, &error)).collect();
+            (due, Err(error))
+        };
+        let txn = match self.handle.begin(Database::begin_write) {
+            Ok((number, txn)) => {
+                opening.set(number);
+                txn
+            }
+            Err(NotBegun::Failed(number, error)) => {
+                opening.set(number);
+                return refuse(group, failed(error));
+            }
+            Err(NotBegun::Shut) => {
+                opening.set(self.handle.opening());
+                return refuse(group, StoreError::Unavailable("the file is not open".into()));
+            }
         };
         let mut tables = match Tables::open(&txn) {
             Ok(tables) => tables,
-            Err(error) => return Err((group, failed(error))),
+            Err(error) => return refuse(group, failed(error)),
         };
+        let mut broken = None;
         let mut due = Vec::with_capacity(group.len());
         for job in group {
             match job {
@@ -127,10 +252,12 @@ impl Writer {
                     let outcome = meta::apply(&txn, &change, (self.clock)());
                     due.push(Due::Meta(reply, outcome));
                 }
+                Job::Probe => broken = broken.or(meta::probe(&txn, true).err()),
+                Job::ProbeEnd => broken = broken.or(meta::probe(&txn, false).err()),
                 Job::Close { .. } => {}
             }
         }
-        let broken = tables.broken.take();
+        let broken = tables.broken.take().or(broken);
         drop(tables);
         let committed = match broken {
             // Half of a write may be in the transaction: none of it may become visible.
@@ -141,6 +268,15 @@ impl Writer {
             // A commit that fails may have reached the disk or not.
             None => txn.commit().map_err(|error| StoreError::Unknown(error.to_string())),
         };
-        Ok((due, committed))
+        (due, committed)
+    }
+}
+
+/// What a job is told whose transaction never began.
+fn untouched(job: Job, error: &StoreError) -> Option<Due> {
+    match job {
+        Job::Write { reply, .. } | Job::RemoveVersion { reply, .. } => Some(Due::Write(reply, Err(error.clone()))),
+        Job::Meta { reply, .. } => Some(Due::Meta(reply, Err(error.clone()))),
+        Job::Close { .. } | Job::Probe | Job::ProbeEnd => None,
     }
 }

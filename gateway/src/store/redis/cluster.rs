@@ -69,6 +69,11 @@ impl Cluster {
         self.groups.subscribe()
     }
 
+    /// All servers of the newest view.
+    pub(super) fn servers(&self) -> Vec<Address> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
     /// Performs every item, those at one master together. Each fails alone. What certainly was not executed, because
     /// another server is master or the functions are missing, is tried once more; so is a read whose connection broke.
     /// What is on its way to another master is waited for, for [`MOVING`].

@@ -11,14 +11,14 @@
 -- id in one byte, the write id, the keymap.
 
 local CREATED, DELETED = 1, 2
--- How far ahead of this server's clock a version may run: a clock set back by more is refused.
-local MAX_AHEAD_US = 60000000
+-- Longest life of a registration and of the office: what says that it lives longer was written by a clock that was ahead.
+local MAX_LIFE_US = 60000000
 local MAX_VERSION = 9007199254740991
 -- Log entries trimmed by one write, where a shorter log was configured than before.
 local MAX_TRIM = 100
 
 -- Kinds of outcome.
-local WRITTEN, CONFLICT, MISSING, AHEAD = 0, 1, 2, 3
+local WRITTEN, CONFLICT, MISSING, AHEAD, USED_UP = 0, 1, 2, 3, 4
 
 local function text(number)
   return string.format('%.0f', number)
@@ -49,7 +49,8 @@ end
 -- The newest record of a key is a string of its own, older ones are in a list, newest first: most keys have one version,
 -- and a list of one would take some 90 bytes more.
 -- keys: newest, older, index, log, state
--- args: key, expected version ('' for any, 'present'), write id, '1' to delete, body, versions kept, log entries kept
+-- args: key, expected version ('' for any, 'present'), write id, '1' to delete, body, versions kept, log entries kept,
+-- the latest time that it can be, in microseconds (earlier gateways do not say)
 local function write(keys, args)
   local newest, older, index, log, state = keys[1], keys[2], keys[3], keys[4], keys[5]
   local key, expect, id, deletes, body = args[1], args[2], args[3], args[4] == '1', args[5]
@@ -80,9 +81,14 @@ local function write(keys, args)
     return {MISSING, 0, 0, last}
   end
   local now = now_us()
+  local ahead = now - math.min(tonumber(args[8] or MAX_VERSION), MAX_VERSION)
+  if ahead > 0 then
+    return {AHEAD, math.min(ahead, MAX_VERSION), 0, last}
+  end
+  -- A clock that is behind changes nothing: versions count on from the newest.
   local version = math.max(now, last + 1)
-  if version > now + MAX_AHEAD_US or version > MAX_VERSION then
-    return {AHEAD, 0, 0, last}
+  if version > MAX_VERSION then
+    return {USED_UP, 0, 0, last}
   end
   local created = current == 0
   local flags = (created and CREATED or 0) + (deletes and DELETED or 0)
@@ -142,6 +148,11 @@ local function put_map(keys, args)
   return 1
 end
 
+-- Whether what ends at `expires` is still alive.
+local function is_alive(expires, now)
+  return expires > now and expires - now <= MAX_LIFE_US
+end
+
 -- A registration is the time it expires (8 bytes, big-endian), the incarnation (8 bytes), the length of the origin
 -- (2 bytes, big-endian), the origin, and what the gateway encoded.
 -- keys: members; args: id, incarnation, origin, microseconds to live, encoded
@@ -151,7 +162,7 @@ local function announce(keys, args)
   if held then
     local expires, incarnation, length = struct.unpack('>I8c8I2', held)
     local origin = string.sub(held, 19, 18 + length)
-    if expires > now and incarnation ~= args[2] and origin ~= args[3] then
+    if is_alive(expires, now) and incarnation ~= args[2] and origin ~= args[3] then
       return 0
     end
   end
@@ -177,9 +188,9 @@ local function lead(keys, args)
   local term = term_of(keys[1])
   local who = redis.call('HGET', keys[1], 'who')
   local expires = tonumber(redis.call('HGET', keys[1], 'until') or 0)
-  if who ~= args[1] or expires <= now then
+  if who ~= args[1] or not is_alive(expires, now) then
     -- A resignation of what is not held changes nothing.
-    if expires > now or till <= now then
+    if is_alive(expires, now) or till <= now then
       return false
     end
     term = term + 1

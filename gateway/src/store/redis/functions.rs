@@ -26,8 +26,8 @@ pub(super) fn call(function: &str, keys: &[String]) -> Cmd {
     command
 }
 
-/// Performs `write`.
-pub(super) fn write(keys: &Keyspace, shard: u16, write: &Write, options: &RedisOptions) -> Cmd {
+/// Performs `write`, by a clock that shows `latest_us` at most.
+pub(super) fn write(keys: &Keyspace, shard: u16, write: &Write, options: &RedisOptions, latest_us: u64) -> Cmd {
     let text = write.key.as_str();
     let place = Place::Shard(shard);
     let shared = [INDEX, LOG, STATE].map(|name| keys.key(place, name));
@@ -42,7 +42,7 @@ pub(super) fn write(keys: &Keyspace, shard: u16, write: &Write, options: &RedisO
     let mut command = call("write", &names);
     command.arg(text).arg(expect).arg(write.id.as_ref().map_or("", WriteId::as_str));
     command.arg(if keymap.is_none() { "1" } else { "0" }).arg(encode_body(write.id.as_ref(), keymap.as_ref()));
-    command.arg(options.versions.max(1)).arg(options.log_entries.max(1));
+    command.arg(options.versions.max(1)).arg(options.log_entries.max(1)).arg(latest_us);
     command
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, Value};
-use foremap::node::Member;
+use foremap::node::{MAX_LIFE_US, Member, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 use super::functions::call;
@@ -22,9 +22,9 @@ fn epoch_text(epoch: Epoch) -> String {
 /// Later than any that is given out, and exact in Lua.
 const MAX_TERM: Term = 1 << 53;
 
-/// Microseconds to live, below what a double tells apart when the time is added.
+/// Microseconds to live.
 fn micros(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX).min(1 << 51)
+    u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX).min(MAX_LIFE_US)
 }
 
 impl RedisStore {
@@ -99,7 +99,7 @@ impl RedisStore {
         for (_, registration) in pairs(replies.next())? {
             let registration = bytes(registration, "a registration")?.unwrap_or_default();
             let (expires, encoded) = registered(&registration)?;
-            if expires <= now_us {
+            if !is_alive(expires, now_us) {
                 continue;
             }
             match self.opened_member(encoded)? {
@@ -187,7 +187,7 @@ impl RedisStore {
 }
 
 /// The answer to TIME, in microseconds since 1970.
-fn time(value: Value) -> Result<u64, StoreError> {
+pub(super) fn time(value: Value) -> Result<u64, StoreError> {
     let parts = items(value, "the time")?;
     let [seconds, micros] = parts.as_slice() else { return Err(odd("the time")) };
     let seconds = number(seconds, "the time")?.checked_mul(1_000_000).ok_or_else(|| odd("the time"))?;

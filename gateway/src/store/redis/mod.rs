@@ -5,6 +5,7 @@
 //! pipelines that end with a fence (`foremap::node::Fence`), and what was asked is told only if the fence holds.
 
 mod check;
+mod clocks;
 mod cluster;
 mod connect;
 mod course;

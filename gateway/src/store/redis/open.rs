@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::check;
+use super::clocks::Clocks;
 use super::cluster::Cluster;
 use super::connect::Connector;
 use super::course::Item;
@@ -39,7 +40,8 @@ pub struct RedisStore {
     /// Writes under way.
     writing: watch::Sender<usize>,
     closed: AtomicBool,
-    follower: JoinHandle<()>,
+    pub(super) clocks: Arc<Clocks>,
+    followers: [JoinHandle<()>; 2],
 }
 
 /// A write under way.
@@ -63,13 +65,15 @@ impl RedisStore {
         let connector = Connector::new(options);
         let view = check::look(&connector, &seeds).await?;
         check::masters(&connector, &view, options).await?;
+        let clocks = Arc::new(Clocks::new(connector.clone(), options.clock.clone()));
+        clocks.compare(view.nodes.clone()).await;
         let fence = Fence::new(options.replicas);
         let maker = Maker { connector, fence, suspicion: Arc::new(Notify::new()) };
         // The layout tells the names of the shards, and is found under a name that does not depend on it.
         let cluster = Cluster::new(Keyspace::new(&options.namespace, 1), maker, seeds, &view);
         let layout = Self::prepare(&cluster, options.layout).await?;
         let cluster = Arc::new(cluster.with_keys(Keyspace::new(&options.namespace, layout.shards), &view));
-        let follower = tokio::spawn(cluster.clone().follow());
+        let followers = [tokio::spawn(cluster.clone().follow()), tokio::spawn(clocks.clone().follow(cluster.clone()))];
         Ok(Self {
             cluster,
             layout,
@@ -81,7 +85,8 @@ impl RedisStore {
             saw_strangers: AtomicBool::new(false),
             writing: watch::Sender::new(0),
             closed: AtomicBool::new(false),
-            follower,
+            clocks,
+            followers,
         })
     }
 
@@ -138,6 +143,6 @@ impl RedisStore {
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
-        self.follower.abort();
+        self.followers.iter().for_each(JoinHandle::abort);
     }
 }

@@ -6,6 +6,8 @@ use foremap::partition::StorageLayout;
 use percent_encoding::percent_decode_str;
 
 use crate::auth::TokenKey;
+use crate::store::Clock;
+use crate::store::clock::system_clock;
 
 /// Which cluster, and how it is used.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct RedisOptions {
     pub log_entries: u64,
     /// Seals what steers gateways, so that what others wrote in its place does not count.
     pub token_key: Option<TokenKey>,
+    /// This machine's clock, which is compared with those of the servers.
+    pub clock: Clock,
 }
 
 const MAX_NAMESPACE_BYTES: usize = 32;
@@ -63,6 +67,7 @@ impl RedisOptions {
             versions: 100,
             log_entries: 100_000,
             token_key: None,
+            clock: system_clock(),
         };
         options.check()?;
         Ok(options)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Value};
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::node::{LogPage, MAX_AHEAD_US, Member, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;
@@ -19,8 +19,8 @@ use super::master::Kind;
 use super::open::RedisStore;
 use super::reply::{Fault, Replies, bytes, head, items, number, odd, record, records};
 use crate::store::{
-    Answer, Answers, Blob, ListPart, MasterStatus, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome,
-    Written,
+    Answer, Answers, Blob, ClockStatus, ListPart, MasterStatus, Read, Store, StoreError, Term, Trouble, VersionRecord,
+    Write, WriteOutcome, Written,
 };
 
 /// Most log entries that one poll asks for, over all its shards: some megabytes, which arrive well before a response is
@@ -32,6 +32,7 @@ const WRITTEN: u64 = 0;
 const CONFLICT: u64 = 1;
 const MISSING: u64 = 2;
 const AHEAD: u64 = 3;
+const USED_UP: u64 = 4;
 
 fn last(keys: &Keyspace, shard: u16) -> Cmd {
     let mut command = ::redis::cmd("HGET");
@@ -62,8 +63,13 @@ pub(super) fn outcome(value: Value, shard: u16) -> Result<Read<WriteOutcome>, St
         CONFLICT => WriteOutcome::Conflict { current: version },
         MISSING => WriteOutcome::Missing,
         AHEAD => {
-            let why = "the clock of the master is more than 60 s behind the newest version of the shard";
-            return Err(StoreError::Unavailable(why.into()));
+            let seconds = (version + MAX_AHEAD_US) / 1_000_000;
+            let why = format!("the clock of the shard's master is {seconds} s ahead of the others; it does not write");
+            return Err(StoreError::Unavailable(why));
+        }
+        USED_UP => {
+            tracing::error!(shard, "{}", StoreError::UsedUp);
+            return Err(StoreError::UsedUp);
         }
         _ => return Err(odd("the outcome of a write")),
     };
@@ -270,8 +276,11 @@ impl Store for RedisStore {
 
     fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
         let shard = self.layout.shard(&write.key);
-        let command = functions::write(&self.cluster.keys, shard, &write, &self.options);
-        Box::pin(async move { outcome(self.change(Place::Shard(shard), command).await?, shard) })
+        let command = functions::write(&self.cluster.keys, shard, &write, &self.options, self.clocks.latest_us());
+        Box::pin(async move {
+            self.clocks.check_own()?;
+            outcome(self.change(Place::Shard(shard), command).await?, shard)
+        })
     }
 
     fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>> {
@@ -353,6 +362,18 @@ impl Store for RedisStore {
 
     fn masters(&self) -> Vec<MasterStatus> {
         self.cluster.routes().masters().iter().map(|master| master.status()).collect()
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.clocks.troubles()
+    }
+
+    fn clocks(&self) -> Vec<ClockStatus> {
+        self.clocks.all()
+    }
+
+    fn now_us(&self) -> u64 {
+        self.clocks.now_us()
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, StoreAnswer};
+use foremap::node::{LogPage, NoVersion, StoreAnswer, next_version};
 use foremap::partition::StorageLayout;
-use foremap::protocol::{Change, Cursor, Keymap, MAX_VERSION};
+use foremap::protocol::{Change, Cursor, Keymap};
 
 use super::meta::Meta;
 use super::types::{Expect, Outcome, Record, Retention, Write};
-
-/// How far ahead of the server's clock a version may run.
-const MAX_AHEAD_US: u64 = 60_000_000;
 
 /// One shard.
 #[derive(Debug, Clone, Default)]
@@ -116,10 +113,11 @@ impl Dataset {
         if write.fields.is_none() && current == 0 {
             return (Outcome::Missing, None);
         }
-        let version = now_us.max(shard.last + 1);
-        if version > now_us + MAX_AHEAD_US || version > MAX_VERSION {
-            return (Outcome::ClockBehind, None);
-        }
+        let version = match next_version(now_us, shard.last, write.latest_us) {
+            Ok(version) => version,
+            Err(NoVersion::ClockAhead { .. }) => return (Outcome::ClockAhead, None),
+            Err(NoVersion::UsedUp) => return (Outcome::UsedUp, None),
+        };
         let created = current == 0;
         let record = Record { version, fields: write.fields.clone().map(Arc::new), created, id: write.id.clone() };
         (Outcome::Written { version, created }, Some(record))

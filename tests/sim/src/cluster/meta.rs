@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foremap::node::Member;
+use foremap::node::{MAX_LIFE_US, Member, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 /// All of it.
@@ -96,7 +96,9 @@ pub enum MetaReply {
 
 impl Meta {
     pub(crate) fn read(&self, read: MetaRead, now_us: u64) -> MetaReply {
-        let live = || self.members.values().filter(|(expires, _)| *expires > now_us).map(|(_, member)| member.clone());
+        let live = || {
+            self.members.values().filter(|(expires, _)| is_alive(*expires, now_us)).map(|(_, member)| member.clone())
+        };
         match read {
             MetaRead::Map => MetaReply::Map(self.map.clone()),
             MetaRead::Members => MetaReply::Members(live().collect()),
@@ -116,12 +118,12 @@ impl Meta {
             }
             MetaChange::Announce { member, ttl_us } => {
                 let other = |(expires, held): &(u64, Member)| {
-                    *expires > now_us && held.incarnation != member.incarnation && held.origin != member.origin
+                    is_alive(*expires, now_us) && held.incarnation != member.incarnation && held.origin != member.origin
                 };
                 if self.members.get(&member.id).is_some_and(other) {
                     return MetaReply::Done(false);
                 }
-                self.members.insert(member.id, (now_us.saturating_add(*ttl_us), member.clone()));
+                self.members.insert(member.id, (now_us.saturating_add((*ttl_us).min(MAX_LIFE_US)), member.clone()));
                 MetaReply::Done(true)
             }
             MetaChange::Retract { id, incarnation } => {
@@ -147,15 +149,15 @@ impl Meta {
 
     fn lead(&mut self, incarnation: u64, now_us: u64, ttl_us: u64) -> MetaReply {
         let office = &mut self.office;
-        if office.incarnation != incarnation || office.expires_us <= now_us {
+        if office.incarnation != incarnation || !is_alive(office.expires_us, now_us) {
             // A resignation of what is not held changes nothing.
-            if office.expires_us > now_us || ttl_us == 0 {
+            if is_alive(office.expires_us, now_us) || ttl_us == 0 {
                 return MetaReply::Term(None);
             }
             office.term += 1;
             office.incarnation = incarnation;
         }
-        office.expires_us = now_us.saturating_add(ttl_us);
+        office.expires_us = now_us.saturating_add(ttl_us.min(MAX_LIFE_US));
         MetaReply::Term((ttl_us > 0).then_some(office.term))
     }
 }

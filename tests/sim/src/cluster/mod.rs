@@ -133,6 +133,12 @@ impl Cluster {
         self.groups[group].servers[at].ahead_us = ahead_us;
     }
 
+    /// What the clock of `server` shows at the true time `now_us`; `None` where it is down.
+    pub fn clock(&self, (group, at): Server, now_us: u64) -> Option<u64> {
+        let server = &self.groups[group].servers[at];
+        server.up.then(|| now_us.saturating_add_signed(server.ahead_us))
+    }
+
     /// `server` executes `command` of `connection` at the true time `now_us`.
     ///
     /// # Errors

@@ -40,6 +40,8 @@ pub struct Write {
     pub expect: Expect,
     /// Makes retries idempotent.
     pub id: Option<Arc<str>>,
+    /// The latest time that it can be, in microseconds.
+    pub latest_us: u64,
 }
 
 /// What became of a write.
@@ -59,8 +61,10 @@ pub enum Outcome {
     },
     /// There was nothing to delete.
     Missing,
-    /// The clock is too far behind the newest version.
-    ClockBehind,
+    /// The clock is ahead of the latest time that the writer says it can be.
+    ClockAhead,
+    /// The shard has had the last version.
+    UsedUp,
 }
 
 /// A kept version.
