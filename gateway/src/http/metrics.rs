@@ -18,8 +18,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::changes::MAX_EVENT_FEEDS;
+use super::connections::{ConnectionStats, Connections};
 use super::map::MAX_MAP_WAITS;
 use super::model_metrics;
+use super::receiving::Receiving;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
 use crate::store::MasterStatus;
 
@@ -42,12 +44,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(
-        node: Arc<NodeHandle>,
-        process: Arc<Process>,
-        event_feeds: Arc<Mutex<Shares>>,
-        map_waits: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(super) fn new(node: Arc<NodeHandle>, process: Arc<Process>, watched: Watched) -> Self {
         let id = node.id().to_string();
         let mut registry = Registry::with_prefix_and_labels("foremap", [("node".into(), id.into())].into_iter());
         let requests = Family::default();
@@ -58,7 +55,7 @@ impl Metrics {
         let seconds = Family::new_with_constructor(buckets);
         let help = "Time from the head of a request to the head of its answer";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
-        registry.register_collector(Box::new(NodeCollector { node, process, event_feeds, map_waits }));
+        registry.register_collector(Box::new(NodeCollector { node, process, watched }));
         Self { registry, requests, seconds }
     }
 
@@ -74,11 +71,18 @@ impl Metrics {
     }
 }
 
+/// What a node's HTTP server counts elsewhere.
+pub(super) struct Watched {
+    pub(super) event_feeds: Arc<Mutex<Shares>>,
+    pub(super) map_waits: Arc<AtomicUsize>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) receiving: Arc<Receiving>,
+}
+
 struct NodeCollector {
     node: Arc<NodeHandle>,
     process: Arc<Process>,
-    event_feeds: Arc<Mutex<Shares>>,
-    map_waits: Arc<AtomicUsize>,
+    watched: Watched,
 }
 
 impl fmt::Debug for NodeCollector {
@@ -95,19 +99,30 @@ impl Collector for NodeCollector {
         let counters = counters(&stats).into_iter().chain(process_counters(&peers, &membership));
         let sharing = self.process.sharing.stats();
         let counters = counters.chain(shifter_counters(&shifting)).chain(model_metrics::counters(&sharing));
-        for (name, help, value) in counters {
+        let connections = self.watched.connections.stats();
+        let (unfinished, unfinished_max) = self.watched.receiving.fill();
+        for (name, help, value) in counters.chain(connection_counters(&self.watched, &connections)) {
             let counter = ConstCounter::new(value);
             let kind = EncodeMetric::metric_type(&counter);
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
-        let event_feeds = self.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let event_feeds = self.watched.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
         let (waiting, waiting_max) = self.process.store.waiting();
         let queues = [
+            ("connections", "Connections, those on reserved places included", connections.open),
+            ("connections_max", "Bound of connections", connections.open_max),
+            (
+                "connections_reserved",
+                "Connections on places that are reserved for questions about health",
+                connections.reserved,
+            ),
+            ("unfinished_bytes", "Bytes held of heads and bodies that have arrived in part", unfinished),
+            ("unfinished_bytes_max", "Bound of unfinished_bytes", unfinished_max),
             ("event_feeds", "Change feeds being served as events", event_feeds as u64),
             ("event_feeds_max", "Bound of event_feeds", MAX_EVENT_FEEDS as u64),
-            ("map_waits", "Requests that wait for a newer map", self.map_waits.load(Ordering::Relaxed) as u64),
+            ("map_waits", "Requests that wait for a newer map", self.watched.map_waits.load(Ordering::Relaxed) as u64),
             ("map_waits_max", "Bound of map_waits", MAX_MAP_WAITS as u64),
             ("store_queue", "Writes waiting for the store", waiting as u64),
             ("store_queue_max", "Bound of store_queue", waiting_max as u64),
@@ -157,6 +172,16 @@ fn counters(s: &NodeStats) -> [Row; 26] {
         ("feed_frames", "Frames made for change feeds", s.feed_frames),
         ("feed_gaps", "Steps of feeds that recent changes did not reach back to", s.feed_gaps),
         ("feed_shards_added", "Shards added to change feeds", s.feed_shards_added),
+    ]
+}
+
+fn connection_counters(watched: &Watched, connections: &ConnectionStats) -> [Row; 4] {
+    let (late, no_room) = watched.receiving.counters();
+    [
+        ("connections_refused", "Connections closed for want of a place", connections.refused),
+        ("connections_displaced", "Connections without a head that were closed for others", connections.displaced),
+        ("requests_late", "Heads and bodies that took too long", late),
+        ("requests_no_room", "Heads and bodies refused for want of unfinished_bytes", no_room),
     ]
 }
 

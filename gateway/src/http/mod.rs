@@ -2,13 +2,16 @@
 
 mod batch;
 mod changes;
+mod connections;
 mod entry;
 mod feed;
 mod forwarded;
+mod head;
 mod health;
 mod hot;
 mod keymap;
 mod lanes;
+mod limits;
 mod list;
 mod load;
 mod map;
@@ -16,6 +19,7 @@ mod metrics;
 mod model;
 mod model_metrics;
 mod plan;
+mod receiving;
 mod refusal;
 mod request;
 mod router;
@@ -23,6 +27,7 @@ mod server;
 mod socket;
 mod summaries;
 
-pub use lanes::Lanes;
+pub use lanes::{Lanes, serve_admin};
+pub use limits::Limits;
 pub use router::router;
 pub use server::{HttpOptions, Server};

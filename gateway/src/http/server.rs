@@ -12,7 +12,10 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 
 use super::changes::MAX_EVENT_FEEDS;
-use super::metrics::Metrics;
+use super::connections::Connections;
+use super::limits::Limits;
+use super::metrics::{Metrics, Watched};
+use super::receiving::Receiving;
 use crate::auth::{Scope, TokenKey};
 use crate::host::{NodeHandle, Process};
 
@@ -34,6 +37,8 @@ pub struct HttpOptions {
     pub token_key: Option<TokenKey>,
     /// Proxies whose word counts about who calls.
     pub trusted_proxies: Vec<IpNet>,
+    /// What is taken from whoever connects.
+    pub limits: Limits,
     /// Slept before handling a request and again before answering it, for demonstrations.
     pub origin_latency: Duration,
 }
@@ -44,6 +49,8 @@ pub struct Server {
     pub(super) node: Arc<NodeHandle>,
     pub(super) options: HttpOptions,
     pub(super) metrics: Metrics,
+    pub(super) connections: Arc<Connections>,
+    pub(super) receiving: Arc<Receiving>,
     /// Change feeds being served as events.
     pub(super) event_feeds: Arc<Mutex<Shares>>,
     /// Requests that wait for a newer map.
@@ -62,8 +69,16 @@ impl Server {
     ) -> Arc<Self> {
         let event_feeds = Arc::new(Mutex::new(Shares::new(MAX_EVENT_FEEDS)));
         let map_waits = Arc::new(AtomicUsize::new(0));
-        let metrics = Metrics::new(node.clone(), process.clone(), event_feeds.clone(), map_waits.clone());
-        Arc::new(Self { process, node, options, metrics, event_feeds, map_waits, stop })
+        let connections = Connections::new(options.limits.connections);
+        let receiving = Receiving::new(options.limits.unfinished);
+        let watched = Watched {
+            event_feeds: event_feeds.clone(),
+            map_waits: map_waits.clone(),
+            connections: connections.clone(),
+            receiving: receiving.clone(),
+        };
+        let metrics = Metrics::new(node.clone(), process.clone(), watched);
+        Arc::new(Self { process, node, options, metrics, connections, receiving, event_feeds, map_waits, stop })
     }
 
     /// What the request's token allows.

@@ -117,6 +117,7 @@ impl Gateway {
     pub(crate) async fn shifting(nodes: usize, http: HttpOptions, shifter: ShifterMode) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let options = Options {
+            admin_listen: None,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); nodes],
             origin: None,
             node: 1,

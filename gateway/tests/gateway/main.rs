@@ -6,6 +6,7 @@ mod bad_input;
 mod binary;
 mod capacity;
 mod client;
+mod connections;
 mod demand;
 mod feed;
 mod frames;
