@@ -17,6 +17,7 @@
 //! deterministic. Locks are held for single steps and one inside the other in one order only: a storage shard's log,
 //! then a slice of memory. A batch that memory answers takes the lock of no shard unless it asks for changes.
 
+mod admission;
 mod coordinator;
 mod feed;
 mod feeds;
@@ -38,6 +39,7 @@ mod warm;
 #[path = "threads_tests.rs"]
 mod threads_tests;
 
+pub use admission::{Admission, AdmissionStats, Micros, Priority};
 pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use feeds::{FeedNumber, Feeds, Subscriber, additions};
 pub use fence::Fence;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use foremap::node::{Node, NodeStats, Shares};
+use foremap::node::{AdmissionStats, Node, NodeStats, Priority, Shares};
 use foremap::partition::PartitionMap;
 use foremap::shifter::LoadModel;
 use prometheus_client::collector::Collector;
@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::changes::MAX_EVENT_FEEDS;
 use super::connections::{ConnectionStats, Connections};
+use super::list::MAX_LISTS;
 use super::map::MAX_MAP_WAITS;
 use super::model_metrics;
 use super::receiving::Receiving;
@@ -74,6 +75,7 @@ impl Metrics {
 /// What a node's HTTP server counts elsewhere.
 pub(super) struct Watched {
     pub(super) event_feeds: Arc<Mutex<Shares>>,
+    pub(super) lists: Arc<Mutex<Shares>>,
     pub(super) map_waits: Arc<AtomicUsize>,
     pub(super) connections: Arc<Connections>,
     pub(super) receiving: Arc<Receiving>,
@@ -109,6 +111,9 @@ impl Collector for NodeCollector {
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
         let event_feeds = self.watched.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let lists = self.watched.lists.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let admission = self.process.gate.stats();
+        by_priority(&mut encoder, &admission)?;
         let (waiting, waiting_max) = self.process.store.waiting();
         let queues = [
             ("connections", "Connections, those on reserved places included", connections.open),
@@ -120,6 +125,10 @@ impl Collector for NodeCollector {
             ),
             ("unfinished_bytes", "Bytes held of heads and bodies that have arrived in part", unfinished),
             ("unfinished_bytes_max", "Bound of unfinished_bytes", unfinished_max),
+            ("lists", "Lists under way", lists as u64),
+            ("lists_max", "Bound of lists", MAX_LISTS as u64),
+            ("admission_waiting", "Requests that nobody has begun with", admission.waiting),
+            ("admission_waiting_max", "Bound of admission_waiting, as measured", admission.bound),
             ("event_feeds", "Change feeds being served as events", event_feeds as u64),
             ("event_feeds_max", "Bound of event_feeds", MAX_EVENT_FEEDS as u64),
             ("map_waits", "Requests that wait for a newer map", self.watched.map_waits.load(Ordering::Relaxed) as u64),
@@ -173,6 +182,21 @@ fn counters(s: &NodeStats) -> [Row; 26] {
         ("feed_gaps", "Steps of feeds that recent changes did not reach back to", s.feed_gaps),
         ("feed_shards_added", "Shards added to change feeds", s.feed_shards_added),
     ]
+}
+
+/// What was taken on and what was not.
+fn by_priority(encoder: &mut DescriptorEncoder<'_>, admission: &AdmissionStats) -> Result<(), fmt::Error> {
+    let families = [
+        ("requests_admitted", "Requests, or what was fetched ahead with them, that were taken on", admission.admitted),
+        ("requests_shed", "The same refused, as the node had more to do than it could", admission.refused),
+    ];
+    for (name, help, counts) in families {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (priority, count) in Priority::ALL.into_iter().zip(counts) {
+            ConstCounter::new(count).encode(family.encode_family(&[("priority", priority.name())])?)?;
+        }
+    }
+    Ok(())
 }
 
 fn connection_counters(watched: &Watched, connections: &ConnectionStats) -> [Row; 4] {

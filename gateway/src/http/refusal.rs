@@ -58,7 +58,8 @@ impl IntoResponse for Refusal {
         headers.extend(self.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_CONTENT_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.problem.code == ErrorCode::Overloaded && !headers.contains_key(header::RETRY_AFTER) {
+        let is_for_now = matches!(self.problem.code, ErrorCode::Overloaded | ErrorCode::TooManyRequests);
+        if is_for_now && !headers.contains_key(header::RETRY_AFTER) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {

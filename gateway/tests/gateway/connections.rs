@@ -25,7 +25,7 @@ async fn with(limits: Limits) -> Gateway {
 }
 
 /// A connection from 127.0.0.`last`.
-async fn connect(gateway: &Gateway, last: u8) -> TcpStream {
+pub(crate) async fn connect(gateway: &Gateway, last: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0))).expect("loopback");
     socket.connect(gateway.running.addresses[0]).await.expect("connected")
@@ -53,7 +53,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")
 }
 
-async fn metric(gateway: &Gateway, name: &str) -> u64 {
+pub(crate) async fn metric(gateway: &Gateway, name: &str) -> u64 {
     let text = gateway.client.get(&gateway.url(1, "/metrics")).await.body;
     let text = String::from_utf8(text.to_vec()).expect("text");
     let line = text.lines().find(|line| line.starts_with(&format!("foremap_{name}{{"))).expect("the metric");

@@ -18,6 +18,7 @@ mod members;
 mod model;
 mod model_batches;
 mod model_redis;
+mod overload;
 mod peers;
 mod redb;
 mod redis;

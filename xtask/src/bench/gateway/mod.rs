@@ -10,6 +10,7 @@ mod logs;
 mod machine;
 mod map;
 mod memory;
+mod overload;
 mod programs;
 mod reads;
 mod tools;
@@ -35,6 +36,15 @@ pub(super) fn run_feeds(workspace: &Workspace, against: Option<&Path>) -> Result
     let mut report = Report::default();
     println!("on {}", machine::words()?);
     feeds::measure(&bench, &mut report, against)?;
+    Ok(report.rows)
+}
+
+/// Measures what becomes of a gateway that is kept from its work.
+pub(super) fn run_overload(workspace: &Workspace) -> Result<Vec<Row>> {
+    let bench = Bench::prepare(workspace)?;
+    let mut report = super::report::Report::default();
+    println!("on {}", machine::words()?);
+    overload::measure(&bench, &mut report)?;
     Ok(report.rows)
 }
 
