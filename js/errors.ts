@@ -10,6 +10,8 @@
  * | `VERSION_CONFLICT` | the stored version is not the expected one |
  * | `UNAUTHENTICATED`, `FORBIDDEN` | the token is missing or bad, or does not cover the verb or key |
  * | `UNAVAILABLE`, `TOO_MANY_REQUESTS`, `INTERNAL`, `TIMEOUT`, `NETWORK`, `BAD_ANSWER` | no usable answer |
+ * | `OVERLOADED` | the gateway has more to do than it can; it says when to come back |
+ * | `REQUEST_TIMEOUT` | the request did not arrive at the gateway in time |
  * | `UNKNOWN` | the outcome of a write is not known |
  * | `ABORTED`, `CLOSED` | the caller's signal fired, or the client was closed |
  * | `CONFIG` | the options are wrong |
@@ -37,7 +39,9 @@ export type ErrorCode =
   | "CONFIG"
   | "CORE_PANIC"
   | "NETWORK"
-  | "BAD_ANSWER";
+  | "BAD_ANSWER"
+  | "OVERLOADED"
+  | "REQUEST_TIMEOUT";
 
 const RETRYABLE: ReadonlySet<string> = new Set<ErrorCode>([
   "UNAVAILABLE",
@@ -48,6 +52,8 @@ const RETRYABLE: ReadonlySet<string> = new Set<ErrorCode>([
   "CORE_PANIC",
   "NETWORK",
   "BAD_ANSWER",
+  "OVERLOADED",
+  "REQUEST_TIMEOUT",
 ]);
 
 /**
@@ -82,6 +88,8 @@ export function codeOfStatus(status: number): ErrorCode {
       return "NOT_FOUND";
     case 405:
       return "METHOD_NOT_ALLOWED";
+    case 408:
+      return "REQUEST_TIMEOUT";
     case 412:
       return "VERSION_CONFLICT";
     case 413:

@@ -12,7 +12,7 @@ use crate::audit::Audit;
 use crate::auth::{Grant, TokenKey, Verb};
 use crate::capacity::Capacity;
 use crate::host::ShifterMode;
-use crate::http::HttpOptions;
+use crate::http::{HttpOptions, Limits};
 use crate::model::ShareOptions;
 use crate::replay::Replay;
 use crate::run::{BackupCommand, CheckCommand, Failure, Options, PlanCommand, RestoreCommand, StoreOptions, secret};
@@ -111,6 +111,21 @@ pub struct Common {
     /// without a token that names them are told apart, where they share what they learn.
     #[arg(long, value_name = "NETWORK")]
     trusted_proxy: Vec<IpNet>,
+    /// Most connections of a node, or fewer where the process may not open so many files. One peer holds a quarter at most.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = at_least_one)]
+    max_connections: usize,
+    /// Close a connection whose first head takes longer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    head_timeout: u64,
+    /// Close a connection that takes longer from an answer to the next request.
+    #[arg(long, value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    idle_timeout: u64,
+    /// Refuse a body that takes longer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    body_timeout: u64,
+    /// Most MiB of heads and bodies that have arrived in part. One peer holds a quarter at most.
+    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = at_least_one)]
+    max_unfinished: usize,
     /// Sleep this many milliseconds before handling a request and again before answering, for demonstrations.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     origin_latency: u64,
@@ -138,6 +153,10 @@ pub struct Serve {
     /// Origin that clients and other nodes reach this one at. Nodes forward to each other over http:// only.
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
+    /// Serve /healthz, /readyz, /metrics and what takes the verb `admin` on this address as well, by a thread and with
+    /// connections of its own.
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
     #[command(flatten)]
     common: Common,
 }
@@ -179,6 +198,12 @@ fn verb(text: &str) -> Result<Verb, String> {
     // Gateways alone sign `peer`, for each other.
     let verb = Verb::parse(text).filter(|&verb| verb != Verb::Peer);
     verb.ok_or_else(|| "the verbs are get, put, delete, list, admin and metrics".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    // More than any machine has, and far from overflow.
+    let number = text.parse().ok().filter(|number| (1..=1 << 30).contains(number));
+    number.ok_or_else(|| "it is a whole number from 1 on".to_owned())
 }
 
 pub(crate) fn prefix(text: &str) -> Result<KeyPrefix, String> {
@@ -242,6 +267,7 @@ impl Common {
         let token_key = self.token_key.as_ref().map(key).transpose()?;
         Ok(Options {
             listen,
+            admin_listen: None,
             origin,
             node: self.node,
             store: self.store.options(
@@ -265,6 +291,13 @@ impl Common {
                 token_key,
                 origins: Vec::new(),
                 audiences: self.audience,
+                limits: Limits {
+                    connections: self.max_connections,
+                    head: Duration::from_secs(self.head_timeout),
+                    idle: Duration::from_secs(self.idle_timeout),
+                    body: Duration::from_secs(self.body_timeout),
+                    unfinished: self.max_unfinished << 20,
+                },
                 origin_latency: Duration::from_millis(self.origin_latency),
             },
         })
@@ -294,7 +327,8 @@ impl Serve {
     /// # Errors
     /// [`Failure`] for an unusable key file.
     pub fn options(self) -> Result<Options, Failure> {
-        self.common.options(vec![self.listen], self.origin)
+        let options = self.common.options(vec![self.listen], self.origin)?;
+        Ok(Options { admin_listen: self.admin_listen, ..options })
     }
 }
 

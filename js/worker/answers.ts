@@ -30,6 +30,8 @@ const STATUS: { readonly [code in ErrorCode]: number } = {
   CORE_PANIC: 500,
   NETWORK: 502,
   BAD_ANSWER: 502,
+  OVERLOADED: 503,
+  REQUEST_TIMEOUT: 408,
 };
 
 const TITLE: { readonly [status: number]: string } = {
@@ -38,6 +40,7 @@ const TITLE: { readonly [status: number]: string } = {
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
+  408: "Request Timeout",
   412: "Precondition Failed",
   413: "Content Too Large",
   415: "Unsupported Media Type",

@@ -52,6 +52,10 @@ impl Adapter {
         if self.shared.trail.is_some() && fetches.iter().any(is_demand) {
             self.earn(body.len());
         }
+        if status == 200 && retry_after.is_some() {
+            // It has answered what somebody waits for, and left out the rest.
+            self.pause_prefetch(now, retry_after);
+        }
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
         match decoded.filter(|response| response.results.len() == fetches.len()) {
             Some(response) => {
@@ -62,7 +66,11 @@ impl Adapter {
             }
             None => {
                 let code = if status == 200 { ErrorCode::BadAnswer } else { code_of(status, body) };
-                if code.retryable() && code != ErrorCode::TooManyRequests {
+                // A gateway that turns somebody away is there.
+                let is_there = matches!(code, ErrorCode::TooManyRequests | ErrorCode::Overloaded);
+                if is_there {
+                    self.pause_prefetch(now, retry_after);
+                } else if code.retryable() {
                     self.origins.failed(now, &origin);
                 }
                 let detail = format!("{origin} answered {status}");
@@ -335,7 +343,8 @@ impl Adapter {
     fn fail_fetch(&mut self, now: Millis, id: FetchId, failure: &Failure) {
         let Some(fetch) = self.fetches.remove(id) else { return };
         if fetch.ordered {
-            self.engine.on_fate(now, &fetch.key, Fate::Failed);
+            let fate = if failure.code == ErrorCode::Overloaded { Fate::Refunded } else { Fate::Failed };
+            self.engine.on_fate(now, &fetch.key, fate);
         }
         for waiter in fetch.waiters {
             if let Some(waiting) = self.waiting.remove(&waiter) {
@@ -366,7 +375,8 @@ pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
         413 => ErrorCode::BodyTooLarge,
         415 => ErrorCode::UnsupportedMediaType,
         429 => ErrorCode::TooManyRequests,
-        408 | 504 => ErrorCode::Timeout,
+        408 => ErrorCode::RequestTimeout,
+        504 => ErrorCode::Timeout,
         400..=499 => ErrorCode::BadRequest,
         500..=599 => ErrorCode::Unavailable,
         _ => ErrorCode::BadAnswer,

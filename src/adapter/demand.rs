@@ -84,6 +84,8 @@ pub struct Adapter {
     pub(super) feed: Feed,
     pub(super) hedges: HedgeBudget,
     pub(super) ahead: Ahead,
+    /// Until when nothing is fetched ahead, as a gateway has more to do than it can.
+    pub(super) ahead_from: Millis,
     pub(super) history: History,
     pub(super) shared: Shared,
     pub(super) jitter: Jitter,
@@ -122,6 +124,7 @@ impl Adapter {
             feed: Feed::default(),
             hedges: HedgeBudget::default(),
             ahead: Ahead::default(),
+            ahead_from: 0,
             history: History::default(),
             shared,
             jitter: Jitter::new(config.seed),

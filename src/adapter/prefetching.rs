@@ -63,7 +63,22 @@ impl Ahead {
     }
 }
 
+/// How long nothing is fetched ahead where a gateway with too much to do does not say, and at most.
+const PAUSE_MS: Millis = 1_000;
+const LONGEST_PAUSE_MS: Millis = 30_000;
+
 impl Adapter {
+    /// Fetches nothing ahead for as long as a gateway asks, which has more to do than it can.
+    pub(super) fn pause_prefetch(&mut self, now: Millis, retry_after: Option<Millis>) {
+        let wait = retry_after.unwrap_or(PAUSE_MS).min(LONGEST_PAUSE_MS);
+        self.ahead_from = self.ahead_from.max(now + wait);
+    }
+
+    /// Whether nothing is fetched ahead for a while.
+    pub(super) fn is_prefetch_paused(&self, now: Millis) -> bool {
+        now < self.ahead_from
+    }
+
     /// What is to go out of `queue`: all of it where somebody waits for any, or where what was predicted may go by itself. Else
     /// that waits for the next request, which asks for it, or predicts anew.
     pub(super) fn rides(&mut self, scope: Scope, queue: Vec<FetchId>) -> Vec<FetchId> {
@@ -132,7 +147,8 @@ impl Adapter {
     /// Fetches one keymap ahead. The engine has already held its confidence against the threshold (and logged the
     /// failure below it); what is left to refuse here is what this client cannot take on.
     fn prefetch_keymap(&mut self, now: Millis, scope: Scope, order: Order) {
-        if self.fetches.prefetching() >= self.config.max_prefetching || self.cache.is_off() {
+        let is_full = self.fetches.prefetching() >= self.config.max_prefetching;
+        if is_full || self.cache.is_off() || self.is_prefetch_paused(now) {
             self.engine.on_fate(now, &order.key, Fate::Refunded);
             return;
         }
@@ -154,7 +170,8 @@ impl Adapter {
             let known = self.cache.contains_fresh(now, &key, self.config.max_staleness_ms)
                 || self.fetches.of_key(&key).next().is_some()
                 || self.fetches.prefetching() >= self.config.max_prefetching
-                || self.cache.is_off();
+                || self.cache.is_off()
+                || self.is_prefetch_paused(now);
             let predicts = self.config.prefetch.enabled;
             let verdict =
                 if predicts { self.engine.hint(now, &key, probability, within, known) } else { Verdict::Fetch };

@@ -1,7 +1,7 @@
 use super::super::testing::{Host, key};
 use super::super::{GetRequest, Served};
 use super::*;
-use crate::protocol::BatchRequest;
+use crate::protocol::{BatchRequest, ErrorCode, Outcome};
 
 /// Batches of predicted keys alone, among those that are under way.
 fn alone(host: &Host) -> usize {
@@ -138,4 +138,72 @@ fn hints_that_turn_out_right_are_followed() {
         host.pass(500);
         host.deliver();
     }
+}
+
+/// Predicted keys among what is under way.
+fn ahead(host: &Host) -> usize {
+    let requests = host.sent.iter().map(|sent| BatchRequest::decode(&sent.body).expect("a batch"));
+    requests.flat_map(|request| request.items).filter(|item| item.class == Class::Prefetch).count()
+}
+
+/// Answers what is under way as a gateway does that leaves out what is fetched ahead.
+fn deliver_without_ahead(host: &mut Host, retry_after: Millis) {
+    for sent in std::mem::take(&mut host.sent) {
+        let request = BatchRequest::decode(&sent.body).expect("a batch");
+        let mut answer = host.gateway.answer(&sent.body);
+        for (result, item) in answer.results.iter_mut().zip(&request.items) {
+            if item.class == Class::Prefetch {
+                let detail = String::new();
+                result.outcome = Outcome::Error { code: ErrorCode::Overloaded, detail };
+            }
+        }
+        host.adapter.on_response(host.now, sent.flight, 200, Some(retry_after), &answer.encode());
+    }
+    host.drain();
+}
+
+#[test]
+fn nothing_is_fetched_ahead_for_as_long_as_a_gateway_with_too_much_to_do_asks() {
+    let mut host = trained();
+    let asked = host.get("u/0/profile");
+    host.pass(1);
+    assert!(ahead(&host) > 0, "something is predicted");
+    deliver_without_ahead(&mut host, 3_000);
+    assert!(host.answers[&asked].is_ok(), "what somebody waits for is answered");
+    let stats = host.adapter.stats(host.now);
+    assert_eq!((stats.prefetching.used, stats.open_breakers, stats.retries), (0, 0, 0), "{stats:?}");
+    let until = host.now + 3_000;
+    for text in ["u/1/profile", "u/2/profile", "u/3/profile", "u/4/profile", "u/0/profile"] {
+        host.adapter.prefetch(host.now, 0, [key("u/5/profile")], Some(0.9), Some(1_000));
+        host.get(text);
+        host.pass(1);
+        assert_eq!(ahead(&host), 0, "{text}");
+        host.deliver();
+        host.pass(500);
+        host.deliver();
+    }
+    host.adapter.clear(host.now);
+    host.pass(until - host.now);
+    host.get("u/0/profile");
+    host.pass(1);
+    assert!(ahead(&host) > 0, "the time is over");
+}
+
+#[test]
+fn a_gateway_that_turns_everybody_away_is_asked_again_no_sooner_than_it_says_and_its_breaker_stays_closed() {
+    let mut host = trained();
+    let asked = host.get("u/0/profile");
+    host.pass(1);
+    let sent = host.sent.remove(0);
+    let problem = br#"{"code":"OVERLOADED"}"#;
+    let at = host.now;
+    host.adapter.on_response(at, sent.flight, 503, Some(2_000), problem);
+    host.pass(1_999);
+    assert!(host.sent.is_empty() && !host.answers.contains_key(&asked));
+    host.pass(150);
+    assert_eq!(host.sent.len(), 1);
+    assert_eq!(ahead(&host), 0, "nothing rides on what is asked again");
+    host.deliver();
+    assert!(host.answers[&asked].is_ok());
+    assert_eq!(host.adapter.stats(host.now).open_breakers, 0);
 }

@@ -128,6 +128,10 @@ impl Adapter {
         let mut ahead = Vec::new();
         for id in queue {
             let Some(fetch) = self.fetches.get(id).filter(|f| f.progress == Progress::Queued) else { continue };
+            if fetch.class == Class::Prefetch && self.is_prefetch_paused(now) {
+                self.drop_fetch(now, id);
+                continue;
+            }
             let (class, key, avoid, asked_strong) = (fetch.class, fetch.key.clone(), fetch.avoid.clone(), fetch.strong);
             let origin = self.origin_for(now, Some(&key), avoid.as_deref());
             let strong = self.is_strong(now, id, &origin);

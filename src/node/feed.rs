@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::feeds::Subscriber;
 use super::shard::{Room, Shard};
 use super::shares::Subject;
 use crate::Millis;
@@ -22,6 +23,8 @@ const AHEAD_MS: Millis = 100;
 pub(super) struct Feed {
     /// Who opened it.
     pub(super) subject: Subject,
+    /// Whose place it has.
+    pub(super) share: Subject,
     /// The keys that it may hear of; `None` is all.
     prefixes: Option<Arc<[KeyPrefix]>>,
     /// Of the store whose log it follows.
@@ -72,17 +75,13 @@ struct Draft {
 }
 
 impl Feed {
-    pub(super) fn new(
-        now: Millis,
-        (subject, prefixes): (Subject, Option<Arc<[KeyPrefix]>>),
-        hello: Hello,
-        life: Life,
-    ) -> Self {
+    pub(super) fn new(now: Millis, subscriber: Subscriber, hello: Hello, life: Life) -> Self {
         let (heartbeat_ms, incarnation, hello) = (hello.heartbeat_ms, hello.incarnation, Some(hello));
         let ends = (now + life.ms).min(life.until);
         Self {
-            subject,
-            prefixes,
+            subject: subscriber.subject,
+            share: subscriber.share,
+            prefixes: subscriber.prefixes,
             incarnation,
             hello,
             heartbeat_ms,

@@ -34,8 +34,10 @@ const LIFE_MS: (Millis, Millis) = (13_800_000, 1_200_000);
 /// Whoever reads a feed. The default one is everybody, may hear of everything, and stays as long as any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subscriber {
-    /// Who may extend the feed, and in whose share of the places it is.
+    /// Who may extend the feed.
     pub subject: Subject,
+    /// In whose share of the places it is.
+    pub share: Subject,
     /// The keys whose changes it is told; `None` is all.
     pub prefixes: Option<Arc<[KeyPrefix]>>,
     /// When its right to read ends.
@@ -168,7 +170,7 @@ impl Table {
             self.followers[usize::from(shard)][at as usize / 64] &= !(1 << (at % 64));
             self.followed -= 1;
         }
-        self.shares.leave(feed.subject);
+        self.shares.leave(feed.share);
         true
     }
 
@@ -255,7 +257,7 @@ impl Feeds<'_> {
         let (id, clock) = (self.node.id(), self.node.clock(now).id);
         let mut guard = self.node.feeds.lock();
         let table = &mut *guard;
-        table.shares.enter(subscriber.subject).map_err(|limit| {
+        table.shares.enter(subscriber.share).map_err(|limit| {
             self.node.counters.add(&NodeStats { feeds_refused: 1, ..NodeStats::default() });
             let detail = "no more change feeds are served, or none for this subject";
             Problem::new(ErrorCode::TooManyRequests, detail).with_limit(limit as u64)
@@ -273,7 +275,7 @@ impl Feeds<'_> {
         // Under the lock: a store that is replaced from here on ends this feed too.
         let incarnation = self.node.map_knowledge().epoch.incarnation;
         let hello = Hello { feed, clock, heartbeat_ms, incarnation, relayed: false };
-        let feed = Feed::new(now, (subscriber.subject, subscriber.prefixes), hello, life);
+        let feed = Feed::new(now, subscriber, hello, life);
         let entry = Entry { number, is_called: AtomicBool::new(false), due: AtomicU64::new(0), feed: Mutex::new(feed) };
         let entry = Arc::new(entry);
         let place = table.insert(entry.clone());

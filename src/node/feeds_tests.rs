@@ -238,7 +238,7 @@ fn a_batch_adds_its_cursors_and_the_shards_of_its_answers() {
 fn a_feed_belongs_to_who_opened_it_and_tells_what_that_one_may_hear() {
     let node = node(40, 100);
     let prefixes: Arc<[KeyPrefix]> = [KeyPrefix::parse("user/1").expect("a prefix")].into();
-    let reader = Subscriber { subject: Subject(5), prefixes: Some(prefixes), until: Some(5_000) };
+    let reader = Subscriber { subject: Subject(5), share: Subject(5), prefixes: Some(prefixes), until: Some(5_000) };
     let number = node.feeds().open(0, &request(&[cursor(1, 100)]), reader.clone()).expect("a place");
     next(&node, 0, number).expect("the first");
     assert!(!node.feeds().extend(1, number, Subject(6), &[cursor(2, 100)]));
@@ -258,7 +258,7 @@ fn a_feed_belongs_to_who_opened_it_and_tells_what_that_one_may_hear() {
     assert_eq!(more.len(), 9);
     let refused = node.feeds().open(0, &request(&[]), reader.clone()).expect_err("too many");
     assert_eq!((refused.code, refused.limit), (ErrorCode::TooManyRequests, Some(10)));
-    assert!(node.feeds().open(0, &request(&[]), Subscriber { subject: Subject(6), ..reader.clone() }).is_ok());
+    assert!(node.feeds().open(0, &request(&[]), Subscriber { share: Subject(6), ..reader.clone() }).is_ok());
     assert!(node.feeds().close(number));
     assert!(node.feeds().open(0, &request(&[]), reader.clone()).is_err(), "a quarter of what the others leave");
     assert!(node.feeds().close(last.expect("opened")));

@@ -17,6 +17,7 @@
 //! deterministic. Locks are held for single steps and one inside the other in one order only: a storage shard's log,
 //! then a slice of memory. A batch that memory answers takes the lock of no shard unless it asks for changes.
 
+mod admission;
 mod clocks;
 mod coordinator;
 mod feed;
@@ -39,6 +40,7 @@ mod warm;
 #[path = "threads_tests.rs"]
 mod threads_tests;
 
+pub use admission::{Admission, AdmissionStats, Micros, Priority};
 pub use clocks::{MAX_AHEAD_US, MAX_LIFE_US, NoVersion, agreed_time, is_alive, next_version};
 pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use feeds::{FeedNumber, Feeds, Subscriber, additions};

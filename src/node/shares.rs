@@ -1,11 +1,22 @@
 //! [`Shares`]: a bounded number of places, of which nobody takes them all.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Who holds places: a number that stands for the subject of a token. The default one is everybody, where nobody is told
 /// apart, and has no share of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Subject(pub u128);
+
+impl Subject {
+    /// Whoever has `address`; of IPv6, the network of 64 bits that a site is given.
+    pub fn of_address(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self((4 << 120) | u128::from(u32::from(address))),
+            IpAddr::V6(address) => Self((6 << 120) | (u128::from(address) >> 64)),
+        }
+    }
+}
 
 /// Places for many subjects, of which each may hold a third of what is still free.
 ///
@@ -26,6 +37,11 @@ impl Shares {
         Self { most, taken: 0, held: BTreeMap::new() }
     }
 
+    /// Places that `subject` holds; none are counted for the default one.
+    pub fn held(&self, subject: Subject) -> usize {
+        self.held.get(&subject).copied().unwrap_or(0)
+    }
+
     /// Takes a place. O(log subjects).
     ///
     /// # Errors
@@ -36,7 +52,7 @@ impl Shares {
             return Err(self.most);
         }
         if subject != Subject::default() {
-            let held = self.held.get(&subject).copied().unwrap_or(0);
+            let held = self.held(subject);
             let share = (free + held) / 4;
             if held >= share.max(1) {
                 return Err(share.max(1));
@@ -45,6 +61,15 @@ impl Shares {
         }
         self.taken += 1;
         Ok(())
+    }
+
+    /// Gives the place of `from` to `to`, whatever `to` holds.
+    pub fn hand_over(&mut self, from: Subject, to: Subject) {
+        self.leave(from);
+        self.taken += 1;
+        if to != Subject::default() {
+            *self.held.entry(to).or_default() += 1;
+        }
     }
 
     /// Gives back a place that `subject` took.

@@ -24,3 +24,12 @@ fn where_nobody_is_told_apart_all_places_can_be_taken() {
     shares.leave(Subject(7));
     assert_eq!((shares.taken(), shares.held.len()), (9, 0));
 }
+
+#[test]
+fn an_address_is_one_subject_however_it_is_written_and_of_ipv6_its_network() {
+    let of = |text: &str| Subject::of_address(text.parse().expect("an address"));
+    assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:2:ffff::"));
+    let others = ["192.0.2.1", "192.0.2.2", "0.0.0.0", "::", "2001:db8:1:2::3", "2001:db8:1:3::3"].map(of);
+    assert!(others.iter().enumerate().all(|(at, one)| !others[..at].contains(one) && *one != Subject::default()));
+}

@@ -81,6 +81,10 @@ codes! {
     Network = "NETWORK", 0, true;
     /// A gateway answered with something that is not this protocol.
     BadAnswer = "BAD_ANSWER", 502, true;
+    /// The node has more to do than it can: this kind of request waits until it has less.
+    Overloaded = "OVERLOADED", 503, true;
+    /// The request did not arrive in time.
+    RequestTimeout = "REQUEST_TIMEOUT", 408, true;
 }
 
 impl fmt::Display for ErrorCode {
@@ -118,6 +122,7 @@ impl Problem {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            408 => "Request Timeout",
             412 => "Precondition Failed",
             413 => "Content Too Large",
             415 => "Unsupported Media Type",

@@ -2,6 +2,7 @@
 //! member among the gateways of a shared store.
 
 mod clock;
+mod gate;
 mod membership;
 mod peers;
 mod process;
@@ -14,6 +15,7 @@ mod tailer;
 mod warm;
 
 pub use clock::Clock;
+pub use gate::Gate;
 pub use membership::{Membership, MembershipStats, Refused};
 pub(crate) use peers::{HotKeys, RELAYED, Relayed, SUBJECT, client, reachable};
 pub use peers::{PeerOutcome, PeerStats, Peers};

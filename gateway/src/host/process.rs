@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use super::membership::MembershipStats;
 use super::pump::Wakers;
-use super::{Clock, PeerStats, Peers, Relayed, Sharing, Shifting};
+use super::{Clock, Gate, PeerStats, Peers, Relayed, Sharing, Shifting};
 use crate::auth::TokenKey;
 use crate::store::{Store, StoreError};
 
@@ -48,6 +48,8 @@ pub struct Process {
     pub store: Arc<dyn Store>,
     /// The clock that every age counts on.
     pub clock: Clock,
+    /// Where requests wait.
+    pub gate: Gate,
     nodes: BTreeMap<NodeId, Arc<NodeHandle>>,
     pub(super) peers: Peers,
     applied: watch::Sender<u64>,
@@ -88,9 +90,11 @@ impl Process {
         let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
         let clock = Clock::start();
         let incarnation = configs.first().map_or(0, |config| config.seed);
+        let gate = Gate::new(!store.is_shared());
         Ok(Self {
             store,
             clock,
+            gate,
             nodes,
             peers: Peers::new(clock, token_key),
             applied: watch::Sender::new(0),
@@ -214,6 +218,7 @@ impl Process {
         if reads.is_empty() {
             return None;
         }
+        let _permit = self.gate.read().await;
         let sent_at = self.clock.now();
         let keys: Vec<CompositeKey> = reads.iter().map(|read| read.key.clone()).collect();
         let failure = |error: StoreError| StoreFailure { code: error.code(), detail: error.to_string() };

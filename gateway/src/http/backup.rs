@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
-use foremap::key::KeyPrefix;
 use foremap::protocol::ErrorCode;
 use futures_util::stream;
 
@@ -17,7 +16,7 @@ use crate::store::NoBackup;
 
 /// For the verb `admin` and every key. It ends early where the store fails: a backup says itself whether it is whole.
 pub(super) async fn backup(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {
-    server.scope(&headers)?.require_prefix(Verb::Admin, &KeyPrefix::all())?;
+    server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     let frames = server.process.store.backup().map_err(|why| match why {
         NoBackup::Busy => Refusal::new(ErrorCode::TooManyRequests, "a backup is being made; one at a time"),
         NoBackup::Elsewhere => {

@@ -9,14 +9,15 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use foremap::codec::DecodeError;
 use foremap::key::CompositeKey;
-use foremap::node::{Subject, additions};
+use foremap::node::{Priority, Subject, additions};
 use foremap::protocol::{
-    BatchRequest, BatchResponse, CONTENT_TYPE, ErrorCode, ItemResult, MAX_BATCH_KEYS, Outcome, Problem, ReadPoint,
+    BatchItem, BatchRequest, BatchResponse, CONTENT_TYPE, Class, ErrorCode, ItemResult, MAX_BATCH_KEYS, Outcome,
+    Problem, ReadPoint,
 };
 
 use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
-use super::server::{MODEL, Server};
+use super::server::{MODEL, Server, number, whole_seconds};
 use super::{model, request, summaries};
 use crate::auth::{Scope, Verb};
 use crate::host::SUBJECT;
@@ -40,11 +41,21 @@ pub(super) async fn batch(
         // Another gateway told the caller of it.
         server.process.heed(known.epoch);
     }
+    let is_prefetch = |item: &BatchItem| item.class == Class::Prefetch;
+    let is_ahead = !batch.items.is_empty() && batch.items.iter().all(is_prefetch);
+    server.admit(if is_ahead { Priority::Prefetch } else { Priority::Demand }).await?;
+    let brings_some = !is_ahead && batch.items.iter().any(is_prefetch);
+    let wait = if brings_some { server.process.gate.accompany(Priority::Prefetch).err() } else { None };
     let subject = subject(&scope, &headers, batch.forwarded);
     summaries::observe(&server, &scope, &headers, peer.map(|Extension(Peer(ip))| ip), &batch);
     let model = batch.model.and_then(|wish| model::behind(&server, &scope, wish));
-    let answer = answer(&server, &scope, subject, batch).await?;
-    Ok(respond(&server, &answer, binary, model))
+    let answer = answer(&server, &scope, subject, batch, wait.is_some()).await?;
+    let mut response = respond(&server, &answer, binary, model);
+    if let Some(wait) = wait {
+        // The caller fetches nothing ahead for so long.
+        number(response.headers_mut(), header::RETRY_AFTER, whole_seconds(wait));
+    }
+    Ok(response)
 }
 
 /// Whose feed a batch may extend: another gateway says in whose name it asks.
@@ -70,12 +81,14 @@ fn respond(server: &Server, answer: &BatchResponse, binary: bool, model: Option<
     (headers, body).into_response()
 }
 
-/// Keys that the token does not cover fail by themselves, and their changes stay hidden.
+/// Keys that the token does not cover fail by themselves, and their changes stay hidden; so do those that are fetched ahead
+/// where `sheds` is set.
 async fn answer(
     server: &Server,
     scope: &Scope,
     subject: Subject,
     mut batch: BatchRequest,
+    sheds: bool,
 ) -> Result<BatchResponse, Problem> {
     if batch.forwarded && batch.items.is_empty() && batch.feed.is_some() {
         // Another gateway wants nothing but that the feed is extended.
@@ -84,18 +97,24 @@ async fn answer(
     let mut refused = Vec::new();
     let mut at = 0;
     batch.items.retain(|item| {
-        let allowed = scope.covers(&item.key);
-        if !allowed {
-            refused.push((at, item.key.clone()));
+        let refusal = if !scope.covers(&item.key) {
+            Some((ErrorCode::Forbidden, "the token does not cover this key"))
+        } else if sheds && item.class == Class::Prefetch {
+            Some((ErrorCode::Overloaded, "the node has more to do than it can, and fetches nothing ahead"))
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            refused.push((at, refused_item(server, &item.key, refusal)));
         }
         at += 1;
-        allowed
+        refusal.is_none()
     });
     let mut answer = server.process.batch(&server.node, &batch).await?;
     extend(server, subject, &mut batch, &answer.results);
     answer.changes.retain(|change| scope.covers(&change.key));
-    for (at, key) in refused {
-        answer.results.insert(at, forbidden(server, &key));
+    for (at, result) in refused {
+        answer.results.insert(at, result);
     }
     Ok(answer)
 }
@@ -108,11 +127,10 @@ fn extend(server: &Server, subject: Subject, batch: &mut BatchRequest, results: 
     }
 }
 
-fn forbidden(server: &Server, key: &CompositeKey) -> ItemResult {
-    let detail = "the token does not cover this key".to_owned();
+fn refused_item(server: &Server, key: &CompositeKey, (code, detail): (ErrorCode, &str)) -> ItemResult {
     let shard = server.process.store.layout().shard(key);
     ItemResult {
-        outcome: Outcome::Error { code: ErrorCode::Forbidden, detail },
+        outcome: Outcome::Error { code, detail: detail.to_owned() },
         at: ReadPoint { shard, position: 0, age_ms: u32::MAX },
         node: server.node.id(),
     }

@@ -9,18 +9,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use foremap::key::KeyPrefix;
-use foremap::node::ChangeSet;
+use foremap::node::{ChangeSet, Priority};
 use foremap::protocol::{BatchResponse, Cursor, ErrorCode, Problem};
 use futures_util::stream;
 use jsonwebtoken::get_current_timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
 use super::request::Params;
 use super::server::{Server, Share};
@@ -32,7 +34,12 @@ pub(super) const MAX_EVENT_FEEDS: usize = 1_024;
 /// Longest time without an event: a feed that says nothing covers nothing.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-pub(super) async fn changes(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn changes(
+    State(server): State<Arc<Server>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     let params = Params::of(&uri, &["prefix", "shards", "since"])?;
@@ -40,7 +47,8 @@ pub(super) async fn changes(State(server): State<Arc<Server>>, headers: HeaderMa
     let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = last_event.or(params.get("since")).map(read_cursors).transpose()?.unwrap_or_default();
     let cursors = cursors(&server, &params, &prefix, &since)?;
-    let share = Share::enter(&server.event_feeds, scope.subject()).map_err(|limit| {
+    server.admit(Priority::List).await?;
+    let share = Share::enter(&server.event_feeds, Server::subject(&scope, peer)).map_err(|limit| {
         let detail = "no more change feeds of this form are served, or none for this subject";
         Problem::new(ErrorCode::TooManyRequests, detail).with_limit(limit as u64)
     })?;

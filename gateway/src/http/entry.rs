@@ -10,15 +10,21 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request, header};
 use axum::response::Response;
 use axum::{Extension, Router};
-use hyper::body::Incoming;
+use foremap::node::Subject;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::server::graceful::Watcher;
 use tower_service::Service as _;
 
+use super::connections::{Connections, Ticket};
 use super::feed::Handover;
-use super::router::{observe, router};
+use super::receiving::{Held, Received};
+use super::router::{admin_router, observe, router};
 use super::server::Server;
 use super::socket::{Push, Socket};
 use super::{batch, forwarded, guard, keymap};
+
+/// Most connections of a listener for operators: scrapers, probes and the other gateways are few.
+const ADMIN_CONNECTIONS: usize = 256;
 
 /// Answers the requests of one node.
 ///
@@ -26,13 +32,22 @@ use super::{batch, forwarded, guard, keymap};
 /// cost them as much again. What they are answered is the same.
 #[derive(Clone)]
 pub(super) struct Entry {
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
+    pub(super) connections: Arc<Connections>,
     router: Router,
+    serves_admin: bool,
 }
 
 impl Entry {
     pub(super) fn new(server: Arc<Server>) -> Self {
-        Self { router: router(server.clone()), server }
+        let connections = server.connections.clone();
+        Self { router: router(server.clone()), server, connections, serves_admin: false }
+    }
+
+    /// Answers operators and gateways alone.
+    pub(super) fn admin(server: Arc<Server>) -> Self {
+        let connections = Connections::new(ADMIN_CONNECTIONS);
+        Self { router: admin_router(server.clone()), server, connections, serves_admin: true }
     }
 }
 
@@ -54,8 +69,10 @@ pub(super) struct Requests {
     pub(super) socket: Socket,
     /// Lets the end of the node wait for a feed that takes the connection.
     pub(super) watcher: Arc<Mutex<Option<Watcher>>>,
+    /// Its place, which a feed that takes it keeps.
+    pub(super) ticket: Arc<Ticket>,
     /// Who is at its other end.
-    pub(super) peer: Option<IpAddr>,
+    pub(super) peer: IpAddr,
 }
 
 /// Whom a request comes from, as far as the connection tells.
@@ -69,23 +86,29 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Error = HandedOver;
     type Future = Answering;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answering {
-        if matches!(request.uri().path(), "/v1/summaries" | "/v1/batch")
-            && self.entry.server.process.sharing.options().is_some()
-            && let Some(peer) = self.peer
-        {
-            let trusted = &self.entry.server.options.trusted_proxies;
-            let client = forwarded::client(peer, request.headers(), trusted);
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        self.socket.head().begin_answer();
+        let (version, path) = (request.version(), request.uri().path());
+        let is_feed = request.method() == Method::POST && path == "/v1/changes";
+        let names_peer = matches!(path, "/v1/summaries" | "/v1/batch" | "/v1/changes" | "/v1/list");
+        let server = &self.entry.server;
+        let client = forwarded::client(self.peer, request.headers(), &server.options.trusted_proxies);
+        let mut request = request.map(|body| self.received(body, client));
+        if names_peer {
             request.extensions_mut().insert(Peer(client));
         }
-        if request.method() != Method::POST || request.uri().path() != "/v1/changes" {
-            return self.entry.call(request);
+        let (answer, socket) = (self.entry.call(request), self.socket.clone());
+        if !is_feed {
+            return Box::pin(async move {
+                let answer = answer.await;
+                socket.head().end_answer();
+                answer
+            });
         }
-        let version = request.version();
-        let answer = self.entry.call(request);
-        let (socket, watcher) = (self.socket.clone(), self.watcher.clone());
+        let (watcher, ticket) = (self.watcher.clone(), self.ticket.clone());
         Box::pin(async move {
             let mut response = answer.await?;
+            socket.head().end_answer();
             let Some(handover) = response.extensions_mut().remove::<Handover>() else { return Ok(response) };
             // Where an earlier answer has not been taken, this one is sent behind it.
             let Some(stream) = socket.take() else { return Ok(response) };
@@ -94,18 +117,35 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             let watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
             tokio::spawn(async move {
                 push.await;
-                drop(watcher);
+                drop((watcher, ticket));
             });
             Err(HandedOver)
         })
     }
 }
 
+impl Requests {
+    /// `body` of a request of `client`, within its bounds.
+    fn received(&self, body: Incoming, client: IpAddr) -> Body {
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        let server = &self.entry.server;
+        let held = Held::new(server.receiving.clone(), Subject::of_address(client));
+        Body::new(Received::new(body, held, server.options.limits.body))
+    }
+}
+
 impl Entry {
-    fn call(&self, request: Request<Incoming>) -> Answering {
-        if let Err(refusal) = guard::admit(&self.server.options, request.method(), request.headers()) {
+    fn call(&self, request: Request<Body>) -> Answering {
+        if let Err(refusal) =
+            guard::admit(&self.server.options, request.method(), request.uri().path(), request.headers())
+        {
             let server = self.server.clone();
             return Box::pin(async move { Ok(vary(observe(&server, "other", async { refusal }).await)) });
+        }
+        if self.serves_admin {
+            return self.route(request);
         }
         let simple = !request.headers().contains_key(header::ORIGIN);
         match (request.method(), request.uri().path()) {
@@ -117,17 +157,19 @@ impl Entry {
             (&Method::POST, "/v1/batch") if simple => {
                 let (server, (parts, body)) = (self.server.clone(), request.into_parts());
                 let peer = parts.extensions.get().copied().map(Extension);
-                let answer = batch::batch(State(server.clone()), peer, parts.headers, Body::new(body));
+                let answer = batch::batch(State(server.clone()), peer, parts.headers, body);
                 Box::pin(async move { Ok(vary(observe(&server, "/v1/batch", answer).await)) })
             }
-            _ => {
-                let answer = self.router.clone().call(request);
-                Box::pin(async move {
-                    let Ok(answer) = answer.await;
-                    Ok(answer)
-                })
-            }
+            _ => self.route(request),
         }
+    }
+
+    fn route(&self, request: Request<Body>) -> Answering {
+        let answer = self.router.clone().call(request);
+        Box::pin(async move {
+            let Ok(answer) = answer.await;
+            Ok(answer)
+        })
     }
 }
 

@@ -8,24 +8,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use foremap::Millis;
 use foremap::codec::DecodeError;
-use foremap::node::{FeedNumber, Subscriber};
+use foremap::node::{FeedNumber, Priority, Subject, Subscriber};
 use foremap::protocol::{BatchRequest, CONTENT_TYPE, FeedFrame};
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use jsonwebtoken::get_current_timestamp;
 
+use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
 use super::request;
 use super::server::Server;
 use crate::auth::{Scope, Verb};
 
-pub(super) async fn open(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn open(
+    State(server): State<Arc<Server>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     if request::media_type(&headers) != CONTENT_TYPE {
@@ -34,18 +41,19 @@ pub(super) async fn open(State(server): State<Arc<Server>>, headers: HeaderMap, 
     let body = request::body(&headers, body).await?;
     let bad = |error: DecodeError| Refusal::bad_request(format!("the request cannot be decoded: {error}"));
     let request = BatchRequest::decode(&body).map_err(bad)?;
+    server.admit(Priority::List).await?;
     let now = server.process.clock.now();
-    let subscriber = subscriber(&scope, now);
+    let subscriber = subscriber(&scope, Server::subject(&scope, peer), now);
     let number = server.node.node().feeds().open(now, &request, subscriber)?;
     let frames = Frames { waker: server.node.wakers.add(number), server: server.clone(), number, has_begun: false };
     server.process.feed_news.notify_one();
     Ok(respond(&server, frames))
 }
 
-fn subscriber(scope: &Scope, now: Millis) -> Subscriber {
+fn subscriber(scope: &Scope, share: Subject, now: Millis) -> Subscriber {
     let left = |at: u64| Duration::from_secs(at.saturating_sub(get_current_timestamp())).as_millis();
     let until = scope.expires_at().map(|at| now.saturating_add(Millis::try_from(left(at)).unwrap_or(Millis::MAX)));
-    Subscriber { subject: scope.subject(), prefixes: scope.prefixes(), until }
+    Subscriber { subject: scope.subject(), share, prefixes: scope.prefixes(), until }
 }
 
 fn respond(server: &Server, frames: Frames) -> Response {

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::key::CompositeKey;
+use foremap::node::Priority;
 use foremap::protocol::{
     BatchItem, BatchRequest, CONTENT_TYPE, Class, Consistency, ErrorCode, ItemResult, Keymap, KeymapFields, Outcome,
     Problem, ReadPoint,
@@ -44,6 +45,7 @@ pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, u
         map,
         ..BatchRequest::default()
     };
+    server.admit(Priority::Demand).await?;
     let mut answer = server.process.batch(&server.node, &batch).await?;
     let Some(ItemResult { outcome, at, node }) = answer.results.pop() else {
         return Err(Refusal::new(ErrorCode::Internal, "the node gave no answer"));
@@ -61,6 +63,8 @@ fn missing(detail: &str) -> Refusal {
 }
 
 async fn get_version(server: &Server, headers: &HeaderMap, key: CompositeKey, version: u64) -> Answer {
+    server.admit(Priority::List).await?;
+    let _permit = server.process.gate.read().await;
     let sent_at = server.process.clock.now();
     let read = server.process.store.version(key.clone(), version).await?;
     let about = server.headers_at(&key, point(server, &read, sent_at), server.node.id());
@@ -119,6 +123,7 @@ pub(super) async fn delete(State(server): State<Arc<Server>>, headers: HeaderMap
     if request::expectation(&headers)? != Expect::Any {
         return Err(Refusal::bad_request("a version is removed without a condition"));
     }
+    server.admit(Priority::Demand).await?;
     let sent_at = server.process.clock.now();
     let read = server.process.store.remove_version(key.clone(), version).await?;
     written(&server, &key, &read, sent_at)
@@ -133,6 +138,7 @@ async fn write(server: &Server, headers: &HeaderMap, key: CompositeKey, fields: 
             return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(WriteId::MAX_BYTES as u64).into());
         }
     };
+    server.admit(Priority::Demand).await?;
     let sent_at = server.process.clock.now();
     let write = Write { key: key.clone(), fields, expect: request::expectation(headers)?, id };
     let read = server.process.store.write(write).await?;
@@ -186,6 +192,8 @@ struct VersionsBody<'a> {
 pub(super) async fn versions(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     let key = Params::of(&uri, &["key"])?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
+    server.admit(Priority::List).await?;
+    let _permit = server.process.gate.read().await;
     let sent_at = server.process.clock.now();
     let read = server.process.store.versions(key.clone()).await?;
     let mut headers = server.headers_at(&key, point(&server, &read, sent_at), server.node.id());

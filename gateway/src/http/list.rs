@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::IntoResponse;
@@ -9,17 +10,21 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use foremap::Millis;
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::Priority;
 use foremap::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ListPage, MAX_PAGE, Problem, ReadPoint};
 use serde::Serialize;
 
+use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::Server;
+use super::server::{Server, Share};
 use crate::auth::Verb;
 use crate::store::{Listed, Page, list as list_store};
 
 /// Page of a list that names no limit.
 const DEFAULT_PAGE: usize = 100;
+/// Most lists under way. Each reads up to 32 storage shards at once.
+pub(super) const MAX_LISTS: usize = 64;
 
 #[derive(Serialize)]
 struct ListBody {
@@ -28,10 +33,16 @@ struct ListBody {
     next: Option<String>,
 }
 
-pub(super) async fn list(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn list(
+    State(server): State<Arc<Server>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
     let params = Params::of(&uri, &["prefix", "limit", "cursor"])?;
     let prefix = params.prefix()?;
-    server.scope(&headers)?.require_prefix(Verb::List, &prefix)?;
+    let scope = server.scope(&headers)?;
+    scope.require_prefix(Verb::List, &prefix)?;
     let limit = match params.number("limit")? {
         None => DEFAULT_PAGE,
         Some(limit) if (1..=MAX_PAGE as u64).contains(&limit) => limit as usize,
@@ -42,6 +53,9 @@ pub(super) async fn list(State(server): State<Arc<Server>>, headers: HeaderMap, 
         }
     };
     let after = params.get("cursor").map(|cursor| read_cursor(cursor, &prefix)).transpose()?;
+    let _share = Share::enter(&server.lists, Server::subject(&scope, peer)).map_err(no_share)?;
+    server.admit(Priority::List).await?;
+    let _permit = server.process.gate.read().await;
     let begun = server.process.clock.now();
     let Page { items, more } = list_store(&*server.process.store, &prefix, after, limit).await?;
     let next = items.last().filter(|_| more);
@@ -57,6 +71,11 @@ pub(super) async fn list(State(server): State<Arc<Server>>, headers: HeaderMap, 
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.append(header::VARY, HeaderValue::from_static("accept"));
     Ok((headers, body).into_response())
+}
+
+fn no_share(limit: usize) -> Refusal {
+    let detail = "no more lists are made at once, or none for this subject";
+    Problem::new(ErrorCode::TooManyRequests, detail).with_limit(limit as u64).into()
 }
 
 /// The page with what each keymap is current as of: each was read after the first read of the list was sent.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use foremap::node::{Node, NodeStats, Shares};
+use foremap::node::{AdmissionStats, Node, NodeStats, Priority, Shares};
 use foremap::partition::PartitionMap;
 use foremap::shifter::LoadModel;
 use prometheus_client::collector::Collector;
@@ -18,8 +18,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::changes::MAX_EVENT_FEEDS;
+use super::connections::{ConnectionStats, Connections};
+use super::list::MAX_LISTS;
 use super::map::MAX_MAP_WAITS;
 use super::model_metrics;
+use super::receiving::Receiving;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
 use crate::store::{ClockStatus, MasterStatus};
 
@@ -42,12 +45,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(
-        node: Arc<NodeHandle>,
-        process: Arc<Process>,
-        event_feeds: Arc<Mutex<Shares>>,
-        map_waits: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(super) fn new(node: Arc<NodeHandle>, process: Arc<Process>, watched: Watched) -> Self {
         let id = node.id().to_string();
         let mut registry = Registry::with_prefix_and_labels("foremap", [("node".into(), id.into())].into_iter());
         let requests = Family::default();
@@ -58,7 +56,7 @@ impl Metrics {
         let seconds = Family::new_with_constructor(buckets);
         let help = "Time from the head of a request to the head of its answer";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
-        registry.register_collector(Box::new(NodeCollector { node, process, event_feeds, map_waits }));
+        registry.register_collector(Box::new(NodeCollector { node, process, watched }));
         Self { registry, requests, seconds }
     }
 
@@ -74,11 +72,19 @@ impl Metrics {
     }
 }
 
+/// What a node's HTTP server counts elsewhere.
+pub(super) struct Watched {
+    pub(super) event_feeds: Arc<Mutex<Shares>>,
+    pub(super) lists: Arc<Mutex<Shares>>,
+    pub(super) map_waits: Arc<AtomicUsize>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) receiving: Arc<Receiving>,
+}
+
 struct NodeCollector {
     node: Arc<NodeHandle>,
     process: Arc<Process>,
-    event_feeds: Arc<Mutex<Shares>>,
-    map_waits: Arc<AtomicUsize>,
+    watched: Watched,
 }
 
 impl fmt::Debug for NodeCollector {
@@ -95,7 +101,9 @@ impl Collector for NodeCollector {
         let counters = counters(&stats).into_iter().chain(process_counters(&peers, &membership));
         let sharing = self.process.sharing.stats();
         let counters = counters.chain(shifter_counters(&shifting)).chain(model_metrics::counters(&sharing));
-        for (name, help, value) in counters {
+        let connections = self.watched.connections.stats();
+        let (unfinished, unfinished_max) = self.watched.receiving.fill();
+        for (name, help, value) in counters.chain(connection_counters(&self.watched, &connections)) {
             let counter = ConstCounter::new(value);
             let kind = EncodeMetric::metric_type(&counter);
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
@@ -116,15 +124,31 @@ impl Collector for NodeCollector {
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
         clocks(&mut encoder, &self.process.store.clocks())?;
-        let event_feeds = self.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let event_feeds = self.watched.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let lists = self.watched.lists.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let admission = self.process.gate.stats();
+        by_priority(&mut encoder, &admission)?;
         let (waiting, waiting_max) = self.process.store.waiting();
         let troubles = self.process.store.troubles().len();
         let newest = self.node.node().positions(self.process.clock.now()).iter().map(|at| at.position).max();
         let ahead_s = newest.unwrap_or(0).saturating_sub(self.process.store.now_us()) / 1_000_000;
         let queues = [
+            ("connections", "Connections, those on reserved places included", connections.open),
+            ("connections_max", "Bound of connections", connections.open_max),
+            (
+                "connections_reserved",
+                "Connections on places that are reserved for questions about health",
+                connections.reserved,
+            ),
+            ("unfinished_bytes", "Bytes held of heads and bodies that have arrived in part", unfinished),
+            ("unfinished_bytes_max", "Bound of unfinished_bytes", unfinished_max),
+            ("lists", "Lists under way", lists as u64),
+            ("lists_max", "Bound of lists", MAX_LISTS as u64),
+            ("admission_waiting", "Requests that nobody has begun with", admission.waiting),
+            ("admission_waiting_max", "Bound of admission_waiting, as measured", admission.bound),
             ("event_feeds", "Change feeds being served as events", event_feeds as u64),
             ("event_feeds_max", "Bound of event_feeds", MAX_EVENT_FEEDS as u64),
-            ("map_waits", "Requests that wait for a newer map", self.map_waits.load(Ordering::Relaxed) as u64),
+            ("map_waits", "Requests that wait for a newer map", self.watched.map_waits.load(Ordering::Relaxed) as u64),
             ("map_waits_max", "Bound of map_waits", MAX_MAP_WAITS as u64),
             ("store_queue", "Writes waiting for the store", waiting as u64),
             ("store_queue_max", "Bound of store_queue", waiting_max as u64),
@@ -180,6 +204,31 @@ fn counters(s: &NodeStats) -> [Row; 26] {
         ("feed_frames", "Frames made for change feeds", s.feed_frames),
         ("feed_gaps", "Steps of feeds that recent changes did not reach back to", s.feed_gaps),
         ("feed_shards_added", "Shards added to change feeds", s.feed_shards_added),
+    ]
+}
+
+/// What was taken on and what was not.
+fn by_priority(encoder: &mut DescriptorEncoder<'_>, admission: &AdmissionStats) -> Result<(), fmt::Error> {
+    let families = [
+        ("requests_admitted", "Requests, or what was fetched ahead with them, that were taken on", admission.admitted),
+        ("requests_shed", "The same refused, as the node had more to do than it could", admission.refused),
+    ];
+    for (name, help, counts) in families {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (priority, count) in Priority::ALL.into_iter().zip(counts) {
+            ConstCounter::new(count).encode(family.encode_family(&[("priority", priority.name())])?)?;
+        }
+    }
+    Ok(())
+}
+
+fn connection_counters(watched: &Watched, connections: &ConnectionStats) -> [Row; 4] {
+    let (late, no_room) = watched.receiving.counters();
+    [
+        ("connections_refused", "Connections closed for want of a place", connections.refused),
+        ("connections_displaced", "Connections without a head that were closed for others", connections.displaced),
+        ("requests_late", "Heads and bodies that took too long", late),
+        ("requests_no_room", "Heads and bodies refused for want of unfinished_bytes", no_room),
     ]
 }
 

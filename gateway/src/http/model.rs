@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::key::KeyPrefix;
 use foremap::model::{NAMED_BYTES, class_named, class_of};
+use foremap::node::Priority;
 use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -42,6 +43,7 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
         about.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         return Ok((StatusCode::NO_CONTENT, about).into_response());
     };
+    server.admit(Priority::Prefetch).await?;
     let (prefixes, encoding) = (scope.prefixes(), Encoding::accepted(&headers));
     about.insert(header::CACHE_CONTROL, if prefixes.is_none() { PUBLIC } else { PRIVATE });
     let body = served.body(prefixes, class, encoding).await;

@@ -24,6 +24,12 @@ impl Refusal {
         Self::new(ErrorCode::BadRequest, detail)
     }
 
+    /// The rest of the body is not read, so the connection cannot carry another request.
+    pub(super) fn closing(mut self) -> Self {
+        self.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        self
+    }
+
     pub(super) fn with_headers(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
@@ -52,7 +58,11 @@ impl IntoResponse for Refusal {
         headers.extend(self.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_CONTENT_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
+        let is_for_now = matches!(self.problem.code, ErrorCode::Overloaded | ErrorCode::TooManyRequests);
+        if is_for_now && !headers.contains_key(header::RETRY_AFTER) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
             // The rest of the body is not read, so this connection cannot carry another request.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,6 +1,7 @@
 //! Reading requests.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Uri, header};
@@ -9,6 +10,7 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::{ErrorCode, MAX_BODY_BYTES, Problem};
 use percent_encoding::percent_decode_str;
 
+use super::receiving::BodyFault;
 use super::refusal::Refusal;
 use crate::store::Expect;
 
@@ -96,12 +98,28 @@ pub(super) async fn body_within(headers: &HeaderMap, body: Body, limit: usize) -
     }
     match axum::body::to_bytes(body, limit).await {
         Ok(bytes) => Ok(bytes.into()),
-        Err(error) => {
-            use std::error::Error as _;
-            let is_over = error.source().is_some_and(|s| s.to_string().contains("length limit exceeded"));
-            Err(if is_over { too_large() } else { Refusal::bad_request("the body ended early") })
-        }
+        Err(error) => Err(match fault(&error) {
+            Some(BodyFault::Late) => Refusal::new(ErrorCode::RequestTimeout, BodyFault::Late.to_string()),
+            Some(BodyFault::NoRoom(limit)) => {
+                let problem = Problem::new(ErrorCode::Overloaded, BodyFault::NoRoom(limit).to_string());
+                Refusal::from(problem.with_limit(limit as u64)).closing()
+            }
+            Some(BodyFault::Broken) => Refusal::bad_request("the body ended early"),
+            None => too_large(),
+        }),
     }
+}
+
+/// What the body says of itself; otherwise it was over the limit of whoever read it.
+fn fault(error: &axum::Error) -> Option<BodyFault> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(fault) = error.downcast_ref::<BodyFault>() {
+            return Some(fault.clone());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Whether `body` is a JSON object. A struct could also be read from an array, by position: that is no protocol.

@@ -22,7 +22,7 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 /// The routes of one node.
 pub fn router(server: Arc<Server>) -> Router {
     let cors = cors(&server.options.cors_origins);
-    Router::new()
+    let routes = Router::new()
         .route("/v1/batch", post(batch::batch))
         .route("/v1/keymap", get(keymap::get).put(keymap::put).delete(keymap::delete))
         .route("/v1/versions", get(keymap::versions))
@@ -30,24 +30,35 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/map", get(map::map))
         .route("/v1/locate", get(map::locate))
         .route("/v1/changes", get(changes::changes).post(feed::open))
+        .route("/v1/summaries", post(summaries::tell))
+        .route("/v1/model", get(model::model))
+        .merge(admin_routes());
+    around_all(routes, &server).layer(cors).with_state(server)
+}
+
+/// The routes of a listener for operators: how the node is, and what takes the verb `admin`.
+pub(super) fn admin_router(server: Arc<Server>) -> Router {
+    around_all(admin_routes(), &server).with_state(server)
+}
+
+fn admin_routes() -> Router<Arc<Server>> {
+    Router::new()
         .route("/v1/hot", get(hot::hot))
         .route("/v1/load", post(load::load))
         .route("/v1/plan", get(plan::plan))
         .route("/v1/plan/apply", post(plan::apply))
         .route("/v1/shifter/freeze", post(plan::freeze))
-        .route("/v1/summaries", post(summaries::tell))
         .route("/v1/summaries/take", post(summaries::take))
-        .route("/v1/model", get(model::model))
         .route("/v1/model/forget", post(model::forget))
         .route("/v1/backup", get(backup::backup))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .fallback(no_route)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(server.clone(), around))
-        .layer(cors)
-        .with_state(server)
+}
+
+fn around_all(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Router<Arc<Server>> {
+    let routes = routes.fallback(no_route).method_not_allowed_fallback(wrong_method);
+    routes.layer(middleware::from_fn_with_state(server.clone(), around))
 }
 
 async fn no_route(request: Request) -> Refusal {

@@ -4,15 +4,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use foremap::Millis;
 use foremap::key::CompositeKey;
-use foremap::node::{Shares, Subject};
+use foremap::node::{Priority, Shares, Subject};
 use foremap::protocol::{ErrorCode, Problem, ReadPoint};
 use ipnet::IpNet;
 use tokio::sync::watch;
 
 use super::changes::MAX_EVENT_FEEDS;
-use super::metrics::Metrics;
+use super::connections::Connections;
+use super::entry::Peer;
+use super::limits::Limits;
+use super::list::MAX_LISTS;
+use super::metrics::{Metrics, Watched};
+use super::receiving::Receiving;
+use super::refusal::Refusal;
 use crate::auth::{Scope, TokenKey};
 use crate::host::{NodeHandle, Process};
 
@@ -38,6 +46,8 @@ pub struct HttpOptions {
     pub audiences: Vec<String>,
     /// Proxies whose word counts about who calls.
     pub trusted_proxies: Vec<IpNet>,
+    /// What is taken from whoever connects.
+    pub limits: Limits,
     /// Slept before handling a request and again before answering it, for demonstrations.
     pub origin_latency: Duration,
 }
@@ -48,8 +58,12 @@ pub struct Server {
     pub(super) node: Arc<NodeHandle>,
     pub(super) options: HttpOptions,
     pub(super) metrics: Metrics,
+    pub(super) connections: Arc<Connections>,
+    pub(super) receiving: Arc<Receiving>,
     /// Change feeds being served as events.
     pub(super) event_feeds: Arc<Mutex<Shares>>,
+    /// Lists under way.
+    pub(super) lists: Arc<Mutex<Shares>>,
     /// Requests that wait for a newer map.
     pub(super) map_waits: Arc<AtomicUsize>,
     /// Becomes true when the process ends: change feeds would otherwise hold it up.
@@ -67,9 +81,19 @@ impl Server {
         // What other gateways sign for the node is for its origin.
         options.audiences.extend(options.origins.iter().cloned());
         let event_feeds = Arc::new(Mutex::new(Shares::new(MAX_EVENT_FEEDS)));
+        let lists = Arc::new(Mutex::new(Shares::new(MAX_LISTS)));
         let map_waits = Arc::new(AtomicUsize::new(0));
-        let metrics = Metrics::new(node.clone(), process.clone(), event_feeds.clone(), map_waits.clone());
-        Arc::new(Self { process, node, options, metrics, event_feeds, map_waits, stop })
+        let connections = Connections::new(options.limits.connections);
+        let receiving = Receiving::new(options.limits.unfinished);
+        let watched = Watched {
+            event_feeds: event_feeds.clone(),
+            lists: lists.clone(),
+            map_waits: map_waits.clone(),
+            connections: connections.clone(),
+            receiving: receiving.clone(),
+        };
+        let metrics = Metrics::new(node.clone(), process.clone(), watched);
+        Arc::new(Self { process, node, options, metrics, connections, receiving, event_feeds, lists, map_waits, stop })
     }
 
     /// What the request's token allows.
@@ -82,6 +106,28 @@ impl Server {
         });
         let missing = || Problem::new(ErrorCode::Unauthenticated, "an `Authorization: Bearer` token is needed");
         key.verify(token.ok_or_else(missing)?, &self.options.audiences)
+    }
+
+    /// In whose share of what is bounded a request is: its token's subject, or where the node checks no tokens, the address
+    /// that it comes from.
+    pub(super) fn subject(scope: &Scope, peer: Option<Extension<Peer>>) -> Subject {
+        match (scope.subject(), peer) {
+            (subject, Some(Extension(Peer(address)))) if subject == Subject::default() => Subject::of_address(address),
+            (subject, _) => subject,
+        }
+    }
+
+    /// Returns when it is the turn of a request.
+    ///
+    /// # Errors
+    /// `OVERLOADED` while there are too many of them.
+    pub(super) async fn admit(&self, priority: Priority) -> Result<(), Refusal> {
+        self.process.gate.enter(priority).await.map_err(|wait| {
+            let detail = format!("the node has more to do than it can, and takes no {} on", priority.name());
+            let mut headers = HeaderMap::new();
+            number(&mut headers, header::RETRY_AFTER, whole_seconds(wait));
+            Refusal::new(ErrorCode::Overloaded, detail).with_headers(headers)
+        })
     }
 
     /// Epoch and node, as every answer names them.
@@ -107,8 +153,13 @@ impl Server {
     }
 }
 
+/// For `retry-after`: not sooner.
+pub(super) fn whole_seconds(wait: Millis) -> u64 {
+    wait.div_ceil(1_000).max(1)
+}
+
 /// Sets a header whose value is a number.
-fn number(headers: &mut HeaderMap, name: HeaderName, value: u64) {
+pub(super) fn number(headers: &mut HeaderMap, name: HeaderName, value: u64) {
     headers.insert(name, HeaderValue::from(value));
 }
 

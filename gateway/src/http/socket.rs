@@ -3,6 +3,7 @@
 //! What serves HTTP keeps 16 KB of buffers for each connection, and a feed needs none of them: its request has been read,
 //! and it says a few bytes every few seconds. So a feed takes the connection over, and holds nothing between two frames.
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, IoSlice, Result, Write as _};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +15,11 @@ use axum::http::{HeaderMap, Version, header};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
+use tokio::io::AsyncRead as _;
 use tokio::net::TcpStream;
 
 use super::feed::Frames;
+use super::receiving::{HeadBytes, Held};
 
 /// What the system keeps for a reader that does not take it, in bytes; it doubles that.
 const SEND_BUFFER: usize = 32 << 10;
@@ -25,20 +28,32 @@ const UNTAKEN: Duration = Duration::from_secs(30);
 /// Most bytes that a reader may send behind its request: a line break, as old browsers do.
 const MAX_STRAY: usize = 64;
 
+thread_local! {
+    /// Where what may be of a head arrives: as much as is read at once at first.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 8 << 10]);
+}
+
 /// Shared by whatever serves requests and whoever takes the connection over; it is at its end for the former then.
 #[derive(Clone)]
 pub(super) struct Socket(Arc<Shared>);
 
 struct Shared {
     stream: Mutex<Option<TokioIo<TcpStream>>>,
+    /// What has arrived of a head.
+    head: Mutex<HeadBytes>,
     /// The last write was not taken as a whole: part of an answer may be waiting.
     is_behind: AtomicBool,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        let stream = Mutex::new(Some(TokioIo::new(stream)));
-        Self(Arc::new(Shared { stream, is_behind: AtomicBool::new(false) }))
+    pub(super) fn new(stream: TcpStream, held: Held) -> Self {
+        let (stream, head) = (Mutex::new(Some(TokioIo::new(stream))), Mutex::new(HeadBytes::new(held)));
+        Self(Arc::new(Shared { stream, head, is_behind: AtomicBool::new(false) }))
+    }
+
+    /// What has arrived of a head.
+    pub(super) fn head(&self) -> MutexGuard<'_, HeadBytes> {
+        self.0.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stream(&self) -> MutexGuard<'_, Option<TokioIo<TcpStream>>> {
@@ -67,11 +82,24 @@ impl Socket {
 }
 
 impl Read for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
-        match &mut *self.stream() {
-            Some(stream) => Pin::new(stream).poll_read(cx, buf),
-            None => Poll::Ready(Ok(())),
+    /// What may be of a head is counted before it is handed on.
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
+        let mut stream = self.stream();
+        let Some(stream) = &mut *stream else { return Poll::Ready(Ok(())) };
+        let mut head = self.head();
+        if head.is_answering() {
+            return Pin::new(stream).poll_read(cx, buf);
         }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let most = buf.remaining().min(scratch.len());
+            let mut part = tokio::io::ReadBuf::new(&mut scratch[..most]);
+            ready!(Pin::new(stream.inner_mut()).poll_read(cx, &mut part))?;
+            if !head.arrived(part.filled().len()) {
+                return Poll::Ready(Err(ErrorKind::OutOfMemory.into()));
+            }
+            buf.put_slice(part.filled());
+            Poll::Ready(Ok(()))
+        })
     }
 }
 

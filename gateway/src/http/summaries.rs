@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use foremap::Millis;
 use foremap::codec::MAX_SAFE_INTEGER;
 use foremap::model::{ClientId, MAX_TOLD_BYTES, Summary};
+use foremap::node::Priority;
 use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem};
 
 use super::entry::Peer;
@@ -69,6 +70,7 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
     if !scope.is_verified() {
         server.process.sharing.allow(server.process.clock.now(), client, body.len()).map_err(too_much)?;
     }
+    server.admit(Priority::Prefetch).await?;
     let summary = Summary::decode(&body);
     let summary = summary.map_err(|error| Refusal::bad_request(format!("the summary cannot be decoded: {error}")))?;
     if !summary.keys.iter().all(|key| scope.covers(key)) {

@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::Failure;
+use super::secret::{TOKEN, secret};
 use crate::store::{Checked, RedbStore, backup};
 
 /// Longest wait for the next part of a backup.
@@ -27,9 +28,10 @@ pub struct BackupCommand {
     /// Origin of a gateway over the store file; http:// only.
     #[arg(long, value_name = "ORIGIN", default_value = "http://127.0.0.1:7400")]
     origin: String,
-    /// Token with the verb admin for every key, where gateways check tokens.
-    #[arg(long, value_name = "TOKEN")]
-    token: Option<String>,
+    /// File with a token that has the verb admin for every key, where gateways check tokens. Alternatively the environment
+    /// variable FOREMAP_TOKEN has it.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Where the backup goes. It is there when it is whole, and not before.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -110,7 +112,7 @@ async fn fetch(options: &BackupCommand, part: &Path) -> Result<(), Failure> {
         return Err(Failure::new(format!("`{origin}` is no origin of http://")));
     }
     let mut request = Request::builder().uri(format!("{origin}/v1/backup"));
-    if let Some(token) = &options.token {
+    if let Some(token) = secret("the token", options.token_file.as_deref(), TOKEN)? {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
     let request = request.body(Body::empty()).map_err(|error| Failure::new(format!("`{origin}`: {error}")))?;

@@ -13,10 +13,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::files::Room;
 use super::map::{ensure_map, first_map};
 use super::{Failure, files, shutdown};
 use crate::host::{Membership, Process, Refused, ShifterMode, Tailers};
-use crate::http::{HttpOptions, Lanes, Server};
+use crate::http::{HttpOptions, Lanes, Server, serve_admin};
 use crate::model::ShareOptions;
 use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
 
@@ -36,6 +37,8 @@ const MAX_ORIGIN_BYTES: usize = 300;
 pub struct Options {
     /// One node per address; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Where operators are served besides; for one node only.
+    pub admin_listen: Option<SocketAddr>,
     /// Origin that clients and other gateways reach the node at, where that is not `http://` and the address. For one
     /// node only.
     pub origin: Option<String>,
@@ -92,6 +95,8 @@ impl StoreOptions {
 pub struct Running {
     /// Addresses, in order of node ids.
     pub addresses: Vec<SocketAddr>,
+    /// Where operators are served besides.
+    pub admin: Option<SocketAddr>,
     process: Arc<Process>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -169,7 +174,7 @@ async fn begin(
     nodes: &[MapNode],
 ) -> Result<Running, Failure> {
     let seed = draw();
-    let feeds = files::feeds(nodes.len());
+    let Room { connections, feeds } = files::room(nodes.len());
     let config = |id| NodeConfig { memory_entries: options.memory_entries, feeds, ..NodeConfig::new(id, seed) };
     let configs: Vec<NodeConfig> = nodes.iter().map(|node| config(node.id)).collect();
     let process = Process::new(store, map, &configs, options.http.token_key.clone())
@@ -187,15 +192,33 @@ async fn begin(
     tasks.spawn(process.clone().pump(stopped.clone()));
     tasks.spawn(process.clone().shift(options.shifter, stopped.clone()));
     tasks.spawn(process.clone().share(options.share.clone(), stopped.clone()));
+    let admin = options.admin_listen.map(listen_admin).transpose()?;
+    let mut http = options.http.clone();
+    http.limits.connections = http.limits.connections.min(connections);
     let addresses = listeners.iter().map(|(_, address)| *address).collect();
     for (node, (listener, _)) in process.nodes().zip(listeners) {
-        let mut http = options.http.clone();
         let own = nodes.iter().find(|own| own.id == node.id());
-        http.origins.extend(own.map(|own| own.origin.trim_end_matches('/').to_owned()));
+        let own = own.map(|own| own.origin.trim_end_matches('/').to_owned());
+        let http = HttpOptions { origins: own.into_iter().collect(), ..http.clone() };
         let server = Server::new(process.clone(), node.clone(), http, stopped.clone());
+        if let Some((listener, _)) = admin.as_ref().filter(|_| node.id() == options.node) {
+            let listener = listener.try_clone();
+            let served = listener.and_then(|listener| serve_admin(listener, server.clone(), stopped.clone()));
+            served.map_err(|error| Failure::new(format!("cannot serve operators: {error}")))?;
+        }
         tasks.spawn(lanes.clone().serve(listener, server, stopped.clone()));
     }
-    Ok(Running { addresses, process, stop, tasks })
+    Ok(Running { addresses, admin: admin.map(|(_, address)| address), process, stop, tasks })
+}
+
+fn listen_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Failure> {
+    let listen = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    listen().map_err(|error: std::io::Error| Failure::new(format!("cannot listen on {address}: {error}")))
 }
 
 /// A number that no other process draws.
@@ -268,6 +291,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         // A reader that went away is no reason not to serve.
         drop(writeln!(out, "node {id} ready at http://{address}"));
     }
+    if let Some(address) = running.admin {
+        drop(writeln!(out, "admin ready at http://{address}"));
+    }
     drop(out.flush());
     drop(out);
     shutdown::signal().await;
@@ -277,11 +303,13 @@ pub async fn run(options: Options) -> Result<(), Failure> {
 
 async fn bind(options: &Options) -> Result<Vec<(TcpListener, SocketAddr)>, Failure> {
     let mut listeners = Vec::with_capacity(options.listen.len());
-    for &address in &options.listen {
+    for &address in options.listen.iter().chain(&options.admin_listen) {
         if options.http.token_key.is_none() && !address.ip().is_loopback() {
             let line = format!("without --token-key a node listens on loopback only, not on {address}");
             return Err(Failure::new(line));
         }
+    }
+    for &address in &options.listen {
         let failure = |error: std::io::Error| Failure::new(format!("cannot listen on {address}: {error}"));
         let listener = TcpListener::bind(address).await.map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;

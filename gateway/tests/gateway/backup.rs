@@ -217,8 +217,9 @@ async fn a_backup_takes_a_token_for_everything() {
     let mut outcomes = BTreeMap::new();
     for (verbs, prefix) in [("get,list", ""), ("admin", "a"), ("admin", "")] {
         let token = run(&["token", "--key", text(&key), "--verbs", verbs, "--prefix", prefix]);
-        let token = said(&token).trim().to_owned();
-        let made = run(&["backup", "--origin", &process.origins[0], "--token", &token, text(&file)]);
+        let kept = dir.path().join("token");
+        std::fs::write(&kept, said(&token)).expect("written");
+        let made = run(&["backup", "--origin", &process.origins[0], "--token-file", text(&kept), text(&file)]);
         outcomes.insert((verbs, prefix), (made.status.code(), said(&made).contains("FORBIDDEN"), file.exists()));
     }
     assert_eq!(outcomes[&("get,list", "")], (Some(2), true, false));

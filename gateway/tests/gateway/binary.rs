@@ -1,9 +1,9 @@
 //! The real binary: start, failure to start, shutdown.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Lines, Read as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -60,11 +60,25 @@ impl Process {
         Self::start(command, id, 1)
     }
 
-    fn start(mut command: Command, first: usize, nodes: usize) -> Self {
+    /// `serve` over a file, with a listener for operators; returns where that is as well.
+    pub(crate) fn with_admin(store: &Path, more: &[&str]) -> (Self, String) {
+        let mut command = command();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store"]);
+        command.arg(store).args(more);
+        let (process, mut lines) = Self::begin(command, 1, 1);
+        let line = lines.next().expect("a line more").expect("text");
+        (process, line.strip_prefix("admin ready at ").expect("that of the listener").to_owned())
+    }
+
+    fn start(command: Command, first: usize, nodes: usize) -> Self {
+        Self::begin(command, first, nodes).0
+    }
+
+    fn begin(mut command: Command, first: usize, nodes: usize) -> (Self, Lines<BufReader<ChildStdout>>) {
         let mut child = command.spawn().expect("the binary runs");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut process = Self { child, origins: Vec::new() };
-        for (id, line) in (first..first + nodes).zip(stdout.lines()) {
+        for (id, line) in (first..first + nodes).zip(lines.by_ref()) {
             let line = line.expect("text");
             let origin = line.strip_prefix(&format!("node {id} ready at ")).expect("a line of a node").to_owned();
             process.origins.push(origin);
@@ -74,7 +88,7 @@ impl Process {
             let _ = process.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut error));
             panic!("the gateway did not start: {error}");
         }
-        process
+        (process, lines)
     }
 
     pub(crate) fn url(&self, id: usize, path: &str) -> String {

@@ -131,6 +131,7 @@ impl Gateway {
 
     fn options(dir: &TempDir, nodes: usize, http: HttpOptions, shifter: ShifterMode) -> Options {
         Options {
+            admin_listen: None,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); nodes],
             origin: None,
             node: 1,

@@ -361,6 +361,7 @@ async fn pages_of_other_origins_tell_and_read() {
 async fn a_node_that_shares_nothing_has_no_such_routes() {
     let dir = tempfile::tempdir().expect("a directory");
     let options = Options {
+        admin_listen: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         origin: None,
         node: 1,
@@ -389,6 +390,7 @@ async fn a_node_that_shares_nothing_has_no_such_routes() {
 async fn what_was_told_last_outlives_a_process_that_ends_well() {
     let dir = tempfile::tempdir().expect("a directory");
     let options = |every| Options {
+        admin_listen: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         origin: None,
         node: 1,

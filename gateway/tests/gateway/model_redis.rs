@@ -17,6 +17,7 @@ use crate::shared::until;
 async fn gateway(cluster: &RedisCluster, first: NodeId) -> Running {
     let redis = RedisOptions::from_url(&format!("redis://{}", cluster.addresses().join(","))).expect("a URL");
     let options = Options {
+        admin_listen: None,
         listen: vec![([127, 0, 0, 1], 0).into(); 2],
         origin: None,
         node: first,

@@ -176,6 +176,7 @@ async fn changes_ride_on_batches_and_a_lost_cursor_is_reset() {
     // A node that starts later knows no history.
     let dir = gateway.stop().await;
     let options = Options {
+        admin_listen: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         origin: None,
         node: 1,

@@ -273,6 +273,7 @@ impl Gate {
         shifter: ShifterMode,
     ) -> Result<Self, Failure> {
         let options = Options {
+            admin_listen: None,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], port))],
             origin: None,
             node: id,

@@ -28,6 +28,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// Six nodes in one process over a store of its own.
 async fn start(store: &Arc<Shared>) -> Running {
     let options = Options {
+        admin_listen: None,
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); NODES],
         origin: None,
         node: 1,

@@ -69,6 +69,7 @@ fn differing(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8
 async fn gateway(cluster: &RedisCluster, first: NodeId) -> Running {
     let redis = RedisOptions::from_url(&format!("redis://{}", cluster.addresses().join(","))).expect("a URL");
     let options = Options {
+        admin_listen: None,
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)); NODES as usize],
         origin: None,
         node: first,

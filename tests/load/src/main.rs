@@ -11,6 +11,7 @@ mod get;
 mod keys;
 mod laps;
 mod memory;
+mod overload;
 mod pipeline;
 
 use anyhow::Result;
@@ -21,6 +22,7 @@ use crate::fill::Fill;
 use crate::gateway::{Batch, Put};
 use crate::get::Get;
 use crate::memory::Memory;
+use crate::overload::Overload;
 use crate::pipeline::Pipeline;
 
 /// As in the gateway.
@@ -50,6 +52,8 @@ enum Load {
     Pipeline(Pipeline),
     /// Change feeds that are only listened to
     Feeds(Feeds),
+    /// Everything that keeps a gateway from its work
+    Overload(Overload),
 }
 
 fn main() -> Result<()> {
@@ -60,6 +64,7 @@ fn main() -> Result<()> {
         Load::Fill(fill) => serde_json::to_string(&fill.run()?)?,
         Load::Memory(memory) => serde_json::to_string(&memory.run()?)?,
         Load::Pipeline(pipeline) => serde_json::to_string(&pipeline.run()?)?,
+        Load::Overload(overload) => serde_json::to_string(&overload.run()?)?,
         Load::Feeds(feeds) => serde_json::to_string(&feeds.run()?)?,
     };
     println!("{line}");

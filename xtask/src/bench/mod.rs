@@ -60,6 +60,8 @@ enum Bench {
     Gateway,
     /// What sharing one model among lone tabs is worth: hits, first requests, calibration and bytes, beside what is asked
     Model,
+    /// A gateway kept from its work: silent crowds, requests that do not end, and three times what it can answer
+    Overload,
     /// Hits, waste, calibration, budget, time, drift and the cost as WebAssembly, beside peers and what is asked
     Prediction,
     /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
@@ -83,6 +85,7 @@ impl Bench {
             }
             Self::Model if options.check => model::check(workspace),
             Self::Model => model::run(workspace, options.traces.as_deref()),
+            Self::Overload => gateway::run_overload(workspace),
             Self::Prediction if options.check => prediction::check(workspace),
             Self::Prediction if options.leave_one_out => {
                 prediction::leave_one_out(workspace, options.traces.as_deref())

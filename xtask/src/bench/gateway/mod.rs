@@ -10,6 +10,7 @@ mod logs;
 mod machine;
 mod map;
 mod memory;
+mod overload;
 mod programs;
 mod reads;
 mod slots;
@@ -46,6 +47,15 @@ pub(super) fn run_slots(workspace: &Workspace, engine: Option<Engine>) -> Result
     let mut report = Report::default();
     println!("on {}, {}", machine::words()?, bench.engine()?);
     slots::measure(&bench, &bench.cluster(1)?, &mut report)?;
+    Ok(report.rows)
+}
+
+/// Measures what becomes of a gateway that is kept from its work.
+pub(super) fn run_overload(workspace: &Workspace) -> Result<Vec<Row>> {
+    let bench = Bench::prepare(workspace, None)?;
+    let mut report = super::report::Report::default();
+    println!("on {}", machine::words()?);
+    overload::measure(&bench, &mut report)?;
     Ok(report.rows)
 }
 

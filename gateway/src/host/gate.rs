@@ -1,0 +1,111 @@
+//! [`Gate`]: where requests wait before anybody begins with them.
+
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Instant;
+
+use foremap::Millis;
+use foremap::node::{Admission, AdmissionStats, Micros, Priority};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Most reads of a store file at once, for each processor. They take processor time rather than wait for the disk: more
+/// would only make each of them slower.
+const READS: usize = 2;
+
+/// Admits requests to a process, and measures how long they wait.
+pub struct Gate {
+    begun: Instant,
+    admission: Mutex<Admission>,
+    /// `None` where reads take no time of this machine.
+    reads: Option<Semaphore>,
+}
+
+impl Gate {
+    /// `reads_here` where the store is read by this process.
+    pub(super) fn new(reads_here: bool) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let reads = reads_here.then(|| Semaphore::new(READS * processors));
+        Self { begun: Instant::now(), admission: Mutex::default(), reads }
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Admission> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Micros {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns when it is the request's turn, behind all that this thread knew of before it.
+    ///
+    /// # Errors
+    /// When to come again, in milliseconds.
+    pub async fn enter(&self, priority: Priority) -> Result<(), Millis> {
+        let since = self.now();
+        self.admission().enter(since, priority)?;
+        let waiting = Waiting { gate: self, since: Some(since) };
+        let mut has_waited = false;
+        // Whatever is ready is looked at first: only then is it known how many wait.
+        poll_fn(|cx| {
+            if std::mem::replace(&mut has_waited, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        waiting.begin();
+        Ok(())
+    }
+
+    /// Whether what is fetched ahead may go with a request that was admitted.
+    ///
+    /// # Errors
+    /// When to come again, in milliseconds.
+    pub(crate) fn accompany(&self, priority: Priority) -> Result<(), Millis> {
+        self.admission().accompany(self.now(), priority)
+    }
+
+    /// Returns when the store may be read; it is for as long as the permit lives.
+    pub async fn read(&self) -> Option<SemaphorePermit<'_>> {
+        let reads = self.reads.as_ref()?;
+        if let Ok(permit) = reads.try_acquire() {
+            return Some(permit);
+        }
+        let since = self.now();
+        self.admission().wait_again();
+        let waiting = Waiting { gate: self, since: Some(since) };
+        // It is never closed.
+        let permit = reads.acquire().await.ok();
+        waiting.begin();
+        permit
+    }
+
+    /// Counters and fill.
+    pub fn stats(&self) -> AdmissionStats {
+        self.admission().stats()
+    }
+}
+
+/// A request that waits; where it is dropped it does not any more.
+struct Waiting<'a> {
+    gate: &'a Gate,
+    since: Option<Micros>,
+}
+
+impl Waiting<'_> {
+    fn begin(mut self) {
+        if let Some(since) = self.since.take() {
+            self.gate.admission().begin(self.gate.now(), since);
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.since.is_some() {
+            self.gate.admission().give_up();
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A gateway under everything that keeps it from its work: connections that say nothing, requests that do not end, and more
+//! requests than it can answer. One client with a thread of its own asks all the while, and another writes.
+
+mod crowd;
+mod flood;
+mod probe;
+mod wire;
+mod writer;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
+
+use self::crowd::{Crowd, Kind};
+use self::flood::Flood;
+use self::probe::{Probe, Seen};
+use self::writer::Writer;
+use crate::gateway::Http;
+use crate::keys::Shape;
+
+/// Longest that crowds may take to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Shorter than the gateway waits for a head: all of a crowd is there meanwhile.
+const CROWD_SECONDS: f64 = 7.0;
+/// How long it is looked for the end of an overload.
+const RECOVERY_SECONDS: f64 = 15.0;
+
+/// Everything, one after the other; about two minutes.
+#[derive(clap::Args)]
+pub(crate) struct Overload {
+    /// `host:port` of the gateway
+    #[arg(long)]
+    gateway: String,
+    /// The process whose memory is looked at
+    #[arg(long)]
+    pid: u32,
+    /// Keys of a batch
+    #[arg(long, default_value_t = 256)]
+    keys: usize,
+    /// Connections of each crowd that costs its members next to nothing
+    #[arg(long, default_value_t = 10_000)]
+    crowd: usize,
+    /// Connections of each crowd that sends what it can
+    #[arg(long, default_value_t = 2_000)]
+    senders: usize,
+    /// How long more is asked for than can be answered
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+/// What came of it. Times are in milliseconds.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Survived {
+    unloaded_p95: f64,
+    unloaded_p99: f64,
+    unloaded_health_p99: f64,
+    silent: Beside,
+    slow: Beside,
+    /// Most bytes that the unfinished took.
+    unfinished_bytes: f64,
+    /// Batches a second that a gateway answers at most, and how many were asked for a second.
+    capacity: f64,
+    offered: f64,
+    /// Batches that there was no connection for.
+    unsent: u64,
+    admitted_per_second: f64,
+    admitted_p95: f64,
+    health_p99: f64,
+    demand_shed: f64,
+    /// Share of what was fetched ahead that was shed in those tenths of a second in which demand was.
+    prefetch_shed: f64,
+    /// Tenths of a second in which demand was shed.
+    shedding: usize,
+    recovered_after_s: f64,
+    memory_before: f64,
+    memory_after: f64,
+    written: usize,
+    lost: usize,
+}
+
+/// What a client saw beside a crowd.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Beside {
+    /// Connections that were open when the client began, and when it ended.
+    open: usize,
+    open_after: usize,
+    p99: f64,
+    health_p99: f64,
+}
+
+impl Overload {
+    pub(crate) fn run(&self) -> Result<Survived> {
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+        let batches = self.batches()?;
+        let mut survived = Survived::default();
+        let writer = Writer::start(&self.gateway, &self.shape)?;
+        let probe = Probe::new(&self.gateway, batches.demand.clone());
+        // Once before it counts: whatever is made when it is first needed.
+        probe.watch(2.0)?;
+        let unloaded = probe.watch(8.0)?;
+        (survived.unloaded_p95, survived.unloaded_p99) = (unloaded.demand(0.95)?, unloaded.demand(0.99)?);
+        survived.unloaded_health_p99 = unloaded.health(0.99)?;
+        survived.silent = self.beside(&probe, Kind::Silent)?;
+        survived.slow = self.beside(&probe, Kind::Slow)?;
+        for (head, body) in [(Kind::LongHead, Kind::LongBody), (Kind::ShortHead, Kind::ShortBody)] {
+            survived.unfinished_bytes = survived.unfinished_bytes.max(self.unfinished(head, body)?);
+        }
+        self.flood(&probe, batches, &mut survived)?;
+        (survived.written, survived.lost) = writer.read_back()?;
+        Ok(survived)
+    }
+
+    fn batches(&self) -> Result<flood::Batches> {
+        let mut http = Http::connect(&self.gateway)?;
+        for at in 0..self.keys {
+            http.put(&self.shape, at)?;
+        }
+        flood::Batches::new(&mut http, &self.gateway, &self.shape, self.keys)
+    }
+
+    fn beside(&self, probe: &Probe, kind: Kind) -> Result<Beside> {
+        let crowd = Crowd::gather(&self.gateway, kind, self.crowd)?;
+        let deadline = Instant::now() + PATIENCE;
+        while crowd.came() < self.crowd {
+            ensure!(Instant::now() < deadline, "{} of {} connections came", crowd.came(), self.crowd);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let open = crowd.open();
+        let seen = probe.watch(CROWD_SECONDS)?;
+        Ok(Beside { open, open_after: crowd.open(), p99: seen.demand(0.99)?, health_p99: seen.health(0.99)? })
+    }
+
+    /// Most memory that two crowds took together.
+    fn unfinished(&self, heads: Kind, bodies: Kind) -> Result<f64> {
+        std::thread::sleep(Duration::from_secs(1));
+        let before = resident_bytes(self.pid)?;
+        let crowds = [heads, bodies].map(|kind| Crowd::gather(&self.gateway, kind, self.senders));
+        let begun = Instant::now();
+        let mut most = before;
+        while begun.elapsed() < Duration::from_secs(8) {
+            most = most.max(resident_bytes(self.pid)?);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for crowd in crowds {
+            let came = crowd?.came();
+            ensure!(came == self.senders, "{came} of {} connections came", self.senders);
+        }
+        Ok(most - before)
+    }
+
+    fn flood(&self, probe: &Probe, batches: flood::Batches, survived: &mut Survived) -> Result<()> {
+        survived.capacity = flood::capacity(&self.gateway, &batches)?;
+        std::thread::sleep(Duration::from_secs(2));
+        survived.memory_before = resident_bytes(self.pid)?;
+        survived.offered = 3.0 * survived.capacity;
+        let flood = Flood::start(&self.gateway, batches, survived.offered, self.seconds);
+        let seen = probe.watch(self.seconds)?;
+        let flooded = flood.end()?;
+        let recovery = probe.watch(RECOVERY_SECONDS)?;
+        survived.memory_after = resident_bytes(self.pid)?;
+        (survived.admitted_p95, survived.health_p99) = (seen.demand(0.95)?, seen.health(0.99)?);
+        survived.unsent = flooded.unsent;
+        survived.admitted_per_second = flooded.admitted() as f64 / self.seconds;
+        survived.demand_shed = flooded.demand_shed();
+        (survived.prefetch_shed, survived.shedding) = flooded.prefetch_shed_while_demand_is();
+        survived.recovered_after_s = recovered(&recovery, survived.unloaded_p95)?;
+        Ok(())
+    }
+}
+
+/// Seconds until the first of two halves of a second in a row whose 95th percentile is at most a half over what it was.
+fn recovered(seen: &Seen, unloaded_p95: f64) -> Result<f64> {
+    const WINDOW: f64 = 0.5;
+    let count = (RECOVERY_SECONDS / WINDOW) as usize;
+    let is_well =
+        |at: usize| seen.demand_within(at as f64 * WINDOW, WINDOW).is_some_and(|p95| p95 <= 1.5 * unloaded_p95);
+    let first = (0..count - 1).find(|&at| is_well(at) && is_well(at + 1));
+    Ok(first.map_or(RECOVERY_SECONDS, |at| at as f64 * WINDOW))
+}
+
+fn resident_bytes(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()).context("the system does not say")?;
+    Ok(kilobytes.parse::<f64>()? * 1_024.0)
+}
