@@ -92,8 +92,9 @@ fn reader(node: &Node, store: &Store, stop: &AtomicBool) -> Result<(), String> {
             break;
         }
         let mut pending = node.begin(store.tick(), &request).map_err(|problem| problem.detail)?;
-        let reads = pending.take_reads();
-        if !reads.is_empty() {
+        // Once more where what memory answered has grown too old meanwhile: a machine may be busy with others.
+        while !pending.is_ready() {
+            let reads = pending.take_reads();
             let sent_at = store.tick();
             let answers = reads.iter().map(|read| Ok(store.read(&read.key))).collect();
             if round % 3 == 0 {
