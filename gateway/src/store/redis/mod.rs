@@ -10,6 +10,7 @@ mod connect;
 mod course;
 mod fences;
 mod functions;
+mod imports;
 mod keys;
 mod lane;
 mod master;
