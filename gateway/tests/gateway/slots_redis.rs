@@ -122,6 +122,28 @@ impl Held {
         assert_eq!(answered(|| self.store.lead(7, LONG)).await, Some(self.term), "{state}");
     }
 
+    /// Every key is told as it is held, or not at all.
+    async fn check_reads(&self, state: &str) {
+        let names: Vec<CompositeKey> = self.keys.keys().map(|name| key(name)).collect();
+        for (name, answer) in names.iter().zip(self.store.read(names.clone()).await) {
+            let (versions, is_deleted) = &self.keys[name.as_str()];
+            let wanted = versions.first().filter(|_| !is_deleted).copied();
+            match answer {
+                Ok(answer) => {
+                    assert_eq!(answer.value.map(|keymap| keymap.version), wanted, "{state}: {}", name.as_str())
+                }
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => panic!("{state}: {error}"),
+            }
+        }
+        if let Ok(pages) = self.store.poll(vec![Cursor { shard: 0, position: 0 }], 100).await {
+            assert_eq!(pages[0].changes.len(), self.keys.values().map(|(versions, _)| versions.len()).sum::<usize>());
+        }
+        if let Ok(listed) = list(&*self.store, &KeyPrefix::default(), None, 100).await {
+            assert_eq!(listed.items.len(), self.keys.values().filter(|(_, is_deleted)| !is_deleted).count(), "{state}");
+        }
+    }
+
     /// Every function says what it must say of what is held, or that it cannot tell now. Where one took a key for absent,
     /// it would do what is refused here.
     async fn check_functions(&self, state: &str) {
@@ -247,6 +269,41 @@ async fn writes_while_a_slot_moves_are_performed_or_certainly_not() {
         done = held.write_or_not(put("new", "again")).await;
     }
     held.check("the slot has moved").await;
+}
+
+/// Redis up to 8.2 promotes a replica that does not know of the move: of the keys that have left it says that there are none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_fails_in_the_middle_of_a_move_makes_nothing_false() {
+    let cluster = RedisCluster::start(3, 1).expect("a cluster");
+    let mut held = Held::fill(&one_shard(&cluster)).await;
+    let slot = cluster.slot_of(&format!("{}{{0}}", held.namespace)).expect("a slot");
+    let from = cluster.master_of(slot).expect("a master");
+    let shards = cluster.shards().expect("answers");
+    let replica = shards.iter().find(|shard| shard.master == from).expect("a shard").replicas[0];
+    let (mut moving, names) = begin(&cluster, &held.namespace, "0");
+    moving.take(&names[..names.len() / 2]).expect("moved");
+    held.check("half has moved").await;
+    cluster.ask::<String>(replica, &["CLUSTER", "FAILOVER"]).expect("accepted");
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    while std::time::Instant::now() < until {
+        held.check_reads("after the failover").await;
+        held.check_functions("after the failover").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let role: String = cluster.ask(replica, &["INFO", "replication"]).expect("answers");
+    assert!(role.contains("role:master"), "{role}");
+    // A gateway that starts now tells nothing false either.
+    held.store = Arc::new(open(&RedisOptions { namespace: held.namespace.clone(), ..one_shard(&cluster) }).await);
+    for _ in 0..5 {
+        held.check_reads("after a restart").await;
+    }
+    // It refuses where servers have not heard of each other's newest state.
+    cluster.wait_for("the slot is not put in order", || cluster.fix()).expect("put in order");
+    cluster.wait_until_whole().expect("whole");
+    held.check("in order").await;
+    while !held.write_or_not(put("a/b", "after")).await {}
+    while !held.write_or_not(put("new", "after")).await {}
+    held.check("in order, and written to").await;
 }
 
 /// Nobody has told the gateways of the new master, it has no functions, and no slot in which a fence could be raised.

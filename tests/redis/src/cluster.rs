@@ -81,16 +81,17 @@ impl RedisCluster {
     }
 
     fn create(&self) -> Result<()> {
-        let (program, variable) = cli();
-        let mut command = Command::new(&program);
-        command.args(["--cluster", "create"]).args(self.addresses());
-        command.args(["--cluster-replicas", &self.options.replicas.to_string(), "--cluster-yes"]);
-        let output = started(command.stdin(Stdio::null()).output(), &program, variable)?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-            bail!("the cluster could not be created:\n{}", text.trim_end());
-        }
-        Ok(())
+        let (addresses, replicas) = (self.addresses(), self.options.replicas.to_string());
+        let options = ["--cluster-replicas", &replicas, "--cluster-yes"];
+        manage(["create"].into_iter().chain(addresses.iter().map(String::as_str)).chain(options))
+    }
+
+    /// Puts slots in order whose move was broken off, as `redis-cli --cluster fix` does.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn fix(&self) -> Result<()> {
+        manage(["fix", &self.addresses()[0]].into_iter())
     }
 
     fn tell_watch(&mut self) -> Result<()> {
@@ -276,4 +277,17 @@ impl RedisCluster {
         }
         Ok(())
     }
+}
+
+/// Runs `redis-cli --cluster`.
+fn manage<'a>(words: impl Iterator<Item = &'a str>) -> Result<()> {
+    let (program, variable) = cli();
+    let mut command = Command::new(&program);
+    command.arg("--cluster").args(words);
+    let output = started(command.stdin(Stdio::null()).output(), &program, variable)?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        bail!("`redis-cli --cluster` failed:\n{}", text.trim_end());
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! [`Cluster`]: sends requests to whoever is master now, and keeps track of who that is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::course::{Course, Item, Next, To};
 use super::functions;
+use super::imports::Imports;
 use super::keys::{FENCE, Keyspace};
 use super::lane::{Bundle, Job, Outcome};
 use super::master::{Kind, Master};
@@ -43,19 +44,28 @@ pub(super) struct Cluster {
     groups: watch::Sender<Arc<Vec<Vec<u16>>>>,
     /// All servers of the newest view, and how often one was looked for.
     nodes: Mutex<(Vec<Address>, usize)>,
+    imports: Mutex<Imports>,
 }
 
 impl Cluster {
     pub(super) fn new(keys: Keyspace, maker: Maker, seeds: Vec<Address>, view: &View) -> Self {
-        let routes = Routes::new(view, &keys, &maker, &Routes::default());
+        let routes = Routes::new(view, &BTreeSet::new(), &keys, &maker, &Routes::default());
         let groups = watch::Sender::new(Arc::new(routes.groups()));
         let nodes = Mutex::new((view.nodes.clone(), 0));
-        Self { keys, maker, seeds, routes: watch::Sender::new(Arc::new(routes)), groups, nodes }
+        Self {
+            keys,
+            maker,
+            seeds,
+            routes: watch::Sender::new(Arc::new(routes)),
+            groups,
+            nodes,
+            imports: Mutex::default(),
+        }
     }
 
     /// The same cluster with the final names.
     pub(super) fn with_keys(self, keys: Keyspace, view: &View) -> Self {
-        let routes = Routes::new(view, &keys, &self.maker, &self.routes());
+        let routes = Routes::new(view, &BTreeSet::new(), &keys, &self.maker, &self.routes());
         self.groups.send_replace(Arc::new(routes.groups()));
         self.routes.send_replace(Arc::new(routes));
         Self { keys, ..self }
@@ -107,9 +117,13 @@ impl Cluster {
     /// The server that `course` is sent to, as far as it is known.
     fn destination(&self, course: &Course) -> Option<Address> {
         match &course.to {
-            To::Server { address, .. } => Some(address.clone()),
+            To::Importer { address, .. } => Some(address.clone()),
             To::Owner => self.routes().of(course.item.place).map(|master| master.address().clone()),
         }
+    }
+
+    fn imports(&self) -> MutexGuard<'_, Imports> {
+        self.imports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt(&self, kind: Kind, courses: impl Iterator<Item = &Course>) -> Vec<Outcome> {
@@ -119,7 +133,7 @@ impl Cluster {
         for course in courses {
             let master = match &course.to {
                 To::Owner => routes.of(course.item.place),
-                To::Server { address, .. } => routes.at(address),
+                To::Importer { address, .. } => routes.at(address),
             };
             let (reply, answer) = oneshot::channel();
             let fence = self.keys.key(course.item.place, FENCE);
@@ -135,7 +149,7 @@ impl Cluster {
         for wait in waits {
             outcomes.push(match wait {
                 Some(answer) => answer.await.unwrap_or_else(|_| Err(lost())),
-                None => Err(Fault::Elsewhere("no known master has the slot".into())),
+                None => Err(Fault::Elsewhere("no known master has the slot, or it was torn in a move".into())),
             });
         }
         outcomes
@@ -173,14 +187,28 @@ impl Cluster {
         }
     }
 
-    async fn refresh(&self) {
+    /// Looks at the topology.
+    pub(super) async fn refresh(&self) {
         let asked = self.to_ask();
         let answers =
             join_all(asked.iter().map(|node| tokio::time::timeout(ASK, View::ask(&self.maker.connector, node))));
-        let views = answers.await.into_iter().filter_map(|answer| answer.ok()?.ok());
+        let answers = answers.await.into_iter().map(|answer| answer.ok()?.ok());
+        let views: Vec<(&Address, View)> =
+            asked.iter().zip(answers).filter_map(|(node, view)| Some((node, view?))).collect();
+        let mut imports = self.imports();
+        views.iter().for_each(|(node, view)| imports.note(node, &view.imported));
+        let views = views.into_iter().map(|(_, view)| view);
         // A server behind a partition has not heard of the newest epoch.
         let Some(view) = views.max_by_key(|view| (view.epoch, std::cmp::Reverse(view.uncovered()))) else { return };
-        let routes = Routes::new(&view, &self.keys, &self.maker, &self.routes());
+        let torn = imports.torn(&view);
+        drop(imports);
+        if !torn.is_empty() {
+            tracing::error!(
+                "the master of slots {torn:?} failed while they were moved to another one, and keys of them are there: \
+                 nothing is told of them until `redis-cli --cluster fix` has put them in order"
+            );
+        }
+        let routes = Routes::new(&view, &torn, &self.keys, &self.maker, &self.routes());
         let groups = routes.groups();
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0 = view.nodes;
         self.routes.send_replace(Arc::new(routes));
@@ -205,6 +233,9 @@ impl Cluster {
         let from = *turn;
         all.rotate_left(from);
         all.truncate(ASK_MOST);
+        all.extend(self.imports().servers().cloned());
+        all.sort_unstable();
+        all.dedup();
         all
     }
 }

@@ -18,8 +18,9 @@ use super::master::Kind;
 use super::options::Address;
 use super::reply::Fault;
 
-/// Redirections by `MOVED` that are followed at once; after that the topology is asked for.
-const MAX_MOVED: u8 = 2;
+/// Times that a newer topology is waited for. The first may have been of just before the slot had its new master. `MOVED` is
+/// not followed by itself: only the topology tells which slots were torn.
+const MAX_RENEWED: u8 = 3;
 
 /// A request in one slot.
 #[derive(Clone)]
@@ -39,8 +40,8 @@ impl Item {
 pub(super) enum To {
     /// The master that the topology tells.
     Owner,
-    /// Another one: with so many commands that it alone can answer while it imports the slot, or with all.
-    Server { address: Address, asked: Option<usize> },
+    /// Another one, that imports the slot: with so many commands that it alone can answer.
+    Importer { address: Address, commands: usize },
 }
 
 /// What has to be done before a request is sent again.
@@ -66,29 +67,29 @@ pub(super) struct Course {
     answered: Vec<Value>,
     /// Whether it was tried again for what may happen once.
     is_second: bool,
-    moved: u8,
+    renewed: u8,
     outcome: Outcome,
 }
 
 impl Course {
     pub(super) fn new(item: Item) -> Self {
         let outcome = Err(Fault::Uncounted("the request was lost".into()));
-        Self { item, to: To::Owner, answered: Vec::new(), is_second: false, moved: 0, outcome }
+        Self { item, to: To::Owner, answered: Vec::new(), is_second: false, renewed: 0, outcome }
     }
 
     /// What is to be sent now.
     pub(super) fn commands(&self) -> Arc<[Cmd]> {
         let left = &self.item.commands[self.answered.len()..];
         match self.to {
-            To::Server { asked: Some(count), .. } => left[..count.min(left.len())].into(),
-            _ if self.answered.is_empty() => self.item.commands.clone(),
-            _ => left.into(),
+            To::Importer { commands, .. } => left[..commands.min(left.len())].into(),
+            To::Owner if self.answered.is_empty() => self.item.commands.clone(),
+            To::Owner => left.into(),
         }
     }
 
     /// Whether the server that it is sent to only imports the slot.
     pub(super) fn is_asking(&self) -> bool {
-        matches!(self.to, To::Server { asked: Some(_), .. })
+        matches!(self.to, To::Importer { .. })
     }
 
     /// Takes what became of it. What certainly was not executed is sent again; so is a read whose connection broke.
@@ -104,13 +105,11 @@ impl Course {
                 self.is_second = !first;
                 Next::Pause
             }
-            Fault::Moved { to, .. } if self.moved < MAX_MOVED => {
+            Fault::Elsewhere(_) if self.renewed < MAX_RENEWED => {
                 self.is_second = !first;
-                self.moved += 1;
-                self.to = To::Server { address: to.clone(), asked: None };
-                Next::Send
+                self.renewed += 1;
+                Next::Renew
             }
-            Fault::Elsewhere(_) | Fault::Moved { .. } if first => Next::Renew,
             Fault::NoFunctions if first => {
                 self.to = to;
                 Next::Load
@@ -132,7 +131,7 @@ impl Course {
         if let Some((address, why)) = values.get(at).and_then(asked) {
             let alike = |value: &&Value| asked(value).is_some_and(|(to, _)| to == address);
             let count = values[at..].iter().take_while(alike).count();
-            self.to = To::Server { address, asked: Some(count) };
+            self.to = To::Importer { address, commands: count };
             self.outcome = Err(Fault::Moving(why));
         }
         self.answered.extend(values.into_iter().take(at));

@@ -35,7 +35,7 @@ fn only_what_was_redirected_goes_to_the_importing_master_and_the_order_is_kept()
     let mut course = course(5);
     let answers = vec![Value::Int(0), ask(), ask(), Value::Int(3), ask()];
     assert_eq!(course.take(Ok(answers), Kind::Read), Next::Send);
-    assert_eq!(course.to, To::Server { address: server(2), asked: Some(2) });
+    assert_eq!(course.to, To::Importer { address: server(2), commands: 2 });
     assert!(course.is_asking());
     assert_eq!(sent(&course), ["1", "2"]);
     assert_eq!(course.take(Ok(vec![Value::Int(1), Value::Int(2)]), Kind::Read), Next::Send);
@@ -52,17 +52,15 @@ fn only_what_was_redirected_goes_to_the_importing_master_and_the_order_is_kept()
 }
 
 #[test]
-fn whoever_has_the_slot_now_is_asked_at_once_but_not_for_ever() {
+fn a_newer_topology_is_waited_for_but_not_for_ever() {
     let mut course = course(1);
-    let moved = |port| Err(Fault::Moved { to: server(port), why: "MOVED".into() });
-    for port in [2, 3] {
-        assert_eq!(course.take(moved(port), Kind::Write), Next::Send);
-        assert_eq!(course.to, To::Server { address: server(port), asked: None });
+    let elsewhere = || Err(Fault::Elsewhere("MOVED 1 h:2".into()));
+    for _ in 0..MAX_RENEWED {
+        assert_eq!(course.take(elsewhere(), Kind::Write), Next::Renew);
+        assert_eq!(course.to, To::Owner);
     }
-    assert_eq!(course.take(moved(4), Kind::Write), Next::Renew);
-    assert_eq!(course.to, To::Owner);
-    assert_eq!(course.take(moved(5), Kind::Write), Next::End);
-    assert_eq!(course.end(), moved(5));
+    assert_eq!(course.take(elsewhere(), Kind::Write), Next::End);
+    assert_eq!(course.end(), elsewhere());
 }
 
 #[test]
@@ -79,6 +77,6 @@ fn a_write_that_may_have_been_executed_is_not_sent_again() {
     let mut fresh = course(1);
     assert_eq!(fresh.take(Ok(vec![ask()]), Kind::Write), Next::Send);
     assert_eq!(fresh.take(Err(Fault::NoFunctions), Kind::Write), Next::Load);
-    assert_eq!(fresh.to, To::Server { address: server(2), asked: Some(1) });
+    assert_eq!(fresh.to, To::Importer { address: server(2), commands: 1 });
     assert_eq!(fresh.take(Err(Fault::NoFunctions), Kind::Write), Next::End);
 }

@@ -200,7 +200,7 @@ impl Worker {
                 (Some(Fault::Failed(_) | Fault::Asked { .. }) | None, Some(refusal)) => Err(refusal.clone()),
                 (Some(Fault::Asked { .. }) | None, None) => Ok(values),
                 (Some(fault), _) => {
-                    if fault.is_elsewhere() {
+                    if matches!(fault, Fault::Elsewhere(_)) {
                         self.health.suspect();
                     }
                     Err(fault)

@@ -155,7 +155,7 @@ async fn an_error_before_execution_is_certain_and_a_lost_fence_is_not() {
     ])
     .await;
     let master = server.master();
-    for expected in ["Moved", "Moved", "NoFunctions", "Uncounted", "Failed"] {
+    for expected in ["Elsewhere", "Elsewhere", "NoFunctions", "Uncounted", "Failed"] {
         let told = format!("{:?}", ask(&master).await);
         assert!(told.contains(expected), "{told}");
     }

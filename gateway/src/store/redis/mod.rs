@@ -11,6 +11,7 @@ mod connect;
 mod course;
 mod fences;
 mod functions;
+mod imports;
 mod keys;
 mod lane;
 mod master;

@@ -73,6 +73,8 @@ impl RedisStore {
         let cluster = Cluster::new(Keyspace::new(&options.namespace, 1), maker, seeds, &view);
         let layout = Self::prepare(&cluster, options.layout).await?;
         let cluster = Arc::new(cluster.with_keys(Keyspace::new(&options.namespace, layout.shards), &view));
+        // What seeds did not tell: which slots are on their way.
+        cluster.refresh().await;
         let followers = [tokio::spawn(cluster.clone().follow()), tokio::spawn(clocks.clone().follow(cluster.clone()))];
         Ok(Self {
             cluster,

@@ -12,8 +12,6 @@ use crate::store::{StoreError, VersionRecord};
 pub(super) enum Fault {
     /// Another master has the slot: nothing was executed here.
     Elsewhere(String),
-    /// The same, and who it is.
-    Moved { to: Address, why: String },
     /// The slot is on its way to another master. This one does not have the key: that one has it, or nobody.
     Asked { to: Address, why: String },
     /// The slot is on its way, and some of the keys are here and some are not: nothing was executed.
@@ -44,7 +42,6 @@ impl Fault {
     pub(super) fn of_read(self) -> StoreError {
         match self {
             Self::Elsewhere(why)
-            | Self::Moved { why, .. }
             | Self::Asked { why, .. }
             | Self::Moving(why)
             | Self::Refused(why)
@@ -60,10 +57,10 @@ impl Fault {
         use ServerErrorKind as Kind;
         let why = format!("{} {}", error.code(), error.details().unwrap_or_default());
         let to = || Address::parse(error.details()?.split_whitespace().nth(1)?);
-        match (error.kind(), to()) {
-            (Some(Kind::Moved), Some(to)) => return Self::Moved { to, why },
-            (Some(Kind::Ask), Some(to)) => return Self::Asked { to, why },
-            _ => {}
+        if error.kind() == Some(Kind::Ask)
+            && let Some(to) = to()
+        {
+            return Self::Asked { to, why };
         }
         match error.kind() {
             Some(Kind::Moved | Kind::ClusterDown | Kind::ReadOnly | Kind::MasterDown) => Self::Elsewhere(why),
@@ -78,7 +75,7 @@ impl Fault {
 
     /// Whether it only tells that another server is to be asked.
     pub(super) fn is_elsewhere(&self) -> bool {
-        matches!(self, Self::Elsewhere(_) | Self::Moved { .. } | Self::Asked { .. } | Self::Moving(_))
+        matches!(self, Self::Elsewhere(_) | Self::Asked { .. } | Self::Moving(_))
     }
 
     /// The first error among the answers to one request.

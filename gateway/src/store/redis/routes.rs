@@ -1,6 +1,6 @@
 //! [`Routes`]: the master of each shard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foremap::node::Fence;
@@ -30,8 +30,8 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// The routes of `view`. Masters that are known already keep their connections and their health.
-    pub(super) fn new(view: &View, keys: &Keyspace, maker: &Maker, before: &Self) -> Self {
+    /// The routes of `view`, in which nobody has the `torn` slots. Masters that are known already keep their connections and their health.
+    pub(super) fn new(view: &View, torn: &BTreeSet<u16>, keys: &Keyspace, maker: &Maker, before: &Self) -> Self {
         let known: BTreeMap<&Address, &Arc<Master>> = before.all().map(|m| (m.address(), m)).collect();
         let master = |seen: &MasterView| {
             // All that are configured, and any further one: each of them may be promoted.
@@ -52,8 +52,8 @@ impl Routes {
         let masters = view.masters.iter().map(master).collect();
         let spares = view.spares.iter().map(master).collect();
         let of_slot = |slot: u16| {
-            let has = |&(first, last): &(u16, u16)| (first..=last).contains(&slot);
-            view.masters.iter().position(|master| master.slots.iter().any(has))
+            let has = |master: &MasterView| !torn.contains(&slot) && master.has(slot);
+            view.masters.iter().position(has)
         };
         let shards = (0..keys.shards()).map(|shard| of_slot(keys.slot(Place::Shard(shard)))).collect();
         Self { masters, spares, shards, meta: of_slot(keys.slot(Place::Meta)) }

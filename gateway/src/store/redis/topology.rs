@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ::redis::{Cmd, Value};
 
 use super::connect::Connector;
+use super::imports::{Imported, imported};
 use super::keys::SLOTS;
 use super::options::Address;
 use super::reply::{Replies, bytes, items, number, odd};
@@ -13,11 +14,20 @@ use crate::store::StoreError;
 /// A master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MasterView {
+    /// Its name in the cluster.
+    pub(super) id: String,
     pub(super) address: Address,
     /// Ranges of slots, both ends included.
     pub(super) slots: Vec<(u16, u16)>,
     /// Its replicas, those that failed included: one that comes back may be promoted.
     pub(super) replicas: u32,
+}
+
+impl MasterView {
+    /// Whether it has `slot`.
+    pub(super) fn has(&self, slot: u16) -> bool {
+        self.slots.iter().any(|&(first, last)| (first..=last).contains(&slot))
+    }
 }
 
 /// One server's view of the cluster.
@@ -31,6 +41,8 @@ pub(super) struct View {
     pub(super) spares: Vec<MasterView>,
     /// All servers.
     pub(super) nodes: Vec<Address>,
+    /// What the server itself imports.
+    pub(super) imported: Imported,
 }
 
 impl View {
@@ -44,7 +56,7 @@ impl View {
             command.arg(word);
             command
         };
-        let commands: [Cmd; 2] = [command("INFO"), command("SHARDS")];
+        let commands: [Cmd; 3] = [command("INFO"), command("SHARDS"), command("NODES")];
         let values = connector.ask(address, &commands).await.map_err(|error| format!("{address}: {error}"))?;
         if let Some(fault) = super::reply::Fault::among(&values) {
             return Err(format!("{address}: {}", fault.of_read()));
@@ -52,7 +64,7 @@ impl View {
         Self::read(values, address).map_err(|error| format!("{address}: {error}"))
     }
 
-    /// Reads the answers to CLUSTER INFO and CLUSTER SHARDS of the server at `from`.
+    /// Reads the answers to CLUSTER INFO, CLUSTER SHARDS and CLUSTER NODES of the server at `from`.
     pub(super) fn read(values: Vec<Value>, from: &Address) -> Result<Self, StoreError> {
         let mut replies = Replies::new(values);
         let info = bytes(replies.next(), "CLUSTER INFO")?.unwrap_or_default();
@@ -62,6 +74,8 @@ impl View {
         for shard in items(replies.next(), "CLUSTER SHARDS")? {
             view.add(shard, from)?;
         }
+        let nodes = bytes(replies.next(), "CLUSTER NODES")?.unwrap_or_default();
+        view.imported = imported(&String::from_utf8_lossy(&nodes));
         view.masters.sort_unstable_by(|a, b| a.address.cmp(&b.address));
         view.nodes.sort_unstable();
         view.nodes.dedup();
@@ -75,10 +89,10 @@ impl View {
                 b"slots" => slots = ranges(value)?,
                 b"nodes" => {
                     for node in items(value, "CLUSTER SHARDS")? {
-                        let Some((address, leads)) = node_of(node, from)? else { continue };
+                        let Some((id, address, leads)) = node_of(node, from)? else { continue };
                         self.nodes.push(address.clone());
                         if leads {
-                            master = Some(address);
+                            master = Some((id, address));
                         } else {
                             replicas += 1;
                         }
@@ -87,9 +101,9 @@ impl View {
                 _ => {}
             }
         }
-        if let Some(address) = master {
+        if let Some((id, address)) = master {
             let among = if slots.is_empty() { &mut self.spares } else { &mut self.masters };
-            among.push(MasterView { address, slots, replicas });
+            among.push(MasterView { id, address, slots, replicas });
         }
         Ok(())
     }
@@ -134,13 +148,15 @@ fn ranges(value: Value) -> Result<Vec<(u16, u16)>, StoreError> {
     ends.iter().map(range).collect()
 }
 
-/// A server's address and whether it is master; `None` where it answers on no plain port.
-fn node_of(value: Value, from: &Address) -> Result<Option<(Address, bool)>, StoreError> {
-    let (mut host, mut ip, mut port, mut master) = (String::new(), String::new(), 0, false);
+/// A server's name, its address and whether it is master; `None` where it answers on no plain port.
+fn node_of(value: Value, from: &Address) -> Result<Option<(String, Address, bool)>, StoreError> {
+    let (mut id, mut host, mut ip) = (String::new(), String::new(), String::new());
+    let (mut port, mut master) = (0, false);
     for (name, value) in pairs(value)? {
         let text =
             |value| Ok(String::from_utf8_lossy(&bytes(value, "a field of a server")?.unwrap_or_default()).into());
         match name.as_slice() {
+            b"id" => id = text(value)?,
             b"endpoint" => host = text(value)?,
             b"ip" => ip = text(value)?,
             b"port" => port = number(&value, "a port")?,
@@ -156,7 +172,7 @@ fn node_of(value: Value, from: &Address) -> Result<Option<(Address, bool)>, Stor
         () => from.host.clone(),
     };
     let port = u16::try_from(port).map_err(|_| odd("a port"))?;
-    Ok((port > 0).then_some((Address { host, port }, master)))
+    Ok((port > 0).then_some((id, Address { host, port }, master)))
 }
 
 #[cfg(test)]

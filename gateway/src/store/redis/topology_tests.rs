@@ -30,12 +30,20 @@ fn masters_are_those_that_have_slots() {
     let view = view.expect("a view");
     let address = |host: &str, port| Address { host: host.into(), port };
     let masters = [
-        MasterView { address: address("10.0.0.9", 4), slots: vec![(0, 100), (200, 8_191)], replicas: 0 },
-        MasterView { address: address("a", 1), slots: vec![(8_192, 16_383)], replicas: 2 },
+        MasterView {
+            id: String::new(),
+            address: address("10.0.0.9", 4),
+            slots: vec![(0, 100), (200, 8_191)],
+            replicas: 0,
+        },
+        MasterView { id: String::new(), address: address("a", 1), slots: vec![(8_192, 16_383)], replicas: 2 },
     ];
     assert_eq!((view.epoch, view.masters.as_slice(), view.nodes.len()), (7, &masters[..], 5));
     assert_eq!(view.uncovered(), 99);
-    assert_eq!(view.spares, [MasterView { address: address("10.0.0.9", 5), slots: vec![], replicas: 0 }]);
+    assert_eq!(
+        view.spares,
+        [MasterView { id: String::new(), address: address("10.0.0.9", 5), slots: vec![], replicas: 0 }]
+    );
 }
 
 #[test]
