@@ -40,7 +40,7 @@ mod threads_tests;
 
 pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use feeds::{FeedNumber, Feeds, Subscriber, additions};
-pub use fence::Fence;
+pub use fence::{Attached, Fence, Lack};
 pub use gain::{changed_hot_keys, gaining, losing};
 pub use member::{Member, MemberState};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};

@@ -28,9 +28,19 @@ struct ReadyBody {
     /// All groups.
     groups: usize,
     epoch: Epoch,
+    /// What is wrong with the store's masters, where anything is: others are served as before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    troubles: Vec<Trouble>,
     /// The shared model, where one is served.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<ReadyModel>,
+}
+
+/// Why a master of the store, and so its part of the keys, is not believed.
+#[derive(Serialize)]
+struct Trouble {
+    master: String,
+    why: String,
 }
 
 /// The same of the shared model.
@@ -57,10 +67,13 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
     let groups = server.process.store.groups().borrow().clone();
     let oldest = groups.iter().map(|shards| shards.iter().map(age).max().unwrap_or(u32::MAX));
     let ages: Vec<u32> = oldest.collect();
+    let masters = server.process.store.masters().into_iter();
+    let troubles: Vec<Trouble> = masters.filter_map(|m| Some(Trouble { master: m.address, why: m.trouble? })).collect();
     let fresh = ages.iter().filter(|&&age| age <= MAX_LOG_AGE_MS).count();
     if fresh == 0 {
         let age = ages.iter().min().unwrap_or(&u32::MAX);
-        let detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");
+        let mut detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");
+        troubles.iter().for_each(|Trouble { master, why }| detail += &format!("; {master}: {why}"));
         return Err(Refusal::new(ErrorCode::Unavailable, detail));
     }
     let stats = server.process.sharing.stats();
@@ -70,7 +83,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         bytes: stats.snapshot_bytes,
         waiting: stats.outbox.entries,
     });
-    let body = ReadyBody { fresh, groups: groups.len(), epoch: server.node.node().map().epoch, model };
+    let body = ReadyBody { fresh, groups: groups.len(), epoch: server.node.node().map().epoch, troubles, model };
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((kind, serde_json::to_vec(&body).unwrap_or_default()).into_response())
 }

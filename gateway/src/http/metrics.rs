@@ -231,13 +231,16 @@ fn forwards(encoder: &mut DescriptorEncoder<'_>, peers: &PeerStats) -> Result<()
 /// By the address of the master: as many as the store's cluster has.
 fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Result<(), fmt::Error> {
     type Figure = (&'static str, &'static str, MetricType, fn(&MasterStatus) -> u64);
-    const FIGURES: [Figure; 6] = [
+    const FIGURES: [Figure; 7] = [
         ("store_master_pipelines", "Pipelines sent to a store master", MetricType::Counter, |m| m.attempts),
         ("store_master_failures", "Of these, those whose answers did not count", MetricType::Counter, |m| m.failures),
         ("store_master_open", "Whether a master is not asked for a while", MetricType::Gauge, |m| m.open.into()),
         ("store_master_queue", "Requests waiting for a master", MetricType::Gauge, |m| m.waiting.0 as u64),
         ("store_master_queue_max", "Bound of store_master_queue", MetricType::Gauge, |m| m.waiting.1 as u64),
         ("store_master_replicas", "Replicas that must acknowledge", MetricType::Gauge, |m| m.replicas.into()),
+        ("store_master_outside", "Attached replicas that are not of its cluster", MetricType::Gauge, |m| {
+            m.outside.into()
+        }),
     ];
     for (name, help, kind, figure) in FIGURES.into_iter().filter(|_| !masters.is_empty()) {
         let mut family = encoder.encode_descriptor(name, help, None, kind)?;
@@ -247,6 +250,17 @@ fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Res
             match kind {
                 MetricType::Counter => ConstCounter::new(figure(master)).encode(encoder)?,
                 _ => ConstGauge::new(i64::try_from(figure(master)).unwrap_or(i64::MAX)).encode(encoder)?,
+            }
+        }
+    }
+    let lacking = |master: &MasterStatus| !master.lacking.is_empty();
+    if masters.iter().any(lacking) {
+        let help = "1 for each replica whose acknowledgement a master lacks, so that nothing is told of what it said";
+        let mut family = encoder.encode_descriptor("store_replica_lacking", help, None, MetricType::Gauge)?;
+        for master in masters {
+            for replica in &master.lacking {
+                let labels = [("master", master.address.as_str()), ("replica", replica.as_str())];
+                ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
             }
         }
     }

@@ -218,8 +218,14 @@ pub struct MasterStatus {
     pub failures: u64,
     /// Requests that wait in its lanes, and the most that may.
     pub waiting: (usize, usize),
-    /// Replicas that must acknowledge.
+    /// Replicas that must acknowledge: all that the cluster lists, and whoever else is attached and in step.
     pub replicas: u32,
+    /// Of the attached replicas, those that are not of the cluster.
+    pub outside: u32,
+    /// Replicas that did not acknowledge, while what the master says does not count for that.
+    pub lacking: Vec<String>,
+    /// Why what it said last does not count; `None` where it does.
+    pub trouble: Option<String>,
 }
 
 /// A durable store of one namespace.

@@ -220,6 +220,9 @@ impl Store for Shared {
             failures: 2,
             waiting: (1, 8),
             replicas: 3,
+            outside: 1,
+            lacking: if is_silent.load(Ordering::Relaxed) { vec!["lost:1".into()] } else { Vec::new() },
+            trouble: is_silent.load(Ordering::Relaxed).then(|| "replica lost:1 is not attached".into()),
         };
         self.is_silent.iter().enumerate().map(half).collect()
     }

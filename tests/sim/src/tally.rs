@@ -48,6 +48,9 @@ impl Tally {
             "cuts",
             "clock jumps",
             "fence refused",
+            "outside replicas",
+            "stood in for a member",
+            "waited again",
             "histories changed",
             "pipelines failed",
         ] {

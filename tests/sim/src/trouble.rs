@@ -23,7 +23,7 @@ impl World {
         let group = self.rng.below(self.cluster.groups());
         let leader = (group, self.cluster.leader(group));
         let server = (group, self.rng.below(self.cluster.servers()));
-        match self.rng.below(22) {
+        match self.rng.below(25) {
             0..=3 => self.crash(leader),
             4 => self.crash(server),
             5..=7 => self.pause_server(leader),
@@ -38,6 +38,7 @@ impl World {
             17 => self.cut_gateways(),
             18 => self.cut_client(),
             19 | 20 => self.there_and_back(leader),
+            21..=23 => self.outside(group),
             _ => {
                 let gateway = self.rng.below(self.gateways.len());
                 self.relink_soon(gateway, group);
@@ -116,6 +117,35 @@ impl World {
         }
         if self.rng.chance(80) {
             self.promote_soon(server.0, 200, 1_200);
+        }
+    }
+
+    /// Somebody replicates from the leader who is not of the cluster: a backup, a migration. Or ends that, or stands still.
+    fn outside(&mut self, group: usize) {
+        let leader = self.cluster.leader(group);
+        if self.outside[group].is_none() {
+            self.tally.add("outside replicas", 1);
+            self.outside[group] = Some(leader);
+            return self.attach_outside(group);
+        }
+        if self.rng.chance(60) {
+            let until = self.span(100, 1_000);
+            return self.net.pause(Place::Server((group, self.cluster.outside())), until);
+        }
+        self.outside[group] = None;
+        self.cluster.move_outside(group, None);
+        self.pump();
+    }
+
+    /// It connects to the server that it was told, if that can be reached.
+    fn attach_outside(&mut self, group: usize) {
+        let Some(to) = self.outside[group] else { return };
+        let (server, outside) = ((group, to), Place::Server((group, self.cluster.outside())));
+        let runs = self.net.paused(self.now, outside).is_none();
+        if runs && self.cluster.leader_seen_by(server) == Some(to) && !self.cluster.has_outside(server) {
+            self.note(|| format!("a server that is not of the cluster replicates from {server:?}"));
+            self.cluster.move_outside(group, Some(to));
+            self.pump();
         }
     }
 
@@ -206,6 +236,9 @@ impl World {
             self.cluster.sync_disks();
         }
         for group in 0..self.cluster.groups() {
+            if self.rng.chance(40) {
+                self.attach_outside(group);
+            }
             let leader = self.cluster.leader(group);
             for at in (0..self.cluster.servers()).filter(|&at| at != leader) {
                 let (server, place) = ((group, at), Place::Server((group, at)));

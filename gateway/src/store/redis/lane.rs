@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use ::redis::aio::ConnectionLike as _;
-use ::redis::{Cmd, Pipeline, Value};
+use ::redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::connect::{Link, WAIT_MS, ask_history};
+use super::connect::Link;
+use super::fence::{self, Told};
 use super::master::Health;
 use super::reply::Fault;
 
@@ -17,6 +18,9 @@ use super::reply::Fault;
 const MAX_PIPELINE: usize = 1_024;
 /// Most requests waiting in a lane: whoever comes later waits outside.
 pub(super) const MAX_QUEUE: usize = 4_096;
+
+/// Times that a fence is waited for again because more replicas turn out to be attached than were waited for.
+const MAX_AGAIN: usize = 2;
 
 /// What becomes of a request.
 pub(super) type Outcome = Result<Vec<Value>, Fault>;
@@ -115,33 +119,60 @@ impl Worker {
                 Err(fault) => return refuse(jobs, &fault),
             },
         };
-        let answered =
-            link.connection.req_packed_commands(&pipeline(&jobs, self.health.required()), 0, length(&jobs)).await;
-        let values = match answered {
+        let asked = self.health.wait_for();
+        let pipeline = pipeline(&jobs, &link, asked);
+        let mut values = match link.connection.req_packed_commands(&pipeline, 0, length(&jobs)).await {
             Ok(values) if values.len() == length(&jobs) => values,
             Ok(_) => return refuse(jobs, &Fault::Uncounted(self.health.failed("answers are missing"))),
-            Err(error) if error.is_timeout() => {
-                return refuse(jobs, &Fault::Uncounted(self.health.failed(&error.to_string())));
-            }
-            Err(error) => return refuse(jobs, &Fault::Dropped(self.health.failed(&error.to_string()))),
+            Err(error) => return refuse(jobs, &self.broken(&error)),
         };
+        let mut told = Told::read(values.split_off(values.len() - fence::COMMANDS));
+        if let Ok(state) = &mut told
+            && let Err(error) = self.wait_again(&mut link, state, asked).await
+        {
+            return refuse(jobs, &error);
+        }
+        let refusal = self.health.fenced(&link.history, told);
         // After any other outcome the connection is not used again: what it still answers belongs to nobody.
-        self.tell(link, jobs, values);
+        if !matches!(refusal, Some(Fault::Dropped(_))) {
+            self.link = Some(link);
+        }
+        self.tell(jobs, values, refusal.as_ref());
     }
 
-    /// Hands the answers out. They count if the fence holds.
-    fn tell(&mut self, link: Link, jobs: Vec<Job>, values: Vec<Value>) {
+    fn broken(&self, error: &RedisError) -> Fault {
+        let why = self.health.failed(&error.to_string());
+        if error.is_timeout() { Fault::Uncounted(why) } else { Fault::Dropped(why) }
+    }
+
+    /// Waits again where replicas are attached that were not among the `asked` that were waited for: they have just come.
+    async fn wait_again(&self, link: &mut Link, told: &mut Told, mut asked: u32) -> Result<(), Fault> {
+        for _ in 0..MAX_AGAIN {
+            let needed = self.health.learn(told);
+            if needed <= asked || !told.may_come(self.health.fence) {
+                return Ok(());
+            }
+            asked = needed;
+            let (pipeline, length) = fence::again(&link.node, asked);
+            let values = link.connection.req_packed_commands(&pipeline, 0, length).await;
+            let values = values.map_err(|error| self.broken(&error))?;
+            if told.update(values).is_err() {
+                return Err(Fault::Uncounted(self.health.failed("the fence was not answered")));
+            }
+        }
+        self.health.learn(told);
+        Ok(())
+    }
+
+    /// Hands the answers out. They count if nothing speaks against the fence.
+    fn tell(&self, jobs: Vec<Job>, values: Vec<Value>, refusal: Option<&Fault>) {
         let mut values = values.into_iter();
         let mut answers: Vec<Vec<Value>> = Vec::with_capacity(jobs.len());
         for job in &jobs {
             answers.push(values.by_ref().take(job.commands.len()).collect());
         }
-        let refusal = self.health.fenced(&link.history, [values.next(), values.next(), values.next()]);
-        if !matches!(refusal, Some(Fault::Dropped(_))) {
-            self.link = Some(link);
-        }
         for (job, values) in jobs.into_iter().zip(answers) {
-            let outcome = match (Fault::among(&values), &refusal) {
+            let outcome = match (Fault::among(&values), refusal) {
                 // What an error says of its own request is certain: a refusal has no effect that could be lost. Only
                 // one that tells of stored data counts no more than the data would.
                 (Some(Fault::Failed(_)), Some(refusal)) | (None, Some(refusal)) => Err(refusal.clone()),
@@ -158,20 +189,18 @@ impl Worker {
     }
 }
 
-fn length(jobs: &[Job]) -> usize {
-    jobs.iter().map(|job| job.commands.len()).sum::<usize>() + 3
-}
-
 /// The commands of `jobs`, and the fence behind them.
-fn pipeline(jobs: &[Job], replicas: u32) -> Pipeline {
+fn pipeline(jobs: &[Job], link: &Link, replicas: u32) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(length(jobs));
     for command in jobs.iter().flat_map(|job| job.commands.iter()) {
         pipeline.add_command(command.clone());
     }
-    pipeline.cmd("INCR").arg(jobs.first().map_or("", |job| &job.fence));
-    pipeline.cmd("WAIT").arg(replicas).arg(WAIT_MS);
-    pipeline.add_command(ask_history());
+    fence::add(&mut pipeline, jobs.first().map_or("", |job| &job.fence), &link.node, replicas);
     pipeline
+}
+
+fn length(jobs: &[Job]) -> usize {
+    jobs.iter().map(|job| job.commands.len()).sum::<usize>() + fence::COMMANDS
 }
 
 #[cfg(test)]

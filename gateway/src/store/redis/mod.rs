@@ -7,6 +7,7 @@
 mod check;
 mod cluster;
 mod connect;
+mod fence;
 mod functions;
 mod keys;
 mod lane;

@@ -33,18 +33,15 @@ impl Routes {
         let known: BTreeMap<&Address, &Arc<Master>> = before.masters.iter().map(|m| (m.address(), m)).collect();
         let mut masters = Vec::with_capacity(view.masters.len());
         for seen in &view.masters {
-            // All that are configured, and any further one: each of them may be promoted.
-            let required = maker.fence.replicas().max(seen.replicas);
             let master = match known.get(&seen.address) {
                 Some(&master) => master.clone(),
                 None => Arc::new(Master::new(
                     seen.address.clone(),
                     maker.connector.clone(),
-                    required,
+                    maker.fence,
                     maker.suspicion.clone(),
                 )),
             };
-            master.require(required);
             masters.push(master);
         }
         let of_slot = |slot: u16| {
