@@ -36,8 +36,7 @@ pub(super) async fn look(connector: &Connector, seeds: &[Address]) -> Result<Vie
             Err(error) => return Err(OpenError::Unfit(format!("{seed}: {error}"))),
         }
     }
-    let newest = views.into_iter().max_by_key(|view| view.epoch);
-    let view = newest.ok_or_else(|| OpenError::Unreachable(silent.join("; ")))?;
+    let view = View::newest(&views).ok_or_else(|| OpenError::Unreachable(silent.join("; ")))?;
     match view.uncovered() {
         0 => Ok(view),
         slots => Err(OpenError::Unfit(format!("{slots} of 16384 slots have no master"))),

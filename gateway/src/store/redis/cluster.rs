@@ -173,9 +173,8 @@ impl Cluster {
         let asked = self.to_ask();
         let answers =
             join_all(asked.iter().map(|node| tokio::time::timeout(ASK, View::ask(&self.maker.connector, node))));
-        let views = answers.await.into_iter().filter_map(|answer| answer.ok()?.ok());
-        // A server behind a partition has not heard of the newest epoch.
-        let Some(view) = views.max_by_key(|view| (view.epoch, std::cmp::Reverse(view.uncovered()))) else { return };
+        let views: Vec<View> = answers.await.into_iter().filter_map(|answer| answer.ok()?.ok()).collect();
+        let Some(view) = View::newest(&views) else { return };
         let routes = Routes::new(&view, &self.keys, &self.maker, &self.routes());
         let groups = routes.groups();
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0 = view.nodes;

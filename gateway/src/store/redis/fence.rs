@@ -12,6 +12,7 @@ use ::redis::{Cmd, Pipeline, ServerError, Value};
 use foremap::node::{Attached, Fence, Lack};
 
 use super::connect::WAIT_MS;
+use super::line::Line;
 use super::options::Address;
 use super::reply::{bytes, items};
 use super::topology::field;
@@ -127,9 +128,9 @@ impl Told {
             return Err(Unread::Odd);
         }
         let listed = items(members, "the replicas of a master").map_err(|_| Unread::Odd)?;
-        let listed: Vec<Member> = listed.into_iter().map(member).collect::<Option<_>>().ok_or(Unread::Odd)?;
+        let listed: Vec<Line> = listed.into_iter().map(member).collect::<Option<_>>().ok_or(Unread::Odd)?;
         self.attached = attached(&info, &listed).ok_or(Unread::Odd)?;
-        self.members = listed.into_iter().map(|member| member.address).collect();
+        self.members = listed.iter().map(address).collect();
         Ok(())
     }
 
@@ -179,29 +180,18 @@ pub(super) fn whom(lack: &Lack<Address>) -> Option<&Address> {
 }
 
 /// A replica as the cluster lists it.
-struct Member {
-    address: Address,
-    hostname: Option<String>,
+fn member(line: Value) -> Option<Line> {
+    Line::read(&String::from_utf8(bytes(line, "a replica").ok()??).ok()?)
 }
 
-/// A line of CLUSTER REPLICAS: `id ip:port@bus[,hostname[,name=value...]] flags ...`.
-fn member(line: Value) -> Option<Member> {
-    let line = String::from_utf8(bytes(line, "a replica").ok()??).ok()?;
-    let mut words = line.split(' ');
-    let (id, place) = (words.next()?, words.next()?);
-    let mut place = place.split(',');
-    let (address, _) = place.next()?.split_once('@')?;
-    let (host, port) = address.rsplit_once(':')?;
-    let hostname = place.next().filter(|name| !name.is_empty() && !name.contains('=')).map(str::to_owned);
-    let port = port.parse().ok()?;
-    // Its name stands for one whose address nobody knows: it never matches an attached one.
-    let host = if port == 0 { id.to_owned() } else { plain(host) };
-    Some(Member { address: Address { host, port }, hostname })
+/// Its address. The name of one whose address nobody knows stands in for it, and never matches an attached one.
+fn address(line: &Line) -> Address {
+    Address { host: if line.port == 0 { line.id.clone() } else { line.host.clone() }, port: line.port }
 }
 
 /// The lines `slave0:ip=...,port=...,state=...,offset=...,lag=...` of INFO replication. One without a port that it
 /// answers at is no server of a cluster, and is left out.
-fn attached(info: &str, members: &[Member]) -> Option<Vec<Attached<Address>>> {
+fn attached(info: &str, members: &[Line]) -> Option<Vec<Attached<Address>>> {
     let mut attached = Vec::new();
     for line in info.lines() {
         let Some((name, text)) = line.split_once(':') else { continue };
@@ -220,8 +210,8 @@ fn attached(info: &str, members: &[Member]) -> Option<Vec<Attached<Address>>> {
         let offset = of("offset")?.parse().ok()?;
         let acknowledged = (of("state")? == "online").then_some(offset);
         // One that announces its name is the same as under its address.
-        let named = members.iter().find(|m| m.address.port == port && m.hostname.as_deref() == Some(host.as_str()));
-        let id = named.map_or(Address { host, port }, |member| member.address.clone());
+        let named = members.iter().find(|m| m.port == port && m.hostname.as_deref() == Some(host.as_str()));
+        let id = named.map_or(Address { host, port }, address);
         attached.push(Attached { id, acknowledged });
     }
     Some(attached)

@@ -132,9 +132,11 @@ impl Worker {
         {
             return refuse(jobs, &error);
         }
+        let is_fence = told.is_ok();
         let refusal = self.health.fenced(&link.history, told);
-        // After any other outcome the connection is not used again: what it still answers belongs to nobody.
-        if !matches!(refusal, Some(Fault::Dropped(_))) {
+        // After any other outcome the connection is not used again: what it still answers belongs to nobody, or the
+        // server is not what it was.
+        if is_fence && !matches!(refusal, Some(Fault::Dropped(_))) {
             self.link = Some(link);
         }
         self.tell(jobs, values, refusal.as_ref());

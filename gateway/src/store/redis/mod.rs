@@ -11,6 +11,7 @@ mod fence;
 mod functions;
 mod keys;
 mod lane;
+mod line;
 mod master;
 mod meta;
 mod open;
