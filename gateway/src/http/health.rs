@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::refusal::{Answer, Refusal};
 use super::server::Server;
 use crate::auth::Verb;
+use crate::store::{MasterStatus, Store};
 
 /// Age of the change log above which memory answers nobody.
 const MAX_LOG_AGE_MS: u32 = 5_000;
@@ -28,6 +29,8 @@ struct ReadyBody {
     /// All groups.
     groups: usize,
     epoch: Epoch,
+    /// What holds for a write that was acknowledged: `durable` or `replicated`.
+    promise: &'static str,
     /// What is wrong with the store's masters, where anything is: others are served as before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     troubles: Vec<Trouble>,
@@ -36,11 +39,21 @@ struct ReadyBody {
     model: Option<ReadyModel>,
 }
 
-/// Why a master of the store, and so its part of the keys, is not believed.
+/// Why a master of the store, and so its part of the keys, is not believed or takes no writes.
 #[derive(Serialize)]
 struct Trouble {
     master: String,
     why: String,
+}
+
+/// Up to two for a master.
+fn troubles(store: &dyn Store) -> Vec<Trouble> {
+    let of = |master: MasterStatus| {
+        let unfit = master.unfit.map(|why| format!("takes no writes: {why}"));
+        let whys = master.trouble.into_iter().chain(unfit);
+        whys.map(|why| Trouble { master: master.address.clone(), why }).collect::<Vec<_>>()
+    };
+    store.masters().into_iter().flat_map(of).collect()
 }
 
 /// The same of the shared model.
@@ -67,8 +80,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
     let groups = server.process.store.groups().borrow().clone();
     let oldest = groups.iter().map(|shards| shards.iter().map(age).max().unwrap_or(u32::MAX));
     let ages: Vec<u32> = oldest.collect();
-    let masters = server.process.store.masters().into_iter();
-    let troubles: Vec<Trouble> = masters.filter_map(|m| Some(Trouble { master: m.address, why: m.trouble? })).collect();
+    let troubles = troubles(&*server.process.store);
     let fresh = ages.iter().filter(|&&age| age <= MAX_LOG_AGE_MS).count();
     if fresh == 0 {
         let age = ages.iter().min().unwrap_or(&u32::MAX);
@@ -83,7 +95,8 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         bytes: stats.snapshot_bytes,
         waiting: stats.outbox.entries,
     });
-    let body = ReadyBody { fresh, groups: groups.len(), epoch: server.node.node().map().epoch, troubles, model };
+    let (epoch, promise) = (server.node.node().map().epoch, server.process.store.promise().name());
+    let body = ReadyBody { fresh, groups: groups.len(), epoch, promise, troubles, model };
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((kind, serde_json::to_vec(&body).unwrap_or_default()).into_response())
 }

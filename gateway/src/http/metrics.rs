@@ -21,7 +21,7 @@ use super::changes::MAX_EVENT_FEEDS;
 use super::map::MAX_MAP_WAITS;
 use super::model_metrics;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
-use crate::store::MasterStatus;
+use crate::store::{MasterStatus, Promise};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -103,12 +103,18 @@ impl Collector for NodeCollector {
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
         let event_feeds = self.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let durable = self.process.store.promise() == Promise::Durable;
         let (waiting, waiting_max) = self.process.store.waiting();
         let queues = [
             ("event_feeds", "Change feeds being served as events", event_feeds as u64),
             ("event_feeds_max", "Bound of event_feeds", MAX_EVENT_FEEDS as u64),
             ("map_waits", "Requests that wait for a newer map", self.map_waits.load(Ordering::Relaxed) as u64),
             ("map_waits_max", "Bound of map_waits", MAX_MAP_WAITS as u64),
+            (
+                "store_durable",
+                "Whether acknowledged writes are on disk everywhere: the promise is durable",
+                durable.into(),
+            ),
             ("store_queue", "Writes waiting for the store", waiting as u64),
             ("store_queue_max", "Bound of store_queue", waiting_max as u64),
         ];
@@ -231,13 +237,17 @@ fn forwards(encoder: &mut DescriptorEncoder<'_>, peers: &PeerStats) -> Result<()
 /// By the address of the master: as many as the store's cluster has.
 fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Result<(), fmt::Error> {
     type Figure = (&'static str, &'static str, MetricType, fn(&MasterStatus) -> u64);
-    const FIGURES: [Figure; 7] = [
+    const FIGURES: [Figure; 9] = [
         ("store_master_pipelines", "Pipelines sent to a store master", MetricType::Counter, |m| m.attempts),
         ("store_master_failures", "Of these, those whose answers did not count", MetricType::Counter, |m| m.failures),
         ("store_master_open", "Whether a master is not asked for a while", MetricType::Gauge, |m| m.open.into()),
         ("store_master_queue", "Requests waiting for a master", MetricType::Gauge, |m| m.waiting.0 as u64),
         ("store_master_queue_max", "Bound of store_master_queue", MetricType::Gauge, |m| m.waiting.1 as u64),
         ("store_master_replicas", "Replicas that must acknowledge", MetricType::Gauge, |m| m.replicas.into()),
+        ("store_master_unfit", "Whether its shards take no writes", MetricType::Gauge, |m| m.unfit.is_some().into()),
+        ("store_master_durable", "Whether all its servers acknowledge from disk", MetricType::Gauge, |m| {
+            m.is_durable.into()
+        }),
         ("store_master_outside", "Attached replicas that are not of its cluster", MetricType::Gauge, |m| {
             m.outside.into()
         }),

@@ -16,6 +16,6 @@ pub use self::open_error::OpenError;
 pub use self::redb::{Clock, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
 pub use self::types::{
-    Answer, Answers, Blob, Expect, ListPart, MasterStatus, Read, Store, StoreError, Term, VersionRecord, Write,
-    WriteId, WriteOutcome, Written,
+    Answer, Answers, Blob, Expect, ListPart, MasterStatus, Promise, Read, Store, StoreError, Term, VersionRecord,
+    Write, WriteId, WriteOutcome, Written,
 };

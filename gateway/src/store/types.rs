@@ -226,6 +226,30 @@ pub struct MasterStatus {
     pub lacking: Vec<String>,
     /// Why what it said last does not count; `None` where it does.
     pub trouble: Option<String>,
+    /// Why its shards take no writes: a rule that it or one of its replicas breaks.
+    pub unfit: Option<String>,
+    /// Whether it and its replicas have a write on disk before they acknowledge.
+    pub is_durable: bool,
+}
+
+/// What holds for a write that was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// It is on the disk of every server that may answer for it.
+    Durable,
+    /// Every server that may answer for it has it, and its disk has it within two seconds. It is lost where one of them
+    /// crashes before that and answers again before another took its place.
+    Replicated,
+}
+
+impl Promise {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Replicated => "replicated",
+        }
+    }
 }
 
 /// A durable store of one namespace.
@@ -309,6 +333,11 @@ pub trait Store: Send + Sync + 'static {
     /// How each of its masters is doing; none where it is a file.
     fn masters(&self) -> Vec<MasterStatus> {
         Vec::new()
+    }
+
+    /// What holds for a write that was acknowledged. A file is written to disk first.
+    fn promise(&self) -> Promise {
+        Promise::Durable
     }
 
     /// Ends the store: writes under way are finished, later ones are refused.

@@ -40,10 +40,12 @@ impl Shard {
 /// A running cluster. Dropping it ends every server and removes all data.
 pub struct RedisCluster {
     // In this order: servers end, then the watch, then the folder goes.
-    servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
+    /// One that is not of the cluster.
+    pub(crate) outside: Option<Server>,
     watch: Watch,
-    options: ClusterOptions,
-    _folder: TempDir,
+    pub(crate) options: ClusterOptions,
+    pub(crate) folder: TempDir,
 }
 
 impl RedisCluster {
@@ -62,10 +64,10 @@ impl RedisCluster {
     pub fn start_with(options: ClusterOptions) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("foremap-redis-").tempdir().context("no temporary folder")?;
         let watch = Watch::start(folder.path())?;
-        let mut cluster = Self { servers: Vec::new(), watch, options, _folder: folder };
+        let mut cluster = Self { servers: Vec::new(), outside: None, watch, options, folder };
         let mut port = Server::first_port();
         for _ in 0..cluster.options.masters * (1 + cluster.options.replicas) {
-            let server = Server::start(&cluster.options, cluster._folder.path(), port)?;
+            let server = Server::start(&cluster.options, cluster.folder.path(), port)?;
             port = server.port + 1;
             cluster.servers.push(server);
             cluster.tell_watch()?;
@@ -88,8 +90,8 @@ impl RedisCluster {
         Ok(())
     }
 
-    fn tell_watch(&mut self) -> Result<()> {
-        let pids: Vec<u32> = self.servers.iter().filter_map(Server::pid).collect();
+    pub(crate) fn tell_watch(&mut self) -> Result<()> {
+        let pids: Vec<u32> = self.servers.iter().chain(&self.outside).filter_map(Server::pid).collect();
         self.watch.servers(pids.into_iter())
     }
 

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod options;
+mod outside;
 mod server;
 mod watch;
 

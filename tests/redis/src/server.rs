@@ -55,13 +55,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one at a free port from `from` on, with its data below `folder`.
     pub(crate) fn start(options: &ClusterOptions, folder: &Path, from: u16) -> Result<Self> {
+        Self::start_as(|port, folder| options.configuration(port, folder), folder, from)
+    }
+
+    /// The same, with the configuration file that `configuration` makes of the port and the folder.
+    pub(crate) fn start_as(configuration: impl Fn(u16, &Path) -> String, folder: &Path, from: u16) -> Result<Self> {
         for port in (from.max(PORTS.start)..PORTS.end).chain(PORTS.start..from) {
             if !is_free(port) || !is_free(port + BUS) {
                 continue;
             }
             let folder = folder.join(port.to_string());
             std::fs::create_dir_all(&folder).context("cannot create a folder")?;
-            std::fs::write(folder.join("redis.conf"), options.configuration(port, &folder))
+            std::fs::write(folder.join("redis.conf"), configuration(port, &folder))
                 .context("cannot write a configuration")?;
             let mut server = Self { port, folder, child: None, paused: false };
             if server.spawn()? {

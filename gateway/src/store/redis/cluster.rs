@@ -7,6 +7,7 @@ use ::redis::Cmd;
 use futures_util::future::join_all;
 use tokio::sync::{oneshot, watch};
 
+use super::audit::Audit;
 use super::functions;
 use super::keys::{FENCE, Keyspace, Place};
 use super::lane::{Bundle, Job, Outcome};
@@ -47,6 +48,7 @@ pub(super) struct Cluster {
     pub(super) keys: Keyspace,
     maker: Maker,
     seeds: Vec<Address>,
+    pub(super) audit: Audit,
     routes: watch::Sender<Arc<Routes>>,
     groups: watch::Sender<Arc<Vec<Vec<u16>>>>,
     /// All servers of the newest view, and how often one was looked for.
@@ -54,11 +56,12 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(keys: Keyspace, maker: Maker, seeds: Vec<Address>, view: &View) -> Self {
+    pub(super) fn new(keys: Keyspace, maker: Maker, seeds: Vec<Address>, view: &View, audit: Audit) -> Self {
         let routes = Routes::new(view, &keys, &maker, &Routes::default());
+        audit.apply(&routes);
         let groups = watch::Sender::new(Arc::new(routes.groups()));
         let nodes = Mutex::new((view.nodes.clone(), 0));
-        Self { keys, maker, seeds, routes: watch::Sender::new(Arc::new(routes)), groups, nodes }
+        Self { keys, maker, seeds, audit, routes: watch::Sender::new(Arc::new(routes)), groups, nodes }
     }
 
     /// The same cluster with the final names.
@@ -169,6 +172,11 @@ impl Cluster {
         }
     }
 
+    /// Looks at the settings of all servers until the store is dropped.
+    pub(super) async fn watch_settings(self: Arc<Self>) {
+        self.audit.watch(&self.maker.connector, self.routes.subscribe()).await;
+    }
+
     async fn refresh(&self) {
         let asked = self.to_ask();
         let answers =
@@ -176,6 +184,7 @@ impl Cluster {
         let views: Vec<View> = answers.await.into_iter().filter_map(|answer| answer.ok()?.ok()).collect();
         let Some(view) = View::newest(&views) else { return };
         let routes = Routes::new(&view, &self.keys, &self.maker, &self.routes());
+        self.audit.apply(&routes);
         let groups = routes.groups();
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0 = view.nodes;
         self.routes.send_replace(Arc::new(routes));

@@ -41,6 +41,13 @@ struct Trouble {
     lacking: Vec<Address>,
 }
 
+/// What the settings of a master and its replicas come to.
+#[derive(Clone, Default)]
+struct Fitness {
+    unfit: Option<String>,
+    is_durable: bool,
+}
+
 /// What the lanes of a master share.
 pub(super) struct Health {
     address: Address,
@@ -55,6 +62,7 @@ pub(super) struct Health {
     started: Instant,
     attempts: AtomicU64,
     failures: AtomicU64,
+    fitness: Mutex<Fitness>,
     /// Told where this may not be the master any more.
     suspicion: Arc<Notify>,
 }
@@ -188,6 +196,7 @@ impl Master {
             fence,
             breaker: Mutex::new(Breaker::new(BREAKER)),
             trouble: Mutex::default(),
+            fitness: Mutex::default(),
             wait_for: AtomicU32::new(fence.replicas()),
             outside: AtomicU32::new(0),
             started: Instant::now(),
@@ -203,10 +212,32 @@ impl Master {
         &self.health.address
     }
 
+    fn fitness(&self) -> MutexGuard<'_, Fitness> {
+        self.health.fitness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on takes writes if it is fit to: `unfit` says why it is not.
+    pub(super) fn judge(&self, unfit: Option<String>, is_durable: bool) {
+        let address = &self.health.address;
+        let before = std::mem::replace(&mut *self.fitness(), Fitness { unfit: unfit.clone(), is_durable });
+        match unfit {
+            Some(why) if before.unfit.as_ref() != Some(&why) => {
+                tracing::error!("the shards of master {address} take no writes: {why}");
+            }
+            None if before.unfit.is_some() => tracing::info!("the shards of master {address} take writes again"),
+            _ => {}
+        }
+    }
+
     /// The lane of `kind`, unless requests are to be refused at once.
     pub(super) fn lane(&self, kind: Kind) -> Result<&Lane, Fault> {
         if self.health.is_open() {
             return Err(self.health.refusal());
+        }
+        if kind == Kind::Write
+            && let Some(why) = &self.fitness().unfit
+        {
+            return Err(Fault::Refused(format!("{} takes no writes: {why}", self.health.address)));
         }
         Ok(&self.lanes[kind as usize])
     }
@@ -217,7 +248,7 @@ impl Master {
     }
 
     pub(super) fn status(&self) -> MasterStatus {
-        let trouble = self.health.trouble().clone();
+        let (trouble, fitness) = (self.health.trouble().clone(), self.fitness().clone());
         MasterStatus {
             address: self.health.address.to_string(),
             open: self.health.is_open(),
@@ -228,6 +259,8 @@ impl Master {
             outside: self.health.outside.load(Ordering::Relaxed),
             lacking: trouble.lacking.iter().map(Address::to_string).collect(),
             trouble: trouble.why,
+            unfit: fitness.unfit,
+            is_durable: fitness.is_durable,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! them. Redis replicates asynchronously, so nothing that a master says counts by itself: commands go to it in
 //! pipelines that end with a fence (`foremap::node::Fence`), and what was asked is told only if the fence holds.
 
+mod audit;
 mod check;
 mod cluster;
 mod connect;
@@ -19,6 +20,7 @@ mod options;
 mod read;
 mod reply;
 mod routes;
+mod settings;
 mod topology;
 
 pub use open::RedisStore;

@@ -9,6 +9,7 @@ use foremap::partition::{PartitionMap, StorageLayout};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::audit::Audit;
 use super::check;
 use super::cluster::{Cluster, Item};
 use super::connect::Connector;
@@ -32,7 +33,7 @@ pub struct RedisStore {
     /// Writes under way.
     writing: watch::Sender<usize>,
     closed: AtomicBool,
-    follower: JoinHandle<()>,
+    followers: [JoinHandle<()>; 2],
 }
 
 /// A write under way.
@@ -55,14 +56,14 @@ impl RedisStore {
         let seeds: Vec<Address> = options.nodes.iter().filter_map(|node| Address::parse(node)).collect();
         let connector = Connector::new(options);
         let view = check::look(&connector, &seeds).await?;
-        check::masters(&connector, &view, options).await?;
+        let audit = Audit::new(check::servers(&connector, &view, options).await?);
         let fence = Fence::new(options.replicas);
         let maker = Maker { connector, fence, suspicion: Arc::new(Notify::new()) };
         // The layout tells the names of the shards, and is found under a name that does not depend on it.
-        let cluster = Cluster::new(Keyspace::new(&options.namespace, 1), maker, seeds, &view);
+        let cluster = Cluster::new(Keyspace::new(&options.namespace, 1), maker, seeds, &view, audit);
         let layout = Self::prepare(&cluster, options.layout).await?;
         let cluster = Arc::new(cluster.with_keys(Keyspace::new(&options.namespace, layout.shards), &view));
-        let follower = tokio::spawn(cluster.clone().follow());
+        let followers = [tokio::spawn(cluster.clone().follow()), tokio::spawn(cluster.clone().watch_settings())];
         Ok(Self {
             cluster,
             layout,
@@ -71,7 +72,7 @@ impl RedisStore {
             map: Mutex::new(None),
             writing: watch::Sender::new(0),
             closed: AtomicBool::new(false),
-            follower,
+            followers,
         })
     }
 
@@ -128,6 +129,6 @@ impl RedisStore {
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
-        self.follower.abort();
+        self.followers.iter().for_each(JoinHandle::abort);
     }
 }

@@ -19,8 +19,8 @@ use super::master::Kind;
 use super::open::RedisStore;
 use super::reply::{Fault, Replies, bytes, head, items, number, odd, record, records};
 use crate::store::{
-    Answer, Answers, Blob, ListPart, MasterStatus, Read, Store, StoreError, Term, VersionRecord, Write, WriteOutcome,
-    Written,
+    Answer, Answers, Blob, ListPart, MasterStatus, Promise, Read, Store, StoreError, Term, VersionRecord, Write,
+    WriteOutcome, Written,
 };
 
 /// Most log entries that one poll asks for, over all its shards: some megabytes, which arrive well before a response is
@@ -332,6 +332,10 @@ impl Store for RedisStore {
 
     fn masters(&self) -> Vec<MasterStatus> {
         self.cluster.routes().masters().iter().map(|master| master.status()).collect()
+    }
+
+    fn promise(&self) -> Promise {
+        self.cluster.audit.promise()
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -1,6 +1,6 @@
 //! [`Routes`]: the master of each shard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foremap::node::Fence;
@@ -23,6 +23,8 @@ pub(super) struct Maker {
 #[derive(Default)]
 pub(super) struct Routes {
     masters: Vec<Arc<Master>>,
+    /// The replicas of each.
+    replicas: Vec<Vec<Address>>,
     shards: Vec<Option<usize>>,
     meta: Option<usize>,
 }
@@ -49,7 +51,8 @@ impl Routes {
             view.masters.iter().position(|master| master.slots.iter().any(has))
         };
         let shards = (0..keys.shards()).map(|shard| of_slot(keys.slot(Place::Shard(shard)))).collect();
-        Self { masters, shards, meta: of_slot(keys.slot(Place::Meta)) }
+        let replicas = view.masters.iter().map(|master| master.replicas.clone()).collect();
+        Self { masters, replicas, shards, meta: of_slot(keys.slot(Place::Meta)) }
     }
 
     /// The number of the master that `place` is at.
@@ -62,6 +65,17 @@ impl Routes {
 
     pub(super) fn masters(&self) -> &[Arc<Master>] {
         &self.masters
+    }
+
+    /// Each master with its replicas.
+    pub(super) fn shards(&self) -> impl Iterator<Item = (&Arc<Master>, &Vec<Address>)> {
+        self.masters.iter().zip(&self.replicas)
+    }
+
+    /// All servers, each once.
+    pub(super) fn servers(&self) -> impl Iterator<Item = &Address> {
+        let masters = self.masters.iter().map(|master| master.address());
+        masters.chain(self.replicas.iter().flatten()).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// Shards by master, those without one last.
