@@ -17,6 +17,7 @@ mod members;
 mod model;
 mod model_batches;
 mod model_redis;
+mod patient;
 mod peers;
 mod redb;
 mod redis;

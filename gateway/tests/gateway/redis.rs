@@ -13,6 +13,7 @@ use foremap_gateway::store::{
 };
 use foremap_redis_cluster::RedisCluster;
 
+use crate::patient::Patient;
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
 
 /// The cluster of the tests that break nothing: started by the first, ended by the last.
@@ -71,7 +72,7 @@ async fn redis_conforms() {
     conformance(|| {
         let options = RedisOptions { versions: VERSIONS, log_entries: LOG_ENTRIES, ..options(&cluster) };
         let opened = async { RedisStore::open(&options).await.expect("opened") };
-        Arc::new(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opened)))
+        Arc::new(Patient::new(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opened))))
     })
     .await;
 }
