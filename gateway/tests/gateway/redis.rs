@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::{Member, MemberState};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields};
 use foremap_gateway::store::{
@@ -376,8 +377,11 @@ async fn nobody_stands_in_for_a_replica_of_the_cluster(cluster: &mut RedisCluste
 /// Full to the brim: what is there is told, and what comes is refused.
 async fn a_full_master_is_read(cluster: &RedisCluster, store: &RedisStore, keys: &Keys) {
     all_answer(store, &keys.failing).await;
-    let shard = failing_master(cluster);
-    let set = |bytes| cluster.ask::<String>(shard.master, &["CONFIG", "SET", "maxmemory", bytes]).expect("set");
+    let set = |bytes| {
+        for shard in cluster.shards().expect("answers") {
+            cluster.ask::<String>(shard.master, &["CONFIG", "SET", "maxmemory", bytes]).expect("set");
+        }
+    };
     let stored = answered(|| read(store, &keys.failing[0])).await;
     set("1mb");
     refused_for(store, &keys.failing[0], "OOM").await;
@@ -385,6 +389,20 @@ async fn a_full_master_is_read(cluster: &RedisCluster, store: &RedisStore, keys:
     assert_eq!(answered(|| store.versions(key(&keys.failing[0]))).await.value.first().map(|v| v.version), stored);
     assert_eq!(answered(|| store.poll(keys.poll(), 10)).await.len(), keys.group.len());
     answered(|| store.list_shard(keys.group[0], KeyPrefix::all(), None, 10)).await;
+    // Gateways stay members.
+    let member = Member {
+        id: 1,
+        incarnation: 1,
+        origin: "http://a".into(),
+        weight: 1,
+        state: MemberState::Serving,
+        warm_for: 0,
+    };
+    let long = std::time::Duration::from_secs(600);
+    assert!(answered(|| store.announce(member.clone(), long)).await);
+    assert_eq!(answered(|| store.members()).await, [member]);
+    assert!(answered(|| store.lead(1, long)).await.is_some());
+    answered(|| store.retract(1, 1)).await;
     set("0");
     all_answer(store, &keys.failing).await;
 }

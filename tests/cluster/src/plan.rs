@@ -52,7 +52,10 @@ impl Plan {
                 _ => vec![of_store(&mut rng), of_gateway(&mut rng)],
             };
             steps.push(step(&mut rng, second));
-            if rng.u8(..4) == 0 {
+            if nth == 6 {
+                let shard = rng.usize(..MASTERS);
+                steps.push(step(&mut rng, vec![Fault::StoodInFor { shard }]));
+            } else if rng.u8(..4) == 0 {
                 let third = if rng.bool() { of_store(&mut rng) } else { of_gateway(&mut rng) };
                 steps.push(step(&mut rng, vec![third]));
             }
@@ -64,12 +67,13 @@ impl Plan {
 
 fn of_store(rng: &mut Rng) -> Fault {
     let shard = rng.usize(..MASTERS);
-    match rng.u8(..6) {
+    match rng.u8(..7) {
         0 => Fault::MasterKilled { shard },
         1 => Fault::MasterRestarted { shard },
         2 => Fault::MasterDeposed { shard },
         3 => Fault::TailLost { shard },
         4 => Fault::HandedOver { shard },
+        5 => Fault::StoodInFor { shard },
         _ => Fault::ReplicaKilled { shard },
     }
 }
@@ -107,7 +111,7 @@ mod tests {
         let faults: Vec<Fault> =
             plans.iter().flat_map(|plan| plan.steps.iter().flat_map(|s| s.faults.clone())).collect();
         let kinds: std::collections::HashSet<_> = faults.iter().map(std::mem::discriminant).collect();
-        assert_eq!(kinds.len(), 9);
+        assert_eq!(kinds.len(), 10);
         assert!(plans.iter().any(|plan| plan.steps.iter().any(|step| step.faults.len() == 2)));
         let alone = |plan: &&Plan| matches!(plan.steps[0].faults[..], [Fault::GatewayKilled { .. }]);
         assert_eq!(plans.iter().filter(alone).count(), 8);

@@ -88,10 +88,11 @@ impl Verdict {
         if has_setting && had_none && writes_file {
             broken.push("is still writing its append-only file".into());
         }
+        let lacks_file = !has_setting || (had_none && writes_file);
         Ok(Self {
             unfit: (!broken.is_empty()).then(|| broken.join("; and ")),
-            is_durable: setting("appendfsync") == "always",
-            lacks_file: !has_setting || (had_none && writes_file),
+            is_durable: setting("appendfsync") == "always" && !lacks_file,
+            lacks_file,
         })
     }
 }

@@ -30,6 +30,7 @@ fn a_broken_rule_is_told_with_what_to_set() {
 #[test]
 fn a_file_that_was_switched_on_counts_when_it_is_written() {
     let without = found(&[("appendonly", "no")], false, None);
+    assert!(!without.is_durable, "what is not written is not synced either");
     let writing = found(&[], true, Some(&without));
     assert!(writing.unfit.as_ref().is_some_and(|why| why.contains("still writing")), "{writing:?}");
     assert!(found(&[], true, Some(&writing)).unfit.is_some());
