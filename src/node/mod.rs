@@ -44,7 +44,7 @@ pub use admission::{Admission, AdmissionStats, Micros, Priority};
 pub use clocks::{MAX_AHEAD_US, MAX_LIFE_US, NoVersion, agreed_time, is_alive, next_version};
 pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use feeds::{FeedNumber, Feeds, Subscriber, additions};
-pub use fence::Fence;
+pub use fence::{Attached, Fence, Lack};
 pub use gain::{changed_hot_keys, gaining, losing};
 pub use member::{Member, MemberState};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};

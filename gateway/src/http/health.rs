@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::refusal::{Answer, Refusal};
 use super::server::Server;
 use crate::auth::Verb;
-use crate::store::Trouble;
+use crate::store::{MasterStatus, Store, Trouble};
 
 /// Age of the change log above which memory answers nobody.
 const MAX_LOG_AGE_MS: u32 = 5_000;
@@ -29,12 +29,24 @@ struct ReadyBody {
     /// All groups.
     groups: usize,
     epoch: Epoch,
-    /// What keeps the store from doing all that it should.
+    /// What holds for a write that was acknowledged: `durable` or `replicated`.
+    promise: &'static str,
+    /// What keeps the store, or some of its masters, from doing all that they should: others are served as before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     troubles: Vec<Trouble>,
     /// The shared model, where one is served.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<ReadyModel>,
+}
+
+/// What is wrong with the store, and with each of its masters.
+pub(super) fn troubles(store: &dyn Store) -> Vec<Trouble> {
+    let of = |master: MasterStatus| {
+        let unfit = master.unfit.map(|why| format!("takes no writes: {why}"));
+        let whys = master.trouble.into_iter().chain(unfit);
+        whys.map(|why| Trouble { what: master.address.clone(), why, is_whole: false }).collect::<Vec<_>>()
+    };
+    store.troubles().into_iter().chain(store.masters().into_iter().flat_map(of)).collect()
 }
 
 /// The same of the shared model.
@@ -56,7 +68,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
     if server.process.is_leaving() || *server.stop.borrow() {
         return Err(Refusal::new(ErrorCode::Unavailable, "the node is about to end"));
     }
-    let troubles = server.process.store.troubles();
+    let troubles = troubles(&*server.process.store);
     if let Some(trouble) = troubles.iter().find(|trouble| trouble.is_whole) {
         return Err(Refusal::new(ErrorCode::Unavailable, format!("{}: {}", trouble.what, trouble.why)));
     }
@@ -68,7 +80,8 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
     let fresh = ages.iter().filter(|&&age| age <= MAX_LOG_AGE_MS).count();
     if fresh == 0 {
         let age = ages.iter().min().unwrap_or(&u32::MAX);
-        let detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");
+        let mut detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");
+        troubles.iter().for_each(|Trouble { what, why, .. }| detail += &format!("; {what}: {why}"));
         return Err(Refusal::new(ErrorCode::Unavailable, detail));
     }
     let stats = server.process.sharing.stats();
@@ -78,8 +91,8 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         bytes: stats.snapshot_bytes,
         waiting: stats.outbox.entries,
     });
-    let epoch = server.node.node().map().epoch;
-    let body = ReadyBody { fresh, groups: groups.len(), epoch, troubles, model };
+    let (epoch, promise) = (server.node.node().map().epoch, server.process.store.promise().name());
+    let body = ReadyBody { fresh, groups: groups.len(), epoch, promise, troubles, model };
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((kind, serde_json::to_vec(&body).unwrap_or_default()).into_response())
 }

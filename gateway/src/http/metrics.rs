@@ -19,12 +19,13 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::changes::MAX_EVENT_FEEDS;
 use super::connections::{ConnectionStats, Connections};
+use super::health::troubles;
 use super::list::MAX_LISTS;
 use super::map::MAX_MAP_WAITS;
 use super::model_metrics;
 use super::receiving::Receiving;
 use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
-use crate::store::{ClockStatus, MasterStatus};
+use crate::store::{ClockStatus, MasterStatus, Promise};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -128,8 +129,9 @@ impl Collector for NodeCollector {
         let lists = self.watched.lists.lock().unwrap_or_else(PoisonError::into_inner).taken();
         let admission = self.process.gate.stats();
         by_priority(&mut encoder, &admission)?;
+        let durable = self.process.store.promise() == Promise::Durable;
         let (waiting, waiting_max) = self.process.store.waiting();
-        let troubles = self.process.store.troubles().len();
+        let troubles = troubles(&*self.process.store).len();
         let newest = self.node.node().positions(self.process.clock.now()).iter().map(|at| at.position).max();
         let ahead_s = newest.unwrap_or(0).saturating_sub(self.process.store.now_us()) / 1_000_000;
         let queues = [
@@ -150,6 +152,11 @@ impl Collector for NodeCollector {
             ("event_feeds_max", "Bound of event_feeds", MAX_EVENT_FEEDS as u64),
             ("map_waits", "Requests that wait for a newer map", self.watched.map_waits.load(Ordering::Relaxed) as u64),
             ("map_waits_max", "Bound of map_waits", MAX_MAP_WAITS as u64),
+            (
+                "store_durable",
+                "Whether acknowledged writes are on disk everywhere: the promise is durable",
+                durable.into(),
+            ),
             ("store_queue", "Writes waiting for the store", waiting as u64),
             ("store_queue_max", "Bound of store_queue", waiting_max as u64),
             (
@@ -303,13 +310,20 @@ fn forwards(encoder: &mut DescriptorEncoder<'_>, peers: &PeerStats) -> Result<()
 /// By the address of the master: as many as the store's cluster has.
 fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Result<(), fmt::Error> {
     type Figure = (&'static str, &'static str, MetricType, fn(&MasterStatus) -> u64);
-    const FIGURES: [Figure; 6] = [
+    const FIGURES: [Figure; 9] = [
         ("store_master_pipelines", "Pipelines sent to a store master", MetricType::Counter, |m| m.attempts),
         ("store_master_failures", "Of these, those whose answers did not count", MetricType::Counter, |m| m.failures),
         ("store_master_open", "Whether a master is not asked for a while", MetricType::Gauge, |m| m.open.into()),
         ("store_master_queue", "Requests waiting for a master", MetricType::Gauge, |m| m.waiting.0 as u64),
         ("store_master_queue_max", "Bound of store_master_queue", MetricType::Gauge, |m| m.waiting.1 as u64),
         ("store_master_replicas", "Replicas that must acknowledge", MetricType::Gauge, |m| m.replicas.into()),
+        ("store_master_unfit", "Whether its shards take no writes", MetricType::Gauge, |m| m.unfit.is_some().into()),
+        ("store_master_durable", "Whether all its servers acknowledge from disk", MetricType::Gauge, |m| {
+            m.is_durable.into()
+        }),
+        ("store_master_outside", "Attached replicas that are not of its cluster", MetricType::Gauge, |m| {
+            m.outside.into()
+        }),
     ];
     for (name, help, kind, figure) in FIGURES.into_iter().filter(|_| !masters.is_empty()) {
         let mut family = encoder.encode_descriptor(name, help, None, kind)?;
@@ -319,6 +333,17 @@ fn masters(encoder: &mut DescriptorEncoder<'_>, masters: &[MasterStatus]) -> Res
             match kind {
                 MetricType::Counter => ConstCounter::new(figure(master)).encode(encoder)?,
                 _ => ConstGauge::new(i64::try_from(figure(master)).unwrap_or(i64::MAX)).encode(encoder)?,
+            }
+        }
+    }
+    let lacking = |master: &MasterStatus| !master.lacking.is_empty();
+    if masters.iter().any(lacking) {
+        let help = "1 for each replica whose acknowledgement a master lacks, so that nothing is told of what it said";
+        let mut family = encoder.encode_descriptor("store_replica_lacking", help, None, MetricType::Gauge)?;
+        for master in masters {
+            for replica in &master.lacking {
+                let labels = [("master", master.address.as_str()), ("replica", replica.as_str())];
+                ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
             }
         }
     }

@@ -19,6 +19,6 @@ pub use self::open_error::OpenError;
 pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
 pub use self::types::{
-    Answer, Answers, Backup, Blob, Checked, ClockStatus, DiskStatus, Expect, ListPart, MasterStatus, NoBackup, Read,
-    Store, StoreError, Term, Trouble, VersionRecord, Write, WriteId, WriteOutcome, Written,
+    Answer, Answers, Backup, Blob, Checked, ClockStatus, DiskStatus, Expect, ListPart, MasterStatus, NoBackup, Promise,
+    Read, Store, StoreError, Term, Trouble, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };

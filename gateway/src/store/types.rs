@@ -223,8 +223,38 @@ pub struct MasterStatus {
     pub failures: u64,
     /// Requests that wait in its lanes, and the most that may.
     pub waiting: (usize, usize),
-    /// Replicas that must acknowledge.
+    /// Replicas that must acknowledge: all that the cluster lists, and whoever else is attached and in step.
     pub replicas: u32,
+    /// Of the attached replicas, those that are not of the cluster.
+    pub outside: u32,
+    /// Replicas that did not acknowledge, while what the master says does not count for that.
+    pub lacking: Vec<String>,
+    /// Why what it said last does not count; `None` where it does.
+    pub trouble: Option<String>,
+    /// Why its shards take no writes: a rule that it or one of its replicas breaks.
+    pub unfit: Option<String>,
+    /// Whether it and its replicas have a write on disk before they acknowledge.
+    pub is_durable: bool,
+}
+
+/// What holds for a write that was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// It is on the disk of every server that may answer for it.
+    Durable,
+    /// Every server that may answer for it has it, and its disk has it within two seconds. It is lost where one of them
+    /// crashes before that and answers again before another took its place.
+    Replicated,
+}
+
+impl Promise {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Replicated => "replicated",
+        }
+    }
 }
 
 /// Something that keeps a store from doing all that it should, for the operator.
@@ -395,6 +425,11 @@ pub trait Store: Send + Sync + 'static {
     /// [`NoBackup`].
     fn backup(&self) -> Result<Backup, NoBackup> {
         Err(NoBackup::Elsewhere)
+    }
+
+    /// What holds for a write that was acknowledged. A file is written to disk first.
+    fn promise(&self) -> Promise {
+        Promise::Durable
     }
 
     /// Ends the store: writes under way are finished, later ones are refused.

@@ -21,6 +21,7 @@ mod model;
 mod model_batches;
 mod model_redis;
 mod overload;
+mod patient;
 mod peers;
 mod redb;
 mod redis;

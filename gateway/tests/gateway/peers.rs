@@ -260,11 +260,30 @@ async fn a_gateway_is_ready_while_part_of_the_store_is() {
     }
     let ready = client.get(&url).await;
     assert_eq!((ready.status, ready.json()["groups"].as_u64()), (StatusCode::OK, Some(2)));
+    assert_eq!(ready.json()["promise"], "replicated");
+    assert_eq!(ready.json()["troubles"][0]["master"], "half-0:1", "it says which part takes no writes");
+    assert_eq!(ready.json()["troubles"][0]["why"], "takes no writes: replica half-0:2 has appendonly no");
+    assert_eq!(ready.json()["troubles"][1]["master"], "half-1:1", "and which is not believed");
+    assert_eq!(ready.json()["troubles"][1]["why"], "replica lost:1 is not attached");
+    let metrics = String::from_utf8(client.get(&one.url("/metrics")).await.body.to_vec()).expect("text");
+    for line in [
+        "foremap_store_master_outside{node=\"1\",master=\"half-0:1\"} 1",
+        "foremap_store_master_unfit{node=\"1\",master=\"half-0:1\"} 1",
+        "foremap_store_master_unfit{node=\"1\",master=\"half-1:1\"} 0",
+        "foremap_store_master_durable{node=\"1\",master=\"half-1:1\"} 1",
+        "foremap_store_durable{node=\"1\"} 0",
+        "foremap_store_replica_lacking{node=\"1\",master=\"half-1:1\",replica=\"lost:1\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
     store.silence(0);
     while client.get(&url).await.status == StatusCode::OK {
         assert!(tokio::time::Instant::now() < deadline, "it does not notice");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(client.get(&url).await.code(), "UNAVAILABLE");
+    let refused = client.get(&url).await;
+    assert_eq!(refused.code(), "UNAVAILABLE");
+    let body = String::from_utf8(refused.body.to_vec()).expect("text");
+    assert!(body.contains("half-0:1: replica lost:1 is not attached"), "{body}");
     assert_eq!(client.get(&one.url("/healthz")).await.status, StatusCode::OK);
 }

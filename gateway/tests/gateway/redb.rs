@@ -11,6 +11,7 @@ use foremap::partition::StorageLayout;
 use foremap::protocol::{ErrorCode, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{Expect, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome};
 
+use crate::patient::{Patient, Tamper};
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
 
 fn key(text: &str) -> CompositeKey {
@@ -29,16 +30,27 @@ async fn version(store: &RedbStore, text: &str) -> Result<u64, StoreError> {
     }
 }
 
+/// A new store for each call, in `dir`.
+fn fresh(dir: &Path) -> RedbStore {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let options = RedbOptions { versions: VERSIONS, log_entries: LOG_ENTRIES, ..RedbOptions::default() };
+    let path = dir.join(format!("conforms-{}.redb", COUNT.fetch_add(1, Ordering::Relaxed)));
+    RedbStore::open(&path, &options).expect("opened")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redb_conforms() {
     let dir = tempfile::tempdir().expect("a directory");
-    let count = AtomicU64::new(0);
-    let options = RedbOptions { versions: VERSIONS, log_entries: LOG_ENTRIES, ..RedbOptions::default() };
-    conformance(|| {
-        let path = dir.path().join(format!("{}.redb", count.fetch_add(1, Ordering::Relaxed)));
-        Arc::new(RedbStore::open(&path, &options).expect("opened"))
-    })
-    .await;
+    conformance(|| Arc::new(fresh(dir.path()))).await;
+}
+
+/// What a loaded machine does to a store over a network is no fault of it, and does not hide one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suite_tells_a_slow_store_from_a_wrong_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    conformance(|| Arc::new(Patient::tampered(fresh(dir.path()), Tamper::Late))).await;
+    let wrong = async move { conformance(|| Arc::new(Patient::tampered(fresh(dir.path()), Tamper::Forget))).await };
+    assert!(tokio::spawn(wrong).await.expect_err("it must fail").is_panic());
 }
 
 #[tokio::test]

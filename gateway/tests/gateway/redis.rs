@@ -5,14 +5,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use foremap::key::CompositeKey;
+use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::{Member, MemberState};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{
-    Expect, MasterStatus, OpenError, RedisOptions, RedisStore, Store, StoreError, Write, WriteOutcome,
+    Expect, MasterStatus, OpenError, Promise, RedisOptions, RedisStore, Store, StoreError, Write, WriteOutcome,
 };
 use foremap_redis_cluster::RedisCluster;
 
+use crate::patient::Patient;
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
 
 /// The cluster of the tests that break nothing: started by the first, ended by the last.
@@ -71,7 +73,7 @@ async fn redis_conforms() {
     conformance(|| {
         let options = RedisOptions { versions: VERSIONS, log_entries: LOG_ENTRIES, ..options(&cluster) };
         let opened = async { RedisStore::open(&options).await.expect("opened") };
-        Arc::new(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opened)))
+        Arc::new(Patient::new(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opened))))
     })
     .await;
 }
@@ -207,29 +209,39 @@ async fn servers_fail_and_nothing_false_is_told() {
     let options = options(&cluster);
     let store = open(&options).await;
     let keys = Keys::find(&store);
+    a_server_that_breaks_a_rule_stops_the_writes_of_its_shards(&cluster, &store, &keys).await;
+    nobody_stands_in_for_a_replica_of_the_cluster(&mut cluster, &store, &keys).await;
+    a_full_master_is_read(&cluster, &store, &keys).await;
     without_its_replica_a_master_tells_nothing(&mut cluster, &store, &keys).await;
     a_silent_master_does_not_touch_the_others(&mut cluster, &store, &keys).await;
     a_master_that_was_a_replica_has_another_history(&cluster, &store, &keys).await;
     acknowledged_writes_survive_a_failover(&mut cluster, &store, &keys).await;
 }
 
+/// Settings, with a value that will not do and one that will.
+const RULES: [(&str, &str, &str); 3] = [
+    ("appendonly", "no", "yes"),
+    ("maxmemory-policy", "allkeys-lru", "noeviction"),
+    ("cluster-require-full-coverage", "yes", "no"),
+];
+
 async fn what_is_not_set_up_well_is_refused(cluster: &RedisCluster) {
     let good = options(cluster);
-    let master = cluster.shards().expect("answers")[0].master;
-    for (name, bad, fine) in [
-        ("appendonly", "no", "yes"),
-        ("maxmemory-policy", "allkeys-lru", "noeviction"),
-        ("cluster-require-full-coverage", "yes", "no"),
-    ] {
-        let set = |value| cluster.ask::<String>(master, &["CONFIG", "SET", name, value]).expect("set");
-        set(bad);
-        let error = open_error(&good).await;
-        set(fine);
-        let line = error.to_string();
-        assert!(matches!(error, OpenError::Unfit(_)) && line.contains(&format!("set {name} {fine}")), "{line}");
+    let shard = cluster.shards().expect("answers").remove(0);
+    for (server, role) in [(shard.master, "master"), (shard.replicas[0], "replica")] {
+        let named = format!("{role} {}", cluster.addresses()[server]);
+        for (name, bad, fine) in RULES {
+            let set = |value| cluster.ask::<String>(server, &["CONFIG", "SET", name, value]).expect("set");
+            set(bad);
+            let error = open_error(&good).await;
+            set(fine);
+            let line = error.to_string();
+            let says = line.contains(&named) && line.contains(&format!("set {name} {fine}"));
+            assert!(matches!(error, OpenError::Unfit(_)) && says, "{line}");
+        }
     }
     let error = open_error(&RedisOptions { replicas: 2, ..good.clone() }).await.to_string();
-    assert!(error.contains("1 connected replicas, and 2 must acknowledge"), "{error}");
+    assert!(error.contains("1 connected replicas, the cluster lists 1, and 2 must acknowledge"), "{error}");
     let error = open_error(&RedisOptions { password: Some("wrong".into()), ..good.clone() }).await;
     assert!(matches!(error, OpenError::Unreachable(_)), "{error}");
     let error = open_error(&RedisOptions { nodes: vec!["127.0.0.1:1".into()], ..good.clone() }).await;
@@ -314,6 +326,138 @@ async fn refused(store: &RedisStore, keys: &Keys, address: &str, times: usize) {
     let after = status(store, address);
     let attempts = (after.attempts - before.attempts) as usize;
     assert!(attempts <= times / 4, "{attempts} attempts for {times} requests");
+}
+
+/// Waits until `done` holds.
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !done().await {
+        assert!(std::time::Instant::now() < deadline, "it never came to this: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// Writes until that is refused for `why`; it must not happen meanwhile.
+async fn refused_for(store: &RedisStore, text: &str, why: &str) {
+    until(why, async || match write(store, text).await {
+        Ok(version) => panic!("written as {version}, not refused for {why}"),
+        Err(StoreError::Unavailable(told)) => told.contains(why),
+        Err(_) => false,
+    })
+    .await;
+}
+
+/// An operator changes a setting at run time, on a replica or on the master.
+async fn a_server_that_breaks_a_rule_stops_the_writes_of_its_shards(
+    cluster: &RedisCluster,
+    store: &RedisStore,
+    keys: &Keys,
+) {
+    all_answer(store, &keys.failing).await;
+    let (shard, addresses) = (failing_master(cluster), cluster.addresses());
+    let unfit = || status(store, &addresses[shard.master]).unfit;
+    for (server, rules) in [(shard.replicas[0], &RULES[..]), (shard.master, &RULES[..1])] {
+        for &(name, bad, fine) in rules {
+            cluster.ask::<String>(server, &["CONFIG", "SET", name, bad]).expect("set");
+            until("a broken rule is noticed", async || unfit().is_some()).await;
+            let why = unfit().expect("unfit");
+            assert!(why.contains(&addresses[server]) && why.contains(&format!("set {name} {fine}")), "{why}");
+            // Nothing is written, and the key reads as before.
+            let before = answered(|| read(store, &keys.failing[0])).await;
+            refused_for(store, &keys.failing[0], name).await;
+            assert_eq!(answered(|| read(store, &keys.failing[0])).await, before);
+            answered(|| write(store, &keys.others[0])).await;
+            cluster.ask::<String>(server, &["CONFIG", "SET", name, fine]).expect("set");
+            until("it heals by itself", async || unfit().is_none()).await;
+            answered(|| write(store, &keys.failing[0])).await;
+        }
+    }
+    assert_eq!(store.promise(), Promise::Replicated, "this cluster syncs once a second");
+    let set =
+        |value| (0..6).for_each(|server| drop(cluster.ask::<String>(server, &["CONFIG", "SET", "appendfsync", value])));
+    set("always");
+    until("the promise is durable", async || store.promise() == Promise::Durable).await;
+    assert!(store.masters().iter().all(|master| master.is_durable));
+    set("everysec");
+    until("the promise is replicated", async || store.promise() == Promise::Replicated).await;
+}
+
+/// A backup replicates from the master while the replica of the cluster is cut off.
+async fn nobody_stands_in_for_a_replica_of_the_cluster(cluster: &mut RedisCluster, store: &RedisStore, keys: &Keys) {
+    all_answer(store, &keys.failing).await;
+    let (shard, addresses) = (failing_master(cluster), cluster.addresses());
+    let outside = cluster.start_outside(shard.master).expect("a server that is not of the cluster");
+    let attached = |cluster: &RedisCluster, count: usize| {
+        let info: String = cluster.ask(shard.master, &["INFO", "replication"]).expect("answers");
+        info.matches("state=online").count() == count
+    };
+    let now = || status(store, &addresses[shard.master]);
+    until("it is seen", async || {
+        answered(|| read(store, &keys.failing[0])).await;
+        now().outside == 1
+    })
+    .await;
+    all_answer(store, &keys.failing).await;
+    cluster.pause(shard.replicas[0]).expect("paused");
+    // Cut off as well, so that as many are attached as there must be: the other one comes back.
+    cluster.ask::<i64>(shard.master, &["CLIENT", "KILL", "TYPE", "replica"]).expect("cut off");
+    until("the other one is back", async || attached(cluster, 1)).await;
+    for text in &keys.failing {
+        let told = write(store, text).await;
+        assert!(matches!(told, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))), "{told:?}");
+        let told = read(store, text).await;
+        assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+    }
+    until("the one that is cut off is named", async || {
+        assert!(write(store, &keys.failing[0]).await.is_err());
+        now().lacking == [addresses[shard.replicas[0]].clone()]
+    })
+    .await;
+    cluster.resume(shard.replicas[0]).expect("resumed");
+    all_answer(store, &keys.failing).await;
+    // One that stands still is waited for, as nobody knows that it is none of the cluster; and is named.
+    cluster.pause_outside().expect("paused");
+    until("the one that stands still is named", async || {
+        drop(write(store, &keys.failing[0]).await);
+        now().lacking == [outside.clone()]
+    })
+    .await;
+    cluster.end_outside().expect("ended");
+    all_answer(store, &keys.failing).await;
+    cluster.wait_until_whole().expect("whole");
+}
+
+/// Full to the brim: what is there is told, and what comes is refused.
+async fn a_full_master_is_read(cluster: &RedisCluster, store: &RedisStore, keys: &Keys) {
+    all_answer(store, &keys.failing).await;
+    let set = |bytes| {
+        for shard in cluster.shards().expect("answers") {
+            cluster.ask::<String>(shard.master, &["CONFIG", "SET", "maxmemory", bytes]).expect("set");
+        }
+    };
+    let stored = answered(|| read(store, &keys.failing[0])).await;
+    set("1mb");
+    refused_for(store, &keys.failing[0], "OOM").await;
+    assert_eq!(answered(|| read(store, &keys.failing[0])).await, stored);
+    assert_eq!(answered(|| store.versions(key(&keys.failing[0]))).await.value.first().map(|v| v.version), stored);
+    assert_eq!(answered(|| store.poll(keys.poll(), 10)).await.len(), keys.group.len());
+    answered(|| store.list_shard(keys.group[0], KeyPrefix::all(), None, 10)).await;
+    // Gateways stay members.
+    let member = Member {
+        id: 1,
+        incarnation: 1,
+        origin: "http://a".into(),
+        weight: 1,
+        state: MemberState::Serving,
+        warm_for: 0,
+    };
+    let long = std::time::Duration::from_secs(600);
+    assert!(answered(|| store.announce(member.clone(), long)).await);
+    assert_eq!(answered(|| store.members()).await, [member]);
+    assert!(answered(|| store.lead(1, long)).await.is_some());
+    answered(|| store.retract(1, 1)).await;
+    set("0");
+    all_answer(store, &keys.failing).await;
 }
 
 async fn without_its_replica_a_master_tells_nothing(cluster: &mut RedisCluster, store: &RedisStore, keys: &Keys) {

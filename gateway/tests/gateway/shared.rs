@@ -14,7 +14,7 @@ use foremap_gateway::host::{MembershipStats, Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Failure, Options, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, MasterStatus, Read, RedbOptions, RedbStore, Store, StoreError, Term,
+    Answer, Answers, Blob, ListPart, MasterStatus, Promise, Read, RedbOptions, RedbStore, Store, StoreError, Term,
     VersionRecord, Write, WriteOutcome,
 };
 use tempfile::TempDir;
@@ -220,8 +220,17 @@ impl Store for Shared {
             failures: 2,
             waiting: (1, 8),
             replicas: 3,
+            outside: 1,
+            lacking: if is_silent.load(Ordering::Relaxed) { vec!["lost:1".into()] } else { Vec::new() },
+            unfit: (at == 0).then(|| "replica half-0:2 has appendonly no".into()),
+            is_durable: at == 1,
+            trouble: is_silent.load(Ordering::Relaxed).then(|| "replica lost:1 is not attached".into()),
         };
         self.is_silent.iter().enumerate().map(half).collect()
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Replicated
     }
 
     /// The others go on using it.

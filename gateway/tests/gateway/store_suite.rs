@@ -1,7 +1,8 @@
-//! What every store must do. Run it with a function that opens an empty store.
+//! What every store must do. Run it with a function that opens an empty store; one behind a network through
+//! [`Patient`](crate::patient::Patient), as an answer that comes too late is none of what is tested here.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::node::{Member, MemberState, StoreAnswer};
@@ -335,7 +336,7 @@ fn member(id: u32, incarnation: u64, origin: &str) -> Member {
 
 /// Long enough that nothing expires by itself on a loaded machine.
 const LONG: Duration = Duration::from_secs(60);
-/// Over soon, but not before the next step of a test on a loaded machine.
+/// Over soon.
 const SHORT: Duration = Duration::from_millis(900);
 
 async fn members_are_listed_until_they_expire(store: Shared) {
@@ -361,8 +362,11 @@ async fn members_are_listed_until_they_expire(store: Shared) {
     assert_eq!(members().await.len(), 2);
     store.retract(2, 3).await.expect("a store that works");
     assert_eq!(members().await, std::slice::from_ref(&warm));
+    let begun = Instant::now();
     assert!(announce(member(3, 1, "http://d"), SHORT).await);
-    assert_eq!(members().await.len(), 2);
+    let listed = members().await.len();
+    // Its time began later, so it is over later still.
+    assert!(listed == 2 || begun.elapsed() >= SHORT);
     tokio::time::sleep(SHORT + Duration::from_millis(100)).await;
     assert_eq!(members().await, [warm]);
     assert!(announce(member(3, 2, "http://e"), LONG).await, "an expired id is free");

@@ -35,6 +35,9 @@ pub(crate) enum Fault {
     /// SIGKILL of the replicas, then of the master, which alone has the last writes; the replicas come back, and one of them
     /// is promoted without those writes. Nobody may have been told of them.
     TailLost { shard: usize },
+    /// A server that is not of the cluster replicates from a master while the replicas are cut off, and acknowledges in
+    /// their place; then SIGKILL of the master, and one of them is promoted without its last writes.
+    StoodInFor { shard: usize },
     /// SIGKILL of a replica: without it no write of its master counts.
     ReplicaKilled { shard: usize },
     /// Slots of a master move to the next one, and later back: key by key, or as a whole.
@@ -64,6 +67,7 @@ impl fmt::Display for Fault {
             Self::TailLost { shard } => write!(f, "master {shard} lost with its tail"),
             Self::SlotsMoved { shard, atomic: false } => write!(f, "slots of master {shard} moved key by key"),
             Self::SlotsMoved { shard, atomic: true } => write!(f, "slots of master {shard} moved as a whole"),
+            Self::StoodInFor { shard } => write!(f, "replica {shard} stood in for by an outsider"),
             Self::ReplicaKilled { shard } => write!(f, "replica {shard} killed"),
             Self::GatewayKilled { gateway } => write!(f, "gateway {} killed", gateway + 1),
             Self::GatewayPaused { gateway } => write!(f, "gateway {} paused", gateway + 1),
@@ -76,6 +80,7 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 enum Undo {
     StartServer(usize),
+    StartServerAlone(usize),
     ResumeServer(usize),
     HandBack(usize),
     MoveBack { slots: Vec<u16>, to: usize, atomic: bool },
@@ -121,6 +126,22 @@ impl Struck {
                 replicas.iter().try_for_each(|&replica| fleet.redis.restart(replica))?;
                 (Undo::StartServer(master), Some(master))
             }
+            Fault::StoodInFor { shard } => {
+                let master = master_of(fleet, shard)?;
+                let replicas = fleet.redis.shards()?.swap_remove(shard).replicas;
+                fleet.redis.start_outside(master)?;
+                replicas.iter().try_for_each(|&replica| fleet.redis.pause(replica))?;
+                // The outsider connects again, those that stand still do not.
+                fleet.redis.ask::<i64>(master, &["CLIENT", "KILL", "TYPE", "replica"])?;
+                fleet.redis.wait_for("the outsider does not connect again", || {
+                    let info: String = fleet.redis.ask(master, &["INFO", "replication"])?;
+                    if info.contains("state=online") { Ok(()) } else { bail!("no replica is attached") }
+                })?;
+                std::thread::sleep(TAIL);
+                fleet.redis.kill(master)?;
+                replicas.iter().try_for_each(|&replica| fleet.redis.resume(replica))?;
+                (Undo::StartServerAlone(master), Some(master))
+            }
             Fault::ReplicaKilled { shard } => {
                 let replicas = &fleet.redis.shards()?[shard].replicas;
                 let replica = *replicas.first().context("a master without replicas")?;
@@ -162,7 +183,8 @@ impl Struck {
             Fault::MasterKilled { shard }
             | Fault::MasterDeposed { shard }
             | Fault::HandedOver { shard }
-            | Fault::TailLost { shard } => shard,
+            | Fault::TailLost { shard }
+            | Fault::StoodInFor { shard } => shard,
             _ => return Ok(()),
         };
         let deadline = Instant::now() + FAILOVER;
@@ -180,6 +202,10 @@ impl Struck {
     pub(crate) fn end(self, fleet: &mut Fleet) -> Result<()> {
         match self.undo {
             Undo::StartServer(server) => fleet.redis.restart(server),
+            Undo::StartServerAlone(server) => {
+                fleet.redis.end_outside()?;
+                fleet.redis.restart(server)
+            }
             Undo::ResumeServer(server) => fleet.redis.resume(server),
             // Refused until it has heard that it is a replica.
             Undo::HandBack(server) => fleet.redis.wait_for("the lead is not handed back", || take_over(fleet, server)),

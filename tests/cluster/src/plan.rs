@@ -62,7 +62,10 @@ impl Plan {
                 let fault = Fault::SlotsMoved { shard: rng.usize(..MASTERS), atomic: atomic && nth == 2 };
                 steps.push(step(&mut rng, vec![fault]));
             }
-            if rng.u8(..4) == 0 {
+            if nth == 6 {
+                let shard = rng.usize(..MASTERS);
+                steps.push(step(&mut rng, vec![Fault::StoodInFor { shard }]));
+            } else if rng.u8(..4) == 0 {
                 let third = if rng.bool() { of_store(&mut rng, atomic) } else { of_gateway(&mut rng) };
                 steps.push(step(&mut rng, vec![third]));
             }
@@ -81,6 +84,7 @@ fn of_store(rng: &mut Rng, atomic: bool) -> Fault {
         3 => Fault::TailLost { shard },
         4 => Fault::HandedOver { shard },
         5 => Fault::SlotsMoved { shard, atomic: atomic && rng.bool() },
+        6 => Fault::StoodInFor { shard },
         _ => Fault::ReplicaKilled { shard },
     }
 }
@@ -133,7 +137,7 @@ mod tests {
         let faults: Vec<Fault> =
             plans.iter().flat_map(|plan| plan.steps.iter().flat_map(|s| s.faults.clone())).collect();
         let kinds: std::collections::HashSet<_> = faults.iter().map(std::mem::discriminant).collect();
-        assert_eq!(kinds.len(), 10);
+        assert_eq!(kinds.len(), 11);
         assert!(plans.iter().all(|plan| plan.replicas == Plan::replicas(plan.seed)));
         assert!(plans.iter().any(|plan| plan.steps.iter().any(|step| step.faults.len() == 2)));
         let alone = |plan: &&Plan| matches!(plan.steps[0].faults[..], [Fault::GatewayKilled { .. }]);

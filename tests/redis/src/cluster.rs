@@ -40,10 +40,12 @@ impl Shard {
 /// A running cluster. Dropping it ends every server and removes all data.
 pub struct RedisCluster {
     // In this order: servers end, then the watch, then the folder goes.
-    servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
+    /// One that is not of the cluster.
+    pub(crate) outside: Option<Server>,
     watch: Watch,
-    options: ClusterOptions,
-    _folder: TempDir,
+    pub(crate) options: ClusterOptions,
+    pub(crate) folder: TempDir,
 }
 
 impl RedisCluster {
@@ -62,7 +64,7 @@ impl RedisCluster {
     pub fn start_with(options: ClusterOptions) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("foremap-redis-").tempdir().context("no temporary folder")?;
         let watch = Watch::start(folder.path())?;
-        let mut cluster = Self { servers: Vec::new(), watch, options, _folder: folder };
+        let mut cluster = Self { servers: Vec::new(), outside: None, watch, options, folder };
         for _ in 0..cluster.options.masters * (1 + cluster.options.replicas) {
             cluster.add_server()?;
         }
@@ -74,7 +76,7 @@ impl RedisCluster {
     /// Starts one that knows no other; returns its number.
     pub(crate) fn add_server(&mut self) -> Result<usize> {
         let port = self.servers.last().map_or_else(Server::first_port, |server| server.port + 1);
-        let server = Server::start(&self.options, self._folder.path(), port)?;
+        let server = Server::start(&self.options, self.folder.path(), port)?;
         self.servers.push(server);
         self.tell_watch()?;
         Ok(self.servers.len() - 1)
@@ -94,8 +96,8 @@ impl RedisCluster {
         manage(["fix", &self.addresses()[0]].into_iter())
     }
 
-    fn tell_watch(&mut self) -> Result<()> {
-        let pids: Vec<u32> = self.servers.iter().filter_map(Server::pid).collect();
+    pub(crate) fn tell_watch(&mut self) -> Result<()> {
+        let pids: Vec<u32> = self.servers.iter().chain(&self.outside).filter_map(Server::pid).collect();
         self.watch.servers(pids.into_iter())
     }
 

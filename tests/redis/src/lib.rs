@@ -7,6 +7,7 @@
 
 mod cluster;
 mod options;
+mod outside;
 mod server;
 mod slots;
 mod watch;

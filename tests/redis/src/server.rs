@@ -53,6 +53,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one at a free port from `from` on, with its data below `folder`.
     pub(crate) fn start(options: &ClusterOptions, folder: &Path, from: u16) -> Result<Self> {
+        Self::start_as(&options.server, |port, folder| options.configuration(port, folder), folder, from)
+    }
+
+    /// Starts `program` so, with the configuration file that `configuration` makes of the port and the folder.
+    pub(crate) fn start_as(
+        program: &Path,
+        configuration: impl Fn(u16, &Path) -> String,
+        folder: &Path,
+        from: u16,
+    ) -> Result<Self> {
         for port in (from.max(PORTS.start)..PORTS.end).chain(PORTS.start..from) {
             let Some(claim) = claim(port)? else { continue };
             if !is_free(port) || !is_free(port + BUS) {
@@ -60,10 +70,10 @@ impl Server {
             }
             let folder = folder.join(port.to_string());
             std::fs::create_dir_all(&folder).context("cannot create a folder")?;
-            std::fs::write(folder.join("redis.conf"), options.configuration(port, &folder))
+            std::fs::write(folder.join("redis.conf"), configuration(port, &folder))
                 .context("cannot write a configuration")?;
             let mut server =
-                Self { port, _claim: claim, program: options.server.clone(), folder, child: None, paused: false };
+                Self { port, _claim: claim, program: program.to_owned(), folder, child: None, paused: false };
             if server.spawn()? {
                 return Ok(server);
             }

@@ -28,6 +28,8 @@ pub enum Mutant {
     NoFence,
     /// It counts if all replicas but one have acknowledged it.
     PartialFence,
+    /// It counts if enough replicas have acknowledged it, whoever they are: one that is not of the cluster, too.
+    AnyReplica,
     /// Gateways send `WAIT` without a write of their own before it.
     WaitAlone,
     /// A gateway does not notice that its master was a replica in between, and has other data now.
@@ -49,7 +51,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AgeZero,
         Self::FloorsStripped,
         Self::FloorsIgnored,
@@ -61,6 +63,7 @@ impl Mutant {
         Self::WriteUntold,
         Self::NoFence,
         Self::PartialFence,
+        Self::AnyReplica,
         Self::WaitAlone,
         Self::HistoryIgnored,
         Self::ForwardedWrite,

@@ -2,9 +2,9 @@
 
 use foremap::Millis;
 use foremap::adapter::FlightId;
-use foremap::node::ReadTicket;
+use foremap::node::{Lack, ReadTicket};
 
-use super::cluster::{Body, Command, Message, Refused, Reply, Server};
+use super::cluster::{Body, Command, Message, Refused, Reply, Server, Told};
 use super::mutant::Mutant;
 use super::net::Place;
 use super::office::{Performed, Round};
@@ -14,6 +14,8 @@ use super::world::{Event, World, WriteRequest};
 const WAIT_MS: Millis = 250;
 /// How long a gateway waits for a master.
 const PIPE_MS: Millis = 700;
+/// Times that a fence is waited for again.
+const MAX_AGAIN: u32 = 2;
 /// When TCP sends a lost packet again, at the earliest.
 const RETRANSMISSION_MS: Millis = 200;
 
@@ -53,6 +55,10 @@ pub(crate) struct Pipe {
     incarnation: u32,
     group: usize,
     link: Link,
+    /// Replicas that it waits for.
+    wait_for: u32,
+    /// Times that it has waited.
+    waits: u32,
     commands: Vec<Command>,
     replies: Vec<Reply>,
     /// On the clock of the gateway.
@@ -63,8 +69,8 @@ pub(crate) struct Pipe {
 /// How a pipeline ended, as the gateway is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was executed, and so many replicas have acknowledged it.
-    Executed(u32),
+    /// It was executed; whether the fence behind it holds.
+    Executed(bool),
     /// It certainly was not executed.
     Refused,
     /// It may have been, or may still be.
@@ -81,7 +87,8 @@ impl World {
             self.relink_soon(gateway, group);
             return self.pipe_ended(gateway, incarnation, group, Vec::new(), sent_at, errand, End::Refused);
         };
-        let pipe = Pipe { gateway, incarnation, group, link, commands, replies: Vec::new(), sent_at, errand };
+        let (wait_for, waits, replies) = (host.wait_for[group], 0, Vec::new());
+        let pipe = Pipe { gateway, incarnation, group, link, wait_for, waits, commands, replies, sent_at, errand };
         self.pipes.insert(id, pipe);
         let at = self.now + self.short_delay();
         self.schedule(at, Event::Reach { pipe: id });
@@ -125,17 +132,20 @@ impl World {
         self.reach_fence(id);
     }
 
+    /// The fence of a pipeline reaches the server; later perhaps the wait of it once more.
     pub(crate) fn reach_fence(&mut self, id: u64) {
         let Some(pipe) = self.pipes.get(&id) else { return };
-        let (gateway, link) = (pipe.gateway, pipe.link);
+        let (gateway, link, wait_for, again) = (pipe.gateway, pipe.link, pipe.wait_for, pipe.waits > 0);
         if let Some(until) = self.held_up(gateway, link.server) {
             let at = until + self.short_delay();
             return self.schedule(at, Event::ReachFence { pipe: id });
         }
         let runs = self.cluster.run(link.server) == Some(link.run);
         let fenced = runs
-            && (self.mutant == Some(Mutant::WaitAlone) || self.cluster.increment(link.server, link.connection).is_ok())
-            && self.cluster.wait(link.server, link.connection, self.fence.replicas(), id).is_ok();
+            && (self.mutant == Some(Mutant::WaitAlone)
+                || again
+                || self.cluster.increment(link.server, link.connection).is_ok())
+            && self.cluster.wait(link.server, link.connection, wait_for, id).is_ok();
         if !fenced {
             return self.answer_pipe(id, End::Broken);
         }
@@ -156,9 +166,7 @@ impl World {
     pub(crate) fn pump(&mut self) {
         for message in self.cluster.take_messages() {
             match message.body {
-                Body::Waited(pipe, Some(count)) if self.is_same_history(pipe) => {
-                    self.answer_pipe(pipe, End::Executed(count));
-                }
+                Body::Waited(pipe, Some(told)) if self.is_same_history(pipe) => self.waited(pipe, &told),
                 Body::Waited(pipe, Some(_)) => self.answer_pipe(pipe, End::Broken),
                 Body::Waited(pipe, None) => self.answer_pipe(pipe, End::Broken),
                 _ => {
@@ -177,6 +185,33 @@ impl World {
                 self.violate("order", format!("{stored:?} is not the newest of its key"));
             }
         }
+    }
+
+    /// A wait is over: the gateway judges the fence, or waits once more for a replica that has just come.
+    fn waited(&mut self, id: u64, told: &Told) {
+        let lacks = self.fence.lacks(told.offset, &told.members, &told.attached);
+        let enough = self.mutant == Some(Mutant::AnyReplica) && told.count >= self.fence.replicas();
+        let holds = match self.mutant {
+            Some(Mutant::NoFence) => true,
+            Some(Mutant::PartialFence) => lacks.len() <= 1,
+            Some(Mutant::AnyReplica) => enough,
+            _ => lacks.is_empty(),
+        };
+        self.tally.add("fence refused", u64::from(!lacks.is_empty()));
+        let of_member = lacks.iter().any(|lack| matches!(lack, Lack::Detached(_) | Lack::Late(_)));
+        self.tally.add("stood in for a member", u64::from(of_member && told.count >= self.fence.replicas()));
+        let needed = self.fence.waits_for(&told.members, &told.attached);
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        self.gateways[pipe.gateway].wait_for[pipe.group] = needed;
+        let may_come = lacks.iter().any(|lack| matches!(lack, Lack::Late(_) | Lack::LateOutside(_)));
+        if !holds && may_come && needed > pipe.wait_for && pipe.waits < MAX_AGAIN {
+            pipe.wait_for = needed;
+            pipe.waits += 1;
+            self.tally.add("waited again", 1);
+            let at = self.now + self.short_delay() + self.short_delay();
+            return self.schedule(at, Event::ReachFence { pipe: id });
+        }
+        self.answer_pipe(id, End::Executed(holds));
     }
 
     /// The last command of a fence: whether the server is still in the history that the connection was opened in.
@@ -226,9 +261,8 @@ impl World {
         if matches!(errand, Errand::Leave) || self.gateways[gateway].incarnation != incarnation {
             return;
         }
-        let end = self.judge_fence(end);
         // A connection on which something went wrong is given up, mostly.
-        let keeps = matches!(end, End::Executed(count) if self.fence.holds(count));
+        let keeps = end == End::Executed(true);
         if !keeps {
             self.tally.add("pipelines failed", 1);
             let current = self.gateways[gateway].links[group] == Some(link);
@@ -237,20 +271,6 @@ impl World {
             }
         }
         self.pipe_ended(gateway, incarnation, group, replies, sent_at, errand, end);
-    }
-
-    /// What a mutant makes of it.
-    fn judge_fence(&mut self, end: End) -> End {
-        let End::Executed(count) = end else { return end };
-        if !self.fence.holds(count) {
-            self.tally.add("fence refused", 1);
-        }
-        let needed = self.fence.replicas();
-        match self.mutant {
-            Some(Mutant::NoFence) => End::Executed(needed),
-            Some(Mutant::PartialFence) if count + 1 >= needed => End::Executed(needed),
-            _ => end,
-        }
     }
 
     pub(crate) fn relink_soon(&mut self, gateway: usize, group: usize) {

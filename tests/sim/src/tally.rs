@@ -52,6 +52,9 @@ impl Tally {
             "begun by a clock far ahead",
             "last writes",
             "fence refused",
+            "outside replicas",
+            "stood in for a member",
+            "waited again",
             "histories changed",
             "pipelines failed",
         ] {

@@ -25,7 +25,7 @@ impl World {
         let group = self.rng.below(self.cluster.groups());
         let leader = (group, self.cluster.leader(group));
         let server = (group, self.rng.below(self.cluster.servers()));
-        match self.rng.below(24) {
+        match self.rng.below(27) {
             0..=3 => self.crash(leader),
             4 => self.crash(server),
             5..=7 => self.pause_server(leader),
@@ -43,6 +43,7 @@ impl World {
             18 => self.cut_client(),
             19 | 20 => self.there_and_back(leader),
             21 | 22 => self.set_far_ahead(server),
+            23..=25 => self.outside(group),
             _ => {
                 let gateway = self.rng.below(self.gateways.len());
                 self.relink_soon(gateway, group);
@@ -143,6 +144,35 @@ impl World {
         }
     }
 
+    /// Somebody replicates from the leader who is not of the cluster: a backup, a migration. Or ends that, or stands still.
+    fn outside(&mut self, group: usize) {
+        let leader = self.cluster.leader(group);
+        if self.outside[group].is_none() {
+            self.tally.add("outside replicas", 1);
+            self.outside[group] = Some(leader);
+            return self.attach_outside(group);
+        }
+        if self.rng.chance(60) {
+            let until = self.span(100, 1_000);
+            return self.net.pause(Place::Server((group, self.cluster.outside())), until);
+        }
+        self.outside[group] = None;
+        self.cluster.move_outside(group, None);
+        self.pump();
+    }
+
+    /// It connects to the server that it was told, if that can be reached.
+    fn attach_outside(&mut self, group: usize) {
+        let Some(to) = self.outside[group] else { return };
+        let (server, outside) = ((group, to), Place::Server((group, self.cluster.outside())));
+        let runs = self.net.paused(self.now, outside).is_none();
+        if runs && self.cluster.leader_seen_by(server) == Some(to) && !self.cluster.has_outside(server) {
+            self.note(|| format!("a server that is not of the cluster replicates from {server:?}"));
+            self.cluster.move_outside(group, Some(to));
+            self.pump();
+        }
+    }
+
     fn pause_gateway(&mut self) {
         let (gateway, until) = (self.rng.below(self.gateways.len()), self.span(50, 3_000));
         self.note(|| format!("node {} stands still until {until}", gateway + 1));
@@ -230,6 +260,9 @@ impl World {
             self.cluster.sync_disks();
         }
         for group in 0..self.cluster.groups() {
+            if self.rng.chance(40) {
+                self.attach_outside(group);
+            }
             let leader = self.cluster.leader(group);
             for at in (0..self.cluster.servers()).filter(|&at| at != leader) {
                 let (server, place) = ((group, at), Place::Server((group, at)));

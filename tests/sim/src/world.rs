@@ -141,6 +141,8 @@ pub(crate) struct World {
     pub(crate) truth: Truth,
     pub(crate) history: History,
     pub(crate) net: Net,
+    /// In each group, the server that somebody replicates from who is not of the cluster.
+    pub(crate) outside: Vec<Option<usize>>,
     pub(crate) pipes: BTreeMap<u64, Pipe>,
     pub(crate) keys: Vec<CompositeKey>,
     pub(crate) maps: Maps,
@@ -200,7 +202,7 @@ impl World {
         let (masters, replicas) = (rng.range(2, 3) as usize, rng.range(1, 2) as usize);
         let retention = Retention { versions: VERSIONS, log_entries: rng.pick(&[8, 30, 1_000]) };
         let cluster = Cluster::new(layout, retention, masters, replicas);
-        let gateways = (0..NODES).map(|n| Gateway::new(n + 1, &map, masters, &mut rng)).collect();
+        let gateways = (0..NODES).map(|n| Gateway::new(n + 1, &map, (masters, replicas as u32), &mut rng)).collect();
         let clients = (0..PLAIN_CLIENTS + ISOLATES).map(|n| Client::new(n >= PLAIN_CLIENTS, &mut rng)).collect();
         let session = |n| Session::new((n < PLAIN_CLIENTS).then_some(n));
         Self {
@@ -215,6 +217,7 @@ impl World {
             truth: Truth::new(layout),
             history: History::default(),
             net: Net::default(),
+            outside: vec![None; masters],
             pipes: BTreeMap::new(),
             keys: (0..25).map(key).collect(),
             maps: Maps::new(map),

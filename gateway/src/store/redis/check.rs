@@ -9,7 +9,8 @@ use super::connect::Connector;
 use super::functions;
 use super::options::{Address, RedisOptions};
 use super::reply::{Fault, Replies, bytes};
-use super::topology::{MasterView, View, field, pairs};
+use super::settings::{Unknown, Verdict};
+use super::topology::{MasterView, View, field};
 use crate::store::{OpenError, StoreError};
 
 /// Functions came with 7.0.
@@ -36,8 +37,7 @@ pub(super) async fn look(connector: &Connector, seeds: &[Address]) -> Result<Vie
             Err(error) => return Err(OpenError::Unfit(format!("{seed}: {error}"))),
         }
     }
-    let newest = views.into_iter().max_by_key(|view| view.epoch);
-    let view = newest.ok_or_else(|| OpenError::Unreachable(silent.join("; ")))?;
+    let view = View::newest(&views).ok_or_else(|| OpenError::Unreachable(silent.join("; ")))?;
     match view.uncovered() {
         0 => Ok(view),
         slots => Err(OpenError::Unfit(format!("{slots} of 16384 slots have no master"))),
@@ -71,61 +71,60 @@ fn damaged(error: StoreError) -> OpenError {
     OpenError::Damaged(error.to_string())
 }
 
-/// Checks every master of `view`, and loads the functions there.
+/// Checks every server of `view`, and loads the functions on the masters. What was found is where later looks begin.
 ///
 /// # Errors
 /// [`OpenError`] of the first that will not do.
-pub(super) async fn masters(connector: &Connector, view: &View, options: &RedisOptions) -> Result<(), OpenError> {
-    let checks = view.masters.iter().map(|master| check(connector, master, options));
-    let lax: Vec<bool> = join_all(checks).await.into_iter().collect::<Result<_, _>>()?;
-    if lax.into_iter().any(|lax| lax) {
-        tracing::warn!(
-            "appendfsync is not `always`: a master that crashes, and is back before a replica took its place, may have \
-             lost the writes of its last two seconds, acknowledged ones included"
-        );
+pub(super) async fn servers(
+    connector: &Connector,
+    view: &View,
+    options: &RedisOptions,
+) -> Result<BTreeMap<Address, Verdict>, OpenError> {
+    let mut verdicts = BTreeMap::new();
+    for checked in join_all(view.masters.iter().map(|master| check(connector, master, options))).await {
+        verdicts.extend(checked?);
     }
-    Ok(())
+    Ok(verdicts)
 }
 
-/// Says whether a master acknowledges before its disk has a write.
-async fn check(connector: &Connector, master: &MasterView, options: &RedisOptions) -> Result<bool, OpenError> {
+/// Checks a master and its replicas.
+async fn check(
+    connector: &Connector,
+    master: &MasterView,
+    options: &RedisOptions,
+) -> Result<Vec<(Address, Verdict)>, OpenError> {
+    let mut verdicts = vec![verdict(connector, &master.address, "master").await?];
     let address = &master.address;
-    let settings = "appendonly appendfsync maxmemory-policy cluster-require-full-coverage";
-    let commands = [words(&format!("CONFIG GET {settings}")), words("INFO replication"), functions::load()];
-    let values = connector.ask(address, &commands).await;
+    let values = connector.ask(address, &[words("INFO replication"), functions::load()]).await;
     let values = values.map_err(|error| OpenError::Unreachable(format!("master {address}: {error}")))?;
     if let Some(Value::ServerError(error)) = values.iter().find(|value| matches!(value, Value::ServerError(_))) {
-        let why = format!("master {address} refuses CONFIG GET, INFO or FUNCTION LOAD: {}", error.code());
+        let why = format!("master {address} refuses INFO or FUNCTION LOAD: {}", error.code());
         return Err(OpenError::Unfit(format!("{why} {}", error.details().unwrap_or_default())));
     }
-    let mut replies = Replies::new(values);
-    let read = |value| -> Result<BTreeMap<String, String>, StoreError> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let pair = |(name, value): (Vec<u8>, _)| Ok((text(&name), text(&bytes(value, "CONFIG")?.unwrap_or_default())));
-        pairs(value)?.into_iter().map(pair).collect()
-    };
-    let settings = read(replies.next()).map_err(damaged)?;
-    let setting = |name: &str| settings.get(name).map_or("", String::as_str);
-    for (name, wanted, why) in [
-        ("appendonly", "yes", "a master that restarts would come back empty"),
-        ("maxmemory-policy", "noeviction", "a full master would drop what is stored"),
-        ("cluster-require-full-coverage", "no", "one dead master would stop all others"),
-    ] {
-        let found = setting(name);
-        if found != wanted {
-            let line = format!("master {address} has {name} {found}; set {name} {wanted}: otherwise {why}");
-            return Err(OpenError::Unfit(line));
-        }
-    }
-    let info = bytes(replies.next(), "INFO").map_err(damaged)?.unwrap_or_default();
+    let info = bytes(Replies::new(values).next(), "INFO").map_err(damaged)?.unwrap_or_default();
     let info = String::from_utf8_lossy(&info);
     let connected: u32 = field(&info, "connected_slaves").and_then(|text| text.parse().ok()).unwrap_or(0);
-    if connected < options.replicas {
-        let wanted = options.replicas;
-        let line = format!("master {address} has {connected} connected replicas, and {wanted} must acknowledge");
+    let (listed, wanted) = (u32::try_from(master.replicas.len()).unwrap_or(u32::MAX), options.replicas);
+    if connected.min(listed) < wanted {
+        let line = format!(
+            "master {address} has {connected} connected replicas, the cluster lists {listed}, and {wanted} must acknowledge"
+        );
         return Err(OpenError::Incomplete(line));
     }
-    Ok(setting("appendfsync") != "always")
+    for replica in &master.replicas {
+        verdicts.push(verdict(connector, replica, "replica").await?);
+    }
+    Ok(verdicts)
+}
+
+async fn verdict(connector: &Connector, address: &Address, role: &str) -> Result<(Address, Verdict), OpenError> {
+    match Verdict::ask(connector, address, None).await {
+        Ok(Verdict { unfit: Some(why), .. }) => Err(OpenError::Unfit(format!("{role} {address} {why}"))),
+        Ok(verdict) => Ok((address.clone(), verdict)),
+        Err(Unknown::Refused(why)) => Err(OpenError::Unfit(format!("{role} {address} {why}"))),
+        Err(Unknown::Silent(why)) if role == "replica" => Err(OpenError::Incomplete(format!("{role} {why}"))),
+        Err(Unknown::Silent(why)) => Err(OpenError::Unreachable(format!("{role} {why}"))),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::{oneshot, watch};
 
+use super::audit::Audit;
 use super::course::{Course, Item, Next, To};
 use super::functions;
 use super::imports::Imports;
@@ -40,6 +41,7 @@ pub(super) struct Cluster {
     pub(super) keys: Keyspace,
     maker: Maker,
     seeds: Vec<Address>,
+    pub(super) audit: Audit,
     routes: watch::Sender<Arc<Routes>>,
     groups: watch::Sender<Arc<Vec<Vec<u16>>>>,
     /// All servers of the newest view, and how often one was looked for.
@@ -48,14 +50,16 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(keys: Keyspace, maker: Maker, seeds: Vec<Address>, view: &View) -> Self {
+    pub(super) fn new(keys: Keyspace, maker: Maker, seeds: Vec<Address>, view: &View, audit: Audit) -> Self {
         let routes = Routes::new(view, &BTreeSet::new(), &keys, &maker, &Routes::default());
+        audit.apply(&routes);
         let groups = watch::Sender::new(Arc::new(routes.groups()));
         let nodes = Mutex::new((view.nodes.clone(), 0));
         Self {
             keys,
             maker,
             seeds,
+            audit,
             routes: watch::Sender::new(Arc::new(routes)),
             groups,
             nodes,
@@ -187,19 +191,23 @@ impl Cluster {
         }
     }
 
+    /// Looks at the settings of all servers until the store is dropped.
+    pub(super) async fn watch_settings(self: Arc<Self>) {
+        self.audit.watch(&self.maker.connector, self.routes.subscribe()).await;
+    }
+
     /// Looks at the topology.
     pub(super) async fn refresh(&self) {
         let asked = self.to_ask();
         let answers =
             join_all(asked.iter().map(|node| tokio::time::timeout(ASK, View::ask(&self.maker.connector, node))));
         let answers = answers.await.into_iter().map(|answer| answer.ok()?.ok());
-        let views: Vec<(&Address, View)> =
+        let told: Vec<(&Address, View)> =
             asked.iter().zip(answers).filter_map(|(node, view)| Some((node, view?))).collect();
         let mut imports = self.imports();
-        views.iter().for_each(|(node, view)| imports.note(node, &view.imported));
-        let views = views.into_iter().map(|(_, view)| view);
-        // A server behind a partition has not heard of the newest epoch.
-        let Some(view) = views.max_by_key(|view| (view.epoch, std::cmp::Reverse(view.uncovered()))) else { return };
+        told.iter().for_each(|(node, view)| imports.note(node, &view.imported));
+        let views: Vec<View> = told.into_iter().map(|(_, view)| view).collect();
+        let Some(view) = View::newest(&views) else { return };
         let torn = imports.torn(&view);
         drop(imports);
         if !torn.is_empty() {
@@ -209,6 +217,7 @@ impl Cluster {
             );
         }
         let routes = Routes::new(&view, &torn, &self.keys, &self.maker, &self.routes());
+        self.audit.apply(&routes);
         let groups = routes.groups();
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0 = view.nodes;
         self.routes.send_replace(Arc::new(routes));

@@ -1,5 +1,5 @@
 //! Connections. None of them reconnects by itself: a pipeline must never span two connections, as the second would have
-//! nothing to wait for. Nor may it span two histories of one server, see [`history`].
+//! nothing to wait for. Nor may it span two histories of one server, see [`fence::history`].
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use ::redis::{
     RedisResult, Value,
 };
 
+use super::fence;
 use super::options::{Address, RedisOptions};
 use super::reply::bytes;
-use super::topology::field;
 
 /// Longest time to connect: a server in the same region answers within a few milliseconds, so a longer wait than a lost
 /// packet is repeated after (200 ms) means that it is gone.
@@ -22,28 +22,12 @@ pub(super) const WAIT_MS: u64 = 300;
 /// replica is told from a silent master.
 const RESPONSE: Duration = Duration::from_millis(600);
 
-/// The last command of a fence: what [`history`] reads.
-pub(super) fn ask_history() -> Cmd {
-    let mut command = ::redis::cmd("INFO");
-    command.arg("replication");
-    command
-}
-
-/// The replication id that a master answers to [`ask_history`]; `None` where it is no master.
-///
-/// A server gets a new one whenever it is promoted. So as long as it has the same one, it was master all along, and
-/// what it has executed is still there. One that was a replica in between has lost what its new master did not have,
-/// while its connections stay open and `WAIT` tells of its new data.
-pub(super) fn history(info: Value) -> Option<String> {
-    let info = String::from_utf8(bytes(info, "INFO").ok()??).ok()?;
-    let id = field(&info, "master_replid")?;
-    (field(&info, "role")? == "master").then(|| id.to_owned())
-}
-
 /// A connection to a master, and the history it was opened in.
 pub(super) struct Link {
     pub(super) connection: MultiplexedConnection,
     pub(super) history: String,
+    /// The server's name in its cluster.
+    pub(super) node: String,
 }
 
 /// Opens connections of one user.
@@ -75,8 +59,17 @@ impl Connector {
     /// A connection to a master; `None` where it is none.
     pub(super) async fn link(&self, address: &Address) -> RedisResult<Option<Link>> {
         let mut connection = self.connect(address).await?;
-        let info = connection.req_packed_command(&ask_history()).await?;
-        Ok(history(info).map(|history| Link { connection, history }))
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.cmd("CLUSTER").arg("MYID");
+        pipeline.add_command(fence::ask_replication());
+        let mut texts = Vec::with_capacity(2);
+        for value in connection.req_packed_commands(&pipeline, 0, 2).await? {
+            let bytes = bytes(value.extract_error()?, "an answer").ok().flatten().unwrap_or_default();
+            texts.push(String::from_utf8_lossy(&bytes).into_owned());
+        }
+        let (info, node) = (texts.pop().unwrap_or_default(), texts.pop().unwrap_or_default());
+        let history = fence::history(&info).map(str::to_owned);
+        Ok(history.map(|history| Link { connection, history, node }))
     }
 
     /// Sends `commands` on a connection of their own. Errors of the server are among the answers.

@@ -224,8 +224,9 @@ end
 redis.register_function('foremap_1_write', write)
 redis.register_function('foremap_1_remove', remove)
 redis.register_function('foremap_1_put_map', put_map)
-redis.register_function('foremap_1_announce', announce)
-redis.register_function('foremap_1_retract', retract)
-redis.register_function('foremap_1_lead', lead)
+-- Gateways stay members on a full master: what these store is small and replaces what was there.
+redis.register_function{function_name = 'foremap_1_announce', callback = announce, flags = {'allow-oom'}}
+redis.register_function{function_name = 'foremap_1_retract', callback = retract, flags = {'allow-oom'}}
+redis.register_function{function_name = 'foremap_1_lead', callback = lead, flags = {'allow-oom'}}
 redis.register_function('foremap_1_put_blob', put_blob)
 redis.register_function('foremap_1_reseal', reseal)

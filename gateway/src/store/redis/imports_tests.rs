@@ -6,7 +6,13 @@ fn address(port: u16) -> Address {
 }
 
 fn view(owner: u16) -> View {
-    let master = |port: u16, slots| MasterView { id: format!("id{port}"), address: address(port), slots, replicas: 1 };
+    let master = |port: u16, slots| MasterView {
+        id: format!("id{port}"),
+        address: address(port),
+        epoch: 1,
+        slots,
+        replicas: Vec::new(),
+    };
     let masters = [1, 2, 3].map(|port| master(port, if port == owner { vec![(5, 5)] } else { vec![] })).to_vec();
     View { masters, nodes: [1, 2, 3].map(address).to_vec(), ..View::default() }
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use ::redis::aio::ConnectionLike as _;
-use ::redis::{Cmd, Pipeline, Value};
+use ::redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::connect::{Link, WAIT_MS, ask_history};
+use super::connect::Link;
+use super::fence::{self, Told};
 use super::fences::{self, asking};
 use super::master::Health;
 use super::reply::Fault;
@@ -19,8 +20,8 @@ const MAX_PIPELINE: usize = 1_024;
 /// Most requests waiting in a lane: whoever comes later waits outside.
 pub(super) const MAX_QUEUE: usize = 4_096;
 
-/// Commands of a fence.
-const FENCE: usize = 3;
+/// Times that a fence is waited for again because more replicas turn out to be attached than were waited for.
+const MAX_AGAIN: usize = 2;
 
 /// What becomes of a request. Where a slot is being moved, answers may be redirections ([`Fault::Asked`]).
 pub(super) type Outcome = Result<Vec<Value>, Fault>;
@@ -121,35 +122,37 @@ impl Worker {
                 Err(fault) => return refuse(jobs, &fault),
             },
         };
-        let (pipeline, mut raised) = self.pipeline(&jobs);
+        let asked = self.health.wait_for();
+        let (pipeline, raised) = self.pipeline(&jobs, &link, asked);
         let mut values = match link.connection.req_packed_commands(&pipeline, 0, pipeline.len()).await {
             Ok(values) if values.len() == pipeline.len() => values,
             Ok(_) => return refuse(jobs, &Fault::Uncounted(self.health.failed("answers are missing"))),
-            Err(error) if error.is_timeout() => {
-                return refuse(jobs, &Fault::Uncounted(self.health.failed(&error.to_string())));
-            }
-            Err(error) => return refuse(jobs, &Fault::Dropped(self.health.failed(&error.to_string()))),
+            Err(error) => return refuse(jobs, &self.broken(&error)),
         };
-        let mut fence = values.split_off(values.len() - FENCE);
-        let mut times = 0;
-        while fences::is_elsewhere(fence.first()) {
-            times += 1;
-            let Some(other) = self.health.fences.instead_of(&raised, times) else { break };
-            raised = other;
-            let mut again = Pipeline::with_capacity(FENCE);
-            self.add_fence(&mut again, &raised);
-            match link.connection.req_packed_commands(&again, 0, FENCE).await {
-                Ok(values) => fence = values,
-                Err(error) => return refuse(jobs, &Fault::Uncounted(self.health.failed(&error.to_string()))),
-            }
+        let fence = values.split_off(values.len() - fence::COMMANDS);
+        let mut told = match self.raise_elsewhere(&mut link, fence, raised, asked).await {
+            Ok(fence) => Told::read(fence),
+            Err(error) => return refuse(jobs, &error),
+        };
+        if let Ok(state) = &mut told
+            && let Err(error) = self.wait_again(&mut link, state, asked).await
+        {
+            return refuse(jobs, &error);
         }
-        // After any other outcome the connection is not used again: what it still answers belongs to nobody.
-        self.tell(link, jobs, values, fence);
+        let is_fence = told.is_ok();
+        let refusal = self.health.fenced(&link.history, told);
+        // After any other outcome the connection is not used again: what it still answers belongs to nobody, or the
+        // server is not what it was.
+        if is_fence && !matches!(refusal, Some(Fault::Dropped(_))) {
+            self.link = Some(link);
+        }
+        self.tell(jobs, values, refusal.as_ref());
     }
 
     /// The commands of `jobs`, and the fence behind them, with the key that it raises.
-    fn pipeline(&self, jobs: &[Job]) -> (Pipeline, String) {
-        let mut pipeline = Pipeline::with_capacity(jobs.iter().map(|job| job.commands.len()).sum::<usize>() + FENCE);
+    fn pipeline(&self, jobs: &[Job], link: &Link, replicas: u32) -> (Pipeline, String) {
+        let commands: usize = jobs.iter().map(|job| job.commands.len()).sum();
+        let mut pipeline = Pipeline::with_capacity(commands + fence::COMMANDS);
         for job in jobs {
             for command in job.commands.iter() {
                 if job.asking {
@@ -167,18 +170,57 @@ impl Worker {
             }
             (None, job) => job.map_or_else(String::new, |job| job.fence.clone()),
         };
-        self.add_fence(&mut pipeline, &key);
+        fence::add(&mut pipeline, &key, &link.node, replicas);
         (pipeline, key)
     }
 
-    fn add_fence(&self, pipeline: &mut Pipeline, key: &str) {
-        pipeline.cmd("INCR").arg(key);
-        pipeline.cmd("WAIT").arg(self.health.required()).arg(WAIT_MS);
-        pipeline.add_command(ask_history());
+    /// The answers to a fence; where its key is on its way to another master, those to one that raises another key.
+    async fn raise_elsewhere(
+        &self,
+        link: &mut Link,
+        mut fence: Vec<Value>,
+        mut raised: String,
+        replicas: u32,
+    ) -> Result<Vec<Value>, Fault> {
+        let mut times = 0;
+        while fences::is_elsewhere(fence.first()) {
+            times += 1;
+            let Some(other) = self.health.fences.instead_of(&raised, times) else { break };
+            raised = other;
+            let mut again = Pipeline::with_capacity(fence::COMMANDS);
+            fence::add(&mut again, &raised, &link.node, replicas);
+            let answered = link.connection.req_packed_commands(&again, 0, fence::COMMANDS).await;
+            fence = answered.map_err(|error| Fault::Uncounted(self.health.failed(&error.to_string())))?;
+        }
+        Ok(fence)
     }
 
-    /// Hands the answers out. They count if the fence holds.
-    fn tell(&mut self, link: Link, jobs: Vec<Job>, values: Vec<Value>, fence: Vec<Value>) {
+    fn broken(&self, error: &RedisError) -> Fault {
+        let why = self.health.failed(&error.to_string());
+        if error.is_timeout() { Fault::Uncounted(why) } else { Fault::Dropped(why) }
+    }
+
+    /// Waits again where replicas are attached that were not among the `asked` that were waited for: they have just come.
+    async fn wait_again(&self, link: &mut Link, told: &mut Told, mut asked: u32) -> Result<(), Fault> {
+        for _ in 0..MAX_AGAIN {
+            let needed = self.health.learn(told);
+            if needed <= asked || !told.may_come(self.health.fence) {
+                return Ok(());
+            }
+            asked = needed;
+            let (pipeline, length) = fence::again(&link.node, asked);
+            let values = link.connection.req_packed_commands(&pipeline, 0, length).await;
+            let values = values.map_err(|error| self.broken(&error))?;
+            if told.update(values).is_err() {
+                return Err(Fault::Uncounted(self.health.failed("the fence was not answered")));
+            }
+        }
+        self.health.learn(told);
+        Ok(())
+    }
+
+    /// Hands the answers out. They count if nothing speaks against the fence.
+    fn tell(&self, jobs: Vec<Job>, values: Vec<Value>, refusal: Option<&Fault>) {
         let mut values = values.into_iter();
         let mut answers: Vec<Vec<Value>> = Vec::with_capacity(jobs.len());
         for job in &jobs {
@@ -188,19 +230,14 @@ impl Worker {
             };
             answers.push(job.commands.iter().filter_map(|_| one()).collect());
         }
-        let mut fence = fence.into_iter();
-        let refusal = self.health.fenced(&link.history, [fence.next(), fence.next(), fence.next()]);
-        if !matches!(refusal, Some(Fault::Dropped(_))) {
-            self.link = Some(link);
-        }
         for (job, values) in jobs.into_iter().zip(answers) {
-            let outcome = match (Fault::among(&values), &refusal) {
+            let outcome = match (Fault::among(&values), refusal) {
                 // What an error says of its own request is certain: a refusal has no effect that could be lost. Only
                 // one that tells of stored data counts no more than the data would: also that a key has left, or never was.
                 (Some(Fault::Failed(_) | Fault::Asked { .. }) | None, Some(refusal)) => Err(refusal.clone()),
                 (Some(Fault::Asked { .. }) | None, None) => Ok(values),
                 (Some(fault), _) => {
-                    if matches!(fault, Fault::Elsewhere(_)) {
+                    if fault.is_elsewhere() {
                         self.health.suspect();
                     }
                     Err(fault)

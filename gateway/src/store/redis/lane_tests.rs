@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use foremap::node::Fence;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -12,8 +13,12 @@ use crate::store::redis::options::{Address, RedisOptions};
 /// What the server does with a pipeline.
 #[derive(Clone, Copy)]
 enum Deed {
-    /// Answers its commands with `+fine`, and the fence with this many replicas.
-    Acknowledge(u32),
+    /// Answers its commands with `+fine`; so many replicas have acknowledged, the first of which is a member.
+    Acknowledge(u16),
+    /// The same, where the cluster lists so many.
+    Members(u16, u16),
+    /// As `Acknowledge(2)`, but the second is late until it is waited for.
+    Come,
     /// Answers its commands with an error, the fence well.
     Err(&'static str),
     /// Answers its commands with an error, and the fence without replicas.
@@ -37,6 +42,8 @@ struct Server {
     pipelines: AtomicUsize,
     is_replica: AtomicBool,
     go: Notify,
+    /// How many replicas each fence waited for.
+    waits: std::sync::Mutex<Vec<u8>>,
 }
 
 impl Server {
@@ -45,7 +52,8 @@ impl Server {
         let address = Address { host: "127.0.0.1".into(), port: listener.local_addr().expect("bound").port() };
         let counts = || AtomicUsize::new(0);
         let (is_replica, go) = (AtomicBool::new(false), Notify::new());
-        let server = Arc::new(Self { address, connections: counts(), pipelines: counts(), is_replica, go });
+        let waits = std::sync::Mutex::default();
+        let server = Arc::new(Self { address, connections: counts(), pipelines: counts(), is_replica, go, waits });
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -56,45 +64,72 @@ impl Server {
         server
     }
 
-    /// What a server tells of its replication.
-    fn info(role: &str, id: &str) -> String {
-        let info = format!("# Replication\r\nrole:{role}\r\nmaster_replid:{id}\r\n");
-        format!("${}\r\n{info}\r\n", info.len())
+    fn text(text: &str) -> String {
+        format!("${}\r\n{text}\r\n", text.len())
+    }
+
+    /// What a server tells of its replication, with the offsets of its replicas.
+    fn info(role: &str, id: &str, replicas: &[u16]) -> String {
+        let line = |(at, offset)| format!("slave{at}:ip=10.0.0.{at},port=6379,state=online,offset={offset},lag=0\r\n");
+        let replicas: String = replicas.iter().enumerate().map(line).collect();
+        Self::text(&format!("# Replication\r\nrole:{role}\r\n{replicas}master_replid:{id}\r\n"))
+    }
+
+    /// The end of a fence: what `WAIT` came to, the replication, and the members.
+    fn state(id: &str, replicas: &[u16], members: u16) -> String {
+        let line = |at| Self::text(&format!("id{at} 10.0.0.{at}:6379@16379 slave node 0 0 1 connected"));
+        let listed: String = (0..members).map(line).collect();
+        format!(":{}\r\n{}*{members}\r\n{listed}", replicas.len(), Self::info("master", id, replicas))
+    }
+
+    /// A whole fence, which leaves the offset 9.
+    fn fence(id: &str, replicas: &[u16], members: u16) -> String {
+        ":1\r\n*3\r\n$6\r\nmaster\r\n:9\r\n*0\r\n".to_owned() + &Self::state(id, replicas, members)
     }
 
     async fn serve(self: Arc<Self>, mut socket: tokio::net::TcpStream, deeds: &'static [Deed]) {
         let (mut text, mut buffer) = (String::new(), [0; 4_096]);
         while let Ok(read @ 1..) = socket.read(&mut buffer).await {
             text += &String::from_utf8_lossy(&buffer[..read]);
-            // A fence ends with a question that is also the first on a connection.
-            if !text.ends_with("replication\r\n") {
-                continue;
-            }
-            if !text.contains("WAIT") {
+            if text.ends_with("replication\r\n") && !text.contains("WAIT") {
                 text.clear();
                 let role = if self.is_replica.load(Ordering::SeqCst) { "slave" } else { "master" };
-                if socket.write_all(Self::info(role, "here").as_bytes()).await.is_err() {
+                let answer = Self::text("node") + &Self::info(role, "here", &[]);
+                if socket.write_all(answer.as_bytes()).await.is_err() {
                     return;
                 }
                 continue;
             }
-            let well = |replicas| format!(":1\r\n:{replicas}\r\n") + &Self::info("master", "here");
+            if !text.ends_with("node\r\n") {
+                continue;
+            }
+            let well = |replicas: u16| Self::fence("here", &vec![9; replicas.into()], 1);
             let commands = text.matches("PING").count();
+            let again = !text.contains("EVAL");
+            self.waits
+                .lock()
+                .expect("no panic")
+                .push(text.split("WAIT\r\n$1\r\n").nth(1).map_or(0, |n| n.as_bytes()[0] - b'0'));
             text.clear();
-            let turn = self.pipelines.fetch_add(1, Ordering::SeqCst);
-            let answer = match deeds.get(turn).copied().unwrap_or(Deed::Acknowledge(1)) {
-                Deed::Acknowledge(replicas) => "+fine\r\n".repeat(commands) + &well(replicas),
-                Deed::Return => "+fine\r\n".repeat(commands) + ":1\r\n:1\r\n" + &Self::info("master", "elsewhere"),
-                Deed::Err(line) => format!("-{line}\r\n").repeat(commands) + &well(1),
-                Deed::ErrAlone(line) => format!("-{line}\r\n").repeat(commands) + &well(0),
-                Deed::FenceLeft => {
-                    "+fine\r\n".repeat(commands) + "-ASK 1 127.0.0.1:1\r\n:1\r\n" + &Self::info("master", "here")
-                }
-                Deed::ErrAll(line) => format!("-{line}\r\n").repeat(commands + 3),
-                Deed::Close => return,
-                Deed::Hold => {
-                    self.go.notified().await;
-                    "+fine\r\n".repeat(commands) + &well(1)
+            let answer = if again {
+                Self::state("here", &[9, 9], 1)
+            } else {
+                let turn = self.pipelines.fetch_add(1, Ordering::SeqCst);
+                let fine = "+fine\r\n".repeat(commands);
+                match deeds.get(turn).copied().unwrap_or(Deed::Acknowledge(1)) {
+                    Deed::Acknowledge(replicas) => fine + &well(replicas),
+                    Deed::Members(replicas, members) => fine + &Self::fence("here", &vec![9; replicas.into()], members),
+                    Deed::Come => fine + &Self::fence("here", &[9, 8], 1),
+                    Deed::Return => fine + &Self::fence("elsewhere", &[9], 1),
+                    Deed::Err(line) => format!("-{line}\r\n").repeat(commands) + &well(1),
+                    Deed::ErrAlone(line) => format!("-{line}\r\n").repeat(commands) + &well(0),
+                    Deed::FenceLeft => fine + "-ASK 1 127.0.0.1:1" + well(1).trim_start_matches(":1"),
+                    Deed::ErrAll(line) => format!("-{line}\r\n").repeat(commands + fence::COMMANDS),
+                    Deed::Close => return,
+                    Deed::Hold => {
+                        self.go.notified().await;
+                        fine + &well(1)
+                    }
                 }
             };
             if socket.write_all(answer.as_bytes()).await.is_err() {
@@ -106,7 +141,7 @@ impl Server {
     /// A master there that needs one replica.
     fn master(&self) -> Master {
         let options = RedisOptions::from_url(&format!("redis://{}", self.address)).expect("a URL");
-        Master::new(self.address.clone(), Connector::new(&options), 1, Arc::new(Notify::new()))
+        Master::new(self.address.clone(), Connector::new(&options), Fence::new(1), Arc::new(Notify::new()))
     }
 }
 
@@ -131,16 +166,32 @@ fn fine() -> Outcome {
 
 #[tokio::test]
 async fn what_is_not_acknowledged_by_all_replicas_does_not_count() {
-    let server = Server::start(&[Deed::Acknowledge(1), Deed::Acknowledge(0), Deed::Acknowledge(2)]).await;
+    // A second replica has been added: it may be promoted too, and has to acknowledge.
+    let deeds =
+        &[Deed::Acknowledge(1), Deed::Acknowledge(0), Deed::Acknowledge(2), Deed::Members(1, 2), Deed::Members(2, 2)];
+    let server = Server::start(deeds).await;
     let master = server.master();
     assert_eq!(ask(&master).await, fine());
     let told = ask(&master).await;
-    assert!(matches!(told, Err(Fault::Uncounted(_))), "{told:?}");
+    assert!(matches!(&told, Err(Fault::Uncounted(why)) if why.contains("10.0.0.0:6379 is not attached")), "{told:?}");
+    assert_eq!(master.status().lacking, ["10.0.0.0:6379"]);
     assert_eq!(ask(&master).await, fine());
-    // A second replica has been added: it may be promoted too, and has to acknowledge.
-    master.require(2);
+    assert_eq!((master.status().outside, master.status().lacking.len(), master.status().trouble), (1, 0, None));
     let told = ask(&master).await;
-    assert!(matches!(told, Err(Fault::Uncounted(_))), "{told:?}");
+    assert!(matches!(&told, Err(Fault::Uncounted(why)) if why.contains("10.0.0.1:6379 is not attached")), "{told:?}");
+    assert_eq!(ask(&master).await, fine());
+    assert_eq!(*server.waits.lock().expect("no panic"), [1, 1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn a_replica_that_has_just_come_is_waited_for() {
+    let server = Server::start(&[Deed::Come, Deed::Acknowledge(2), Deed::Acknowledge(1)]).await;
+    let master = server.master();
+    for _ in 0..4 {
+        assert_eq!(ask(&master).await, fine());
+    }
+    assert_eq!(*server.waits.lock().expect("no panic"), [1, 2, 2, 2, 1], "for both, until one has gone");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

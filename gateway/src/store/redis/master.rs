@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ::redis::Value;
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::node::Fence;
 use tokio::sync::Notify;
 
-use super::connect::{Connector, Link, history};
+use super::connect::{Connector, Link};
+use super::fence::{self, Told, Unread};
 use super::fences::Fences;
 use super::lane::{Lane, MAX_QUEUE};
 use super::options::Address;
@@ -34,16 +34,37 @@ pub(super) enum Kind {
 /// Connections of each lane. A second one halves the wait for the fence of those who come just after it.
 const CONNECTIONS: [usize; 3] = [1, 2, 2];
 
+/// Why a master is not believed.
+#[derive(Clone, Default)]
+struct Trouble {
+    why: Option<String>,
+    /// Replicas that did not acknowledge.
+    lacking: Vec<Address>,
+}
+
+/// What the settings of a master and its replicas come to.
+#[derive(Clone, Default)]
+struct Fitness {
+    unfit: Option<String>,
+    is_durable: bool,
+}
+
 /// What the lanes of a master share.
 pub(super) struct Health {
     address: Address,
     connector: Connector,
-    fence: AtomicU32,
+    pub(super) fence: Fence,
     pub(super) fences: Fences,
     breaker: Mutex<Breaker>,
+    /// What the newest failure was, until something succeeds.
+    trouble: Mutex<Trouble>,
+    /// Replicas that must acknowledge, by the newest fence, and how many of those attached are not of the cluster.
+    wait_for: AtomicU32,
+    outside: AtomicU32,
     started: Instant,
     attempts: AtomicU64,
     failures: AtomicU64,
+    fitness: Mutex<Fitness>,
     /// Told where this may not be the master any more.
     suspicion: Arc<Notify>,
 }
@@ -68,17 +89,33 @@ impl Health {
         self.breaker().is_open(self.now())
     }
 
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What those hear who are kept away.
     pub(super) fn refusal(&self) -> Fault {
-        Fault::Refused(format!("{} did not answer lately, or its replicas did not", self.address))
+        let why = self.trouble().why.clone();
+        Fault::Refused(format!("{}: {}", self.address, why.as_deref().unwrap_or("it did not answer lately")))
     }
 
     /// Notes a failure, and says it with the address.
     pub(super) fn failed(&self, why: &str) -> String {
+        self.failed_for(why, Vec::new())
+    }
+
+    fn failed_for(&self, why: &str, lacking: Vec<Address>) -> String {
+        let told = format!("{}: {why}", self.address);
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.breaker().failed(self.now());
+        *self.trouble() = Trouble { why: Some(why.to_owned()), lacking };
         self.suspect();
-        format!("{}: {why}", self.address)
+        told
+    }
+
+    fn succeeded(&self) {
+        self.breaker().succeeded();
+        *self.trouble() = Trouble::default();
     }
 
     /// Has the topology asked for.
@@ -90,7 +127,7 @@ impl Health {
         match self.connector.link(&self.address).await {
             Ok(Some(link)) => Ok(link),
             Ok(None) => {
-                self.breaker().succeeded();
+                self.succeeded();
                 self.suspect();
                 Err(Fault::Elsewhere(format!("{} is no master", self.address)))
             }
@@ -98,44 +135,51 @@ impl Health {
         }
     }
 
-    /// Replicas that must acknowledge.
-    pub(super) fn required(&self) -> u32 {
-        self.fence.load(Ordering::Relaxed)
+    /// Replicas whose acknowledgement a fence waits for.
+    pub(super) fn wait_for(&self) -> u32 {
+        self.wait_for.load(Ordering::Relaxed)
     }
 
-    /// Judges the answers to the three commands of a fence on a connection that was opened in the history `since`:
-    /// `None` if it holds.
-    pub(super) fn fenced(&self, since: &str, answers: [Option<Value>; 3]) -> Option<Fault> {
-        let [raised, acknowledged, told] = answers;
-        match (raised, acknowledged) {
+    /// Notes who is attached; returns how many acknowledgements there must be.
+    pub(super) fn learn(&self, told: &Told) -> u32 {
+        let needed = told.waits_for(self.fence);
+        self.wait_for.store(needed, Ordering::Relaxed);
+        self.outside.store(u32::try_from(told.outside()).unwrap_or(u32::MAX), Ordering::Relaxed);
+        needed
+    }
+
+    /// Judges the answers to a fence on a connection that was opened in the history `since`: `None` if it holds.
+    pub(super) fn fenced(&self, since: &str, told: Result<Told, Unread>) -> Option<Fault> {
+        match told {
             // It answers, as a master of other data now.
-            (Some(Value::Int(_)), Some(Value::Int(_))) if told.and_then(history).as_deref() != Some(since) => {
-                self.breaker().succeeded();
+            Ok(told) if told.history.as_deref() != Some(since) => {
+                self.succeeded();
                 self.suspect();
                 Some(Fault::Dropped(format!("{}: it was not master all along", self.address)))
             }
-            (Some(Value::Int(_)), Some(Value::Int(count))) => {
-                let required = self.required();
-                if Fence::new(required).holds(u32::try_from(count).unwrap_or(0)) {
-                    self.breaker().succeeded();
+            Ok(told) => {
+                let lacks = told.lacks(self.fence);
+                if lacks.is_empty() {
+                    self.succeeded();
                     return None;
                 }
-                let why = format!("{count} of {required} replicas acknowledged");
-                Some(Fault::Uncounted(self.failed(&why)))
+                let why: Vec<String> = lacks.iter().map(|lack| fence::words(lack, self.fence)).collect();
+                let lacking = lacks.iter().filter_map(fence::whom).cloned().collect();
+                Some(Fault::Uncounted(self.failed_for(&why.join("; "), lacking)))
             }
             // The slot of the fence is not here, or no longer.
-            (Some(Value::ServerError(error)), _) | (_, Some(Value::ServerError(error))) => {
+            Err(Unread::Refused(error)) => {
                 let moved = Fault::of_error(&error).is_elsewhere();
                 let why = format!("the fence was refused: {} {}", error.code(), error.details().unwrap_or_default());
                 if moved {
                     // It answers; it only is not the one to ask.
-                    self.breaker().succeeded();
+                    self.succeeded();
                     self.suspect();
                     return Some(Fault::Uncounted(format!("{}: {why}", self.address)));
                 }
                 Some(Fault::Uncounted(self.failed(&why)))
             }
-            _ => Some(Fault::Uncounted(self.failed("the fence was not answered"))),
+            Err(Unread::Odd) => Some(Fault::Uncounted(self.failed("the fence was not answered"))),
         }
     }
 }
@@ -147,13 +191,17 @@ pub(super) struct Master {
 }
 
 impl Master {
-    pub(super) fn new(address: Address, connector: Connector, replicas: u32, suspicion: Arc<Notify>) -> Self {
+    pub(super) fn new(address: Address, connector: Connector, fence: Fence, suspicion: Arc<Notify>) -> Self {
         let health = Arc::new(Health {
             address,
             connector,
-            fence: AtomicU32::new(replicas),
+            fence,
             fences: Fences::default(),
             breaker: Mutex::new(Breaker::new(BREAKER)),
+            trouble: Mutex::default(),
+            fitness: Mutex::default(),
+            wait_for: AtomicU32::new(fence.replicas()),
+            outside: AtomicU32::new(0),
             started: Instant::now(),
             attempts: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -167,9 +215,21 @@ impl Master {
         &self.health.address
     }
 
-    /// From now on this many replicas must acknowledge.
-    pub(super) fn require(&self, replicas: u32) {
-        self.health.fence.store(replicas, Ordering::Relaxed);
+    fn fitness(&self) -> MutexGuard<'_, Fitness> {
+        self.health.fitness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on takes writes if it is fit to: `unfit` says why it is not.
+    pub(super) fn judge(&self, unfit: Option<String>, is_durable: bool) {
+        let address = &self.health.address;
+        let before = std::mem::replace(&mut *self.fitness(), Fitness { unfit: unfit.clone(), is_durable });
+        match unfit {
+            Some(why) if before.unfit.as_ref() != Some(&why) => {
+                tracing::error!("the shards of master {address} take no writes: {why}");
+            }
+            None if before.unfit.is_some() => tracing::info!("the shards of master {address} take writes again"),
+            _ => {}
+        }
     }
 
     /// From now on fences raise one of these keys.
@@ -182,6 +242,11 @@ impl Master {
         if self.health.is_open() {
             return Err(self.health.refusal());
         }
+        if kind == Kind::Write
+            && let Some(why) = &self.fitness().unfit
+        {
+            return Err(Fault::Refused(format!("{} takes no writes: {why}", self.health.address)));
+        }
         Ok(&self.lanes[kind as usize])
     }
 
@@ -191,13 +256,19 @@ impl Master {
     }
 
     pub(super) fn status(&self) -> MasterStatus {
+        let (trouble, fitness) = (self.health.trouble().clone(), self.fitness().clone());
         MasterStatus {
             address: self.health.address.to_string(),
             open: self.health.is_open(),
             attempts: self.health.attempts.load(Ordering::Relaxed),
             failures: self.health.failures.load(Ordering::Relaxed),
             waiting: (self.lanes.iter().map(Lane::waiting).sum(), MAX_QUEUE * self.lanes.len()),
-            replicas: self.health.required(),
+            replicas: self.health.wait_for(),
+            outside: self.health.outside.load(Ordering::Relaxed),
+            lacking: trouble.lacking.iter().map(Address::to_string).collect(),
+            trouble: trouble.why,
+            unfit: fitness.unfit,
+            is_durable: fitness.is_durable,
         }
     }
 }

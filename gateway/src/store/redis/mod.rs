@@ -4,16 +4,19 @@
 //! them. Redis replicates asynchronously, so nothing that a master says counts by itself: commands go to it in
 //! pipelines that end with a fence (`foremap::node::Fence`), and what was asked is told only if the fence holds.
 
+mod audit;
 mod check;
 mod clocks;
 mod cluster;
 mod connect;
 mod course;
+mod fence;
 mod fences;
 mod functions;
 mod imports;
 mod keys;
 mod lane;
+mod line;
 mod master;
 mod meta;
 mod open;
@@ -22,6 +25,7 @@ mod read;
 mod reply;
 mod routes;
 mod seal;
+mod settings;
 mod topology;
 
 pub use open::RedisStore;

@@ -9,6 +9,7 @@ use foremap::partition::{PartitionMap, StorageLayout};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::audit::Audit;
 use super::check;
 use super::clocks::Clocks;
 use super::cluster::Cluster;
@@ -41,7 +42,7 @@ pub struct RedisStore {
     writing: watch::Sender<usize>,
     closed: AtomicBool,
     pub(super) clocks: Arc<Clocks>,
-    followers: [JoinHandle<()>; 2],
+    followers: [JoinHandle<()>; 3],
 }
 
 /// A write under way.
@@ -64,18 +65,22 @@ impl RedisStore {
         let seeds: Vec<Address> = options.nodes.iter().filter_map(|node| Address::parse(node)).collect();
         let connector = Connector::new(options);
         let view = check::look(&connector, &seeds).await?;
-        check::masters(&connector, &view, options).await?;
+        let audit = Audit::new(check::servers(&connector, &view, options).await?);
         let clocks = Arc::new(Clocks::new(connector.clone(), options.clock.clone()));
         clocks.compare(view.nodes.clone()).await;
         let fence = Fence::new(options.replicas);
         let maker = Maker { connector, fence, suspicion: Arc::new(Notify::new()) };
         // The layout tells the names of the shards, and is found under a name that does not depend on it.
-        let cluster = Cluster::new(Keyspace::new(&options.namespace, 1), maker, seeds, &view);
+        let cluster = Cluster::new(Keyspace::new(&options.namespace, 1), maker, seeds, &view, audit);
         let layout = Self::prepare(&cluster, options.layout).await?;
         let cluster = Arc::new(cluster.with_keys(Keyspace::new(&options.namespace, layout.shards), &view));
         // What seeds did not tell: which slots are on their way.
         cluster.refresh().await;
-        let followers = [tokio::spawn(cluster.clone().follow()), tokio::spawn(clocks.clone().follow(cluster.clone()))];
+        let followers = [
+            tokio::spawn(cluster.clone().follow()),
+            tokio::spawn(cluster.clone().watch_settings()),
+            tokio::spawn(clocks.clone().follow(cluster.clone())),
+        ];
         Ok(Self {
             cluster,
             layout,

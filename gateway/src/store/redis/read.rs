@@ -19,8 +19,8 @@ use super::master::Kind;
 use super::open::RedisStore;
 use super::reply::{Fault, Replies, bytes, head, items, number, odd, record, records};
 use crate::store::{
-    Answer, Answers, Blob, ClockStatus, ListPart, MasterStatus, Read, Store, StoreError, Term, Trouble, VersionRecord,
-    Write, WriteOutcome, Written,
+    Answer, Answers, Blob, ClockStatus, ListPart, MasterStatus, Promise, Read, Store, StoreError, Term, Trouble,
+    VersionRecord, Write, WriteOutcome, Written,
 };
 
 /// Most log entries that one poll asks for, over all its shards: some megabytes, which arrive well before a response is
@@ -374,6 +374,10 @@ impl Store for RedisStore {
 
     fn now_us(&self) -> u64 {
         self.clocks.now_us()
+    }
+
+    fn promise(&self) -> Promise {
+        self.cluster.audit.promise()
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -25,27 +25,27 @@ pub(super) struct Routes {
     masters: Vec<Arc<Master>>,
     /// Masters without slots: the next slot that is moved may be theirs.
     spares: Vec<Arc<Master>>,
+    /// The replicas of each master with slots.
+    replicas: Vec<Vec<Address>>,
     shards: Vec<Option<usize>>,
     meta: Option<usize>,
 }
 
 impl Routes {
-    /// The routes of `view`, in which nobody has the `torn` slots. Masters that are known already keep their connections and their health.
+    /// The routes of `view`, in which nobody has the `torn` slots. Masters that are known already keep their connections and
+    /// their health.
     pub(super) fn new(view: &View, torn: &BTreeSet<u16>, keys: &Keyspace, maker: &Maker, before: &Self) -> Self {
         let known: BTreeMap<&Address, &Arc<Master>> = before.all().map(|m| (m.address(), m)).collect();
         let master = |seen: &MasterView| {
-            // All that are configured, and any further one: each of them may be promoted.
-            let required = maker.fence.replicas().max(seen.replicas);
             let master = match known.get(&seen.address) {
                 Some(&master) => master.clone(),
                 None => Arc::new(Master::new(
                     seen.address.clone(),
                     maker.connector.clone(),
-                    required,
+                    maker.fence,
                     maker.suspicion.clone(),
                 )),
             };
-            master.require(required);
             master.offer(keys.fences(&seen.slots));
             master
         };
@@ -56,7 +56,8 @@ impl Routes {
             view.masters.iter().position(has)
         };
         let shards = (0..keys.shards()).map(|shard| of_slot(keys.slot(Place::Shard(shard)))).collect();
-        Self { masters, spares, shards, meta: of_slot(keys.slot(Place::Meta)) }
+        let replicas = view.masters.iter().map(|master| master.replicas.clone()).collect();
+        Self { masters, spares, replicas, shards, meta: of_slot(keys.slot(Place::Meta)) }
     }
 
     /// The master that `place` is at.
@@ -80,6 +81,17 @@ impl Routes {
     /// Masters with slots.
     pub(super) fn masters(&self) -> &[Arc<Master>] {
         &self.masters
+    }
+
+    /// Each master with its replicas.
+    pub(super) fn shards(&self) -> impl Iterator<Item = (&Arc<Master>, &Vec<Address>)> {
+        self.masters.iter().zip(&self.replicas)
+    }
+
+    /// All servers, each once.
+    pub(super) fn servers(&self) -> impl Iterator<Item = &Address> {
+        let masters = self.masters.iter().map(|master| master.address());
+        masters.chain(self.replicas.iter().flatten()).collect::<BTreeSet<_>>().into_iter()
     }
 
     /// Shards by master, those without one last.

@@ -37,7 +37,7 @@ fn carry(cluster: &mut Cluster) -> Vec<Option<u32>> {
         }
         for message in messages {
             match message.body {
-                Body::Waited(_, count) => waited.push(count),
+                Body::Waited(_, told) => waited.push(told.map(|told| told.count)),
                 _ => cluster.arrive(message),
             }
         }
@@ -58,7 +58,7 @@ fn wait_counts_the_replicas_that_have_the_last_write_of_its_connection() {
     // Nobody has it yet, but a connection that has written nothing does not ask for it.
     cluster.wait((0, 0), 2, 2, 7).expect("a master");
     let messages = cluster.take_messages();
-    assert!(messages.iter().any(|message| matches!(message.body, Body::Waited(7, Some(2)))));
+    assert!(messages.iter().any(|message| matches!(&message.body, Body::Waited(7, Some(told)) if told.count == 2)));
     // The connection of the write waits for the replicas.
     cluster.wait((0, 0), 1, 2, 8).expect("a master");
     assert!(cluster.take_messages().is_empty());
@@ -95,6 +95,39 @@ fn a_promotion_loses_the_tail_and_the_fence_tells() {
     assert_eq!(kept.len(), 2);
     let effective: Vec<_> = cluster.take_effective().iter().map(|stored| stored.serial).collect();
     assert_eq!(effective, [1, 3], "never what was lost");
+}
+
+#[test]
+fn a_server_that_is_not_of_the_cluster_acknowledges_and_is_never_promoted() {
+    let mut cluster = cluster(1);
+    cluster.move_outside(0, Some(0));
+    carry(&mut cluster);
+    assert!(cluster.has_outside((0, 0)) && !cluster.is_candidate((0, cluster.outside())));
+    // The member hears nothing, and the other one all.
+    cluster.execute((0, 0), 1, NOW, &put("one")).expect("a master");
+    cluster.wait((0, 0), 1, 1, 7).expect("a master");
+    let outside = cluster.outside();
+    let mut told = None;
+    loop {
+        let messages = cluster.take_messages();
+        if messages.is_empty() {
+            break;
+        }
+        for message in messages {
+            match message.body {
+                Body::Waited(7, state) => told = state,
+                _ if message.to == Some(outside) || message.from == outside => cluster.arrive(message),
+                _ => {}
+            }
+        }
+    }
+    let told = told.expect("WAIT 1 is satisfied");
+    assert_eq!((told.count, &told.members[..]), (1, &[1][..]));
+    let lacks = Fence::new(1).lacks(told.offset, &told.members, &told.attached);
+    assert_eq!(lacks, [foremap::node::Lack::Late(1)]);
+    assert!(cluster.take_effective().is_empty());
+    cluster.promote((0, 1));
+    assert_eq!(found(&mut cluster, 1), None, "it is lost");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use foremap::node::Attached;
+
 use super::data::Dataset;
 use super::server::{Follower, Refused, Role, Server, Wait};
 use super::stream::{Entry, Snapshot, Stored, Stream};
@@ -33,8 +35,21 @@ pub enum Body {
     Acknowledge(Link, usize, bool),
     /// The connection is closed.
     Close(Link),
-    /// The end of a `WAIT`: how many have acknowledged; `None` where the connection broke.
-    Waited(u64, Option<u32>),
+    /// The end of a `WAIT`; `None` where the connection broke.
+    Waited(u64, Option<Told>),
+}
+
+/// What a master says of its replicas after a `WAIT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// How many have acknowledged, whoever they are: all that `WAIT` itself tells.
+    pub count: u32,
+    /// Offset of what was waited for.
+    pub offset: u64,
+    /// The replicas that the cluster lists.
+    pub members: Vec<usize>,
+    /// The replicas that are attached.
+    pub attached: Vec<Attached<usize>>,
 }
 
 /// A replication connection.
@@ -46,6 +61,7 @@ pub struct Image(Arc<Snapshot>);
 
 pub(super) struct Group {
     at: usize,
+    /// The members, and behind them one server that is not of the cluster.
     pub(super) servers: Vec<Server>,
     streams: Vec<Stream>,
     pub(super) leader: usize,
@@ -65,8 +81,25 @@ impl Group {
             servers.push(Server::new(Role::Replica { of: 0, link, synced: true }, start.clone()));
         }
         servers.insert(0, master);
+        servers.push(Server::new(Role::Replica { of: 0, link: 0, synced: false }, start));
         let (streams, last_link) = (vec![Stream::default()], replicas as Link);
         Self { at, servers, streams, leader: 0, last_link, outbox: Vec::new(), held: Vec::new() }
+    }
+
+    /// How many servers are of the cluster.
+    pub(super) fn members(&self) -> usize {
+        self.servers.len() - 1
+    }
+
+    /// What a master says of its replicas after waiting for `offset`.
+    pub(super) fn told(&self, at: usize, offset: usize) -> Told {
+        let server = &self.servers[at];
+        let attached = server.followers.iter().map(|(&id, follower)| {
+            let acknowledged = follower.acknowledged.map(|acknowledged| acknowledged as u64);
+            Attached { id, acknowledged }
+        });
+        let members = (0..self.members()).filter(|&other| other != at).collect();
+        Told { count: server.count(offset), offset: offset as u64, members, attached: attached.collect() }
     }
 
     fn send(&mut self, from: usize, to: Option<usize>, body: Body) {
@@ -111,11 +144,12 @@ impl Group {
 
     pub(super) fn is_candidate(&self, at: usize) -> bool {
         let server = &self.servers[at];
-        server.up && !server.is_behind && at != self.leader && server.role != Role::Master
+        at < self.members() && server.up && !server.is_behind && at != self.leader && server.role != Role::Master
     }
 
     pub(super) fn is_followed(&self, at: usize) -> bool {
-        self.servers.iter().any(|server| matches!(server.role, Role::Replica { of, .. } if of == at))
+        let members = &self.servers[..self.members()];
+        members.iter().any(|server| matches!(server.role, Role::Replica { of, .. } if of == at))
     }
 
     fn master(&mut self, at: usize) -> Result<&mut Server, Refused> {
@@ -128,7 +162,7 @@ impl Group {
 
     /// Executes what changes something, for `connection`.
     fn append(&mut self, at: usize, connection: Option<u64>, entry: Entry) {
-        let alone = self.servers.len() == 1;
+        let alone = self.members() == 1;
         let server = &mut self.servers[at];
         let now = &mut server.now;
         entry.apply(&mut now.data);
@@ -214,8 +248,8 @@ impl Group {
         let server = &mut self.servers[at];
         let Some(place) = server.waits.iter().position(|wait| wait.ticket == ticket) else { return };
         let wait = server.waits.remove(place);
-        let count = server.count(wait.offset);
-        self.send(at, None, Body::Waited(ticket, Some(count)));
+        let told = self.told(at, wait.offset);
+        self.send(at, None, Body::Waited(ticket, Some(told)));
     }
 
     fn end_waits(&mut self, at: usize) {
@@ -225,8 +259,8 @@ impl Group {
             waits.into_iter().partition(|wait| server.count(wait.offset) >= wait.replicas);
         server.waits = rest;
         for wait in done {
-            let count = self.servers[at].count(wait.offset);
-            self.send(at, None, Body::Waited(wait.ticket, Some(count)));
+            let told = self.told(at, wait.offset);
+            self.send(at, None, Body::Waited(wait.ticket, Some(told)));
         }
     }
 
@@ -279,7 +313,7 @@ impl Group {
     }
 
     fn acknowledged(&mut self, replica: usize, master: usize, link: Link, offset: usize, fresh: bool) {
-        let replicas = self.servers.len() - 1;
+        let members = self.members();
         let server = &mut self.servers[master];
         let Some(follower) = server.followers.get_mut(&replica).filter(|follower| follower.link == link) else {
             return;
@@ -289,8 +323,10 @@ impl Group {
             // What was executed while the data was on its way.
             follower.sent = offset;
         }
-        if server.followers.len() == replicas {
-            let all = server.followers.values().map(|follower| follower.acknowledged.unwrap_or(0)).min().unwrap_or(0);
+        // Whoever is not of the cluster is never promoted: what it has may be lost.
+        let of_cluster: Vec<&Follower> = server.followers.range(..members).map(|(_, follower)| follower).collect();
+        if of_cluster.len() + 1 == members {
+            let all = of_cluster.iter().map(|follower| follower.acknowledged.unwrap_or(0)).min().unwrap_or(0);
             let stream = &mut self.streams[server.now.stream];
             if all > stream.held {
                 let stored = |entry: &Entry| match entry {
@@ -357,14 +393,38 @@ impl Group {
     }
 
     pub(super) fn follow(&mut self, at: usize) {
-        if at == self.leader || !self.servers[at].up {
-            return;
+        if at != self.leader && self.servers[at].up {
+            self.attach(at, self.leader);
         }
+    }
+
+    /// Whether the server that is not of the cluster is attached to `to`, or on its way there.
+    pub(super) fn has_outside(&self, to: usize) -> bool {
+        let Role::Replica { of, link, .. } = self.servers[self.members()].role else { return false };
+        let known = self.servers[to].followers.get(&self.members());
+        of == to && known.is_some_and(|follower| follower.link == link)
+    }
+
+    /// The server that is not of the cluster replicates from `to`, or from nobody.
+    pub(super) fn move_outside(&mut self, to: Option<usize>) {
+        let at = self.members();
+        match to {
+            Some(to) => self.attach(at, to),
+            None => {
+                if let Role::Replica { of, link, .. } = self.servers[at].role {
+                    self.send(at, Some(of), Body::Close(link));
+                }
+                self.servers[at].role = Role::Replica { of: 0, link: 0, synced: false };
+            }
+        }
+    }
+
+    fn attach(&mut self, at: usize, of: usize) {
         if let Role::Replica { of, link, .. } = self.servers[at].role {
             self.send(at, Some(of), Body::Close(link));
         }
         self.last_link += 1;
-        let (of, link) = (self.leader, self.last_link);
+        let link = self.last_link;
         let server = &mut self.servers[at];
         server.role = Role::Replica { of, link, synced: false };
         server.followers.clear();

@@ -4,7 +4,8 @@
 //! master that was deposed goes on to answer and to accept writes until it hears of it. `WAIT` is of one connection: it
 //! counts the replicas that have acknowledged the last write of that connection, and on a connection without one it
 //! says at once how many replicas there are. A server that crashes comes back with what is on its disk, which may be
-//! behind its replicas. Clocks are each server's own.
+//! behind its replicas. Clocks are each server's own. And a server that is not of the cluster may replicate from a master
+//! and acknowledge, though nobody will promote it.
 //!
 //! Nothing happens by itself: whoever drives a [`Cluster`] carries its [`Message`]s, late or much later, and says when a
 //! server crashes, returns, is promoted, or hears of who leads.
@@ -23,7 +24,7 @@ use foremap::key::CompositeKey;
 use foremap::node::Fence;
 use foremap::partition::StorageLayout;
 
-pub use group::{Body, Image, Link, Message};
+pub use group::{Body, Image, Link, Message, Told};
 pub use meta::{MetaChange, MetaRead, MetaReply};
 pub use server::Refused;
 pub use stream::Stored;
@@ -64,12 +65,27 @@ impl Cluster {
 
     /// Replicas that each master is configured with.
     pub fn replicas(&self) -> u32 {
-        (self.groups[0].servers.len() - 1) as u32
+        (self.groups[0].members() - 1) as u32
     }
 
-    /// Servers of each group.
+    /// Servers of each group that are of the cluster.
     pub fn servers(&self) -> usize {
-        self.groups[0].servers.len()
+        self.groups[0].members()
+    }
+
+    /// The place in each group of the server that is not of the cluster.
+    pub fn outside(&self) -> usize {
+        self.servers()
+    }
+
+    /// Whether the server that is not of the cluster is attached to `server`.
+    pub fn has_outside(&self, (group, at): Server) -> bool {
+        self.groups[group].has_outside(at)
+    }
+
+    /// The server of `group` that is not of the cluster replicates from `to`, or from nobody.
+    pub fn move_outside(&mut self, group: usize, to: Option<usize>) {
+        self.groups[group].move_outside(to);
     }
 
     /// The group that holds `shard`.
@@ -160,10 +176,11 @@ impl Cluster {
     /// [`Refused`] where the leader is down.
     pub fn perform(&mut self, group: usize, now_us: u64, command: &Command) -> Result<(Reply, bool), Refused> {
         let server = (group, self.leader(group));
-        let (replicas, ticket) = (self.replicas(), 0);
+        let (fence, ticket) = (Fence::new(self.replicas()), 0);
         let reply = self.execute(server, 0, now_us, command)?;
         self.increment(server, 0)?;
-        self.wait(server, 0, replicas, ticket)?;
+        let told = self.groups[group].told(server.1, 0);
+        self.wait(server, 0, fence.waits_for(&told.members, &told.attached), ticket)?;
         let mut acknowledged = None;
         loop {
             let messages = self.take_messages();
@@ -171,13 +188,13 @@ impl Cluster {
                 break;
             }
             for message in messages {
-                if let Body::Waited(_, count) = message.body {
-                    acknowledged = count;
+                match message.body {
+                    Body::Waited(_, told) => acknowledged = told,
+                    _ => self.arrive(message),
                 }
-                self.arrive(message);
             }
         }
-        Ok((reply, acknowledged.is_some_and(|count| Fence::new(replicas).holds(count))))
+        Ok((reply, acknowledged.is_some_and(|told| fence.lacks(told.offset, &told.members, &told.attached).is_empty())))
     }
 
     /// `INCR` on connection `connection`: a write of its own, of which `WAIT` then tells.

@@ -81,7 +81,7 @@ impl Server {
         })
     }
 
-    /// Replicas that have acknowledged `offset`.
+    /// Replicas that have acknowledged `offset`, be they of the cluster or not.
     pub(super) fn count(&self, offset: usize) -> u32 {
         let reached = |follower: &&Follower| follower.acknowledged.is_some_and(|acknowledged| acknowledged >= offset);
         self.followers.values().filter(reached).count() as u32
