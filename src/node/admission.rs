@@ -90,8 +90,9 @@ impl Default for Admission {
 impl Admission {
     /// How long requests may wait: what a hop inside a data centre takes, and no user notices.
     pub const TARGET: Micros = 1_000;
-    /// How many of them may wait at least: as many as a page asks for at once, whatever was measured.
-    pub const LEAST: usize = 8;
+    /// How many of them may wait at least, whatever was measured: so few that they wait no longer than about two requests take
+    /// on a machine with two processors, and enough that the processors have always something to do.
+    pub const LEAST: usize = 4;
     /// And at most: what a fast processor answers from memory within a few milliseconds.
     pub const MOST: usize = 1_024;
     /// How long a kind of request stays out, and when it is to be tried again.

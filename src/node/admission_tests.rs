@@ -145,7 +145,7 @@ impl Naive {
             let is_late = samples.iter().filter(|(_, wait)| *wait > 1_000).count() * 20 > samples.len();
             let was_full = self.looks[looks_before..].iter().any(|(_, waiting, bound)| waiting >= bound);
             let bound = match (is_late, was_full) {
-                (true, _) => (self.bound() * 4 / 5).max(8),
+                (true, _) => (self.bound() * 4 / 5).max(4),
                 (false, true) => (self.bound() + 1 + self.bound() / 16).min(1_024),
                 (false, false) => self.bound(),
             };

@@ -9,10 +9,6 @@ use foremap::Millis;
 use foremap::node::{Admission, AdmissionStats, Micros, Priority};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Most reads of a store file at once, for each processor. They take processor time rather than wait for the disk: more
-/// would only make each of them slower.
-const READS: usize = 2;
-
 /// Admits requests to a process, and measures how long they wait.
 pub struct Gate {
     begun: Instant,
@@ -22,10 +18,11 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// `reads_here` where the store is read by this process.
+    /// `reads_here` where the store is read by this process: then as many reads go on at once as there are processors, for
+    /// they take processor time rather than wait for the disk, and more would only make each of them slower.
     pub(super) fn new(reads_here: bool) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let reads = reads_here.then(|| Semaphore::new(READS * processors));
+        let reads = reads_here.then(|| Semaphore::new(processors.max(2)));
         Self { begun: Instant::now(), admission: Mutex::default(), reads }
     }
 

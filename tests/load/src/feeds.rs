@@ -14,9 +14,12 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
-use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
+use crate::overload::wire;
+
+/// Addresses that they come from: a gateway gives no address all of its feeds.
+const ADDRESSES: u32 = 64;
 /// Connections opened at once.
 const TOGETHER: usize = 64;
 /// How long all feeds may take to begin.
@@ -70,8 +73,9 @@ impl Feeds {
         let heard = Rc::new(RefCell::new(Heard::default()));
         let mut bodies = Vec::with_capacity(self.feeds);
         while bodies.len() < self.feeds {
-            let more = TOGETHER.min(self.feeds - bodies.len());
-            let opened = tokio::time::timeout(PATIENCE, join_all((0..more).map(|_| self.open())));
+            let first = bodies.len();
+            let more = TOGETHER.min(self.feeds - first);
+            let opened = tokio::time::timeout(PATIENCE, join_all((first..first + more).map(|at| self.open(at))));
             for body in opened.await.context("the feeds do not begin")? {
                 bodies.push(body?);
             }
@@ -97,9 +101,8 @@ impl Feeds {
         if self.events { Form::Events(Vec::new()) } else { Form::Frames(FeedReader::default()) }
     }
 
-    async fn open(&self) -> Result<Incoming> {
-        let stream =
-            TcpStream::connect(&self.gateway).await.with_context(|| format!("cannot reach {}", self.gateway))?;
+    async fn open(&self, at: usize) -> Result<Incoming> {
+        let stream = wire::connect(&self.gateway, at as u32 % ADDRESSES).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::task::spawn_local(connection);
         let request = Request::builder().header("host", &self.gateway);

@@ -35,6 +35,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// Whether who is sent away comes again.
+    fn returns(self) -> bool {
+        matches!(self, Self::Silent | Self::Slow)
+    }
+
     /// What is sent at once.
     fn text(self) -> Vec<u8> {
         let head = |bytes: usize| format!("GET /v1/map HTTP/1.1\r\nhost: a\r\nx: {}", "a".repeat(bytes));
@@ -105,22 +110,36 @@ impl Drop for Crowd {
 async fn come(gateway: &str, kind: Kind, count: usize, shared: &Arc<Shared>) {
     let text: Arc<[u8]> = kind.text().into();
     for first in (0..count).step_by(TOGETHER) {
-        let some =
-            (first..count.min(first + TOGETHER)).map(|at| wire::connect(gateway, 0x1_0000 + at as u32 % ADDRESSES));
+        let some = (first..count.min(first + TOGETHER)).map(|at| wire::connect(gateway, address(at)));
         for (at, stream) in (first..).zip(crate::feeds::join_all(some).await) {
             shared.came.fetch_add(1, Ordering::Relaxed);
-            let Ok(stream) = stream else { continue };
-            shared.open.fetch_add(1, Ordering::Relaxed);
-            let (shared, text) = (shared.clone(), text.clone());
+            let (shared, text, gateway) = (shared.clone(), text.clone(), gateway.to_owned());
             tokio::task::spawn_local(async move {
-                stay(stream, kind, &text, at).await;
-                shared.open.fetch_sub(1, Ordering::Relaxed);
+                let mut stream = stream.ok();
+                loop {
+                    if let Some(stream) = stream.take() {
+                        shared.open.fetch_add(1, Ordering::Relaxed);
+                        stay(stream, kind, &text, at).await;
+                        shared.open.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    // One that costs its members nothing is as large as ever, however often it is sent away.
+                    if !kind.returns() || shared.is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    stream = wire::connect(&gateway, address(at)).await.ok();
+                }
             });
         }
     }
     while !shared.is_over.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The number of the address that a member comes from.
+fn address(at: usize) -> u32 {
+    0x1_0000 + at as u32 % ADDRESSES
 }
 
 /// Until the gateway ends it.

@@ -1,6 +1,6 @@
 //! [`Flood`]: more batches than a gateway can answer, half of them for nobody.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use crate::keys::Shape;
 /// Connections that keep a gateway busy, and how long.
 const BUSY: usize = 32;
 const BUSY_SECONDS: f64 = 4.0;
+/// How long one waits that was turned away meanwhile: otherwise turning away is what is measured.
+const TURNED_AWAY: Duration = Duration::from_millis(2);
 /// Most connections of a flood, from so many addresses.
 const MOST: usize = 1_024;
 const ADDRESSES: usize = 16;
@@ -48,9 +50,12 @@ pub(super) fn capacity(gateway: &str, batches: &Batches) -> Result<f64> {
         let until = Instant::now() + Duration::from_secs_f64(BUSY_SECONDS);
         let one = |at: usize| async move {
             let mut wire = Wire::connect(gateway, (at % ADDRESSES) as u32).await?;
-            let mut count = 0;
+            let mut count = 0_u64;
             while Instant::now() < until {
-                count += u64::from(wire.exchange(&batches.demand).await? == 200);
+                match wire.exchange(&batches.demand).await? {
+                    200 => count += 1,
+                    _ => tokio::time::sleep(TURNED_AWAY).await,
+                }
             }
             Ok(count)
         };
@@ -96,7 +101,7 @@ impl Flood {
 struct Pool {
     gateway: String,
     idle: RefCell<Vec<Wire>>,
-    open: RefCell<usize>,
+    open: Cell<usize>,
     flooded: RefCell<Flooded>,
     begun: Instant,
 }
@@ -105,7 +110,7 @@ async fn flood(gateway: &str, batches: &Batches, rate: f64, seconds: f64) -> Flo
     let pool = Rc::new(Pool {
         gateway: gateway.to_owned(),
         idle: RefCell::default(),
-        open: RefCell::default(),
+        open: Cell::default(),
         flooded: RefCell::default(),
         begun: Instant::now(),
     });
@@ -127,11 +132,11 @@ async fn flood(gateway: &str, batches: &Batches, rate: f64, seconds: f64) -> Flo
 fn send(pool: &Rc<Pool>, class: Class, request: Rc<[u8]>) {
     let wire = pool.idle.borrow_mut().pop();
     if wire.is_none() {
-        if *pool.open.borrow() == MOST {
+        if pool.open.get() == MOST {
             pool.flooded.borrow_mut().unsent += 1;
             return;
         }
-        *pool.open.borrow_mut() += 1;
+        pool.open.set(pool.open.get() + 1);
     }
     let pool = pool.clone();
     tokio::task::spawn_local(async move {
@@ -142,7 +147,7 @@ fn send(pool: &Rc<Pool>, class: Class, request: Rc<[u8]>) {
                 status
             }
             _ => {
-                *pool.open.borrow_mut() -= 1;
+                pool.open.set(pool.open.get() - 1);
                 0
             }
         };
@@ -154,7 +159,7 @@ fn send(pool: &Rc<Pool>, class: Class, request: Rc<[u8]>) {
 async fn exchange(pool: &Pool, wire: Option<Wire>, request: &[u8]) -> Result<(Wire, u16)> {
     let mut wire = match wire {
         Some(wire) => wire,
-        None => Wire::connect(&pool.gateway, 1 + (*pool.open.borrow() % ADDRESSES) as u32).await?,
+        None => Wire::connect(&pool.gateway, 1 + (pool.open.get() % ADDRESSES) as u32).await?,
     };
     let status = wire.exchange(request).await?;
     Ok((wire, status))

@@ -4,7 +4,7 @@
 mod crowd;
 mod flood;
 mod probe;
-mod wire;
+pub(crate) mod wire;
 mod writer;
 
 use std::time::{Duration, Instant};

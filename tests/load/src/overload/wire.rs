@@ -12,8 +12,8 @@ pub(super) struct Wire {
     buffer: Vec<u8>,
 }
 
-/// From the loopback address with that number, of 16 million.
-pub(super) async fn connect(gateway: &str, from: u32) -> Result<TcpStream> {
+/// To a gateway on loopback, from the loopback address with that number, of 16 million.
+pub(crate) async fn connect(gateway: &str, from: u32) -> Result<TcpStream> {
     let address: SocketAddr = gateway.parse().with_context(|| format!("{gateway} is no address"))?;
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((Ipv4Addr::from(0x7f00_0001 + from), 0)))?;
