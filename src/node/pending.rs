@@ -14,6 +14,8 @@ pub struct ReadTicket {
     pub shard: u16,
     /// The key.
     pub key: CompositeKey,
+    /// The store that it is to be read from: what another one answered does not enter memory.
+    pub(super) incarnation: u32,
 }
 
 /// What the store answered for one key, both from one consistent view.
@@ -61,6 +63,8 @@ pub struct Pending {
     pub(super) cursors: Vec<Cursor>,
     pub(super) map: Option<MapKnowledge>,
     pub(super) wants_map: bool,
+    /// The store that it is answered from.
+    pub(super) incarnation: u32,
 }
 
 #[derive(Debug)]
@@ -142,7 +146,8 @@ impl Pending {
 
     pub(super) fn read(&mut self, slot: usize) {
         let Slot { shard, key, .. } = &self.slots[slot];
-        self.reads.push(ReadTicket { slot, shard: *shard, key: key.clone() });
+        let incarnation = self.incarnation;
+        self.reads.push(ReadTicket { slot, shard: *shard, key: key.clone(), incarnation });
         self.slots[slot].state = State::Waiting;
     }
 

@@ -75,7 +75,7 @@ impl Node {
     /// [`MapError::Invalid`] where the map contradicts itself.
     pub fn new(config: NodeConfig, map: Arc<PartitionMap>) -> Result<Self, MapError> {
         map.validate()?;
-        let shards: Vec<Shard> = (0..map.storage.shards).map(|_| Shard::default()).collect();
+        let shards: Vec<Shard> = (0..map.storage.shards).map(|_| Shard::new(map.epoch.incarnation)).collect();
         let feeds = FeedTable::new(shards.len(), config.feeds);
         let memory = Memory::new(config.seed, config.memory_entries, config.memory_bytes);
         let load = Mutex::new(LoadCollector::new(map.seeds[1], config.seed, 0));
@@ -115,13 +115,19 @@ impl Node {
 
     /// Takes over a newer map; `Ok(false)` where it is not newer.
     ///
-    /// Entries of partitions it no longer owns stay correct, as it applies every log, and leave by disuse.
+    /// Entries of partitions it no longer owns stay correct, as it applies every log, and leave by disuse. With a map of
+    /// another incarnation the store is another one: nothing of before is told any more.
     ///
     /// # Errors
     /// [`MapError::Invalid`] where the map contradicts itself, or what is fixed at creation differs.
     pub fn publish_map(&self, map: Arc<PartitionMap>) -> Result<bool, MapError> {
-        let before = self.map_knowledge().epoch.incarnation;
-        let incarnation = map.epoch.incarnation;
+        let known = self.map();
+        let (before, incarnation) = (known.epoch.incarnation, map.epoch.incarnation);
+        map.validate()?;
+        if incarnation > before && (map.partitions, map.storage) == (known.partitions, known.storage) {
+            // First: an answer that names the new store has nothing of the one before.
+            self.shards.iter().for_each(|shard| shard.begin_anew(incarnation));
+        }
         let is_newer = self.maps.publish(map)?;
         if is_newer && incarnation != before {
             self.feeds().end_others(incarnation);
@@ -144,6 +150,8 @@ impl Node {
         // One per shard, the highest.
         floors.sort_unstable_by_key(|f| (f.shard, std::cmp::Reverse(f.position)));
         floors.dedup_by_key(|f| f.shard);
+        // Before anything is looked up: what memory has is of this store or a later one.
+        let epochs = self.maps.newest();
         let mut pending = Pending {
             slots: Vec::with_capacity(request.items.len()),
             reads: Vec::new(),
@@ -154,13 +162,13 @@ impl Node {
             cursors: request.cursors.clone(),
             map: request.map,
             wants_map: !request.forwarded,
+            incarnation: epochs.map().epoch.incarnation,
         };
         let keys = request.items.len() as u64;
         let mut counted = NodeStats { keys, ..NodeStats::default() };
         if request.forwarded {
             counted.received_forwards = keys;
         }
-        let epochs = self.maps.newest();
         let salt = if epochs.map().hot.is_empty() { 0 } else { self.salt.fetch_add(1, Ordering::Relaxed) };
         let mut places = Places::with_capacity(request.items.len());
         let mut served = Vec::with_capacity(request.items.len());
@@ -297,10 +305,10 @@ impl Node {
 
     /// Keeps what the store answered where no log entry can have overtaken it. Says whether it did.
     pub(super) fn fill(&self, read: ReadTicket, answer: StoreAnswer, counted: &mut NodeStats) -> bool {
-        let ReadTicket { shard, key, .. } = read;
+        let ReadTicket { shard, key, incarnation, .. } = read;
         let StoreAnswer { value, position } = answer;
         let keep = |generation| self.memory.insert(key.clone(), value, position, generation);
-        let filled = self.shards[usize::from(shard)].fill(&key, position, keep);
+        let filled = self.shards[usize::from(shard)].fill(&key, position, incarnation, keep);
         counted.fills += u64::from(filled);
         counted.fills_refused += u64::from(!filled);
         filled
@@ -334,6 +342,8 @@ impl Node {
         sent_at: Millis,
         response: Option<BatchResponse>,
     ) {
+        // A peer that has not heard of a new store, or has before this node, answers for another one.
+        let response = response.filter(|response| response.epoch.incarnation == pending.incarnation);
         let results = response.map(|r| r.results).filter(|results| results.len() == forward.slots.len());
         let mut results = results.unwrap_or_default().into_iter();
         let mut counted = NodeStats::default();
@@ -370,6 +380,10 @@ impl Node {
     /// Ends the batch: results in input order, and what rides on the answer.
     pub fn finish(&self, now: Millis, pending: Pending) -> BatchResponse {
         let epochs = self.maps.newest();
+        let mut pending = pending;
+        if epochs.map().epoch.incarnation != pending.incarnation {
+            pending.slots.iter_mut().for_each(|slot| slot.state = State::Done(self.replaced()));
+        }
         let map = if pending.wants_map { self.update_from(&epochs, pending.map) } else { None };
         let changes = self.changes(now, &pending.cursors);
         let node = self.config.id;
@@ -382,6 +396,13 @@ impl Node {
             resets: changes.resets,
             map,
         }
+    }
+
+    /// What a key is answered whose store was replaced while it was being read.
+    fn replaced(&self) -> Done {
+        let detail = "the store was replaced by another one".to_owned();
+        let outcome = Outcome::Error { code: ErrorCode::Unavailable, detail };
+        Done { outcome, node: self.config.id, position: 0, age: Age::UNKNOWN, source: Source::Store }
     }
 
     /// What the clock shows that its times are on. Its id is another one for each seed, and tells nothing about it.
@@ -404,9 +425,15 @@ impl Node {
     /// Applies one page of a shard's log, polled at `sent_at`. Pages of a shard may
     /// overlap or arrive late; a gap voids what memory holds of the shard.
     pub fn apply_log(&self, sent_at: Millis, page: &LogPage) {
+        self.apply_log_of(self.map_knowledge().epoch.incarnation, sent_at, page);
+    }
+
+    /// The same of a page that was asked of the store of `incarnation`: where that is not the one of the newest map, the page
+    /// is passed over.
+    pub fn apply_log_of(&self, incarnation: u32, sent_at: Millis, page: &LogPage) {
         let Some(shard) = self.shards.get(usize::from(page.shard)) else { return };
         let mut counted = NodeStats::default();
-        let gap = shard.apply(sent_at, page, self.config.ring_entries, |change| {
+        let gap = shard.apply(incarnation, sent_at, page, self.config.ring_entries, |change| {
             counted.log_entries += 1;
             counted.invalidated += u64::from(self.memory.invalidate(&change.key, change.version));
         });

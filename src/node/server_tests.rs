@@ -257,7 +257,7 @@ fn a_read_is_forwarded_once_and_its_age_goes_on_counting() {
     // The owner's clock is another one: only the age travels.
     let (answer, asked) = read(&owner, 40, &forward.request, vec![]);
     assert_eq!((asked, answer.results[0].at.age_ms, answer.map), (false, 40, None));
-    let answer = BatchResponse { results: answer.results, ..BatchResponse::default() };
+    let answer = BatchResponse { epoch: answer.epoch, results: answer.results, ..BatchResponse::default() };
     near.finish_forward(520, &mut pending, forward, 505, Some(answer));
     assert!(pending.is_ready());
     let answer = near.finish(530, pending);
@@ -281,7 +281,7 @@ fn a_forward_that_fails_or_answers_too_old_is_read_from_the_store() {
         let found = found(&key, version, position).remove(0).value.expect("found");
         let at = ReadPoint { shard, position, age_ms };
         let result = ItemResult { outcome: Outcome::Found { keymap: found }, at, node: 2 };
-        Some(BatchResponse { results: vec![result], ..BatchResponse::default() })
+        Some(BatchResponse { epoch: map(1).epoch, results: vec![result], ..BatchResponse::default() })
     };
     let floor = BatchRequest { floors: vec![Cursor { shard, position: 100 }], ..request(&key) };
     // 1,995 ms is longer than this clock has been running.
@@ -460,4 +460,56 @@ fn batches_over_their_limits_are_refused_with_the_limit() {
     let unknown = BatchRequest { cursors: vec![Cursor { shard: 4, position: 0 }], ..request(&key) };
     assert_eq!(refused(&node, &unknown), Err((ErrorCode::BadRequest, Some(4))));
     assert_eq!(node.stats().keys, 0);
+}
+
+/// Answers that are under way when the store is replaced, from memory, from the store and from a peer, and what follows.
+#[test]
+fn no_answer_names_the_new_store_and_has_something_of_the_old_one() {
+    let replaced = || {
+        let mut next = map(2);
+        next.epoch.incarnation += 1;
+        Arc::new(next)
+    };
+    let refused = |answer: &BatchResponse| {
+        let is_refused = matches!(answer.results[0].outcome, Outcome::Error { code: ErrorCode::Unavailable, .. });
+        is_refused && answer.epoch == replaced().epoch && answer.results[0].at.position == 0
+    };
+    let near = node(1, 2);
+    let (own, other) = (key_of(&near, 1), key_of(&near, 2));
+    read(&near, 10, &request(&own), found(&own, 90, 100));
+    let recalled = near.begin(20, &request(&own)).expect("within limits");
+    assert!(recalled.is_ready(), "from memory");
+    let strong = BatchRequest { consistency: Consistency::Strong, ..request(&own) };
+    let mut reading = near.begin(20, &strong).expect("within limits");
+    let reads = reading.take_reads();
+    let mut forwarding = near.begin(20, &request(&other)).expect("within limits");
+    let forward = forwarding.take_forwards().pop().expect("to the owner");
+
+    assert_eq!(near.publish_map(replaced()), Ok(true));
+    assert!(refused(&near.finish(30, recalled)));
+    near.finish_store(30, &mut reading, reads, 20, ok(found(&own, 90, 100)));
+    assert!(refused(&near.finish(30, reading)));
+    // The log of the new store begins low; what of the old one comes late stays out.
+    let shard = shard_of(&near, &own);
+    near.apply_log(40, &page(shard, 0, &[], 5));
+    near.apply_log_of(map(2).epoch.incarnation, 50, &page(shard, 100, &[], 200));
+    let (answer, asked) = read(&near, 60, &request(&own), vec![StoreAnswer { value: None, position: 5 }]);
+    assert!(asked, "nothing of the old store is left in memory");
+    assert_eq!((&answer.results[0].outcome, answer.results[0].at.position), (&Outcome::Missing, 5));
+    let (answer, asked) = read(&near, 70, &request(&own), vec![]);
+    assert_eq!((asked, answer.results[0].at.position), (false, 5));
+
+    // A peer that answers for the old one is not believed: the key is read from the store.
+    let result = ItemResult {
+        outcome: Outcome::Missing,
+        at: ReadPoint { shard: shard_of(&near, &other), position: 100, age_ms: 1 },
+        node: 2,
+    };
+    let of = |epoch| Some(BatchResponse { epoch, results: vec![result.clone()], ..BatchResponse::default() });
+    near.finish_forward(80, &mut forwarding, forward, 20, of(replaced().epoch));
+    assert_eq!(forwarding.take_reads().len(), 1, "begun for the old store, answered for the new one");
+    let mut asking = near.begin(90, &request(&other)).expect("within limits");
+    let forward = asking.take_forwards().pop().expect("to the owner");
+    near.finish_forward(95, &mut asking, forward, 90, of(map(2).epoch));
+    assert_eq!(asking.take_reads().len(), 1);
 }

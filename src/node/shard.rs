@@ -87,7 +87,6 @@ impl Point {
 ///    each other the newer one stays. A key belongs to one shard, so nobody else inserts it meanwhile.
 ///
 /// An eviction needs no rule: what is not in memory is read from the store, and checked as any fill.
-#[derive(Default)]
 pub(super) struct Shard {
     /// Read without a lock, and as a whole: position, time and generation of different pages together would claim
     /// what neither did.
@@ -96,6 +95,20 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    /// Of the store of `incarnation`, of which nothing is known.
+    pub(super) fn new(incarnation: u32) -> Self {
+        let log = Log { incarnation, ..Log::default() };
+        Self { point: AtomicCell::default(), log: Mutex::new(log) }
+    }
+
+    /// Forgets everything: the store is the one of `incarnation` now, and positions of the one before mean nothing in it.
+    pub(super) fn begin_anew(&self, incarnation: u32) {
+        let mut log = self.log();
+        let generation = log.point.generation + 1;
+        *log = Log { point: Point { generation, ..Point::default() }, incarnation, ..Log::default() };
+        self.point.store(log.point);
+    }
+
     /// How far the log is applied.
     pub(super) fn point(&self) -> Point {
         self.point.load()
@@ -117,22 +130,26 @@ impl Shard {
     /// there was a gap.
     pub(super) fn apply(
         &self,
+        incarnation: u32,
         sent_at: Millis,
         page: &LogPage,
         limit: usize,
         drop_outdated: impl FnMut(&Change),
     ) -> bool {
         let mut log = self.log();
+        if log.incarnation != incarnation {
+            return false;
+        }
         let gap = log.apply(sent_at, page, limit, drop_outdated);
         self.point.store(log.point);
         gap
     }
 
-    /// Calls `keep` with the generation if a value of `key` read at log position `read_at` may enter memory, and holds
-    /// up the log meanwhile.
-    pub(super) fn fill(&self, key: &CompositeKey, read_at: u64, keep: impl FnOnce(u32)) -> bool {
+    /// Calls `keep` with the generation if a value of `key` read at log position `read_at` of the store of `incarnation` may
+    /// enter memory, and holds up the log meanwhile.
+    pub(super) fn fill(&self, key: &CompositeKey, read_at: u64, incarnation: u32, keep: impl FnOnce(u32)) -> bool {
         let log = self.log();
-        let may_fill = log.may_fill(key, read_at);
+        let may_fill = log.incarnation == incarnation && log.may_fill(key, read_at);
         if may_fill {
             keep(log.point.generation);
         }
@@ -182,6 +199,8 @@ struct Log {
     ring: VecDeque<Change>,
     base: u64,
     started: bool,
+    /// Of the store that it is the log of.
+    incarnation: u32,
     /// What the last feed learned that sees everything.
     span: Option<Span>,
 }

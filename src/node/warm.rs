@@ -21,11 +21,12 @@ impl Node {
     /// The store reads that bring `keys` into memory, whoever owns them: of the first [`Node::MAX_HOT_KEYS`], those
     /// that are not there. The log of their shards must be followed already, or nothing can be kept.
     pub fn warm_reads(&self, keys: Vec<CompositeKey>) -> Vec<ReadTicket> {
-        let layout = self.map().storage;
+        let map = self.map();
+        let (layout, incarnation) = (map.storage, map.epoch.incarnation);
         let read = |(slot, key)| {
             let shard = layout.shard(&key);
             let point = self.shards[usize::from(shard)].point();
-            (!self.memory.holds(&key, point.generation)).then_some(ReadTicket { slot, shard, key })
+            (!self.memory.holds(&key, point.generation)).then_some(ReadTicket { slot, shard, key, incarnation })
         };
         keys.into_iter().take(Self::MAX_HOT_KEYS).enumerate().filter_map(read).collect()
     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::Process;
 use super::warm::WarmUp;
+use crate::run::incarnation_now;
 use crate::store::{Blob, Store, StoreError, Term};
 
 /// Time between two rounds: a heartbeat, and one look at the map and the office.
@@ -175,8 +176,9 @@ impl Membership {
         let beats = try_join_all(self.members.iter().map(|member| store.announce(member.clone(), TTL)));
         let (beats, term, map, proposal) = tokio::try_join!(beats, lead, store.map(), store.blob(Blob::Proposal))?;
         self.warn_of_doubles(beats.iter().all(|own| *own));
-        let Some(map) = map else {
-            return Err(StoreError::Corrupt("the partition map is gone".to_owned()));
+        let map = match map {
+            Some(map) => map,
+            None => self.found_anew().await?,
         };
         if let Err(error) = process.publish(&map) {
             return Err(StoreError::Corrupt(format!("map: {error}")));
@@ -203,6 +205,25 @@ impl Membership {
             (false, None) if is_leaving => BRISK,
             (false, None) => BEAT,
         })
+    }
+
+    /// The map is gone, and so is what else was stored, as after FLUSHALL, or a restart on an empty disk: makes a new one, or
+    /// takes that of whoever was first. Its incarnation is a later one, so clients hear that the store is another one.
+    async fn found_anew(&self) -> Result<Arc<PartitionMap>, StoreError> {
+        let store = &self.process.store;
+        let known = self.process.map().borrow().clone();
+        // What a namespace begins with, or whoever starts next may slice it in another way.
+        store.prepare().await?;
+        let mut next = PartitionMap::new(known.seeds[0], known.partitions, known.storage, known.nodes.clone());
+        next.epoch.incarnation = incarnation_now(&**store).max(known.epoch.incarnation.saturating_add(1));
+        next.seeds = known.seeds;
+        let next = Arc::new(next);
+        if store.put_map(None, next.clone(), 0).await? {
+            let incarnation = next.epoch.incarnation;
+            tracing::error!(incarnation, "the store is empty: a new map is in force, and all clients begin anew");
+            return Ok(next);
+        }
+        store.map().await?.ok_or_else(|| StoreError::Unavailable("the partition map is gone".to_owned()))
     }
 
     fn note(&self, is_leaving: bool, map: &PartitionMap, members: &[Member]) {

@@ -147,6 +147,16 @@ impl Process {
         }
     }
 
+    /// The incarnation of the store, by the newest map.
+    pub(super) fn incarnation_of_store(&self) -> u32 {
+        self.map.borrow().epoch.incarnation
+    }
+
+    /// The store is not what it was: look at its map now.
+    pub(super) fn look_for_map(&self) {
+        self.news.notify_one();
+    }
+
     /// From now on its nodes want to own nothing, and say that they are not ready. They go on answering.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);

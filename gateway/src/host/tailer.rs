@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foremap::node::LogPage;
 use foremap::protocol::Cursor;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -71,13 +72,16 @@ struct Tailer {
     shards: Vec<u16>,
     /// Where the log was read up to; `None` until it was asked.
     cursors: Option<Vec<Cursor>>,
+    /// Of the store that this is the log of.
+    incarnation: u32,
 }
 
 impl Tailer {
     /// Goes on from what the nodes have applied already.
     fn new(process: Arc<Process>, shards: Vec<u16>) -> Self {
+        let incarnation = process.incarnation_of_store();
         let cursors = process.applied_positions(&shards);
-        Self { process, shards, cursors }
+        Self { process, shards, cursors, incarnation }
     }
 
     async fn run(mut self) {
@@ -103,6 +107,11 @@ impl Tailer {
     }
 
     async fn poll(&mut self) -> Result<(), StoreError> {
+        let incarnation = self.process.incarnation_of_store();
+        if incarnation != self.incarnation {
+            self.incarnation = incarnation;
+            self.cursors = None;
+        }
         if self.cursors.is_none() {
             let positions = self.process.store.positions(self.shards.clone()).await?;
             let cursor = |(&shard, position)| Cursor { shard, position };
@@ -112,9 +121,16 @@ impl Tailer {
         loop {
             let sent_at = self.process.clock.now();
             let pages = self.process.store.poll(cursors.clone(), PAGE).await?;
+            // Nothing takes back what was told of a log, so this is another one: is there still a map?
+            if let Some(page) = pages.iter().find(|page| page.position < page.after) {
+                let LogPage { shard, position, after, .. } = page;
+                self.process.look_for_map();
+                let why = format!("the log of shard {shard} ends at {position} and went on to {after} before");
+                return Err(StoreError::Corrupt(why));
+            }
             for node in self.process.nodes() {
                 let node = node.node();
-                pages.iter().for_each(|page| node.apply_log(sent_at, page));
+                pages.iter().for_each(|page| node.apply_log_of(incarnation, sent_at, page));
             }
             for (cursor, page) in cursors.iter_mut().zip(&pages) {
                 cursor.position = page.position;

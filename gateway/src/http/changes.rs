@@ -1,8 +1,9 @@
 //! `GET /v1/changes`: the change feed, as server-sent events, for people and for readers that know nothing else.
 //!
 //! Every event carries the JSON of an answer to an empty batch: positions,
-//! changes, resets. Its id is the feed's cursor, `shard:position` joined by commas, and goes
-//! back in `Last-Event-ID` or `since=`. A feed holds no queue: a slow reader is served from the node's recent
+//! changes, resets. Its id is the feed's cursor, `shard:position` joined by commas and `@` with the incarnation of the
+//! store, and goes back in `Last-Event-ID` or `since=`. An event `reset` says that the store is another one than that
+//! cursor or the events before were of: nothing that was read of the old one counts any more, and the feed goes on from now. A feed holds no queue: a slow reader is served from the node's recent
 //! changes, and told of a reset where those no longer reach back.
 
 use std::convert::Infallible;
@@ -31,6 +32,8 @@ use crate::auth::{Scope, Verb};
 /// Most change feeds of one node in this form. Each has a queue of its own in front of its connection, and text to write:
 /// the binary form is for many.
 pub(super) const MAX_EVENT_FEEDS: usize = 1_024;
+const BAD_CURSOR: &str =
+    "a feed's cursor is `shard:position` joined by commas, and `@` with the incarnation of the store";
 /// Longest time without an event: a feed that says nothing covers nothing.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -46,7 +49,13 @@ pub(super) async fn changes(
     let prefix = params.prefix()?;
     let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = last_event.or(params.get("since")).map(read_cursors).transpose()?.unwrap_or_default();
-    let cursors = cursors(&server, &params, &prefix, &since)?;
+    let (since, of) = since;
+    let incarnation = server.node.node().map().epoch.incarnation;
+    // Cursors of another store mean nothing in this one.
+    let is_reset = of.is_some_and(|of| of != incarnation);
+    let known = if is_reset { Vec::new() } else { since.clone() };
+    let shards: Vec<u16> = since.iter().map(|cursor| cursor.shard).collect();
+    let cursors = cursors(&server, &params, &prefix, &shards, &known)?;
     server.admit(Priority::List).await?;
     let share = Share::enter(&server.event_feeds, Server::subject(&scope, peer)).map_err(|limit| {
         let detail = "no more change feeds of this form are served, or none for this subject";
@@ -61,6 +70,8 @@ pub(super) async fn changes(
         scope,
         prefix,
         cursors,
+        incarnation,
+        is_reset,
         heartbeat: Instant::now(),
     };
     let events = stream::unfold(feed, |mut feed| async move {
@@ -77,11 +88,17 @@ fn respond(server: &Server, events: impl IntoResponse) -> Response {
 }
 
 /// Where the feed of every shard asked for begins: at `since`, or now.
-fn cursors(server: &Server, params: &Params, prefix: &KeyPrefix, since: &[Cursor]) -> Result<Vec<Cursor>, Refusal> {
+fn cursors(
+    server: &Server,
+    params: &Params,
+    prefix: &KeyPrefix,
+    named: &[u16],
+    since: &[Cursor],
+) -> Result<Vec<Cursor>, Refusal> {
     let layout = server.process.store.layout();
     let mut shards: Vec<u16> = match params.get("shards") {
         Some(text) => text.split(',').map(|t| t.trim().parse().ok()).collect::<Option<_>>().unwrap_or(vec![u16::MAX]),
-        None if prefix.depth() == 0 && !since.is_empty() => since.iter().map(|c| c.shard).collect(),
+        None if prefix.depth() == 0 && !named.is_empty() => named.to_vec(),
         None => layout.shards_of(prefix),
     };
     shards.sort_unstable();
@@ -99,18 +116,23 @@ fn cursors(server: &Server, params: &Params, prefix: &KeyPrefix, since: &[Cursor
     Ok(shards.iter().map(start).collect())
 }
 
-fn read_cursors(text: &str) -> Result<Vec<Cursor>, Refusal> {
+/// Cursors, and the incarnation of the store that they are of, where it is told.
+fn read_cursors(text: &str) -> Result<(Vec<Cursor>, Option<u32>), Refusal> {
+    let (text, of) = match text.split_once('@') {
+        Some((text, of)) => (text, Some(of.trim().parse().map_err(|_| Refusal::bad_request(BAD_CURSOR))?)),
+        None => (text, None),
+    };
     let read = |part: &str| {
         let (shard, position) = part.trim().split_once(':')?;
         Some(Cursor { shard: shard.parse().ok()?, position: position.parse().ok()? })
     };
     let cursors: Option<Vec<Cursor>> = text.split(',').filter(|part| !part.is_empty()).map(read).collect();
-    cursors.ok_or_else(|| Refusal::bad_request("a feed's cursor is `shard:position` joined by commas"))
+    cursors.map(|cursors| (cursors, of)).ok_or_else(|| Refusal::bad_request(BAD_CURSOR))
 }
 
-fn write_cursors(cursors: &[Cursor]) -> String {
+fn write_cursors(cursors: &[Cursor], incarnation: u32) -> String {
     let parts: Vec<String> = cursors.iter().map(|c| format!("{}:{}", c.shard, c.position)).collect();
-    parts.join(",")
+    format!("{}@{incarnation}", parts.join(","))
 }
 
 /// The moment at which a token is no longer valid; `None` where that is too far away to wait for.
@@ -129,6 +151,10 @@ struct Feed {
     expires: Option<Instant>,
     prefix: KeyPrefix,
     cursors: Vec<Cursor>,
+    /// Of the store that they are of.
+    incarnation: u32,
+    /// Whether its reader has to hear that the store is another one.
+    is_reset: bool,
     /// When the next event is due even without changes; the first at once.
     heartbeat: Instant,
 }
@@ -140,6 +166,9 @@ impl Feed {
                 return None;
             }
             self.applied.borrow_and_update();
+            if let Some(event) = self.reset() {
+                return Some(event);
+            }
             let server = &self.server;
             let set = server.node.node().changes(server.process.clock.now(), &self.cursors);
             let due = Instant::now() >= self.heartbeat;
@@ -153,6 +182,22 @@ impl Feed {
                 _ = self.stop.changed() => return None,
             }
         }
+    }
+
+    /// Goes on in another store from where its log is now, where the store was replaced.
+    fn reset(&mut self) -> Option<Event> {
+        let server = &self.server;
+        let epoch = server.node.node().map().epoch;
+        if epoch.incarnation == self.incarnation && !self.is_reset {
+            return None;
+        }
+        (self.incarnation, self.is_reset) = (epoch.incarnation, false);
+        let now = server.node.node().positions(server.process.clock.now());
+        for cursor in &mut self.cursors {
+            cursor.position = now.get(usize::from(cursor.shard)).map_or(0, |at| at.position);
+        }
+        let data = serde_json::to_string(&BatchResponse { epoch, ..BatchResponse::default() }).unwrap_or_default();
+        Some(Event::default().event("reset").id(write_cursors(&self.cursors, self.incarnation)).data(data))
     }
 
     fn event(&mut self, set: ChangeSet, due: bool) -> Option<Event> {
@@ -175,6 +220,6 @@ impl Feed {
         let epoch = self.server.node.node().map().epoch;
         let body = BatchResponse { epoch, positions, changes, resets, ..BatchResponse::default() };
         let data = serde_json::to_string(&body).unwrap_or_default();
-        Some(Event::default().event("changes").id(write_cursors(&self.cursors)).data(data))
+        Some(Event::default().event("changes").id(write_cursors(&self.cursors, self.incarnation)).data(data))
     }
 }

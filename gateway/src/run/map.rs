@@ -39,7 +39,7 @@ pub async fn first_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<Par
             return Ok(map);
         }
         let mut map = PartitionMap::new(SEED, DEFAULT_PARTITIONS, store.layout(), nodes.clone());
-        map.epoch.incarnation = created(store);
+        map.epoch.incarnation = incarnation_now(store);
         map.validate().map_err(|error| Failure::new(format!("the partition map: {error}")))?;
         let map = Arc::new(map);
         // Another process may have been first: look again.
@@ -51,7 +51,7 @@ pub async fn first_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<Par
 
 /// Incarnation of a namespace that is created now: seconds since 1970, so that one that takes the place of another outranks
 /// it, and sessions of before find out that their positions mean nothing any more.
-fn created(store: &dyn Store) -> u32 {
+pub(crate) fn incarnation_now(store: &dyn Store) -> u32 {
     u32::try_from(store.now_us() / 1_000_000).unwrap_or(u32::MAX)
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn parts() -> Vec<Part> {
-    let entries = vec![
+    let entries = [
         Entry::Meta("map".into(), vec![1, 2, 3]),
         Entry::Version(7, "a/b".into(), 1_790_000_000_000_000, vec![9; 100]),
         Entry::Log(7, 1_790_000_000_000_000, true, "a/b".into()),

@@ -390,6 +390,11 @@ pub trait Store: Send + Sync + 'static {
     /// Stores the content of `blob`, or removes it, if no later term than `term` was given out; says whether it did.
     fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool>;
 
+    /// Writes down again how the namespace is sliced, where that is gone, as everything in the store is.
+    fn prepare(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Changes whenever writes of this process became visible: a hint to poll now.
     fn written(&self) -> watch::Receiver<u64>;
 

@@ -15,6 +15,7 @@ mod frames;
 mod host;
 mod kill;
 mod load;
+mod lost_store;
 mod map;
 mod members;
 mod model;

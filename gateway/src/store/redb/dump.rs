@@ -214,62 +214,79 @@ fn raise(map: &mut PartitionMap, incarnation: u32) {
 /// What is wrong first.
 pub(super) fn check(handle: &Handle) -> Result<Checked, StoreError> {
     handle.read(|txn| {
-        let corrupt = |why: String| Err(StoreError::Corrupt(why));
         let mut checked = Checked::default();
-        let current = txn.open_table(CURRENT).map_err(failed)?;
-        let (mut newest, mut tops): (Option<(u16, String, bool)>, BTreeMap<u16, u64>) = (None, BTreeMap::new());
-        let mut live = 0_u64;
-        let mut settle =
-            |newest: Option<(u16, String, bool)>| live += u64::from(newest.is_some_and(|(.., lives)| lives));
-        for entry in txn.open_table(VERSIONS).map_err(failed)?.iter().map_err(failed)? {
-            let (place, bytes) = entry.map_err(failed)?;
-            let (shard, key, version) = place.value();
-            let record = decode_version(version, bytes.value())?;
-            if CompositeKey::parse(key).is_err() || record.keymap.as_ref().is_some_and(|map| map.key.as_str() != key) {
-                return corrupt(format!("a version of `{key}` is of another key"));
-            }
-            if newest.as_ref().is_none_or(|(at, name, _)| (*at, name.as_str()) != (shard, key)) {
-                settle(newest.take());
-            }
-            newest = Some((shard, key.to_owned(), record.keymap.is_some()));
-            let top = tops.entry(shard).or_default();
-            *top = version.max(*top);
-            checked.versions += 1;
-        }
-        settle(newest);
-        for entry in current.iter().map_err(failed)? {
-            let (place, bytes) = entry.map_err(failed)?;
-            let (keymap, (_, key)) = (decode_keymap(bytes.value())?, place.value());
-            if keymap.key.as_str() != key {
-                return corrupt(format!("the keymap of `{key}` is of another key"));
-            }
-            checked.keys += 1;
-        }
+        let mut tops = BTreeMap::new();
+        let live = check_versions(txn, &mut tops, &mut checked)?;
+        check_current(txn, &mut checked)?;
         if checked.keys != live {
-            return corrupt(format!("{} keys have a keymap, and by their versions {live} should", checked.keys));
+            let why = format!("{} keys have a keymap, and by their versions {live} should", checked.keys);
+            return Err(StoreError::Corrupt(why));
         }
-        let shards = txn.open_table(SHARDS).map_err(failed)?;
-        let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-        for entry in txn.open_table(LOG).map_err(failed)?.iter().map_err(failed)? {
-            let (place, value) = entry.map_err(failed)?;
-            let ((shard, position), (_, key)) = (place.value(), value.value());
-            if CompositeKey::parse(key).is_err() {
-                return corrupt(format!("the log of shard {shard} has no key at {position}"));
-            }
-            let top = tops.entry(shard).or_default();
-            *top = position.max(*top);
-            *counts.entry(shard).or_default() += 1;
-            checked.log_entries += 1;
-        }
-        for (shard, top) in tops {
-            let (last, _, entries) = shards.get(shard).map_err(failed)?.map(|state| state.value()).unwrap_or_default();
-            let counted = counts.get(&shard).copied().unwrap_or(0);
-            if last != top || entries != counted {
-                return corrupt(format!(
-                    "the log of shard {shard} ends at {top} with {counted} entries, not {last}, {entries}"
-                ));
-            }
-        }
+        check_logs(txn, tops, &mut checked)?;
         Ok(checked)
     })
+}
+
+/// The highest position of each shard.
+type Tops = BTreeMap<u16, u64>;
+
+/// Says how many keys have a keymap, by their newest versions.
+fn check_versions(txn: &ReadTransaction, tops: &mut Tops, checked: &mut Checked) -> Result<u64, StoreError> {
+    let mut newest: Option<(u16, String)> = None;
+    // Of the keys before, and of the one that is being read.
+    let (mut live, mut lives) = (0, false);
+    for entry in txn.open_table(VERSIONS).map_err(failed)?.iter().map_err(failed)? {
+        let (place, bytes) = entry.map_err(failed)?;
+        let (shard, key, version) = place.value();
+        let record = decode_version(version, bytes.value())?;
+        if CompositeKey::parse(key).is_err() || record.keymap.as_ref().is_some_and(|map| map.key.as_str() != key) {
+            return Err(StoreError::Corrupt(format!("a version of `{key}` is of another key")));
+        }
+        if newest.as_ref().is_none_or(|(at, name)| (*at, name.as_str()) != (shard, key)) {
+            live += u64::from(lives);
+            newest = Some((shard, key.to_owned()));
+        }
+        lives = record.keymap.is_some();
+        let top = tops.entry(shard).or_default();
+        *top = version.max(*top);
+        checked.versions += 1;
+    }
+    Ok(live + u64::from(lives))
+}
+
+fn check_current(txn: &ReadTransaction, checked: &mut Checked) -> Result<(), StoreError> {
+    for entry in txn.open_table(CURRENT).map_err(failed)?.iter().map_err(failed)? {
+        let (place, bytes) = entry.map_err(failed)?;
+        let (keymap, (_, key)) = (decode_keymap(bytes.value())?, place.value());
+        if keymap.key.as_str() != key {
+            return Err(StoreError::Corrupt(format!("the keymap of `{key}` is of another key")));
+        }
+        checked.keys += 1;
+    }
+    Ok(())
+}
+
+fn check_logs(txn: &ReadTransaction, mut tops: Tops, checked: &mut Checked) -> Result<(), StoreError> {
+    let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
+    for entry in txn.open_table(LOG).map_err(failed)?.iter().map_err(failed)? {
+        let (place, value) = entry.map_err(failed)?;
+        let ((shard, position), (_, key)) = (place.value(), value.value());
+        if CompositeKey::parse(key).is_err() {
+            return Err(StoreError::Corrupt(format!("the log of shard {shard} has no key at {position}")));
+        }
+        let top = tops.entry(shard).or_default();
+        *top = position.max(*top);
+        *counts.entry(shard).or_default() += 1;
+        checked.log_entries += 1;
+    }
+    let shards = txn.open_table(SHARDS).map_err(failed)?;
+    for (shard, top) in tops {
+        let (last, _, entries) = shards.get(shard).map_err(failed)?.map(|state| state.value()).unwrap_or_default();
+        let counted = counts.get(&shard).copied().unwrap_or(0);
+        if last != top || entries != counted {
+            let why = format!("the log of shard {shard} ends at {top} with {counted} entries, not {last}, {entries}");
+            return Err(StoreError::Corrupt(why));
+        }
+    }
+    Ok(())
 }

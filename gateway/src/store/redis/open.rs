@@ -117,6 +117,15 @@ impl RedisStore {
         Ok(layout)
     }
 
+    /// Writes the format record again where it is gone.
+    pub(super) async fn prepare_anew(&self) -> Result<(), StoreError> {
+        match Self::prepare(&self.cluster, self.layout).await {
+            Ok(layout) if layout == self.layout => Ok(()),
+            Ok(_) => Err(StoreError::Corrupt("it is sliced in another way now: start this process again".into())),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        }
+    }
+
     fn begin(&self) -> Result<Writing<'_>, StoreError> {
         self.writing.send_modify(|count| *count += 1);
         let writing = Writing(&self.writing);

@@ -350,6 +350,10 @@ impl Store for RedisStore {
         Box::pin(async move { self.store_blob(blob, content.as_deref(), term).await })
     }
 
+    fn prepare(&self) -> Answer<'_, ()> {
+        Box::pin(self.prepare_anew())
+    }
+
     fn written(&self) -> watch::Receiver<u64> {
         self.visible.subscribe()
     }
