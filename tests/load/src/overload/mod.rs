@@ -139,16 +139,19 @@ impl Overload {
     fn unfinished(&self, heads: Kind, bodies: Kind) -> Result<f64> {
         std::thread::sleep(Duration::from_secs(1));
         let before = resident_bytes(self.pid)?;
-        let crowds = [heads, bodies].map(|kind| Crowd::gather(&self.gateway, kind, self.senders));
-        let begun = Instant::now();
         let mut most = before;
-        while begun.elapsed() < Duration::from_secs(8) {
+        let crowds =
+            [Crowd::gather(&self.gateway, heads, self.senders)?, Crowd::gather(&self.gateway, bodies, self.senders)?];
+        let (begun, mut all_came) = (Instant::now(), None);
+        // A while longer than the last one takes to send what it has.
+        while all_came.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(3)) {
+            let came = crowds.iter().map(Crowd::came).sum::<usize>();
+            ensure!(begun.elapsed() < PATIENCE, "{came} of {} connections came", 2 * self.senders);
+            if all_came.is_none() && came == 2 * self.senders {
+                all_came = Some(Instant::now());
+            }
             most = most.max(resident_bytes(self.pid)?);
             std::thread::sleep(Duration::from_millis(20));
-        }
-        for crowd in crowds {
-            let came = crowd?.came();
-            ensure!(came == self.senders, "{came} of {} connections came", self.senders);
         }
         Ok(most - before)
     }
