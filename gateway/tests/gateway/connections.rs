@@ -50,7 +50,7 @@ async fn status(stream: &mut TcpStream, request: &str) -> String {
 }
 
 fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
 }
 
 pub(crate) async fn metric(gateway: &Gateway, name: &str) -> u64 {
@@ -90,7 +90,7 @@ async fn a_connection_that_is_not_used_again_is_closed() {
 async fn a_slow_body_is_given_up_with_408() {
     let gateway = with(Limits { body: Duration::from_millis(200), ..limits() }).await;
     let mut slow = connect(&gateway, 1).await;
-    let head = "PUT /v1/keymap?key=user/1 HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let head = "PUT /v1/keymap?key=user/1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let answer = until_closed(&mut slow, &format!("{head}content-length: 20\r\n\r\n{{\"loc")).await;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"REQUEST_TIMEOUT\""), "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
@@ -175,7 +175,7 @@ async fn silent_connections_lock_nobody_out_and_health_answers_where_all_places_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_do_not_end_are_held_to_a_bound() {
     let gateway = with(Limits { unfinished: 1 << 20, ..limits() }).await;
-    let head = "PUT /v1/keymap?key=user/1 HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let head = "PUT /v1/keymap?key=user/1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let part = format!("{head}content-length: 400000\r\n\r\n{}", " ".repeat(390_000));
     // A quarter of the room is less than one of them.
     let mut streams = Vec::new();

@@ -116,7 +116,7 @@ async fn what_is_fetched_ahead_is_shed_first_then_lists_then_demand_and_health_n
 /// Asks from 127.0.0.`last`, and returns the connection with what has come of the answer.
 async fn ask(gateway: &Gateway, last: u8, path: &str) -> (tokio::net::TcpStream, String) {
     let mut stream = connect(gateway, last).await;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = vec![0; 4_096];
     let count = stream.read(&mut answer).await.expect("an answer");

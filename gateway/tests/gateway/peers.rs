@@ -261,9 +261,9 @@ async fn a_gateway_is_ready_while_part_of_the_store_is() {
     let ready = client.get(&url).await;
     assert_eq!((ready.status, ready.json()["groups"].as_u64()), (StatusCode::OK, Some(2)));
     assert_eq!(ready.json()["promise"], "replicated");
-    assert_eq!(ready.json()["troubles"][0]["master"], "half-0:1", "it says which part takes no writes");
+    assert_eq!(ready.json()["troubles"][0]["what"], "half-0:1", "it says which part takes no writes");
     assert_eq!(ready.json()["troubles"][0]["why"], "takes no writes: replica half-0:2 has appendonly no");
-    assert_eq!(ready.json()["troubles"][1]["master"], "half-1:1", "and which is not believed");
+    assert_eq!(ready.json()["troubles"][1]["what"], "half-1:1", "and which is not believed");
     assert_eq!(ready.json()["troubles"][1]["why"], "replica lost:1 is not attached");
     let metrics = String::from_utf8(client.get(&one.url("/metrics")).await.body.to_vec()).expect("text");
     for line in [
