@@ -2,7 +2,8 @@
 //!
 //! Such a node listens on loopback, and lets everybody on its machine do everything. A page from elsewhere, in a browser on that
 //! machine, is not everybody: by a name of its own that leads to 127.0.0.1 (DNS rebinding) it would be of one origin with the
-//! node. So `Host` has to be a name of this machine or of the node, and an `Origin` one that is listed.
+//! node. So `Host` has to be a name of this machine or of the node, and an `Origin` one of this machine, as is that of a page behind a
+//! development server that passes requests on, or one that is listed.
 
 use std::net::IpAddr;
 
@@ -31,7 +32,7 @@ pub(super) fn admit(options: &HttpOptions, method: &Method, path: &str, headers:
     let origin = origin.to_str().unwrap_or_default();
     let listed = options.cors_origins.iter().any(|pattern| matches(pattern, origin));
     // Who only asks for leave is told by the answer that there is none.
-    if listed || method == Method::OPTIONS || authority(origin) == Some(host) {
+    if listed || method == Method::OPTIONS || authority(origin).is_some_and(|own| is_own(options, own)) {
         return Ok(());
     }
     Err(Refusal::new(ErrorCode::Forbidden, format!("`{origin}` is not listed with --cors-origin")))
@@ -103,6 +104,9 @@ mod tests {
             ("https://app.example", true),
             ("http://localhost:5173", true),
             ("http://127.0.0.1:7400", true),
+            ("http://127.0.0.1:5173", true),
+            ("https://node.example", true),
+            ("http://localhost.elsewhere.example", false),
             ("http://elsewhere.example", false),
             ("null", false),
         ] {

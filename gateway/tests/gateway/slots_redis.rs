@@ -99,7 +99,7 @@ impl Held {
         let last = self.keys.values().filter_map(|(versions, _)| versions.first()).max().copied().unwrap_or(0);
         for (name, answer) in names.iter().zip(read) {
             assert_eq!(answer.value.map(|keymap| keymap.version), newest(name.as_str()), "{state}: {}", name.as_str());
-            assert_eq!(answer.position, last, "{state}");
+            assert_eq!(answer.position, last, "{state}: {}", name.as_str());
         }
         for (name, (versions, _)) in &self.keys {
             let told = answered(|| self.store.versions(key(name))).await.value;
@@ -297,8 +297,15 @@ async fn a_master_that_fails_in_the_middle_of_a_move_makes_nothing_false() {
     for _ in 0..5 {
         held.check_reads("after a restart").await;
     }
-    // It refuses where servers have not heard of each other's newest state.
-    cluster.wait_for("the slot is not put in order", || cluster.fix()).expect("put in order");
+    if cluster.moves_slots_atomically().expect("answers") {
+        // The new master knows of the move, which goes on. `fix` of a redis-cli for Redis takes the move that replicas tell of
+        // for one of their own, and gives the slot away without the keys that had not left.
+        let to = moving.to();
+        cluster.begin_move(slot, to).expect("begun").finish(AT_ONCE, Duration::ZERO).expect("moved");
+    } else {
+        // It refuses where servers have not heard of each other's newest state.
+        cluster.wait_for("the slot is not put in order", || cluster.fix()).expect("put in order");
+    }
     cluster.wait_until_whole().expect("whole");
     held.check("in order").await;
     while !held.write_or_not(put("a/b", "after")).await {}

@@ -21,6 +21,11 @@ pub struct SlotMove<'a> {
 }
 
 impl SlotMove<'_> {
+    /// The master that the slot moves to.
+    pub fn to(&self) -> usize {
+        self.to
+    }
+
     /// Moves `keys`; those that do not exist are passed over.
     ///
     /// # Errors
