@@ -39,12 +39,13 @@ pub(super) fn admit(options: &HttpOptions, method: &Method, path: &str, headers:
 }
 
 fn is_own(options: &HttpOptions, host: &str) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => (address, port.strip_prefix(':').unwrap_or(port)),
+        None => host.rsplit_once(':').unwrap_or((host, "")),
     };
     let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-    name.parse().map_or(name.eq_ignore_ascii_case("localhost"), is_local)
+    let is_machine = name.parse().map_or(name.eq_ignore_ascii_case("localhost"), is_local);
+    (is_machine && port.bytes().all(|byte| byte.is_ascii_digit()))
         || options.origins.iter().any(|own| authority(own).is_some_and(|own| own.eq_ignore_ascii_case(host)))
 }
 
@@ -87,6 +88,8 @@ mod tests {
             ("elsewhere.example:7400", false),
             ("localhost.elsewhere.example", false),
             ("127.0.0.1.elsewhere.example:7400", false),
+            ("localhost:7400.elsewhere.example", false),
+            ("[::1].elsewhere.example", false),
             ("10.0.0.1:7400", false),
             ("", false),
         ] {
