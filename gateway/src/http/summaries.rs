@@ -17,7 +17,7 @@ use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem};
 use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, set};
+use super::server::{Server, number, whole_seconds};
 use crate::auth::{Scope, Verb};
 use crate::host::SUBJECT;
 
@@ -96,7 +96,7 @@ fn too_much(wait: Millis) -> Refusal {
     let detail = "this address has told as much as it may in a minute";
     let problem = Problem::new(ErrorCode::TooManyRequests, detail).with_limit(MAX_TOLD_BYTES.into());
     let mut headers = HeaderMap::new();
-    set(&mut headers, header::RETRY_AFTER, &wait.div_ceil(1_000).max(1).to_string());
+    number(&mut headers, header::RETRY_AFTER, whole_seconds(wait));
     Refusal::from(problem).with_headers(headers)
 }
 

@@ -6,16 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode, header};
+use axum::http::StatusCode;
 use clap::Args;
-use foremap::protocol::Problem;
 use futures_util::StreamExt as _;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 
 use super::Failure;
-use super::secret::{TOKEN, secret};
+use super::operator::Operator;
 use crate::store::{Checked, RedbStore, backup};
 
 /// Longest wait for the next part of a backup.
@@ -107,25 +103,16 @@ pub fn back_up(options: &BackupCommand) -> Result<(), Failure> {
 }
 
 async fn fetch(options: &BackupCommand, part: &Path) -> Result<(), Failure> {
-    let origin = options.origin.trim_end_matches('/');
-    if !origin.starts_with("http://") {
-        return Err(Failure::new(format!("`{origin}` is no origin of http://")));
-    }
-    let mut request = Request::builder().uri(format!("{origin}/v1/backup"));
-    if let Some(token) = secret("the token", options.token_file.as_deref(), TOKEN)? {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-    }
-    let request = request.body(Body::empty()).map_err(|error| Failure::new(format!("`{origin}`: {error}")))?;
-    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let operator = Operator::at(&options.origin, options.token_file.as_deref())?;
+    let origin = operator.origin;
+    let request = operator.finish(operator.request("/v1/backup"), Body::empty())?;
     let silent = |_| Failure::new(format!("{origin} sends nothing for {} s", TIME_OUT.as_secs()));
-    let answer = tokio::time::timeout(TIME_OUT, client.request(request)).await.map_err(silent)?;
+    let answer = tokio::time::timeout(TIME_OUT, operator.client.request(request)).await.map_err(silent)?;
     let answer = answer.map_err(|error| Failure::new(format!("{origin} does not answer: {error}")))?;
     let (status, body) = (answer.status(), Body::new(answer.into_body()));
     if status != StatusCode::OK {
         let body = to_bytes(body, MAX_PROBLEM_BYTES).await.unwrap_or_default();
-        let problem: Option<Problem> = serde_json::from_slice(&body).ok();
-        let why = problem.map_or_else(|| status.to_string(), |p| format!("{}: {}", p.code, p.detail));
-        return Err(Failure::new(format!("{origin} refuses: {why}")));
+        return Err(operator.refused(status, &body));
     }
     let mut file = OpenOptions::new();
     file.write(true).create(true).truncate(true);

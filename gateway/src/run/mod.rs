@@ -4,6 +4,7 @@ mod backup;
 mod failure;
 mod files;
 mod map;
+mod operator;
 mod plan;
 mod secret;
 mod serve;

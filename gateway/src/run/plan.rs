@@ -5,16 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, header};
+use axum::http::{Method, header};
 use clap::Args;
-use foremap::protocol::Problem;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
 use super::Failure;
-use super::secret::{TOKEN, secret};
+use super::operator::Operator;
 
 /// Longest wait for the answer.
 const TIME_OUT: Duration = Duration::from_secs(10);
@@ -57,10 +53,8 @@ pub fn plan(options: &PlanCommand) -> Result<(), Failure> {
 }
 
 async fn ask(options: &PlanCommand) -> Result<String, Failure> {
-    let origin = options.origin.trim_end_matches('/');
-    if !origin.starts_with("http://") {
-        return Err(Failure::new(format!("`{origin}` is no origin of http://")));
-    }
+    let operator = Operator::at(&options.origin, options.token_file.as_deref())?;
+    let origin = operator.origin;
     let frozen = |frozen: bool| Some(json!({ "frozen": frozen }).to_string());
     let (method, path, body) = match options {
         PlanCommand { apply: true, .. } => (Method::POST, "/v1/plan/apply", None),
@@ -69,18 +63,13 @@ async fn ask(options: &PlanCommand) -> Result<String, Failure> {
         _ => (Method::GET, "/v1/plan", None),
     };
     let accept = if options.json { "application/json" } else { "text/plain" };
-    let mut request = Request::builder().method(method).uri(format!("{origin}{path}")).header(header::ACCEPT, accept);
+    let mut request = operator.request(path).method(method).header(header::ACCEPT, accept);
     if body.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    if let Some(token) = secret("the token", options.token_file.as_deref(), TOKEN)? {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-    }
-    let request = request.body(Body::from(body.unwrap_or_default()));
-    let request = request.map_err(|error| Failure::new(format!("`{origin}`: {error}")))?;
-    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let request = operator.finish(request, Body::from(body.unwrap_or_default()))?;
     let answered = async {
-        let response = client.request(request).await.map_err(|error| error.to_string())?;
+        let response = operator.client.request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
         let body = to_bytes(Body::new(response.into_body()), MAX_ANSWER_BYTES).await;
         Ok((status, body.map_err(|error| error.to_string())?))
@@ -91,7 +80,5 @@ async fn ask(options: &PlanCommand) -> Result<String, Failure> {
     if status.is_success() {
         return Ok(String::from_utf8_lossy(&body).into_owned());
     }
-    let problem: Option<Problem> = serde_json::from_slice(&body).ok();
-    let why = problem.map_or_else(|| status.to_string(), |problem| format!("{}: {}", problem.code, problem.detail));
-    Err(Failure::new(format!("{origin} refuses: {why}")))
+    Err(operator.refused(status, &body))
 }
