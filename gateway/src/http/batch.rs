@@ -20,7 +20,6 @@ use super::refusal::{Answer, Refusal};
 use super::server::{MODEL, Server, number, whole_seconds};
 use super::{model, request, summaries};
 use crate::auth::{Scope, Verb};
-use crate::host::SUBJECT;
 
 pub(super) async fn batch(
     State(server): State<Arc<Server>>,
@@ -60,8 +59,7 @@ pub(super) async fn batch(
 
 /// Whose feed a batch may extend: another gateway says in whose name it asks.
 fn subject(scope: &Scope, headers: &HeaderMap, is_forwarded: bool) -> Subject {
-    let named = headers.get(SUBJECT).filter(|_| is_forwarded && scope.is_peer());
-    let named = named.and_then(|value| u128::from_str_radix(value.to_str().ok()?, 16).ok());
+    let named = if is_forwarded && scope.is_peer() { request::named_subject(headers) } else { None };
     named.map_or(scope.subject(), Subject)
 }
 

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::receiving::BodyFault;
 use super::refusal::Refusal;
+use crate::host::SUBJECT;
 use crate::store::Expect;
 
 /// The query of a URL, decoded strictly: a key must not change on the way.
@@ -79,6 +80,12 @@ fn names(known: &[&str]) -> String {
 fn decode(text: &str) -> Option<String> {
     let text = if text.contains('+') { text.replace('+', " ").into() } else { Cow::Borrowed(text) };
     percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
+}
+
+/// The subject that a caller speaks for, if it names one; whether it may is for the route to decide.
+pub(super) fn named_subject(headers: &HeaderMap) -> Option<u128> {
+    let named = headers.get(SUBJECT).and_then(|value| value.to_str().ok());
+    named.and_then(|text| u128::from_str_radix(text, 16).ok())
 }
 
 /// The whole body.

@@ -19,7 +19,6 @@ use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
 use super::server::{Server, number, whole_seconds};
 use crate::auth::{Scope, Verb};
-use crate::host::SUBJECT;
 
 /// `NO_ROUTE` where nothing is shared.
 pub(super) fn require_sharing(server: &Server) -> Result<(), Refusal> {
@@ -84,8 +83,8 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
 /// nothing. A gateway or worker of the fleet says in a header whom it speaks for.
 fn client(scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId {
     let may_name = scope.is_verified() && scope.is_peer();
-    let named = headers.get(SUBJECT).filter(|_| may_name).and_then(|value| value.to_str().ok());
-    match named.and_then(|text| u128::from_str_radix(text, 16).ok()) {
+    let named = if may_name { request::named_subject(headers) } else { None };
+    match named {
         Some(subject) => ClientId::of_subject(subject),
         None if scope.is_named() => ClientId::of_subject(scope.subject().0),
         None => ClientId::of_address(peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))),

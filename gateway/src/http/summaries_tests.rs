@@ -1,6 +1,7 @@
 use axum::http::HeaderValue;
 
 use super::*;
+use crate::host::SUBJECT;
 
 fn of(address: &str) -> ClientId {
     ClientId::of_address(address.parse().expect("an address"))
