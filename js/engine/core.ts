@@ -160,7 +160,7 @@ export interface Core {
   invalidate(now: number, what: { key?: string; prefix?: string; tag?: string; all?: boolean }): number;
   clear(now: number): void;
   setCaution(level: number): void;
-  importModel(now: number, model: Uint8Array): void;
+  importModel(now: number, model: Uint8Array): Uint8Array<ArrayBuffer> | undefined;
   tellGateway(now: number, maxBytes: number): Request | undefined;
 }
 

@@ -398,17 +398,17 @@ export class Engine {
   async #takeModel({ scope, generation }: Flight, coming: Promise<Uint8Array | null>): Promise<void> {
     const model = await coming;
     if (model === null || scope.closed || generation !== this.guard.generation) return;
-    if (this.importModel(scope, model)) this.events.model?.(model);
+    const whole = this.importModel(scope, model);
+    if (whole !== null) this.events.model?.(whole);
   }
 
-  /** Takes over a model that clients share; false where it is none. */
-  importModel(scope: Scope, model: Uint8Array): boolean {
+  /** Takes over a model that clients share, or what leads to it from the one at hand. @returns the whole; null where it is none */
+  importModel(scope: Scope, model: Uint8Array): Uint8Array | null {
     try {
-      this.enter(scope, (core, now) => core.importModel(now, model));
-      return true;
+      return this.enter(scope, (core, now) => core.importModel(now, model)) ?? model;
     } catch {
       // The core counts what it cannot read; a trap has been reported as a panic.
-      return false;
+      return null;
     }
   }
 

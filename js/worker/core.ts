@@ -39,6 +39,7 @@ export interface HubCore {
     prefixes: readonly string[] | undefined,
     bytes: number | undefined,
     encoding: string,
+    from: number | undefined,
     compress: (bytes: Bytes, encoding: string) => Uint8Array,
   ): { bytes: Bytes; tag: string } | undefined;
   stats(): { readonly [name: string]: unknown };

@@ -123,7 +123,7 @@ export abstract class HubObject {
       case `POST ${OBSERVED}`:
         return this.#take(request, (body) => (core, now, { rows, bytes }) => core.takePage(now, body, rows, bytes));
       case "GET /v1/model":
-        return this.#model(live, request, new Query(url.search, ["bytes", "encoding"]));
+        return this.#model(live, request, new Query(url.search, ["bytes", "encoding", "from"]));
       case "POST /v1/model/forget":
         return this.#forget(request);
       case "GET /v1/stats":
@@ -161,10 +161,10 @@ export abstract class HubObject {
   #model(live: Live, request: Request, query: Query): Response {
     const prefixes = readCaller(request.headers.get(CALLER)).prefixes ?? undefined;
     const encoding = query.get("encoding") ?? "";
-    const bytes = query.number("bytes");
+    const [bytes, from] = [query.number("bytes"), query.number("from")];
     const body = this.#guarded(() => {
       this.#serve(live);
-      return live.core.body(prefixes, bytes, encoding, live.zlib.compress);
+      return live.core.body(prefixes, bytes, encoding, from, live.zlib.compress);
     });
     const headers = new Headers({ vary: "accept-encoding, authorization", "cache-control": "no-store" });
     if (body === undefined) return new Response(null, { status: 204, headers });

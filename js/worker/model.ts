@@ -51,10 +51,13 @@ export async function answerModel(exchange: Exchange, grant: Grant): Promise<Res
   const { headers } = exchange.request;
   const encoding = encodingOf(headers.get("accept-encoding"));
   if (hubs === null) return encoded(await exchange.call(grant, "get", { "accept-encoding": encoding || "identity" }), encoding, exchange);
-  const query = new Query(new URL(exchange.request.url).search, ["bytes", "prefix"]);
+  const query = new Query(new URL(exchange.request.url).search, ["bytes", "from", "prefix"]);
   const shard = await shardFor(hubs, grant, query, exchange);
-  const bytes = query.number("bytes");
-  const target = `/v1/model?encoding=${encoding}${bytes === undefined ? "" : `&bytes=${bytes}`}`;
+  const numbers = (["bytes", "from"] as const).flatMap((name) => {
+    const number = query.number(name);
+    return number === undefined ? [] : [`&${name}=${number}`];
+  });
+  const target = `/v1/model?encoding=${encoding}${numbers.join("")}`;
   const asked = new Headers({ [CALLER]: writeCaller({ client: "", prefixes: grant.prefixes, verified: grant.verified }) });
   const known = headers.get("if-none-match");
   if (known !== null) asked.set("if-none-match", known);

@@ -33,7 +33,6 @@ export class Sharing {
   #next = 0;
   #busyUntil = 0;
   #failures = 0;
-  #tag: string | null = null;
   #shard: string | null = null;
   #model: Uint8Array<ArrayBuffer> | null = null;
   /** The same, gzipped, for clients. */
@@ -89,25 +88,26 @@ export class Sharing {
   }
 
   async #read(subrequests: Subrequests): Promise<void> {
-    const headers: HeadersInit = this.#tag === null ? {} : { "if-none-match": this.#tag };
-    const init = { headers, signal: AbortSignal.timeout(PATIENCE_MS) };
-    const target = `/v1/model?bytes=${MODEL_BYTES}`;
+    const init = { signal: AbortSignal.timeout(PATIENCE_MS) };
+    // Where the one at hand is known, what comes leads from it to the newest.
+    const from = this.#model === null || this.#imported !== this.engine.guard.generation ? "" : `&from=${this.#made}`;
+    const target = `/v1/model?bytes=${MODEL_BYTES}${from}`;
     const shard = this.hubs?.depth === 0 ? "" : this.#shard;
     if (this.hubs !== null && shard === null) return;
     try {
       subrequests.take();
       const answer = await (this.hubs === null ? this.gateway(target, init) : this.hubs.ask(shard ?? "", target, init));
       const body = new Uint8Array(await answer.arrayBuffer());
-      if (![200, 204, 304].includes(answer.status)) throw new Error(`status ${answer.status}`);
+      if (![200, 204].includes(answer.status)) throw new Error(`status ${answer.status}`);
       this.#failures = 0;
       // Isolates of one deployment must not all ask at once.
       this.#next = Date.now() + (answer.status === 204 ? EMPTY_MS : REFRESH_MS) * (0.9 + Math.random() / 5);
       if (answer.status !== 200) return;
-      this.#tag = answer.headers.get("etag");
-      this.#model = body;
-      this.#gzipped = await gzipped(body);
-      this.#imported = -1;
-      this.#import();
+      this.#import(body);
+      const model = this.#model;
+      // The core that had the one before may have trapped meanwhile: the next one is whole.
+      if (model === null) throw new Error("not a model");
+      this.#gzipped = await gzipped(model);
     } catch {
       this.#failures += 1;
       this.#next = Date.now() + Math.min(REFRESH_MS, RETRY_MS * 2 ** Math.min(this.#failures, 10));
@@ -121,14 +121,14 @@ export class Sharing {
     return known > 0 && this.#made < known + REFRESH_MS ? null : model;
   }
 
-  /** Hands the model to the core, and to the next one where a core trapped. */
-  #import(): void {
+  /** Hands to the core what came, or the model at hand where a core trapped. */
+  #import(came: Uint8Array<ArrayBuffer> | null = null): void {
     const { guard } = this.engine;
-    const model = this.#model;
-    if (model === null || this.#imported === guard.generation) return;
+    const model = came ?? this.#model;
+    if (model === null || (came === null && this.#imported === guard.generation)) return;
     try {
       guard.run((core, now) => {
-        core.importModel(now, model);
+        this.#model = core.importModel(now, model) ?? model;
         this.#made = (core.stats(now).model as { made: number }).made;
       });
       this.#imported = guard.generation;
@@ -137,7 +137,6 @@ export class Sharing {
       // It would not be read the next time either, and must not break a second core.
       this.#model = null;
       this.#gzipped = null;
-      this.#tag = null;
       this.#figures.refused += 1;
     }
   }

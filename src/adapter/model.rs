@@ -9,7 +9,7 @@ use crate::Millis;
 use crate::codec::DecodeError;
 use crate::model::{Summary, Trail};
 use crate::prefetch::Caution;
-use crate::protocol::{BatchRequest, ModelSnapshot, ModelWish};
+use crate::protocol::{BatchRequest, MAX_SNAPSHOT_BYTES, ModelSnapshot, ModelWish, apply_model_delta, is_model_delta};
 
 /// Part of the prefetch engine's memory that is set aside for a shared model: an eighth, half a megabyte of four, holds
 /// several times what 64 KiB unfold to.
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) trail: Option<Box<Trail>>,
     /// [`ModelSnapshot::made`] of the one that was taken over.
     known: u64,
+    /// Its binary form, which the next one may come as a difference from.
+    bytes: Vec<u8>,
     /// When to wish for one.
     wish_at: Millis,
     /// Wishes since the last model.
@@ -47,7 +49,13 @@ impl Shared {
     /// Counts, and what is not told yet.
     pub(super) fn stats(&self) -> ModelStats {
         let untold = self.trail.as_ref().map_or(0, |trail| trail.len());
-        ModelStats { made: self.known, untold, max_untold: Trail::BOUND, ..self.counted }
+        let (made, bytes) = (self.known, self.bytes.len());
+        ModelStats { made, bytes, max_bytes: MAX_SNAPSHOT_BYTES, untold, max_untold: Trail::BOUND, ..self.counted }
+    }
+
+    /// The binary form of what came, whole or as a difference.
+    fn whole(&self, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        if is_model_delta(bytes) { apply_model_delta(&self.bytes, bytes) } else { Ok(bytes.to_vec()) }
     }
 
     fn wish(&mut self, now: Millis, bytes: u32) -> Option<ModelWish> {
@@ -62,32 +70,42 @@ impl Shared {
 }
 
 impl Adapter {
-    /// Takes over a model that was read from a gateway, in place of one from before; what was learnt here stays, and goes
-    /// before it where the two differ. What it makes likely after the latest request is fetched ahead at once. Without sharing
-    /// nothing happens. O(bytes).
+    /// Takes over a model that was read from a gateway, in place of one from before, or what leads to it from that one;
+    /// what was learnt here stays, and goes before it where the two differ. What it makes likely after the latest request is
+    /// fetched ahead at once. Returns the binary form of the model at hand. Without sharing nothing happens, and there is
+    /// none. O(bytes).
     ///
     /// # Errors
-    /// [`DecodeError`] where the bytes are not those of a model; nothing is taken over then.
-    pub fn import_model(&mut self, now: Millis, bytes: &[u8]) -> Result<(), DecodeError> {
+    /// [`DecodeError`] where the bytes are not those of a model, or do not lead to one from that at hand; nothing is taken
+    /// over then, and the next wish is for a whole one.
+    pub fn import_model(&mut self, now: Millis, bytes: &[u8]) -> Result<&[u8], DecodeError> {
         if self.config.share == Share::Off {
-            return Ok(());
+            return Ok(&[]);
         }
-        let shared = &mut self.shared;
-        let imported = ModelSnapshot::decode(bytes).and_then(|snapshot| {
-            self.engine.import(&snapshot)?;
-            Ok(snapshot.made)
+        let is_delta = is_model_delta(bytes);
+        let imported = self.shared.whole(bytes).and_then(|bytes| {
+            let snapshot = ModelSnapshot::decode(&bytes)?;
+            // The difference from a model to itself says that there is no other one.
+            if !is_delta || snapshot.made != self.shared.known {
+                self.engine.import(&snapshot)?;
+            }
+            Ok((snapshot.made, bytes))
         });
+        let shared = &mut self.shared;
         match imported {
-            Ok(made) => {
-                (shared.known, shared.unheard) = (made, 0);
+            Ok((made, bytes)) => {
+                (shared.known, shared.bytes, shared.unheard) = (made, bytes, 0);
                 shared.wish_at += REFRESH_MS;
                 shared.counted.imported += 1;
-                shared.counted.bytes = bytes.len();
+                shared.counted.deltas += u64::from(is_delta);
                 self.prefetch_again(now);
-                Ok(())
+                Ok(&self.shared.bytes)
             }
             Err(error) => {
                 shared.counted.refused += 1;
+                if is_delta {
+                    (shared.known, shared.bytes) = (0, Vec::new());
+                }
                 Err(error)
             }
         }

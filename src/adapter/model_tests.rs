@@ -2,7 +2,7 @@ use super::super::AdapterConfig;
 use super::super::testing::{Host, ORIGIN};
 use super::*;
 use crate::model::{ClientId, Observer, SharedModel, SharedModelConfig, SnapshotOptions};
-use crate::protocol::BatchRequest;
+use crate::protocol::{BatchRequest, model_delta};
 
 fn host(share: Share, seed: u64) -> Host {
     let config = AdapterConfig { origins: vec![ORIGIN.into()], share, seed, ..AdapterConfig::default() };
@@ -109,4 +109,24 @@ fn where_nothing_may_be_fetched_ahead_no_model_is_read() {
     host.adapter.set_caution(Caution::Off);
     visit(&mut host);
     assert!(host.gateway.requests.iter().all(|request| request.model.is_none()));
+}
+
+#[test]
+fn the_next_model_comes_as_a_difference_and_a_wrong_one_costs_a_whole_one() {
+    let older = model();
+    let newer = ModelSnapshot { made: 8, threshold: 99, ..ModelSnapshot::decode(&older).expect("a model") }.encode();
+    let delta = model_delta(&older, &newer);
+    assert!(delta.len() < newer.len() / 2);
+    let mut host = host(Share::Read, 3);
+    assert!(host.adapter.import_model(0, &delta).is_err(), "there is none to lead from");
+    assert_eq!(host.adapter.import_model(0, &older), Ok(&older[..]));
+    assert_eq!(host.adapter.import_model(0, &delta), Ok(&newer[..]));
+    assert_eq!(host.adapter.import_model(0, &model_delta(&newer, &newer)), Ok(&newer[..]));
+    let stats = host.adapter.shared.stats();
+    assert_eq!((stats.made, stats.bytes, stats.imported, stats.deltas), (8, newer.len(), 3, 2));
+    // Once more from the older one, which is not there any more.
+    assert!(host.adapter.import_model(0, &delta).is_err());
+    let stats = host.adapter.shared.stats();
+    assert_eq!((stats.made, stats.bytes, stats.refused), (0, 0, 2));
+    assert_eq!(host.adapter.import_model(0, &newer), Ok(&newer[..]));
 }

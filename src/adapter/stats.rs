@@ -58,8 +58,12 @@ pub struct ModelStats {
     pub made: u64,
     /// Its bytes, uncompressed.
     pub bytes: usize,
+    /// Most of them.
+    pub max_bytes: usize,
     /// Models taken over.
     pub imported: u64,
+    /// Those of them that came as a difference from the one before.
+    pub deltas: u64,
     /// Models that could not be read.
     pub refused: u64,
     /// Batches that asked for one.

@@ -137,8 +137,8 @@ impl HubCore {
         self.hub.took(now as Millis, took as Millis);
     }
 
-    /// The model as `{bytes, tag}`, for a caller who may read below `prefixes` only where they are given; `undefined` while
-    /// there is none. `compress` makes bytes of bytes and the name of an encoding.
+    /// The model as `{bytes, tag}`, for a caller who may read below `prefixes` only where they are given, as the difference
+    /// from the one made at `from` where that is less; `undefined` while there is none. `compress` makes bytes of bytes and the name of an encoding.
     ///
     /// # Errors
     /// Throws `{code: "BAD_REQUEST", message, limit}`, or what `compress` throws.
@@ -147,6 +147,7 @@ impl HubCore {
         prefixes: Option<Vec<String>>,
         bytes: Option<f64>,
         encoding: &str,
+        from: Option<f64>,
         compress: &Function,
     ) -> Result<JsValue, JsValue> {
         let prefixes = prefixes.map(read_prefixes).transpose()?;
@@ -162,8 +163,8 @@ impl HubCore {
             }
         };
         let encoding = Encoding::named(encoding);
-        let bytes = bytes.map(|bytes| bytes as u64);
-        let body = self.hub.body(prefixes.as_deref(), bytes, encoding, &compressed).map_err(refused)?;
+        let [bytes, from] = [bytes, from].map(|number| number.map(|number| number as u64));
+        let body = self.hub.body(prefixes.as_deref(), bytes, encoding, from, &compressed).map_err(refused)?;
         if let Some(error) = failure.into_inner() {
             return Err(error);
         }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::key::CompositeKey;
 use crate::model::{ClientId, MAX_TOLD_BYTES, Path, Step, Summary};
-use crate::protocol::{ErrorCode, ModelSnapshot};
+use crate::protocol::{ErrorCode, ModelSnapshot, apply_model_delta, is_model_delta};
 
 const HOUR: Millis = 3_600_000;
 
@@ -70,7 +70,7 @@ fn config() -> HubConfig {
 }
 
 fn keys(hub: &mut Hub, prefixes: Option<&[KeyPrefix]>) -> Vec<String> {
-    let body = hub.body(prefixes, None, Encoding::Identity, &|bytes, _| bytes.to_vec()).expect("fine");
+    let body = hub.body(prefixes, None, Encoding::Identity, None, &|bytes, _| bytes.to_vec()).expect("fine");
     body.map_or_else(Vec::new, |body| ModelSnapshot::decode(&body.bytes).expect("a model").keys)
 }
 
@@ -91,6 +91,41 @@ fn what_was_told_comes_back_as_a_model_wherever_the_hub_ends() {
     disk.tell(&mut hub, 4, &["b/1", "b/2"]);
     disk.round(&mut hub, HOUR + 60_000);
     assert_eq!(keys(&mut hub, None), ["a/1", "a/2", "b/1", "b/2"]);
+}
+
+#[test]
+fn who_has_an_earlier_model_gets_what_leads_from_it() {
+    let (mut disk, mut hub) = (Disk::default(), Hub::new(config()));
+    let body = |hub: &mut Hub, prefixes: Option<&[KeyPrefix]>, from| {
+        let body = hub.body(prefixes, None, Encoding::Identity, from, &|bytes, _| bytes.to_vec()).expect("fine");
+        body.expect("a model").bytes
+    };
+    let only = [prefix("a")];
+    let mut older: Vec<(u64, Vec<u8>, bool)> = Vec::new();
+    for round in 0..4 {
+        let keys: Vec<String> = (0..40).map(|key| format!("a/{round}/{key}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        for client in [1, 2] {
+            disk.tell(&mut hub, client, &keys);
+        }
+        disk.round(&mut hub, HOUR * (round + 1));
+        for prefixes in [None, Some(&only[..])] {
+            let whole = body(&mut hub, prefixes, None);
+            for (made, known, of) in &older {
+                let delta = body(&mut hub, prefixes, Some(*made));
+                if *of == prefixes.is_some() {
+                    assert!(is_model_delta(&delta) && delta.len() < whole.len());
+                    assert_eq!(apply_model_delta(known, &delta).as_deref(), Ok(&whole[..]));
+                }
+            }
+            let made = ModelSnapshot::decode(&whole).expect("a model").made;
+            assert!(body(&mut hub, prefixes, Some(made)).len() < 40, "there is no other one");
+            assert_eq!(body(&mut hub, prefixes, Some(made + 1)), whole, "not known here");
+            older.push((made, whole, prefixes.is_some()));
+        }
+    }
+    hub.forget(&prefix("a/1"));
+    assert!(!is_model_delta(&body(&mut hub, None, Some(older[0].0))), "nor kept any longer");
 }
 
 #[test]
@@ -190,7 +225,7 @@ fn what_may_not_be_told_is_refused_as_by_a_gateway() {
     let page = hub.take_page(0, b"nonsense", none).expect_err("refused");
     assert_eq!(page.problem.code, ErrorCode::BadRequest);
     assert_eq!(
-        hub.body(None, Some(1), Encoding::Gzip, &|bytes, _| bytes.to_vec()).expect_err("refused").problem.code,
+        hub.body(None, Some(1), Encoding::Gzip, None, &|bytes, _| bytes.to_vec()).expect_err("refused").problem.code,
         ErrorCode::BadRequest
     );
 }
@@ -207,7 +242,7 @@ fn a_token_sees_its_own_prefixes_and_nothing_else() {
     assert_eq!(keys(&mut hub, Some(&[prefix("a")])), ["a/1", "a/2"]);
     assert_eq!(keys(&mut hub, Some(&[])), Vec::<String>::new());
     let body = |hub: &mut Hub, prefixes: &[KeyPrefix]| {
-        let body = hub.body(Some(prefixes), None, Encoding::Gzip, &|bytes, _| bytes.to_vec());
+        let body = hub.body(Some(prefixes), None, Encoding::Gzip, None, &|bytes, _| bytes.to_vec());
         body.expect("fine").expect("a model").tag
     };
     let kept = hub.served.as_ref().map_or(0, Served::bodies);

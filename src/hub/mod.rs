@@ -22,7 +22,9 @@ mod told;
 
 use crate::Millis;
 use crate::key::KeyPrefix;
-use crate::model::{CLASSES, Handover, KeeperConfig, MergerConfig, ModelKeeper, SharedModelConfig, class_named};
+use crate::model::{
+    CLASSES, Earlier, Handover, KeeperConfig, MergerConfig, ModelKeeper, SharedModelConfig, class_named,
+};
 use serde::Serialize;
 
 pub use observers::{Observers, ObserversStats};
@@ -218,6 +220,9 @@ impl Hub {
         if let Some(keeper) = &mut self.keeper {
             keeper.forget(prefix);
         }
+        if let Some(served) = &mut self.served {
+            served.forget_earlier();
+        }
     }
 
     /// What is due, after [`Hub::resume`] and with all rows merged, of which so many are still stored. `compressed` tells the size of bytes as they are sent.
@@ -230,9 +235,9 @@ impl Hub {
         }
         let served = kept.snapshots.as_deref().and_then(Served::of);
         let model = served.as_ref().map(Served::encode);
-        if served.is_some() {
+        if let Some(served) = served {
             self.counts.models += 1;
-            self.served = served;
+            self.served = Some(served.after(self.served.take()));
         }
         let shares = kept.state.is_some().then(|| keeper.shares());
         self.is_unsaved &= kept.state.is_none();
@@ -260,7 +265,8 @@ impl Hub {
     }
 
     /// The model for a caller who may read below `prefixes` only, where there are any, in the largest of the sizes that is
-    /// not over `bytes`. `None` while there is no model.
+    /// not over `bytes`; as the difference from the one that was made at `from`, where that is known and less. `None` while
+    /// there is no model.
     ///
     /// # Errors
     /// [`Refusal`] for a number of bytes that nobody may name.
@@ -269,10 +275,11 @@ impl Hub {
         prefixes: Option<&[KeyPrefix]>,
         bytes: Option<u64>,
         encoding: Encoding,
+        from: Option<u64>,
         compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
     ) -> Result<Option<Body>, Refusal> {
         let class = class_named(bytes)?;
-        Ok(self.served.as_mut().map(|served| served.body(prefixes, class, encoding, compress)))
+        Ok(self.served.as_mut().map(|served| served.body(prefixes, class, encoding, from, compress)))
     }
 
     /// Fills, bounds and counts.
@@ -287,6 +294,8 @@ impl Hub {
             model_bytes: self.served.as_ref().map_or(0, Served::bytes),
             bodies: self.served.as_ref().map_or(0, Served::bodies),
             bodies_max: Served::MAX_BODIES,
+            earlier: self.served.as_ref().map_or(0, Served::earlier),
+            earlier_max: Earlier::<()>::MAX,
             counts_bytes_max: MAX_COUNTS_BYTES,
         }
     }
@@ -308,6 +317,9 @@ struct HubStats {
     model_bytes: usize,
     bodies: usize,
     bodies_max: usize,
+    /// Models that a difference may lead from.
+    earlier: usize,
+    earlier_max: usize,
     counts_bytes_max: usize,
 }
 

@@ -1,13 +1,15 @@
 //! [`Served`]: the latest model as callers get it.
 
+use std::rc::Rc;
+
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::KeyPrefix;
-use crate::model::{CLASSES, DEFAULT_BYTES, class_of, distinct, restricted};
+use crate::model::{CLASSES, DEFAULT_BYTES, Earlier, class_of, distinct, restricted};
 use crate::partition::xxh3;
-use crate::protocol::ModelSnapshot;
+use crate::protocol::{ModelSnapshot, model_delta};
 
 const MAGIC: [u8; 4] = *b"FMHM";
 const VERSION: u8 = 1;
@@ -52,8 +54,8 @@ pub struct Body {
     pub tag: String,
 }
 
-/// Of what prefixes, of which class, in which encoding.
-type Wanted = (Option<Vec<KeyPrefix>>, usize, Encoding);
+/// Of what prefixes, of which class, in which encoding, and as a difference from the model that was made when.
+type Wanted = (Option<Vec<KeyPrefix>>, usize, Encoding, Option<u64>);
 
 /// A snapshot in the sizes of [`CLASSES`], or the first of them where the last has everything in it; and what of it has
 /// been asked for, each made once.
@@ -61,7 +63,9 @@ type Wanted = (Option<Vec<KeyPrefix>>, usize, Encoding);
 pub(super) struct Served {
     made: u64,
     /// One at least, ascending.
-    sizes: Vec<Vec<u8>>,
+    sizes: Rc<[Vec<u8>]>,
+    /// This one too: whoever has it is told so in a few bytes.
+    earlier: Earlier<Rc<[Vec<u8>]>>,
     bodies: LruCache<Wanted, Body, FxBuildHasher>,
 }
 
@@ -80,7 +84,32 @@ impl Served {
             made = Some(ModelSnapshot::decode(size)?.made);
         }
         let made = made.ok_or(DecodeError::BadValue("sizes"))?;
-        Ok(Self { made, sizes, bodies: LruCache::unbounded_with_hasher(FxBuildHasher::default()) })
+        let mut served = Self {
+            made,
+            sizes: sizes.into(),
+            earlier: Earlier::default(),
+            bodies: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
+        };
+        served.earlier.keep(made, served.sizes.clone());
+        Ok(served)
+    }
+
+    /// What was served before this one.
+    pub(super) fn after(mut self, earlier: Option<Self>) -> Self {
+        if let Some(Self { mut earlier, .. }) = earlier {
+            earlier.keep(self.made, self.sizes.clone());
+            self.earlier = earlier;
+        }
+        self
+    }
+
+    /// From here on nothing leads from a model of before.
+    pub(super) fn forget_earlier(&mut self) {
+        self.earlier = Earlier::default();
+    }
+
+    pub(super) fn earlier(&self) -> usize {
+        self.earlier.len()
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -121,21 +150,26 @@ impl Served {
         prefixes: Option<&[KeyPrefix]>,
         class: usize,
         encoding: Encoding,
+        from: Option<u64>,
         compress: &dyn Fn(&[u8], Encoding) -> Vec<u8>,
     ) -> Body {
-        let wanted = (prefixes.map(distinct), class, encoding);
+        let older = from.and_then(|made| Some((made, self.earlier.get(made)?.clone())));
+        let wanted = (prefixes.map(distinct), class, encoding, older.as_ref().map(|(made, _)| *made));
         if let Some(body) = self.bodies.get(&wanted) {
             return body.clone();
         }
-        let raw = match &wanted.0 {
-            None => self.sizes[class.min(self.sizes.len() - 1)].clone(),
+        let raw = |sizes: &[Vec<u8>]| match &wanted.0 {
+            None => sizes[class.min(sizes.len() - 1)].clone(),
             Some(prefixes) => {
                 let fits = |raw: &Vec<u8>| compress(raw, Encoding::Brotli).len() <= CLASSES[class];
-                let sizes = self.sizes.iter().map(Vec::as_slice);
-                restricted(sizes, prefixes, ModelSnapshot::encode, fits).unwrap_or_default()
+                restricted(sizes.iter().map(Vec::as_slice), prefixes, ModelSnapshot::encode, fits).unwrap_or_default()
             }
         };
-        let bytes = if encoding == Encoding::Identity { raw } else { compress(&raw, encoding) };
+        let encode = |raw: Vec<u8>| if encoding == Encoding::Identity { raw } else { compress(&raw, encoding) };
+        let whole = raw(&self.sizes);
+        let delta = older.map(|(_, older)| encode(model_delta(&raw(&older), &whole)));
+        let whole = encode(whole);
+        let bytes = delta.filter(|delta| delta.len() < whole.len()).unwrap_or(whole);
         let body = Body { tag: format!("\"{:016x}\"", xxh3(0, &bytes)), bytes };
         while self.bodies.len() >= Self::MAX_BODIES && self.bodies.pop_lru().is_some() {}
         self.bodies.put(wanted, body.clone());

@@ -18,6 +18,7 @@
 mod allowance;
 mod builder;
 mod clients;
+mod earlier;
 mod judge;
 mod keeper;
 mod merger;
@@ -36,6 +37,7 @@ mod trail;
 pub use allowance::Allowances;
 pub use builder::SnapshotOptions;
 pub use clients::ClientId;
+pub use earlier::Earlier;
 pub use judge::Judge;
 pub use keeper::{KeeperConfig, Kept, ModelKeeper};
 pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};

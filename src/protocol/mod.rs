@@ -10,6 +10,7 @@ mod feed;
 mod json;
 mod keymap;
 mod list;
+mod model_delta;
 mod restricted;
 mod rider;
 mod snapshot;
@@ -24,6 +25,7 @@ pub use error::{ErrorCode, Problem};
 pub use feed::{ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello, LateShard};
 pub use keymap::{Keymap, KeymapFields, Meta};
 pub use list::ListPage;
+pub use model_delta::{apply_model_delta, is_model_delta, model_delta};
 pub use rider::{Fetched, Rider};
 pub use snapshot::{
     KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,

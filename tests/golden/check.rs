@@ -5,6 +5,7 @@ use foremap::model::Summary;
 use foremap::partition::{MapDelta, PartitionMap, Placement, xxh3};
 use foremap::protocol::{
     BatchRequest, BatchResponse, ErrorCode, FeedFrame, FeedReader, Keymap, ListPage, ModelSnapshot, Successors,
+    apply_model_delta, model_delta,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -276,11 +277,17 @@ pub(crate) fn models(file: &str) {
         let model = ModelSnapshot::decode(&bytes).unwrap_or_else(|error| panic!("{case}: {error}"));
         assert_eq!((snapshot_json(&model), model.encode()), (case["snapshot"].clone(), bytes), "{case}");
     }
+    for case in cases(&file, "deltas") {
+        let [older, newer, binary] = ["older", "newer", "binary"].map(|name| unhex(text(case, name)));
+        assert_eq!(model_delta(&older, &newer), binary, "{case}");
+        assert_eq!(apply_model_delta(&older, &binary), Ok(newer), "{case}");
+    }
     for case in cases(&file, "refused") {
         let bytes = unhex(text(case, "binary"));
         let error = match text(case, "kind") {
             "summary" => Summary::decode(&bytes).err(),
             "snapshot" => ModelSnapshot::decode(&bytes).err(),
+            "delta" => apply_model_delta(&unhex(text(case, "older")), &bytes).err(),
             other => panic!("unknown kind {other}"),
         };
         assert_eq!(error.expect("refused").to_string(), text(case, "error"), "{case}");

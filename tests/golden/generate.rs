@@ -12,7 +12,7 @@ use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
     FeedId, FeedStep, Hello, ItemResult, KeyRule, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
     MapUpdate, Meta, ModelSnapshot, ModelWish, Outcome, PlaceClass, ReadPoint, Rider, Share, Successors,
-    TemplateContext, TemplateRule,
+    TemplateContext, TemplateRule, model_delta,
 };
 use serde_json::{Value, json};
 
@@ -530,6 +530,20 @@ fn snapshots() -> [(&'static str, ModelSnapshot); 2] {
     [("full", full), ("empty", ModelSnapshot { name_bytes: 1, ..ModelSnapshot::default() })]
 }
 
+/// From the first model to one with another key in between, and to the empty one.
+fn deltas() -> Vec<Value> {
+    let [(_, full), (_, empty)] = snapshots();
+    let mut newer = ModelSnapshot { made: full.made - 1, ..full.clone() };
+    if let Some(last) = newer.keys.last_mut() {
+        last.push('0');
+    }
+    let of = |older: &ModelSnapshot, newer: &ModelSnapshot| {
+        let [older, newer] = [older, newer].map(ModelSnapshot::encode);
+        json!({"older": hex(&older), "newer": hex(&newer), "binary": hex(&model_delta(&older, &newer))})
+    };
+    vec![of(&full, &newer), of(&full, &full), of(&full, &empty), of(&empty, &full)]
+}
+
 fn models() -> Value {
     let told =
         summaries().map(|(name, s)| json!({"name": name, "binary": hex(&s.encode()), "summary": summary_json(&s)}));
@@ -556,7 +570,7 @@ fn models() -> Value {
         let error = error.expect_err(why).to_string();
         json!({"kind": kind, "why": why, "binary": hex(&bytes), "error": error})
     });
-    json!({"summaries": told, "snapshots": made, "refused": refused})
+    json!({"summaries": told, "snapshots": made, "deltas": deltas(), "refused": refused})
 }
 
 fn codes() -> Value {

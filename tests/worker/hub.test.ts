@@ -61,6 +61,17 @@ const hubStats = async (of: Edge, shard = "") =>
     [name: string]: number;
   } & { pending: { rows: number }; merger: { merged: number } | null };
 
+/** The varint behind the head of a model. */
+function madeOf(model: Uint8Array): number {
+  let [made, scale] = [0, 1];
+  for (const byte of model.subarray(5)) {
+    made += (byte & 127) * scale;
+    scale *= 128;
+    if (byte < 128) break;
+  }
+  return made;
+}
+
 describe("one model from many clients", () => {
   test("what clients tell one isolate, another one starts from", async () => {
     const [, first, second] = await start({ workers: [PUBLIC, PUBLIC] });
@@ -78,6 +89,12 @@ describe("one model from many clients", () => {
     const tag = read.headers.get("etag") ?? "";
     const again = await second.fetch("/v1/model", { headers: { "if-none-match": tag } });
     expect([again.status, again.headers.get("etag")]).toEqual([304, tag]);
+    // What leads on from that model, of which nobody knows when it was made but whoever reads it: from any other time it is whole.
+    const whole = new Uint8Array(await (await second.fetch("/v1/model")).arrayBuffer());
+    const other = new Uint8Array(await (await second.fetch("/v1/model?from=1")).arrayBuffer());
+    expect(other).toEqual(whole);
+    const delta = new Uint8Array(await (await second.fetch(`/v1/model?from=${madeOf(whole)}`)).arrayBuffer());
+    expect([new TextDecoder().decode(delta.slice(0, 4)), delta.byteLength < 40]).toEqual(["FMLD", true]);
     const stats = (await (await first.fetch("/v1/stats")).json()) as object;
     expect(stats).toMatchObject({ hub: { received: 4, pendingMax: { rows: 16_384 } } });
     // The isolate that nobody told anything has taken it over, behind its first answers.

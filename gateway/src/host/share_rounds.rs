@@ -14,7 +14,7 @@ use super::Process;
 use super::rounds::blocking;
 use super::sharing::{NotKept, Turn};
 use super::shifting::{round_now, unix_ms};
-use crate::model::{Served, ShareOptions, Stored, compressed};
+use crate::model::{ShareOptions, Stored, compressed};
 use crate::store::{Blob, StoreError, Term};
 
 /// Nodes of other processes that are asked at once: what they answer is in memory together.
@@ -107,7 +107,7 @@ impl Process {
         };
         let read = blocking(move || model.map(|bytes| Stored::decode(&bytes))).await.flatten();
         match read {
-            Some(Ok(stored)) => self.sharing.serve(Some(Served::new(stored))),
+            Some(Ok(stored)) => self.sharing.serve(Some(stored)),
             None => self.sharing.serve(None),
             Some(Err(error)) => tracing::warn!(%error, "the stored model cannot be read"),
         }
@@ -269,7 +269,7 @@ impl Process {
             && self.store.put_blob(Blob::ModelHead, head.clone(), term).await?;
         if is_stored {
             turn.head = head;
-            self.sharing.serve(Some(Served::new(stored)));
+            self.sharing.serve(Some(stored));
             self.sharing.note(|figures| figures.snapshots += 1);
         }
         Ok(is_stored)

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foremap::Millis;
 use foremap::model::{
-    Allowances, ClientId, DEFAULT_BYTES, Handover, MAX_TOLD_BYTES, MergerStats, ModelKeeper, Observer, ObserverStats,
-    Outbox, OutboxStats, Told, class_of,
+    Allowances, ClientId, DEFAULT_BYTES, Earlier, Handover, MAX_TOLD_BYTES, MergerStats, ModelKeeper, Observer,
+    ObserverStats, Outbox, OutboxStats, Told, class_of,
 };
 use foremap::partition::NodeId;
 use foremap::protocol::{BatchItem, Rider};
 
-use crate::model::{Encoding, Served, ShareOptions};
+use crate::model::{Encoding, Served, ShareOptions, Stored};
 use crate::store::Term;
 
 /// Why something was not forgotten.
@@ -62,6 +62,10 @@ pub struct SharingStats {
     pub bodies: usize,
     /// Most of them.
     pub bodies_max: usize,
+    /// Models that callers may have, from which a difference may lead to it.
+    pub earlier: usize,
+    /// Most of them.
+    pub earlier_max: usize,
 }
 
 /// See the head of the file. Bounded as its parts are.
@@ -181,11 +185,11 @@ impl Sharing {
         lock(&self.served).clone()
     }
 
-    pub(super) fn serve(&self, served: Option<Served>) {
-        let served = served.map(Arc::new);
+    pub(super) fn serve(&self, stored: Option<Stored>) {
+        let served = stored.map(|stored| Arc::new(Served::new(stored, self.served().as_deref())));
         if let Some(served) = &served {
             // What most clients wish for, so that the first of them has it behind its first answer.
-            served.ready(None, class_of(DEFAULT_BYTES as usize), Encoding::Gzip);
+            served.ready(None, class_of(DEFAULT_BYTES as usize), Encoding::Gzip, None);
         }
         let old = std::mem::replace(&mut *lock(&self.served), served);
         drop(old);
@@ -209,6 +213,7 @@ impl Sharing {
             (stats.snapshot_bytes, stats.snapshot_made) = (served.bytes(), served.stored.made);
             stats.snapshot_age_ms = served.age_ms();
             (stats.bodies, stats.bodies_max) = served.kept();
+            (stats.earlier, stats.earlier_max) = (served.earlier(), Earlier::<()>::MAX);
         }
         stats
     }

@@ -36,7 +36,8 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     require_sharing(&server)?;
-    let class = class_named(Params::of(&uri, &["bytes"])?.number("bytes")?)?;
+    let params = Params::of(&uri, &["bytes", "from"])?;
+    let (class, from) = (class_named(params.number("bytes")?)?, params.number("from")?);
     let mut about = server.headers();
     about.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
     let Some(served) = server.process.sharing.served() else {
@@ -46,7 +47,7 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     server.admit(Priority::Prefetch).await?;
     let (prefixes, encoding) = (scope.prefixes(), Encoding::accepted(&headers));
     about.insert(header::CACHE_CONTROL, if prefixes.is_none() { PUBLIC } else { PRIVATE });
-    let body = served.body(prefixes, class, encoding).await;
+    let body = served.body(prefixes, class, encoding, from).await;
     let body = body.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the model cannot be compressed"))?;
     set(&mut about, header::ETAG, &body.tag);
     if request::none_match(&headers, &body.tag) {
@@ -59,14 +60,15 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     Ok((about, body.bytes).into_response())
 }
 
-/// The model that follows an answer, gzipped, where the caller wishes for one and there is one for it already; one that it has,
-/// or has nearly, does not follow again.
+/// The model that follows an answer, gzipped, where the caller wishes for one and there is one for it already, or what leads
+/// to it from the one that the caller has; one that it has, or has nearly, does not follow again.
 pub(super) fn behind(server: &Server, scope: &Scope, wish: ModelWish) -> Option<Bytes> {
     let sharing = &server.process.sharing;
     let served = sharing.options().and_then(|_| sharing.served())?;
     let is_news = served.stored.made >= wish.known.saturating_add(if wish.known == 0 { 0 } else { NEWER_MS });
     let class = class_of(u64::from(wish.bytes).clamp(*NAMED_BYTES.start(), *NAMED_BYTES.end()) as usize);
-    let body = if is_news { served.ready(scope.prefixes(), class, Encoding::Gzip) } else { None };
+    let known = (wish.known > 0).then_some(wish.known);
+    let body = if is_news { served.ready(scope.prefixes(), class, Encoding::Gzip, known) } else { None };
     body.map(|body| body.bytes)
 }
 

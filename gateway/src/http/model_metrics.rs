@@ -25,7 +25,7 @@ pub(super) fn counters(s: &SharingStats) -> [Row; 14] {
     ]
 }
 
-pub(super) fn gauges(s: &SharingStats) -> [Row; 23] {
+pub(super) fn gauges(s: &SharingStats) -> [Row; 25] {
     let merger = &s.merger;
     [
         ("followed_clients", "Clients followed from batch to batch", s.observer.clients as u64),
@@ -55,5 +55,7 @@ pub(super) fn gauges(s: &SharingStats) -> [Row; 23] {
         ("snapshot_age_ms", "Milliseconds since this process has it", s.snapshot_age_ms),
         ("snapshot_bodies", "Forms of it for callers who may not read everything", s.bodies as u64),
         ("snapshot_bodies_max", "Bound of snapshot_bodies", s.bodies_max as u64),
+        ("snapshots_earlier", "Earlier snapshots that a difference may lead from", s.earlier as u64),
+        ("snapshots_earlier_max", "Bound of snapshots_earlier", s.earlier_max as u64),
     ]
 }

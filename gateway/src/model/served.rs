@@ -6,22 +6,31 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use foremap::key::KeyPrefix;
-use foremap::model::{CLASSES, distinct, restricted};
+use foremap::model::{CLASSES, Earlier, distinct, restricted};
 use foremap::partition::xxh3;
-use foremap::protocol::ModelSnapshot;
+use foremap::protocol::{ModelSnapshot, model_delta};
 use lru::LruCache;
 
-use super::compress::gzipped;
+use super::compress::{compressed, gzipped};
 use super::negotiate::Encoding;
 use super::stored::{Size, Stored};
 
 /// Most bodies that are kept for callers who may not read everything; 256 KiB compressed or 1 MiB each.
 const RESTRICTED: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
-/// Bodies for everybody: every class in every encoding.
-const OPEN: NonZeroUsize = NonZeroUsize::new(3 * CLASSES.len()).expect("not zero");
+/// Bodies for everybody: every class in every encoding, and as many as differences, of which most are of one class in one
+/// encoding.
+const OPEN: NonZeroUsize = NonZeroUsize::new(6 * CLASSES.len()).expect("not zero");
 
-/// Of what prefixes, of which class, in which encoding.
-type Wanted = (Option<Arc<[KeyPrefix]>>, usize, Encoding);
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    /// Keys below these only, where there are any.
+    prefixes: Option<Arc<[KeyPrefix]>>,
+    class: usize,
+    encoding: Encoding,
+    /// As a difference from the model that was made then, which is one of the earlier ones.
+    from: Option<u64>,
+}
 
 /// What is answered.
 #[derive(Debug, Clone)]
@@ -35,6 +44,8 @@ pub(crate) struct Body {
 pub(crate) struct Served {
     pub(crate) stored: Stored,
     since: Instant,
+    /// This one too: whoever has it is told so in a few bytes.
+    earlier: Earlier<Stored>,
     open: Mutex<LruCache<Wanted, Body>>,
     restricted: Mutex<LruCache<Wanted, Body>>,
     /// Held while one is made: whoever wants the same waits for it.
@@ -42,9 +53,17 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) fn new(stored: Stored) -> Self {
+    /// `earlier` is what was served before, if anything was.
+    pub(crate) fn new(stored: Stored, earlier: Option<&Self>) -> Self {
         let (open, restricted) = (Mutex::new(LruCache::new(OPEN)), Mutex::new(LruCache::new(RESTRICTED)));
-        Self { stored, since: Instant::now(), open, restricted, making: tokio::sync::Mutex::default() }
+        let mut earlier = earlier.map_or_else(Earlier::default, |served| served.earlier.clone());
+        earlier.keep(stored.made, stored.clone());
+        Self { stored, since: Instant::now(), earlier, open, restricted, making: tokio::sync::Mutex::default() }
+    }
+
+    /// Models that a difference may lead from.
+    pub(crate) fn earlier(&self) -> usize {
+        self.earlier.len()
     }
 
     /// Bytes of the largest size, compressed.
@@ -68,17 +87,31 @@ impl Served {
     }
 
     fn known(&self, wanted: &Wanted) -> Option<Body> {
-        self.lock(wanted.0.is_some()).get(wanted).cloned()
+        self.lock(wanted.prefixes.is_some()).get(wanted).cloned()
     }
 
-    /// The snapshot in a class, of keys below `prefixes` only, where there are any. `None` where making it failed.
+    /// The snapshot in a class, of keys below `prefixes` only, where there are any; as the difference from the one made at
+    /// `from`, where that is known and less. `None` where making it failed.
     pub(crate) async fn body(
         self: &Arc<Self>,
         prefixes: Option<Arc<[KeyPrefix]>>,
         class: usize,
         encoding: Encoding,
+        from: Option<u64>,
     ) -> Option<Body> {
-        self.made(wanted(prefixes, class, encoding)).await
+        self.made(self.wanted(prefixes, class, encoding, from)).await
+    }
+
+    fn wanted(
+        &self,
+        prefixes: Option<Arc<[KeyPrefix]>>,
+        class: usize,
+        encoding: Encoding,
+        from: Option<u64>,
+    ) -> Wanted {
+        let prefixes = prefixes.map(|prefixes| distinct(&prefixes).into());
+        let from = from.filter(|&made| self.earlier.get(made).is_some());
+        Wanted { prefixes, class: class.min(CLASSES.len() - 1), encoding, from }
     }
 
     async fn made(self: &Arc<Self>, wanted: Wanted) -> Option<Body> {
@@ -92,7 +125,7 @@ impl Served {
         // Compression takes up to some hundred milliseconds.
         let (served, of) = (self.clone(), wanted.clone());
         let body = tokio::task::spawn_blocking(move || served.make(&of)).await.ok()?;
-        self.lock(wanted.0.is_some()).put(wanted, body.clone());
+        self.lock(wanted.prefixes.is_some()).put(wanted, body.clone());
         Some(body)
     }
 
@@ -102,8 +135,9 @@ impl Served {
         prefixes: Option<Arc<[KeyPrefix]>>,
         class: usize,
         encoding: Encoding,
+        from: Option<u64>,
     ) -> Option<Body> {
-        let wanted = wanted(prefixes, class, encoding);
+        let wanted = self.wanted(prefixes, class, encoding, from);
         let known = self.known(&wanted);
         // One at a time: whoever wants another one asks again.
         if known.is_none() && self.making.try_lock().is_ok() {
@@ -113,25 +147,34 @@ impl Served {
         known
     }
 
-    fn make(&self, (prefixes, class, encoding): &Wanted) -> Body {
-        let size = match prefixes {
-            None => self.stored.size(*class).clone(),
-            Some(prefixes) => {
-                let sizes = self.stored.sizes.iter().map(|size| &size.raw[..]);
-                let fits = |size: &Size| size.brotli.len() <= CLASSES[*class];
-                restricted(sizes, prefixes, Size::of, fits).unwrap_or_else(|| Size::of(&ModelSnapshot::default()))
-            }
-        };
-        let bytes: Bytes = match encoding {
+    fn make(&self, wanted: &Wanted) -> Body {
+        let size = wanted.size(&self.stored);
+        let whole = match wanted.encoding {
             Encoding::Brotli => size.brotli,
             Encoding::Gzip => gzipped(&size.raw).into(),
-            Encoding::Identity => size.raw,
+            Encoding::Identity => size.raw.clone(),
         };
+        let older = wanted.from.and_then(|made| self.earlier.get(made));
+        let delta = older.map(|older| {
+            let delta = model_delta(&wanted.size(older).raw, &size.raw);
+            match wanted.encoding {
+                Encoding::Brotli => compressed(&delta),
+                Encoding::Gzip => gzipped(&delta),
+                Encoding::Identity => delta,
+            }
+        });
+        let bytes = delta.filter(|delta| delta.len() < whole.len()).map_or(whole, Bytes::from);
         let tag = format!("\"{:016x}\"", xxh3(0, &bytes));
         Body { bytes, tag: tag.into() }
     }
 }
 
-fn wanted(prefixes: Option<Arc<[KeyPrefix]>>, class: usize, encoding: Encoding) -> Wanted {
-    (prefixes.map(|prefixes| distinct(&prefixes).into()), class.min(CLASSES.len() - 1), encoding)
+impl Wanted {
+    /// What of a model it is of.
+    fn size(&self, stored: &Stored) -> Size {
+        let Some(prefixes) = &self.prefixes else { return stored.size(self.class).clone() };
+        let sizes = stored.sizes.iter().map(|size| &size.raw[..]);
+        let fits = |size: &Size| size.brotli.len() <= CLASSES[self.class];
+        restricted(sizes, prefixes, Size::of, fits).unwrap_or_else(|| Size::of(&ModelSnapshot::default()))
+    }
 }

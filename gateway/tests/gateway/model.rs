@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::model::{Path, Step, Summary};
-use foremap::protocol::{CONTENT_TYPE, ModelSnapshot};
+use foremap::protocol::{CONTENT_TYPE, ModelSnapshot, apply_model_delta, is_model_delta};
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{SharingStats, ShifterMode};
 use foremap_gateway::http::HttpOptions;
@@ -160,6 +160,37 @@ async fn a_token_gets_no_key_that_it_may_not_read() {
     {
         assert_eq!(tell(&origin, token, summary(1, 1, &["a/1"])).await.status, status);
         assert_eq!(model(&origin, token, &[]).await.status, status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_a_model_is_told_what_changed_in_what_it_may_read() {
+    let gateway = Gateway::with(1, with_tokens()).await;
+    let origin = gateway.url(1, "");
+    let [all, some] = [&[""], &["a"]].map(|prefixes| bearer("reader", &[Verb::Get], prefixes));
+    let items: Vec<String> = (0..60).map(|item| format!("a/{item}")).collect();
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    six_tell(std::slice::from_ref(&origin), 100, &items).await;
+    knows(&origin, &all, "a/59", true).await;
+    let older = [model(&origin, &all, &[]).await.body, model(&origin, &some, &[]).await.body];
+    six_tell(std::slice::from_ref(&origin), 200, &["b/1", "b/2"]).await;
+    knows(&origin, &all, "b/2", true).await;
+    let ask = async |token: &str, from: u64, encoding: &str| {
+        let headers = [("authorization", token), ("accept-encoding", encoding)];
+        let url = format!("{origin}/v1/model?bytes=65536&from={from}");
+        Client::new().send(Method::GET, &url, &headers, "").await
+    };
+    for (token, older) in [(&all, &older[0]), (&some, &older[1])] {
+        let newer = model(&origin, token, &[]).await;
+        let made = ModelSnapshot::decode(older).expect("a model").made;
+        let delta = ask(token, made, "identity").await;
+        assert!(is_model_delta(&delta.body) && delta.body.len() < newer.body.len() / 2, "{delta:?}");
+        assert_eq!(apply_model_delta(older, &delta.body).as_deref(), Ok(&newer.body[..]));
+        assert_ne!(delta.header("etag"), newer.header("etag"));
+        let whole = model(&origin, token, &[("accept-encoding", "br")]).await;
+        assert!(ask(token, made, "br").await.body.len() < whole.body.len(), "{}", whole.body.len());
+        assert_eq!(ask(token, made + 1, "identity").await.body, newer.body, "not known here");
+        assert_eq!(ask(token, made, "identity").await.header("cache-control"), newer.header("cache-control"));
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::model::{ClientId, Observer, SharedModel, SharedModelConfig, SnapshotOptions, Summary, Told};
-use foremap::protocol::{BatchRequest, ModelWish};
+use foremap::model::{ClientId, Earlier, Observer, SharedModel, SharedModelConfig, SnapshotOptions, Summary, Told};
+use foremap::protocol::{BatchRequest, ModelWish, model_delta};
 
 use super::pace::Paced;
 use super::tally::Models;
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     clients: u32,
     made: u64,
     latest: Arc<[u8]>,
-    compressed: u64,
+    earlier: Earlier<Arc<[u8]>>,
 }
 
 impl Shared {
@@ -34,7 +34,7 @@ impl Shared {
         let usual = SharedModelConfig::default();
         let model = SharedModel::new(SharedModelConfig { every_ms: usual.every_ms.max(span / SNAPSHOTS), ..usual });
         let observer = Observer::new(1);
-        Self { model, observer, told: Vec::new(), clients, made: 0, latest: Arc::new([]), compressed: 0 }
+        Self { model, observer, told: Vec::new(), clients, made: 0, latest: Arc::new([]), earlier: Earlier::default() }
     }
 
     /// What a gateway learns from a batch.
@@ -50,7 +50,7 @@ impl Shared {
         }
     }
 
-    /// The newest model, behind an answer; `None` where the tab has it.
+    /// The newest model, behind an answer, or what leads to it from the one that the tab has; `None` where it has that one.
     pub(crate) fn read(&mut self, now: Millis, wish: ModelWish, tally: &mut Models) -> Option<Arc<[u8]>> {
         if self.model.is_due(now) {
             let options = SnapshotOptions {
@@ -60,17 +60,20 @@ impl Shared {
                 compressed: &compressed,
             };
             let snapshot = self.model.snapshot(now, &options);
-            let bytes = snapshot.encode();
             self.made = snapshot.made;
-            self.compressed = compressed(&bytes) as u64;
-            self.latest = bytes.into();
+            self.latest = snapshot.encode().into();
+            self.earlier.keep(self.made, self.latest.clone());
         }
         if self.latest.is_empty() || wish.known == self.made {
             return None;
         }
+        let delta = self.earlier.get(wish.known).map(|older| model_delta(older, &self.latest).into());
+        let [whole, delta] = [Some(self.latest.clone()), delta];
+        let sent = [whole, delta].into_iter().flatten().map(|bytes: Arc<[u8]>| (compressed(&bytes), bytes));
+        let (size, bytes) = sent.min_by_key(|(size, _)| *size)?;
         tally.read += 1;
-        tally.read_bytes += self.compressed;
-        Some(self.latest.clone())
+        tally.read_bytes += size as u64;
+        Some(bytes)
     }
 
     /// What a tab of a client tells as it goes.

@@ -22,7 +22,7 @@ pub use client::adapter;
 pub use http::{http, query};
 pub use keys::{composite_key, key_prefix};
 pub use maps::{map_delta, partition_map, partition_map_json};
-pub use models::{handover, merged_counts, model_snapshot, summary};
+pub use models::{handover, merged_counts, model_delta, model_snapshot, summary};
 pub use records::{format_record, load_report, member, version_record};
 pub use token::token;
 pub use wire::{
@@ -54,6 +54,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("map_delta", map_delta),
     ("member", member),
     ("merged_counts", merged_counts),
+    ("model_delta", model_delta),
     ("model_snapshot", model_snapshot),
     ("partition_map", partition_map),
     ("partition_map_json", partition_map_json),

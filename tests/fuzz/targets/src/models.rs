@@ -6,7 +6,7 @@ use foremap::model::{
     ClientId, Handover, Merger, MergerConfig, SharedModel, SharedModelConfig, SnapshotOptions, Summary,
 };
 use foremap::prefetch::{PrefetchConfig, PrefetchEngine};
-use foremap::protocol::{MAX_SNAPSHOT_BYTES, ModelSnapshot};
+use foremap::protocol::{self, MAX_SNAPSHOT_BYTES, ModelSnapshot, apply_model_delta};
 
 use crate::wire::assert_only_form;
 
@@ -65,6 +65,17 @@ pub fn merged_counts(data: &[u8]) -> bool {
     if let Ok(merger) = Merger::import(config, data) {
         assert!(merger.stats().ways <= 2);
     }
+    true
+}
+
+/// `apply_model_delta`, where the first byte says how many bytes are the older model; and the way back.
+pub fn model_delta(data: &[u8]) -> bool {
+    let Some((&length, rest)) = data.split_first() else { return false };
+    let (older, delta) = rest.split_at(rest.len().min(length.into()));
+    let again = protocol::model_delta(older, delta);
+    assert_eq!(apply_model_delta(older, &again).as_deref(), Ok(delta));
+    let Ok(newer) = apply_model_delta(older, delta) else { return false };
+    assert!(newer.len() <= MAX_SNAPSHOT_BYTES);
     true
 }
 

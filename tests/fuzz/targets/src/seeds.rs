@@ -107,6 +107,12 @@ pub fn all() -> Seeds {
     for case in cases(&models, "snapshots") {
         add("model_snapshot", unhex(text(case, "binary")));
     }
+    for case in cases(&models, "deltas") {
+        let [older, delta] = ["older", "binary"].map(|name| unhex(text(case, name)));
+        if let Ok(length) = u8::try_from(older.len()) {
+            add("model_delta", [&[length], &older[..], &delta].concat());
+        }
+    }
     for case in cases(&models, "refused") {
         let target = if text(case, "kind") == "summary" { "summary" } else { "model_snapshot" };
         add(target, unhex(text(case, "binary")));
