@@ -26,6 +26,7 @@
 //! | [`cache`] | the Local Cache: freshness by log position, probation, fences |
 //! | [`adapter`] | the DHT Adaptation Layer of a client: every request enters here |
 //! | [`node`] | the DHT node behind a gateway; native builds only |
+//! | [`control`] | who coordinates, which map is in force, the life of a plan; native builds only |
 //! | [`shifter`] | the Partition Shifter: from one map epoch to the next |
 //! | `bindings` | the only wasm-bindgen code, in wasm builds |
 //!
@@ -42,6 +43,8 @@ pub mod cache;
 pub mod clock;
 pub mod codec;
 pub mod confidence;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod control;
 pub mod hub;
 pub mod key;
 pub mod model;

@@ -19,15 +19,12 @@
 
 mod admission;
 mod clocks;
-mod coordinator;
 mod feed;
 mod feeds;
 mod fence;
-mod gain;
 mod hot;
 mod load;
 mod maps;
-mod member;
 mod memory;
 mod pending;
 mod server;
@@ -42,11 +39,8 @@ mod threads_tests;
 
 pub use admission::{Admission, AdmissionStats, Micros, Priority};
 pub use clocks::{MAX_AHEAD_US, MAX_LIFE_US, NoVersion, agreed_time, is_alive, next_version};
-pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use feeds::{FeedNumber, Feeds, Subscriber, additions};
 pub use fence::{Attached, Fence, Lack};
-pub use gain::{changed_hot_keys, gaining, losing};
-pub use member::{Member, MemberState};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
 pub use server::{Node, NodeConfig};
 pub use shard::{ChangeSet, LogPage};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foremap::Millis;
-use foremap::node::{Coordinator, CoordinatorConfig, Member, MemberState, Seen, Step};
+use foremap::control::{Coordinator, CoordinatorConfig, Member, MemberState, Seen, Step};
 use foremap::partition::{NodeId, PartitionMap};
 use futures_util::future::try_join_all;
 use tokio::sync::watch;

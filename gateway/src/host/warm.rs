@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use foremap::control::{changed_hot_keys, former_owners, new_owners};
 use foremap::key::CompositeKey;
-use foremap::node::{Node, changed_hot_keys, gaining, losing};
+use foremap::node::Node;
 use foremap::partition::{MapNode, NodeId, PartitionMap, Placement};
 use foremap::protocol::MAX_BATCH_KEYS;
 use futures_util::stream::{self, StreamExt as _};
@@ -74,12 +75,12 @@ pub(super) async fn warm_up_in_time(process: &Process, map: &PartitionMap, next:
 }
 
 async fn warm_up(process: &Process, map: &PartitionMap, next: &Arc<PartitionMap>) {
-    let gaining = gaining(map, next);
+    let gaining = new_owners(map, next);
     let gainers: Vec<_> = process.nodes().filter(|node| gaining.contains(&node.id())).collect();
     if gainers.is_empty() {
         return;
     }
-    let (losing, replicated) = (losing(map, next), changed_hot_keys(map, next));
+    let (losing, replicated) = (former_owners(map, next), changed_hot_keys(map, next));
     let placement = Placement::new(next.clone());
     for node in gainers {
         let losers: Vec<&MapNode> =

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foremap::node::{Member, MemberState, NodeConfig};
+use foremap::control::{Member, MemberState};
+use foremap::node::NodeConfig;
 use foremap::partition::{MapNode, NodeId, PartitionMap};
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use foremap::key::{CompositeKey, KeyPrefix};
 use std::time::Duration;
 
-use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::control::Member;
+use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, ErrorCode, Keymap, KeymapFields};
 use tokio::sync::{mpsc, watch};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use foremap::node::{Member, MemberState, Node};
+use foremap::control::{Member, MemberState};
+use foremap::node::Node;
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::shifter::{Move, shift};
 use foremap_gateway::http::HttpOptions;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use foremap::control::Member;
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::store::{

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use foremap::control::{Member, MemberState};
 use foremap::key::CompositeKey;
-use foremap::node::{Member, MemberState};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{ErrorCode, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{Expect, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome};

@@ -5,8 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use foremap::control::{Member, MemberState};
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{Member, MemberState};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{

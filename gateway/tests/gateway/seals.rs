@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foremap::node::{Member, MemberState};
+use foremap::control::{Member, MemberState};
 use foremap::partition::{MapNode, PartitionMap};
 use foremap_gateway::auth::TokenKey;
 use foremap_gateway::store::{Blob, RedisOptions, RedisStore, Store as _, StoreError, Term};

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use foremap::control::Member;
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::host::{MembershipStats, Process, ShifterMode};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use foremap::control::{Member, MemberState};
 use foremap::key::KeyPrefix;
-use foremap::node::{Member, MemberState};
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::protocol::KeymapFields;
 use foremap_gateway::auth::{TokenKey, Verb};

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use foremap::control::Member;
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, Keymap, KeymapFields};
 use foremap_gateway::store::{

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foremap::control::{Member, MemberState};
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{Member, MemberState};
 use foremap::partition::{MapNode, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, KeymapFields};
 use foremap_gateway::store::{Blob, Expect, RedisOptions, Store, StoreError, Write, WriteOutcome, list};

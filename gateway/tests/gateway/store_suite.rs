@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foremap::control::{Member, MemberState};
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{Member, MemberState, StoreAnswer};
+use foremap::node::StoreAnswer;
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::protocol::{Cursor, KeymapFields};
 use foremap_gateway::store::{Blob, Expect, Read, Store, StoreError, Write, WriteId, WriteOutcome, Written, list};

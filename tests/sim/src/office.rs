@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foremap::Millis;
+use foremap::control::{Coordinator, CoordinatorConfig, Member, MemberState, Seen, Step};
 use foremap::key::KeyPrefix;
-use foremap::node::{Coordinator, CoordinatorConfig, Member, MemberState, Seen, Step};
 use foremap::partition::{Epoch, NodeId, PartitionMap, Portion};
 use foremap::shifter::Move;
 

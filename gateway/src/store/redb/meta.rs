@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ::redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use foremap::codec::{DecodeError, Reader, Writer};
-use foremap::node::{MAX_LIFE_US, Member, is_alive};
+use foremap::control::Member;
+use foremap::node::{MAX_LIFE_US, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 use super::handle::failed;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redb::ReadTransaction;
+use foremap::control::Member;
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, Member, StoreAnswer};
+use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;

@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, Value};
-use foremap::node::{MAX_LIFE_US, Member, is_alive};
+use foremap::control::Member;
+use foremap::node::{MAX_LIFE_US, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 use super::functions::call;

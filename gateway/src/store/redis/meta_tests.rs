@@ -1,4 +1,4 @@
-use foremap::node::MemberState;
+use foremap::control::MemberState;
 
 use super::*;
 

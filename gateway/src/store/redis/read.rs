@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::{Cmd, Value};
+use foremap::control::Member;
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::node::{LogPage, MAX_AHEAD_US, Member, StoreAnswer};
+use foremap::node::{LogPage, MAX_AHEAD_US, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use foremap::control::{Member, MemberState};
 use foremap::model::{ClientId, Outbox, SharedModel, SharedModelConfig, Summary};
-use foremap::node::{Member, MemberState};
 use foremap::partition::{HotKey, MapNode, PartitionMap, Portion, Rule, StorageLayout};
 use foremap::protocol::{ErrorCode, Keymap, KeymapFields, MAX_VERSION, Meta, Problem};
 use foremap::shifter::{Count, LoadReport, PrefixLoad};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foremap::node::{MAX_LIFE_US, Member, is_alive};
+use foremap::control::Member;
+use foremap::node::{MAX_LIFE_US, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 /// All of it.

@@ -15,32 +15,32 @@ const MAX_PARTS: usize = 1 << 14;
 /// rendezvous hashing gives a partition to another node only where the winner lost weight or the other gained some.
 ///
 /// O(map), and O(nodes) for each partition that is touched: to be asked once for a pair of maps.
-pub fn gaining(map: &PartitionMap, next: &PartitionMap) -> BTreeSet<NodeId> {
+pub fn new_owners(map: &PartitionMap, next: &PartitionMap) -> BTreeSet<NodeId> {
     let Some(delta) = MapDelta::between(map, next) else { return everybody(next) };
-    let mut gaining = by_weight(map, next);
+    let mut gainers = by_weight(map, next);
     if (&map.rules, &map.exceptions, &map.hot) == (&next.rules, &next.exceptions, &next.hot) {
-        return gaining;
+        return gainers;
     }
     let (before, after) = (Placement::new(Arc::new(map.clone())), Placement::new(Arc::new(next.clone())));
     for &(partition, _) in &delta.exceptions {
         if before.owner(partition) != after.owner(partition) {
-            gaining.insert(after.owner(partition));
+            gainers.insert(after.owner(partition));
         }
     }
     for key in hot_keys(&delta) {
         let had = serving(&before, key);
-        gaining.extend(serving(&after, key).into_iter().filter(|node| !had.contains(node)));
+        gainers.extend(serving(&after, key).into_iter().filter(|node| !had.contains(node)));
     }
     match by_rules(&delta, &after) {
-        Some(owners) => gaining.extend(owners),
+        Some(owners) => gainers.extend(owners),
         None => return everybody(next),
     }
-    gaining
+    gainers
 }
 
-/// The nodes that may own keys in `map` that they do not own in `next`: the mirror of [`gaining`].
-pub fn losing(map: &PartitionMap, next: &PartitionMap) -> BTreeSet<NodeId> {
-    gaining(next, map)
+/// The nodes that may own keys in `map` that they do not own in `next`: the mirror of [`new_owners`].
+pub fn former_owners(map: &PartitionMap, next: &PartitionMap) -> BTreeSet<NodeId> {
+    new_owners(next, map)
 }
 
 /// The keys whose replicas differ.
@@ -93,5 +93,5 @@ fn portion(map: &PartitionMap, prefix: &KeyPrefix) -> Portion {
 }
 
 #[cfg(test)]
-#[path = "gain_tests.rs"]
+#[path = "new_owners_tests.rs"]
 mod tests;

@@ -72,7 +72,7 @@ fn who_may_gain_or_lose_errs_towards_yes() {
     for (map, before) in maps.iter().zip(&served) {
         map.validate().expect("valid");
         for (next, after) in maps.iter().zip(&served) {
-            let (gains, losses) = (gaining(map, next), losing(map, next));
+            let (gains, losses) = (new_owners(map, next), former_owners(map, next));
             let gained = |from: &[Vec<_>], to: &[Vec<_>], id| {
                 from.iter().zip(to).any(|(f, t)| t.contains(&id) && !f.contains(&id))
             };
@@ -96,22 +96,22 @@ fn a_plan_concerns_those_it_names_only() {
     let assign = Move::Assign { partition: 9, node: Some(others[0]) };
     let replicate = |nodes: &[NodeId]| Move::Replicate { key: key("a/b/c"), nodes: nodes.to_vec() };
     let next = shift(&map, &[assign, replicate(&[owner, others[1]])]).expect("valid");
-    assert_eq!(gaining(&map, &next), others[..2].iter().copied().collect());
-    assert_eq!(losing(&map, &next), [home].into());
+    assert_eq!(new_owners(&map, &next), others[..2].iter().copied().collect());
+    assert_eq!(former_owners(&map, &next), [home].into());
     // Another replica, a replica less, and none any more.
     let more = shift(&next, &[replicate(&[owner, others[2], others[1]])]).expect("valid");
-    assert_eq!((gaining(&next, &more), losing(&next, &more)), ([others[2]].into(), [].into()));
+    assert_eq!((new_owners(&next, &more), former_owners(&next, &more)), ([others[2]].into(), [].into()));
     let none = shift(&more, &[replicate(&[])]).expect("valid");
-    assert_eq!((gaining(&more, &none), losing(&more, &none)), ([].into(), [others[1], others[2]].into()));
+    assert_eq!((new_owners(&more, &none), former_owners(&more, &none)), ([].into(), [others[1], others[2]].into()));
     // A prefix in two parts.
     let place = Move::Place { prefix: prefix("x/y"), portion: Portion { depth: 2, spread: 1 } };
     let split = shift(&map, &[place]).expect("valid");
-    assert!((1..=2).contains(&gaining(&map, &split).len()), "{:?}", gaining(&map, &split));
-    assert_eq!(losing(&map, &split), [placement.locate(&key("x/y/z")).node].into());
-    assert_eq!(gaining(&split, &map), losing(&map, &split));
+    assert!((1..=2).contains(&new_owners(&map, &split).len()), "{:?}", new_owners(&map, &split));
+    assert_eq!(former_owners(&map, &split), [placement.locate(&key("x/y/z")).node].into());
+    assert_eq!(new_owners(&split, &map), former_owners(&map, &split));
     // One that loses its replicas to its owner, who was none of them.
     let away = shift(&map, &[replicate(&others[..1])]).expect("valid");
-    assert_eq!((gaining(&away, &map), losing(&away, &map)), ([owner].into(), [others[0]].into()));
+    assert_eq!((new_owners(&away, &map), former_owners(&away, &map)), ([owner].into(), [others[0]].into()));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn what_differs_in_more_than_can_be_looked_at_concerns_everybody() {
     let map = map_of(1..=100);
     let rules: Vec<Rule> = (10..27).map(|n| rule(&format!("r{n}"), 1, 10)).collect();
     let few = PartitionMap { rules: rules[..1].to_vec(), partitions: 256, ..map.clone() };
-    assert!(gaining(&map, &few).len() > 50);
-    assert_eq!(gaining(&map, &PartitionMap { rules, ..map.clone() }).len(), 100);
-    assert_eq!(gaining(&map, &PartitionMap { seeds: [8, 8], ..map.clone() }).len(), 100);
+    assert!(new_owners(&map, &few).len() > 50);
+    assert_eq!(new_owners(&map, &PartitionMap { rules, ..map.clone() }).len(), 100);
+    assert_eq!(new_owners(&map, &PartitionMap { seeds: [8, 8], ..map.clone() }).len(), 100);
 }

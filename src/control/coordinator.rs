@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Member, MemberState, gaining};
+use super::{Member, MemberState, new_owners};
 use crate::Millis;
 use crate::partition::{Epoch, MapNode, NodeId, PartitionMap};
 use crate::shifter::{Move, shift};
@@ -77,7 +77,7 @@ struct Warming {
     hash: u64,
     since: Millis,
     /// Who may own more by it.
-    gaining: BTreeSet<NodeId>,
+    new_owners: BTreeSet<NodeId>,
 }
 
 impl Coordinator {
@@ -145,10 +145,10 @@ impl Coordinator {
     fn is_warm(&mut self, now: Millis, seen: &Seen<'_>, proposal: &PartitionMap) -> bool {
         let hash = proposal.hash();
         self.warming.take_if(|warming| warming.hash != hash);
-        let begin = || Warming { hash, since: now, gaining: gaining(seen.map, proposal) };
+        let begin = || Warming { hash, since: now, new_owners: new_owners(seen.map, proposal) };
         let warming = self.warming.get_or_insert_with(begin);
         let cold = |&id: &NodeId| find(seen.members, id).is_some_and(|member| member.warm_for != hash);
-        now.saturating_sub(warming.since) >= self.config.warm_ms || !warming.gaining.iter().any(cold)
+        now.saturating_sub(warming.since) >= self.config.warm_ms || !warming.new_owners.iter().any(cold)
     }
 }
 
