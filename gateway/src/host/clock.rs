@@ -1,8 +1,9 @@
-//! The process's monotonic clock.
+//! The clocks of a process: nothing else in this folder reads one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use foremap::Millis;
+use foremap::shifter::ROUND_MS;
 
 /// Milliseconds since the process began to count.
 #[derive(Debug, Clone, Copy)]
@@ -18,4 +19,14 @@ impl Clock {
     pub fn now(&self) -> Millis {
         self.0.elapsed().as_millis() as Millis
     }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn unix_ms() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
+}
+
+/// How long it is until the next round of two seconds begins.
+pub(super) fn until_round() -> Duration {
+    Duration::from_millis(ROUND_MS - unix_ms() % ROUND_MS)
 }

@@ -1,12 +1,12 @@
 //! [`Process`]: the nodes of one process over one store.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use foremap::Millis;
+use foremap::control::ControlStats;
 use foremap::key::CompositeKey;
 use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure, Subject};
 use foremap::partition::{Epoch, MapError, NodeId, PartitionMap};
@@ -14,11 +14,11 @@ use foremap::protocol::{BatchRequest, BatchResponse, Cursor, Problem};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
 
-use super::membership::MembershipStats;
+use super::control::{ControlHandle, Requests};
 use super::pump::Wakers;
-use super::{Clock, Gate, PeerStats, Peers, Relayed, Sharing, Shifting};
+use super::{Clock, Gate, PeerStats, Peers, Relayed, Sharing, ShifterMode};
 use crate::auth::TokenKey;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Term};
 
 /// One node of this process.
 pub struct NodeHandle {
@@ -39,9 +39,6 @@ impl NodeHandle {
     }
 }
 
-/// Shortest time between two looks that hearsay of a newer map causes.
-const HEEDED: Millis = 200;
-
 /// The nodes of one process, by id, over one store.
 pub struct Process {
     /// The store.
@@ -54,26 +51,20 @@ pub struct Process {
     pub(super) peers: Peers,
     applied: watch::Sender<u64>,
     map: watch::Sender<Arc<PartitionMap>>,
-    leaving: AtomicBool,
-    /// When it last heeded that somebody has a newer map.
-    heeded: AtomicU64,
-    /// Somebody knows of news in the store's registry or map: look now.
-    pub(super) news: Notify,
     /// A feed was opened or extended: call it.
     pub(crate) feed_news: Notify,
-    pub(super) membership: watch::Sender<MembershipStats>,
-    /// The Partition Shifter, idle where another process coordinates.
-    pub shifting: Shifting,
+    pub(super) control: ControlHandle,
+    /// Who acts on what the Partition Shifter plans.
+    pub shifter: ShifterMode,
     /// The model that clients share.
     pub sharing: Sharing,
     /// No other process draws it.
     pub(super) incarnation: u64,
-    /// Where it answers, as it is registered.
-    pub(super) registered: OnceLock<String>,
 }
 
 impl Process {
-    /// Nodes with `configs`, all with `map`. With `token_key` it signs what it sends to the nodes of other processes.
+    /// Nodes with `configs`, all with `map`, and what its control is asked. With `token_key` it signs what it sends to the nodes
+    /// of other processes.
     ///
     /// # Errors
     /// [`MapError`] where the map contradicts itself.
@@ -82,7 +73,8 @@ impl Process {
         map: &Arc<PartitionMap>,
         configs: &[NodeConfig],
         token_key: Option<TokenKey>,
-    ) -> Result<Self, MapError> {
+        shifter: ShifterMode,
+    ) -> Result<(Self, Requests), MapError> {
         let handle = |config: &NodeConfig| {
             let node = Node::new(*config, map.clone())?;
             Ok((config.id, Arc::new(NodeHandle { id: config.id, node, wakers: Wakers::default() })))
@@ -91,7 +83,8 @@ impl Process {
         let clock = Clock::start();
         let incarnation = configs.first().map_or(0, |config| config.seed);
         let gate = Gate::new(!store.is_shared());
-        Ok(Self {
+        let (control, requests) = ControlHandle::new();
+        let process = Self {
             store,
             clock,
             gate,
@@ -99,16 +92,13 @@ impl Process {
             peers: Peers::new(clock, token_key),
             applied: watch::Sender::new(0),
             map: watch::Sender::new(map.clone()),
-            leaving: AtomicBool::new(false),
-            heeded: AtomicU64::new(0),
-            news: Notify::new(),
             feed_news: Notify::new(),
-            membership: watch::Sender::default(),
-            shifting: Shifting::default(),
+            control,
+            shifter,
             sharing: Sharing::new(incarnation),
             incarnation,
-            registered: OnceLock::new(),
-        })
+        };
+        Ok((process, requests))
     }
 
     /// The newest map, and when there is a newer one.
@@ -134,16 +124,10 @@ impl Process {
         Ok(true)
     }
 
-    /// Somebody has a map of `epoch`: where that is newer, the store is asked for it at once. Whoever makes epochs up
-    /// costs the store five looks a second.
-    pub fn heed(&self, epoch: Epoch) {
-        if epoch <= self.map.borrow().epoch {
-            return;
-        }
-        let (now, last) = (self.clock.now(), self.heeded.load(Ordering::Relaxed));
-        let is_due = now.saturating_sub(last) >= HEEDED;
-        if is_due && self.heeded.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.news.notify_one();
+    /// Somebody has a map of `epoch`: where that is newer, the store is asked for it at once.
+    pub fn newer_epoch(&self, epoch: Epoch) {
+        if epoch > self.map.borrow().epoch {
+            self.control.newer_epoch(epoch);
         }
     }
 
@@ -154,23 +138,27 @@ impl Process {
 
     /// The store is not what it was: look at its map now.
     pub(super) fn look_for_map(&self) {
-        self.news.notify_one();
+        self.control.news.notify_one();
     }
 
     /// From now on its nodes want to own nothing, and say that they are not ready. They go on answering.
     pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-        self.news.notify_one();
+        self.control.leave();
     }
 
     /// Whether it is about to end.
     pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
+        self.control.is_leaving()
     }
 
-    /// What its membership has come to.
-    pub fn membership(&self) -> watch::Receiver<MembershipStats> {
-        self.membership.subscribe()
+    /// Where its control stands.
+    pub fn control(&self) -> watch::Receiver<ControlStats> {
+        self.control.stats()
+    }
+
+    /// The term under which this process leads.
+    pub(crate) fn term(&self) -> Option<Term> {
+        self.control.stats().borrow().term
     }
 
     /// Hands a request for the coordinator on to `origin`.
@@ -245,7 +233,7 @@ impl Process {
             None => {
                 let map = self.map.borrow().clone();
                 let response = self.peers.forward(map.node(forward.node), &forward.request, Subject::default()).await;
-                response.inspect(|response| self.heed(response.epoch))
+                response.inspect(|response| self.newer_epoch(response.epoch))
             }
         };
         (forward, sent_at, response)

@@ -11,9 +11,9 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::Process;
-use super::rounds::blocking;
+use super::clock::{unix_ms, until_round};
+use super::operators::blocking;
 use super::sharing::{NotKept, Turn};
-use super::shifting::{round_now, unix_ms};
 use crate::model::{ShareOptions, Stored, compressed};
 use crate::store::{Blob, StoreError, Term};
 
@@ -50,7 +50,7 @@ impl Process {
                 }
                 Err(_) => {}
             }
-            let (_, wait) = round_now();
+            let wait = until_round();
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = tokio::time::sleep(wait) => {}
@@ -126,11 +126,7 @@ impl Process {
             self.replace_keeper(|| None).await;
             return Ok(None);
         };
-        let holds = {
-            let _record = self.shifting.record.lock().await;
-            self.take_office(term).await?.is_some()
-        };
-        let Some(config) = self.sharing.options().filter(|_| holds).map(ShareOptions::keeper) else { return Ok(None) };
+        let Some(config) = self.sharing.options().map(ShareOptions::keeper) else { return Ok(None) };
         let state = self.store.blob(Blob::ModelState).await?;
         let served = self.sharing.served();
         let resume = move || {

@@ -38,7 +38,7 @@ pub(super) async fn batch(
     let batch = if binary { BatchRequest::decode(&body).map_err(binary_error)? } else { json(&body)? };
     if let Some(known) = batch.map {
         // Another gateway told the caller of it.
-        server.process.heed(known.epoch);
+        server.process.newer_epoch(known.epoch);
     }
     let is_prefetch = |item: &BatchItem| item.class == Class::Prefetch;
     let is_ahead = !batch.items.is_empty() && batch.items.iter().all(is_prefetch);

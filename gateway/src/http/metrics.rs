@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use foremap::control::ControlStats;
 use foremap::node::{AdmissionStats, Node, NodeStats, Priority, Shares};
 use foremap::partition::PartitionMap;
 use foremap::shifter::LoadModel;
@@ -24,7 +25,7 @@ use super::list::MAX_LISTS;
 use super::map::MAX_MAP_WAITS;
 use super::model_metrics;
 use super::receiving::Receiving;
-use crate::host::{MembershipStats, NodeHandle, PeerOutcome, PeerStats, Process, ShiftingStats};
+use crate::host::{NodeHandle, PeerOutcome, PeerStats, Process};
 use crate::store::{ClockStatus, MasterStatus, Promise};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -97,11 +98,10 @@ impl fmt::Debug for NodeCollector {
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let stats = self.node.node().stats();
-        let (peers, membership) = (self.process.peers(), *self.process.membership().borrow());
-        let shifting = self.process.shifting.stats();
-        let counters = counters(&stats).into_iter().chain(process_counters(&peers, &membership));
+        let (peers, control) = (self.process.peers(), *self.process.control().borrow());
+        let counters = counters(&stats).into_iter().chain(process_counters(&peers, &control));
         let sharing = self.process.sharing.stats();
-        let counters = counters.chain(shifter_counters(&shifting)).chain(model_metrics::counters(&sharing));
+        let counters = counters.chain(shifter_counters(&control)).chain(model_metrics::counters(&sharing));
         let connections = self.watched.connections.stats();
         let (unfinished, unfinished_max) = self.watched.receiving.fill();
         for (name, help, value) in counters.chain(connection_counters(&self.watched, &connections)) {
@@ -167,14 +167,14 @@ impl Collector for NodeCollector {
             ("store_troubles", "What keeps the store from doing all that it should, as /readyz tells", troubles as u64),
         ];
         let map = self.node.node().map();
-        let of_process = process_gauges(&peers, &membership, &map).into_iter().chain(shifter_gauges(&shifting));
+        let of_process = process_gauges(&peers, &control, &map).into_iter().chain(shifter_gauges(&control));
         let of_process = of_process.chain(model_metrics::gauges(&sharing));
         for (name, help, value) in gauges(&stats).into_iter().chain(queues).chain(of_process) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let kind = EncodeMetric::metric_type(&gauge);
             gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
-        let worst = ConstGauge::new(shifting.shifter.worst);
+        let worst = ConstGauge::new(control.shifter.worst);
         let help = "Load of the heaviest node over its share, as last measured by the coordinator";
         worst.encode(encoder.encode_descriptor("shifter_worst", help, None, MetricType::Gauge)?)?;
         Ok(())
@@ -240,26 +240,26 @@ fn connection_counters(watched: &Watched, connections: &ConnectionStats) -> [Row
 }
 
 /// The same for every node of the process.
-fn process_counters(peers: &PeerStats, membership: &MembershipStats) -> [Row; 7] {
+fn process_counters(peers: &PeerStats, control: &ControlStats) -> [Row; 7] {
     [
         ("peer_breaker_opens", "Times that a peer was given up for a while", peers.breaker_opens),
-        ("membership_failures", "Rounds of membership that the store failed", membership.failures),
-        ("proposals", "Maps proposed by this process in office", membership.proposals),
-        ("flips", "Maps put in force by this process in office", membership.flips),
-        ("coordinator_refusals", "Steps refused as the term was over or the map had changed", membership.refusals),
-        ("warm_keys", "Keys read ahead of owning them", membership.warm_keys),
-        ("warm_failures", "Owners or store reads that failed a warm-up", membership.warm_failures),
+        ("membership_failures", "Rounds of membership that the store failed", control.failures),
+        ("proposals", "Maps proposed by this process in office", control.proposals),
+        ("flips", "Maps put in force by this process in office", control.flips),
+        ("coordinator_refusals", "Steps refused as the term was over or the map had changed", control.refusals),
+        ("warm_keys", "Keys read ahead of owning them", control.warm_keys),
+        ("warm_failures", "Owners or store reads that failed a warm-up", control.warm_failures),
     ]
 }
 
 /// The same for every node of the process.
-fn process_gauges(peers: &PeerStats, membership: &MembershipStats, map: &PartitionMap) -> [Row; 9] {
+fn process_gauges(peers: &PeerStats, control: &ControlStats, map: &PartitionMap) -> [Row; 9] {
     [
         ("epoch", "Number of the map's epoch", map.epoch.number),
         ("map_nodes", "Nodes of the map", map.nodes.len() as u64),
-        ("members", "Members registered, as last seen in office", membership.members),
-        ("in_office", "Whether the process is the coordinator", u64::from(membership.term > 0)),
-        ("term", "The coordinator's term, 0 out of office", membership.term),
+        ("members", "Members registered, as last seen in office", control.members),
+        ("in_office", "Whether the process is the coordinator", u64::from(control.term.is_some())),
+        ("term", "The coordinator's term, 0 out of office", control.term.unwrap_or(0)),
         ("peers_open", "Peers that are not asked for a while", peers.open),
         ("peer_forwards", "Forwards under way to other processes", peers.in_flight),
         ("peer_forwards_max", "Bound of peer_forwards", peers.in_flight_max),
@@ -268,12 +268,12 @@ fn process_gauges(peers: &PeerStats, membership: &MembershipStats, map: &Partiti
 }
 
 /// Zeros where another process coordinates.
-fn shifter_counters(shifting: &ShiftingStats) -> [Row; 6] {
-    let s = &shifting.shifter;
+fn shifter_counters(control: &ControlStats) -> [Row; 6] {
+    let s = &control.shifter;
     [
         ("load_reports", "Load reports taken in", s.reports),
         ("load_reports_refused", "Load reports counted before, or of another time", s.refused),
-        ("load_reports_lost", "Load reports that a node did not deliver", shifting.lost),
+        ("load_reports_lost", "Load reports that a node did not deliver", control.lost),
         ("shifts", "Plans of the Partition Shifter that came in force", s.plans),
         ("shifts_reverted", "Of these, those that took another back", s.reverts),
         ("shifts_unfit", "Plans that no map can hold, as it would have too many rules or hot keys", s.unfit),
@@ -281,10 +281,10 @@ fn shifter_counters(shifting: &ShiftingStats) -> [Row; 6] {
 }
 
 /// The same.
-fn shifter_gauges(shifting: &ShiftingStats) -> [Row; 11] {
-    let fill = &shifting.shifter.fill;
+fn shifter_gauges(control: &ControlStats) -> [Row; 11] {
+    let fill = &control.shifter.fill;
     [
-        ("shifter_frozen", "Whether plans are not applied", shifting.shifter.frozen.into()),
+        ("shifter_frozen", "Whether plans are not applied", control.shifter.frozen.into()),
         ("model_prefixes", "Prefixes in the load model", fill.prefixes as u64),
         ("model_prefixes_max", "Bound of model_prefixes", LoadModel::MAX_PREFIXES as u64),
         ("model_cells", "Parts of prefixes in the load model", fill.cells as u64),

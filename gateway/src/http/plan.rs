@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use foremap::control::{ControlStatus, NotDone};
 use foremap::partition::Epoch;
 use foremap::protocol::{ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use super::refusal::{Answer, Refusal};
 use super::request;
 use super::server::Server;
 use crate::auth::Verb;
-use crate::host::{NotApplied, OfficeRecord, RELAYED, Relayed, ShifterMode, ShifterStatus};
+use crate::host::{RELAYED, Relayed, ShifterMode};
 
 const PLAN: &str = "/v1/plan";
 const APPLY: &str = "/v1/plan/apply";
@@ -46,14 +47,22 @@ pub(crate) struct FreezeBody {
     pub(crate) frozen: bool,
 }
 
+/// What `GET /v1/plan` tells.
+#[derive(Serialize)]
+struct PlanStatus {
+    mode: ShifterMode,
+    #[serde(flatten)]
+    status: ControlStatus,
+}
+
 pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {
     server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     require_shifter(&server)?;
-    let process = server.process.clone();
-    // It takes as long as planning does.
-    let status = tokio::task::spawn_blocking(move || process.shifting.status()).await.ok().flatten();
-    let Some(status) = status.filter(|_| server.process.term().is_some()) else {
-        return relay(&server, &headers, Method::GET, PLAN, Vec::new(), RELAY_TIME_OUT).await;
+    let status = match server.process.status().await {
+        Err(NotDone::Elsewhere) => {
+            return relay(&server, &headers, Method::GET, PLAN, Vec::new(), RELAY_TIME_OUT).await;
+        }
+        status => PlanStatus { mode: server.process.shifter, status: status.map_err(refusal)? },
     };
     match request::accepts(&headers, TEXT) {
         true => Ok(answer(&server, PLAIN, text(&status).into_bytes())),
@@ -72,11 +81,8 @@ pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap,
     match server.process.apply_plan(base).await {
         Ok(plan) if request::accepts(&headers, TEXT) => Ok(answer(&server, PLAIN, plan.to_string().into_bytes())),
         Ok(plan) => Ok(answer(&server, JSON, serde_json::to_vec(&plan).unwrap_or_default())),
-        Err(NotApplied::Elsewhere) => relay(&server, &headers, Method::POST, APPLY, bytes, RELAY_TIME_OUT).await,
-        Err(NotApplied::Epoch(epoch)) => {
-            Err(Refusal::new(ErrorCode::VersionConflict, format!("the map in force has the epoch {epoch}")))
-        }
-        Err(NotApplied::Pending) => Err(Refusal::new(ErrorCode::Unavailable, "another plan is on its way")),
+        Err(NotDone::Elsewhere) => relay(&server, &headers, Method::POST, APPLY, bytes, RELAY_TIME_OUT).await,
+        Err(why) => Err(refusal(why)),
     }
 }
 
@@ -85,17 +91,28 @@ pub(super) async fn freeze(State(server): State<Arc<Server>>, headers: HeaderMap
     require_shifter(&server)?;
     let bytes = request::body(&headers, body).await?;
     let FreezeBody { frozen } = parse(&headers, &bytes)?;
-    if server.process.term().is_none() {
-        return relay(&server, &headers, Method::POST, FREEZE, bytes, RELAY_TIME_OUT).await;
+    match server.process.freeze(frozen).await {
+        Ok(()) => Ok(answer(&server, JSON, json!({"frozen": frozen}).to_string().into_bytes())),
+        Err(NotDone::Elsewhere) => relay(&server, &headers, Method::POST, FREEZE, bytes, RELAY_TIME_OUT).await,
+        Err(why) => Err(refusal(why)),
     }
-    if !server.process.freeze(frozen).await? {
-        return Err(Refusal::new(ErrorCode::Unavailable, "the coordinator has just changed"));
-    }
-    Ok(answer(&server, JSON, json!({"frozen": frozen}).to_string().into_bytes()))
+}
+
+fn refusal(why: NotDone) -> Refusal {
+    let (code, detail) = match why {
+        NotDone::Elsewhere => (ErrorCode::Unavailable, "the process does not lead".to_owned()),
+        NotDone::Epoch(epoch) => (ErrorCode::VersionConflict, format!("the map in force has the epoch {epoch}")),
+        NotDone::Pending => (ErrorCode::Unavailable, "another plan is on its way".to_owned()),
+        NotDone::Store => {
+            (ErrorCode::Unavailable, "the store did not keep it, or the leader has just changed".to_owned())
+        }
+        NotDone::Busy => (ErrorCode::Unavailable, "too many requests for plans wait".to_owned()),
+    };
+    Refusal::new(code, detail)
 }
 
 fn require_shifter(server: &Server) -> Result<(), Refusal> {
-    match server.process.shifting.mode() {
+    match server.process.shifter {
         ShifterMode::Off => Err(Refusal::new(ErrorCode::NoRoute, "the node runs with --shifter off")),
         ShifterMode::Auto | ShifterMode::DryRun => Ok(()),
     }
@@ -131,7 +148,7 @@ pub(super) async fn relay(
     if headers.contains_key(RELAYED) {
         return Err(nobody());
     }
-    let record = OfficeRecord::read(&server.process.store).await?;
+    let record = server.process.leader().await?;
     let mut passed = HeaderMap::new();
     for name in [header::ACCEPT, header::CONTENT_TYPE] {
         if let Some(value) = headers.get(&name) {
@@ -153,8 +170,8 @@ pub(super) async fn relay(
 }
 
 /// The same for people.
-fn text(status: &ShifterStatus) -> String {
-    let ShifterStatus { mode, frozen, epoch, loads, stats, last, pending, next } = status;
+fn text(PlanStatus { mode, status }: &PlanStatus) -> String {
+    let ControlStatus { frozen, epoch, loads, stats, last, pending, next } = status;
     let mut text = String::new();
     let total: u64 = loads.values().map(|&n| u64::from(n)).sum();
     let mean = total as f64 / loads.len().max(1) as f64;

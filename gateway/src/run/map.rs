@@ -51,7 +51,7 @@ pub async fn first_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<Par
 
 /// Incarnation of a namespace that is created now: seconds since 1970, so that one that takes the place of another outranks
 /// it, and sessions of before find out that their positions mean nothing any more.
-pub(crate) fn incarnation_now(store: &dyn Store) -> u32 {
+fn incarnation_now(store: &dyn Store) -> u32 {
     u32::try_from(store.now_us() / 1_000_000).unwrap_or(u32::MAX)
 }
 

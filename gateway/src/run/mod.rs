@@ -13,7 +13,6 @@ mod shutdown;
 pub use crate::model::ShareOptions;
 pub use backup::{BackupCommand, CheckCommand, CheckVerdict, RestoreCommand, back_up, check, restore};
 pub use failure::Failure;
-pub(crate) use map::incarnation_now;
 pub use map::{ensure_map, first_map};
 pub use plan::{PlanCommand, plan};
 pub(crate) use secret::{TOKEN, secret};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foremap::control::{Member, MemberState};
+use foremap::control::{ControlConfig, Member, MemberState};
 use foremap::node::NodeConfig;
 use foremap::partition::{MapNode, NodeId, PartitionMap};
 use tokio::net::TcpListener;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::files::Room;
 use super::map::{ensure_map, first_map};
 use super::{Failure, files, shutdown};
-use crate::host::{Membership, Process, Refused, ShifterMode, Tailers};
+use crate::host::{ControlTask, Process, Refused, ShifterMode, Tailers, join};
 use crate::http::{HttpOptions, Lanes, Server, serve_admin};
 use crate::model::ShareOptions;
 use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
@@ -126,10 +126,6 @@ type Bound = (TcpListener, SocketAddr);
 
 async fn serve(store: Arc<dyn Store>, listeners: Vec<Bound>, options: Options) -> Result<Running, Failure> {
     let nodes = map_nodes(&options, &listeners, store.is_shared())?;
-    if !store.is_shared() {
-        let map = ensure_map(&*store, nodes.clone()).await?;
-        return begin(store, listeners, options, &map, &nodes).await;
-    }
     let incarnation = draw();
     let member = |node: &MapNode| Member {
         id: node.id,
@@ -140,31 +136,29 @@ async fn serve(store: Arc<dyn Store>, listeners: Vec<Bound>, options: Options) -
         warm_for: 0,
     };
     let members: Vec<Member> = nodes.iter().map(member).collect();
-    Membership::join(&*store, &members).await.map_err(|refused| {
+    if !store.is_shared() {
+        let map = ensure_map(&*store, nodes.clone()).await?;
+        return begin(store, listeners, options, &map, &nodes, members).await;
+    }
+    join(&*store, &members).await.map_err(|refused| {
         Failure::new(match refused {
             Refused::Taken(id) => format!("another live process is node {id}: give each its own --node"),
             Refused::Store(error) => return Failure::of_store("the registry", &error),
         })
     })?;
     let begun = async {
-        // All later membership goes through the coordinator.
+        // All later membership goes through the leader.
         let map = first_map(&*store, nodes.clone()).await?;
-        begin(store.clone(), listeners, options, &map, &nodes).await
+        begin(store.clone(), listeners, options, &map, &nodes, members).await
     };
-    match begun.await {
-        Ok(mut running) => {
-            let membership = Membership::new(running.process.clone(), members);
-            running.tasks.spawn(membership.run(running.stop.subscribe()));
-            Ok(running)
-        }
-        Err(failure) => {
-            for member in &members {
-                // What stays is forgotten by itself.
-                let _ = store.retract(member.id, incarnation).await;
-            }
-            Err(failure)
+    let begun = begun.await;
+    if begun.is_err() {
+        for node in &nodes {
+            // What stays is forgotten by itself.
+            let _ = store.retract(node.id, incarnation).await;
         }
     }
+    begun
 }
 
 async fn begin(
@@ -173,12 +167,13 @@ async fn begin(
     options: Options,
     map: &Arc<PartitionMap>,
     nodes: &[MapNode],
+    members: Vec<Member>,
 ) -> Result<Running, Failure> {
     let seed = draw();
     let Room { connections, feeds } = files::room(nodes.len());
     let config = |id| NodeConfig { memory_entries: options.memory_entries, feeds, ..NodeConfig::new(id, seed) };
     let configs: Vec<NodeConfig> = nodes.iter().map(|node| config(node.id)).collect();
-    let process = Process::new(store, map, &configs, options.http.token_key.clone())
+    let (process, requests) = Process::new(store, map, &configs, options.http.token_key.clone(), options.shifter)
         .map_err(|error| Failure::new(format!("the partition map: {error}")))?;
     let process = Arc::new(process);
     let (stop, stopped) = watch::channel(false);
@@ -191,7 +186,13 @@ async fn begin(
         tasks.spawn(key.follow(stopped.clone()));
     }
     tasks.spawn(process.clone().pump(stopped.clone()));
-    tasks.spawn(process.clone().shift(options.shifter, stopped.clone()));
+    let config = ControlConfig {
+        is_shared: process.store.is_shared(),
+        plans: options.shifter != ShifterMode::Off,
+        applies: options.shifter == ShifterMode::Auto,
+        ..ControlConfig::default()
+    };
+    tasks.spawn(ControlTask::new(process.clone(), config, members, requests).run(stopped.clone()));
     tasks.spawn(process.clone().share(options.share.clone(), stopped.clone()));
     let admin = options.admin_listen.map(listen_admin).transpose()?;
     let mut http = options.http.clone();
@@ -253,8 +254,8 @@ impl Running {
     }
 
     async fn leave(&self) {
-        let mut membership = self.process.membership();
-        let left = membership.wait_for(|stats| stats.has_left);
+        let mut control = self.process.control();
+        let left = control.wait_for(|stats| stats.has_left);
         if tokio::time::timeout(LEAVE, left).await.is_err() {
             tracing::warn!("the map still names this process after {} s", LEAVE.as_secs());
         }

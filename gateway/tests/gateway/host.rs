@@ -7,7 +7,7 @@ use foremap::key::CompositeKey;
 use foremap::node::{NodeConfig, NodeStats};
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::protocol::{BatchItem, BatchRequest, BatchResponse, Class, Cursor, KeymapFields, Outcome};
-use foremap_gateway::host::{Process, Tailers};
+use foremap_gateway::host::{Process, ShifterMode, Tailers};
 use foremap_gateway::store::{Expect, RedbOptions, RedbStore, Store, Write, WriteOutcome};
 use tokio::sync::watch;
 
@@ -23,7 +23,8 @@ async fn fixture() -> Fixture {
     let node = |id| MapNode { id, origin: format!("http://127.0.0.1:{id}"), weight: 1 };
     let map = Arc::new(PartitionMap::new(3, 1_024, store.layout(), (1..=3).map(node).collect()));
     let configs: Vec<_> = (1..=3).map(|id| NodeConfig::new(id, 5)).collect();
-    let process = Arc::new(Process::new(Arc::new(store), &map, &configs, None).expect("a valid map"));
+    let made = Process::new(Arc::new(store), &map, &configs, None, ShifterMode::Off);
+    let process = Arc::new(made.expect("a valid map").0);
     let (stop, stopped) = watch::channel(false);
     let tailer = Tailers::start(process.clone()).await.expect("a store that works");
     tokio::spawn(tailer.run(stopped));

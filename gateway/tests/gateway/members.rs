@@ -41,7 +41,7 @@ async fn processes_join_leave_and_come_back_and_one_id_is_one_process() {
     let two = Gate::start(&store, 2).await;
     agree(&[&one, &two, &three], &[1, 2, 3]).await;
 
-    let office: Vec<bool> = [&one, &two, &three].iter().map(|gate| gate.membership().term > 0).collect();
+    let office: Vec<bool> = [&one, &two, &three].iter().map(|gate| gate.term() > 0).collect();
     assert_eq!(office.iter().filter(|in_office| **in_office).count(), 1, "{office:?}");
     for gate in [one, two, three] {
         gate.stop().await;
@@ -94,16 +94,16 @@ async fn a_rolling_restart_of_every_node_fails_no_call() {
 async fn another_takes_over_from_a_dead_coordinator_and_traffic_goes_on() {
     let store = Shared::new();
     let one = Gate::start(&store, 1).await;
-    until("the first is in office", || one.membership().term > 0).await;
+    until("the first is in office", || one.term() > 0).await;
     let (two, three) = (Gate::start(&store, 2).await, Gate::start(&store, 3).await);
     agree(&[&one, &two, &three], &[1, 2, 3]).await;
-    let term = one.membership().term;
+    let term = one.term();
     let load = Load::start(&[one.origin(), two.origin(), three.origin()], 4);
     load.goes_on(50).await;
     one.kill().await;
     let begun = tokio::time::Instant::now();
     load.goes_on(50).await;
-    until("another is in office", || two.membership().term.max(three.membership().term) > term).await;
+    until("another is in office", || two.term().max(three.term()) > term).await;
     eprintln!("another took over after {:?}", begun.elapsed());
     agree(&[&two, &three], &[2, 3]).await;
     eprintln!("and dropped the dead one after {:?}", begun.elapsed());
@@ -119,14 +119,14 @@ async fn a_silent_registry_stops_shifts_only() {
     let (epoch, client) = (one.epoch(), Client::new());
     let load = Load::start(&[one.origin(), two.origin()], 4);
     store.set_meta_down(true);
-    until("rounds fail", || one.membership().failures > 0 && two.membership().failures > 0).await;
-    assert!(one.membership().term == 0 && two.membership().term == 0);
+    until("rounds fail", || one.control().failures > 0 && two.control().failures > 0).await;
+    assert!(one.term() == 0 && two.term() == 0);
     load.goes_on(200).await;
     assert_eq!(client.get(&one.url("/readyz")).await.status, StatusCode::OK);
     // Longer than any registration holds: when it is back, everybody is there before anybody is missed.
     tokio::time::sleep(Duration::from_secs(4)).await;
     store.set_meta_down(false);
-    until("one is in office", || one.membership().term + two.membership().term > 0).await;
+    until("one is in office", || one.term() + two.term() > 0).await;
     load.goes_on(200).await;
     load.end().await;
     assert_eq!((one.nodes(), one.epoch()), (vec![1, 2], epoch));
@@ -136,8 +136,8 @@ async fn a_silent_registry_stops_shifts_only() {
 async fn what_a_deposed_coordinator_still_sends_is_refused() {
     let store = Shared::new();
     let one = Gate::start(&store, 1).await;
-    until("it is in office", || one.membership().term > 0).await;
-    let old = one.membership().term;
+    until("it is in office", || one.term() > 0).await;
+    let old = one.term();
     // It is away for longer than its term, as by SIGSTOP, and another one takes over.
     let stopped = one.freeze();
     let mut taken = None;
@@ -152,7 +152,7 @@ async fn what_a_deposed_coordinator_still_sends_is_refused() {
     assert_eq!(store.put_map(Some(map.epoch), next, old).await, Ok(false));
     drop(stopped);
     // When it comes to itself it is out of office until the other one's time is over, and then begins a new term.
-    until("it has a term of its own again", || one.membership().term > taken.unwrap_or(0)).await;
+    until("it has a term of its own again", || one.term() > taken.unwrap_or(0)).await;
     assert_eq!((one.nodes(), one.epoch()), (vec![1], map.epoch.number));
 }
 
@@ -170,7 +170,7 @@ async fn a_proposal_of_a_dead_coordinator_is_carried_on() {
     let gate = Gate::try_start(&store, 1, free.port(), HttpOptions::default()).await.expect("started");
     until("the plan is in force", || !gate.process.map().borrow().exceptions.is_empty()).await;
     assert_eq!(*gate.process.map().borrow().as_ref(), wanted);
-    assert!(gate.membership().term > term && gate.membership().proposals == 0);
+    assert!(gate.term() > term && gate.control().proposals == 0);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while store.blob(Blob::Proposal).await != Ok(None) {
         assert!(tokio::time::Instant::now() < deadline, "it is never cleared");
@@ -197,7 +197,7 @@ async fn a_new_owner_has_what_was_hot_before_the_flip() {
     let node: &Node = two.process.nodes().next().map(|handle| handle.node()).expect("a node");
     let own: Vec<u64> = (0..200).filter(|&n| node.locate(&key(n)).node == 2).collect();
     assert!(own.len() > 50, "{}", own.len());
-    let warm = two.membership();
+    let warm = two.control();
     assert_eq!((warm.warm_keys, warm.warm_failures), (own.len() as u64, 0));
     assert_eq!(stats(&two).memory_entries, own.len() as u64, "only what it owns now");
     let mut sdk = Sdk::quiet(vec![two.origin()], 2);
@@ -219,7 +219,7 @@ async fn a_new_owner_has_what_was_hot_before_the_flip() {
 async fn one_that_does_not_warm_up_is_not_waited_for_for_long() {
     let store = Shared::new();
     let one = Gate::start(&store, 1).await;
-    until("it is in office", || one.membership().term > 0).await;
+    until("it is in office", || one.term() > 0).await;
     // A member that takes connections, answers nothing and reports nothing.
     let hangs = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent = Member {
@@ -242,6 +242,6 @@ async fn one_that_does_not_warm_up_is_not_waited_for_for_long() {
     // Nor does it keep the hot keys of others from one who joins.
     let three = Gate::start(&store, 3).await;
     agree(&[&one, &three], &[1, 2, 3]).await;
-    let warm = three.membership();
+    let warm = three.control();
     assert!(warm.warm_keys > 0 && warm.warm_failures == 1, "{warm:?}");
 }

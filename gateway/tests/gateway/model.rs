@@ -94,7 +94,7 @@ async fn start(store: &Arc<Shared>, id: u32) -> Gate {
 /// Two gateways of which the first is in office.
 pub(crate) async fn two(store: &Arc<Shared>) -> (Gate, Gate) {
     let one = start(store, 1).await;
-    until("the first is in office", || one.membership().term > 0).await;
+    until("the first is in office", || one.term() > 0).await;
     let two = start(store, 2).await;
     agree(&[&one, &two], &[1, 2]).await;
     (one, two)
@@ -294,7 +294,7 @@ async fn the_next_leader_serves_at_once_and_keeps_the_counts() {
     until("and stored them", || stats(&one).state_saved == 8).await;
     one.kill().await;
     assert_eq!(keys(&two.origin(), &reader).await, ["a/1", "a/2"], "nobody is in office yet");
-    until("the other is in office", || two.membership().term > 0 && stats(&two).merger.merged == 8).await;
+    until("the other is in office", || two.term() > 0 && stats(&two).merger.merged == 8).await;
     assert_eq!(keys(&two.origin(), &reader).await, ["a/1", "a/2"]);
     // What was merged before is known, and what is new adds to it.
     six_tell(&[two.origin()], 100, &["a/1", "a/2"]).await;

@@ -45,7 +45,7 @@ async fn the_model_outlives_all_gateways_in_redis() {
         knows(origin, &reader, "a/3", true).await;
     }
     let merged = |gateway: &Running| gateway.process().sharing.stats().merger.merged;
-    let in_office = |gateway: &Running| gateway.process().membership().borrow().term > 0;
+    let in_office = |gateway: &Running| gateway.process().control().borrow().term.is_some();
     assert_eq!(gateways.iter().map(merged).sum::<u64>(), 6, "one merges");
     assert!(gateways.iter().all(|gateway| in_office(gateway) == (merged(gateway) == 6)));
     let store = gateways[0].process().store.clone();

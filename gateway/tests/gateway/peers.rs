@@ -145,7 +145,7 @@ async fn gateways_that_check_tokens_sign_their_own() {
     agree(&[&one, &two], &[1, 2]).await;
     let gained = keys.iter().filter(|key| keys_of(&two, 2, 500).contains(key)).count() as u64;
     assert!(gained > 0);
-    assert_eq!((two.membership().warm_keys, two.membership().warm_failures), (gained, 0));
+    assert_eq!((two.control().warm_keys, two.control().warm_failures), (gained, 0));
 
     let client = Client::new();
     let token = key.sign(&[Verb::Get], &[KeyPrefix::parse("user").expect("valid")], 60).expect("signed");

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use foremap::control::Member;
+use foremap::control::{ControlStats, Member};
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
-use foremap_gateway::host::{MembershipStats, Process, ShifterMode};
+use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Failure, Options, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{
@@ -343,8 +343,13 @@ impl Gate {
         Stopped(stopped)
     }
 
-    pub(crate) fn membership(&self) -> MembershipStats {
-        *self.process.membership().borrow()
+    pub(crate) fn control(&self) -> ControlStats {
+        *self.process.control().borrow()
+    }
+
+    /// Its term; 0 where it does not lead.
+    pub(crate) fn term(&self) -> Term {
+        self.control().term.unwrap_or(0)
     }
 
     pub(crate) fn epoch(&self) -> u64 {

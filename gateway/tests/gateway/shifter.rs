@@ -85,7 +85,7 @@ async fn a_hot_tenant_is_spread_warm_and_nothing_is_written_but_the_map() {
     let positions = store.positions(shards.clone()).await;
 
     let demand = Demand::start(std::slice::from_ref(&process));
-    until("the shifter is at work", || process.shifting.status().is_some()).await;
+    until("the shifter is at work", || process.control().borrow().is_planning).await;
     freeze(&origin, true).await;
     demand.turn_hot();
     // Every node has seen what it serves, and nothing is done about what it serves most.
@@ -148,7 +148,7 @@ async fn a_hot_tenant_is_spread_warm_and_nothing_is_written_but_the_map() {
 async fn processes_report_to_whoever_coordinates_and_a_successor_goes_on() {
     let store = Shared::new();
     let one = Gate::shifting(&store, 1).await;
-    until("the first is in office", || one.membership().term > 0).await;
+    until("the first is in office", || one.term() > 0).await;
     let (two, three) = (Gate::shifting(&store, 2).await, Gate::shifting(&store, 3).await);
     agree(&[&one, &two, &three], &[1, 2, 3]).await;
     let demand = Demand::start(&[one.process.clone(), two.process.clone(), three.process.clone()]);
@@ -159,7 +159,7 @@ async fn processes_report_to_whoever_coordinates_and_a_successor_goes_on() {
     eprintln!("evened out to {worst:.2}: {}", told["stats"]);
     assert_eq!(told["loads"].as_object().map(serde_json::Map::len), Some(3));
     assert!(told["stats"]["plans"].as_u64() > Some(0), "{told}");
-    assert!(three.process.shifting.status().is_none() && one.process.shifting.status().is_some());
+    assert!(!three.process.control().borrow().is_planning && one.process.control().borrow().is_planning);
     let text = Client::new().send(Method::GET, &two.url("/v1/plan"), &[("accept", "text/plain")], "").await;
     let text = String::from_utf8_lossy(&text.body).into_owned();
     assert!(text.starts_with("shifter auto, map ") && text.contains("node 3: "), "{text}");
@@ -169,7 +169,7 @@ async fn processes_report_to_whoever_coordinates_and_a_successor_goes_on() {
     demand.ask_only(&[two.process.clone(), three.process.clone()]);
     one.kill().await;
     agree(&[&two, &three], &[2, 3]).await;
-    let heir = || [&two, &three].into_iter().find(|gate| gate.process.shifting.status().is_some());
+    let heir = || [&two, &three].into_iter().find(|gate| gate.process.control().borrow().is_planning);
     until("another plans", || heir().is_some()).await;
     let heir = heir().expect("just found");
     rounds(&heir.origin(), 2).await;
@@ -192,7 +192,7 @@ async fn unnamed(store: &Arc<Shared>) -> Gate {
         assert_eq!(store.announce(member, Duration::from_secs(60)).await, Ok(true));
     }
     let gate = Gate::shifting(store, 1).await;
-    until("it is in office", || gate.membership().term > 0).await;
+    until("it is in office", || gate.term() > 0).await;
     gate
 }
 
@@ -200,7 +200,6 @@ async fn unnamed(store: &Arc<Shared>) -> Gate {
 async fn a_coordinator_that_no_map_names_yet_says_where_it_answers() {
     let store = Shared::new();
     let gate = unnamed(&store).await;
-    gate.process.shift_once().await.expect("a round");
     assert_eq!(gate.nodes(), [8, 9], "not named");
     let record = store.blob(Blob::Office).await.expect("read").expect("stored");
     let record: Value = serde_json::from_slice(&record).expect("JSON");
@@ -212,12 +211,8 @@ async fn a_freeze_while_another_begins_is_not_lost() {
     let store = Shared::new();
     store.delay_office();
     let gate = Gate::shifting(&store, 1).await;
-    until("it is in office", || gate.membership().term > 0).await;
-    let process = gate.process.clone();
-    let round = tokio::spawn(async move { process.shift_once().await });
     until("it reads the switch", || store.is_office_asked()).await;
     freeze(&gate.origin(), true).await;
-    round.await.expect("no panic").expect("a round");
     let record = store.blob(Blob::Office).await.expect("read").expect("stored");
     let record: Value = serde_json::from_slice(&record).expect("JSON");
     assert_eq!(record["frozen"], json!(true));
@@ -229,7 +224,7 @@ async fn a_freeze_takes_out_what_is_proposed() {
     let store = Shared::alone();
     let running = start(&store).await;
     let origin = format!("http://{}", running.addresses[0]);
-    until("the shifter is at work", || running.process().shifting.status().is_some()).await;
+    until("the shifter is at work", || running.process().control().borrow().is_planning).await;
     // Nothing but the freeze removes a proposal here, where there is no registry. A coordinator that ends right after it
     // leaves nothing that the next one would finish.
     for (frozen, left) in [(false, true), (true, false)] {

@@ -105,7 +105,7 @@ async fn a_shift_writes_nothing_to_redis_but_the_map() {
     fill(&processes[0]).await;
     let all_joined = || processes.iter().all(|process| process.map().borrow().nodes.len() == 2 * NODES as usize);
     until("all have joined", all_joined).await;
-    until("the shifter is at work", || processes.iter().any(|process| process.shifting.status().is_some())).await;
+    until("the shifter is at work", || processes.iter().any(|process| process.control().borrow().is_planning)).await;
 
     let demand = Demand::start(&processes);
     freeze(&origin, true).await;

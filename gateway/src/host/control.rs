@@ -1,0 +1,365 @@
+//! [`ControlTask`]: carries out what the control machine of a process decides, and tells it what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foremap::control::{
+    Answer, Beat, Change, Command, Control, ControlConfig, ControlStats, Found, LeaderRecord, Member, NotDone, Planned,
+    RequestId, StoreFailed, Times,
+};
+use foremap::partition::{Epoch, PartitionMap};
+use foremap::shifter::LoadReport;
+use futures_util::future::try_join_all;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::Process;
+use super::clock::unix_ms;
+use super::warm::{Warmed, warm_up_in_time};
+use crate::store::{Blob, Store, StoreError, Term};
+
+/// Requests of operators that are not taken in yet.
+const REQUESTS: usize = 64;
+
+/// Why a process may not join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// A live process elsewhere holds this node id.
+    Taken(foremap::partition::NodeId),
+    /// The store failed.
+    Store(StoreError),
+}
+
+/// What an operator asks for.
+pub(super) enum Request {
+    Apply(Option<Epoch>),
+    Freeze(bool),
+    Status,
+}
+
+/// What others tell the control machine.
+pub(super) struct ControlHandle {
+    requests: mpsc::Sender<(Request, oneshot::Sender<Answer>)>,
+    /// Something in the store's registry or map is new.
+    pub(super) news: Notify,
+    newer: watch::Sender<Epoch>,
+    leaving: watch::Sender<bool>,
+    stats: watch::Sender<ControlStats>,
+}
+
+/// The requests, for the task.
+pub struct Requests(mpsc::Receiver<(Request, oneshot::Sender<Answer>)>);
+
+impl ControlHandle {
+    pub(super) fn new() -> (Self, Requests) {
+        let (requests, taken) = mpsc::channel(REQUESTS);
+        let handle = Self {
+            requests,
+            news: Notify::new(),
+            newer: watch::Sender::default(),
+            leaving: watch::Sender::default(),
+            stats: watch::Sender::default(),
+        };
+        (handle, Requests(taken))
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(&self, request: Request) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let elsewhere = Answer::Refused(NotDone::Elsewhere);
+        match self.requests.send((request, answer)).await {
+            Ok(()) => answered.await.unwrap_or(elsewhere),
+            Err(_) => elsewhere,
+        }
+    }
+
+    /// Somebody has a map of `epoch`.
+    pub(super) fn newer_epoch(&self, epoch: Epoch) {
+        self.newer.send_replace(epoch);
+    }
+
+    pub(super) fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
+    }
+
+    pub(super) fn stats(&self) -> watch::Receiver<ControlStats> {
+        self.stats.subscribe()
+    }
+}
+
+/// Registers `members`, which are all of one incarnation: the first heartbeat.
+///
+/// # Errors
+/// [`Refused`]; then none of them is registered.
+pub async fn join(store: &dyn Store, members: &[Member]) -> Result<(), Refused> {
+    let mut joined: Vec<&Member> = Vec::with_capacity(members.len());
+    for member in members {
+        let refused = match store.announce(member.clone(), ttl()).await {
+            Ok(true) => {
+                joined.push(member);
+                continue;
+            }
+            Ok(false) => Refused::Taken(member.id),
+            Err(error) => Refused::Store(error),
+        };
+        for member in joined {
+            // What stays is forgotten by itself.
+            let _ = store.retract(member.id, member.incarnation).await;
+        }
+        return Err(refused);
+    }
+    Ok(())
+}
+
+fn ttl() -> Duration {
+    Duration::from_millis(ControlConfig::default().ttl_ms)
+}
+
+/// What came of a command.
+enum Done {
+    Beat(Result<Found, StoreError>),
+    Stored(Change, Result<bool, StoreError>),
+    Record(Result<LeaderRecord, StoreError>),
+    Warm(u64, Warmed),
+    Loads(Vec<Option<LoadReport>>),
+    Planned(Option<Box<Planned>>),
+}
+
+/// Drives the control machine of one process.
+pub struct ControlTask {
+    process: Arc<Process>,
+    control: Control,
+    requests: Requests,
+    /// Who waits for an answer.
+    asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    last_id: RequestId,
+    under_way: JoinSet<Done>,
+    warming: Option<AbortHandle>,
+}
+
+impl ControlTask {
+    /// For `members`, which have [joined](join), the nodes of `process`.
+    pub fn new(process: Arc<Process>, config: ControlConfig, members: Vec<Member>, requests: Requests) -> Self {
+        let control = Control::new(config, members, process.map().borrow().clone());
+        let (asked, under_way) = (BTreeMap::new(), JoinSet::new());
+        Self { process, control, requests, asked, last_id: 0, under_way, warming: None }
+    }
+
+    fn times(&self) -> Times {
+        Times { now: self.process.clock.now(), unix: unix_ms() }
+    }
+
+    /// Goes on until `stop` becomes true, then retracts the registrations and steps down.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let process = self.process.clone();
+        let handle = &process.control;
+        let (mut newer, mut leaving) = (handle.newer.subscribe(), handle.leaving.subscribe());
+        loop {
+            while let Some(command) = self.control.poll_command() {
+                self.perform(command);
+            }
+            self.tell();
+            let wait = Duration::from_millis(self.control.poll_timeout(self.times()));
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(done) = self.under_way.join_next() => {
+                    if let Ok(done) = done {
+                        self.take(done);
+                    }
+                }
+                Some((request, answer)) = self.requests.0.recv() => self.ask(request, answer),
+                () = handle.news.notified() => self.control.handle_news(),
+                Ok(()) = newer.changed() => {
+                    let epoch = *newer.borrow_and_update();
+                    self.control.handle_newer_epoch(self.times(), epoch);
+                }
+                Ok(()) = leaving.changed() => self.control.handle_leave(),
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.control.handle_timeout(self.times());
+        }
+        self.end().await;
+    }
+
+    async fn end(mut self) {
+        self.under_way.shutdown().await;
+        let store = &self.process.store;
+        if !store.is_shared() {
+            return;
+        }
+        let members = self.control.members();
+        let retracted = members.iter().map(|member| store.retract(member.id, member.incarnation));
+        let ended = async {
+            try_join_all(retracted).await?;
+            store.lead(members.first().map_or(0, |member| member.incarnation), Duration::ZERO).await
+        };
+        if let Err(error) = ended.await {
+            tracing::info!(%error, "the registration is left to expire");
+        }
+    }
+
+    /// Lets everybody know where the machine stands.
+    fn tell(&self) {
+        let stats = self.control.stats();
+        self.process.control.stats.send_if_modified(|known| {
+            if stats.is_failing && !known.is_failing {
+                tracing::warn!("the registry cannot be reached; traffic goes on, shifts wait");
+            }
+            if stats.is_doubled && !known.is_doubled {
+                tracing::error!("another process has registered under a node id of this one: give each its own --node");
+            }
+            std::mem::replace(known, stats) != stats
+        });
+    }
+
+    fn ask(&mut self, request: Request, answer: oneshot::Sender<Answer>) {
+        self.last_id += 1;
+        let (times, id) = (self.times(), self.last_id);
+        self.asked.insert(id, answer);
+        match request {
+            Request::Apply(seen) => self.control.handle_apply(times, id, seen),
+            Request::Freeze(frozen) => self.control.handle_freeze(times, id, frozen),
+            Request::Status => self.control.handle_status(times, id),
+        }
+    }
+
+    fn perform(&mut self, command: Command) {
+        let process = self.process.clone();
+        match command {
+            Command::Beat(beat) => {
+                self.under_way.spawn(async move { Done::Beat(self::beat(&process, beat).await) });
+            }
+            Command::Store { change, term } => {
+                self.under_way.spawn(async move {
+                    let stored = store(&*process.store, &change, term).await;
+                    Done::Stored(change, stored)
+                });
+            }
+            Command::ReadRecord => {
+                self.under_way.spawn(async move { Done::Record(process.leader().await) });
+            }
+            Command::Follow(map) => {
+                tracing::info!(epoch = %map.epoch, nodes = map.nodes.len(), "the map is in force");
+                if let Err(error) = process.publish(&map) {
+                    tracing::error!(%error, "the map in force cannot be used");
+                }
+            }
+            Command::WarmUp { map, next } => {
+                self.stop_warm_up();
+                self.warming = Some(self.under_way.spawn(async move {
+                    let warmed = warm_up_in_time(&process, &map, &next).await;
+                    Done::Warm(next.hash(), warmed)
+                }));
+            }
+            Command::StopWarmUp => self.stop_warm_up(),
+            Command::CollectLoads { map, round } => {
+                self.under_way.spawn(async move { Done::Loads(process.loads(&map, round).await) });
+            }
+            Command::Plan(job) => {
+                self.under_way.spawn(async move {
+                    Done::Planned(tokio::task::spawn_blocking(move || job.run(unix_ms())).await.ok())
+                });
+            }
+            Command::Answer(id, answer) => {
+                if let Some(asked) = self.asked.remove(&id) {
+                    // Whoever asked may be gone.
+                    let _ = asked.send(answer);
+                }
+            }
+        }
+    }
+
+    fn stop_warm_up(&mut self) {
+        if let Some(task) = self.warming.take() {
+            task.abort();
+        }
+    }
+
+    fn take(&mut self, done: Done) {
+        let times = self.times();
+        let control = &mut self.control;
+        match done {
+            Done::Beat(found) => control.handle_beat(times, found.map_err(failed)),
+            Done::Stored(change, stored) => control.handle_stored(times, change, stored.map_err(failed)),
+            Done::Record(record) => control.handle_record(times, record.map_err(failed)),
+            Done::Warm(hash, Warmed { keys, failures }) => control.handle_warm(times, hash, keys, failures),
+            Done::Loads(reports) => control.handle_loads(times, reports),
+            Done::Planned(Some(planned)) => {
+                let before = control.pending_plan().map(|plan| plan.base);
+                control.handle_planned(times, planned);
+                if let Some(plan) = control.pending_plan().filter(|plan| Some(plan.base) != before) {
+                    tracing::info!(moves = plan.moves.len(), "shifting partitions\n{plan}");
+                }
+            }
+            // It panicked, and its shifter is gone with it.
+            Done::Planned(None) => control.handle_plan_lost(times),
+        }
+    }
+}
+
+fn failed(error: StoreError) -> StoreFailed {
+    tracing::info!(%error, "the store did not do what control asked for");
+    StoreFailed
+}
+
+async fn beat(process: &Process, beat: Beat) -> Result<Found, StoreError> {
+    let store = &process.store;
+    let incarnation = beat.members.first().map_or(0, |member| member.incarnation);
+    let lead = async {
+        match beat.may_lead {
+            true => store.lead(incarnation, ttl()).await,
+            false => Ok(None),
+        }
+    };
+    let members = async {
+        match beat.reads_members {
+            true => store.members().await.map(Some),
+            false => Ok(None),
+        }
+    };
+    let beats = try_join_all(beat.members.iter().map(|member| store.announce(member.clone(), ttl())));
+    let (own, term, map, proposal) = tokio::try_join!(beats, lead, store.map(), store.blob(Blob::Proposal))?;
+    Ok(Found {
+        is_own: own.iter().all(|own| *own),
+        term,
+        map,
+        // One that cannot be read is replaced as soon as there is something to propose.
+        proposal: proposal.and_then(|bytes| PartitionMap::decode(&bytes).ok()).map(Arc::new),
+        // After the others, so that it has these registrations in it.
+        members: members.await?,
+        store_ms: store.now_us() / 1_000,
+    })
+}
+
+async fn store(store: &dyn Store, change: &Change, term: Term) -> Result<bool, StoreError> {
+    match change {
+        Change::Propose(map) => {
+            tracing::info!(epoch = %map.epoch, nodes = map.nodes.len(), "proposing a map");
+            store.put_blob(Blob::Proposal, Some(map.encode()), term).await
+        }
+        Change::Clear | Change::Withdraw => store.put_blob(Blob::Proposal, None, term).await,
+        Change::Flip { expect, map } => {
+            let done = store.put_map(Some(*expect), map.clone(), term).await?;
+            if done && store.is_shared() {
+                store.put_blob(Blob::Proposal, None, term).await?;
+            }
+            Ok(done)
+        }
+        Change::Begin(map) => {
+            // What a namespace begins with, or whoever starts next may slice it in another way.
+            store.prepare().await?;
+            let done = store.put_map(None, map.clone(), 0).await?;
+            if done {
+                let incarnation = map.epoch.incarnation;
+                tracing::error!(incarnation, "the store is empty: a new map is in force, and all clients begin anew");
+            }
+            Ok(done)
+        }
+        Change::Record(record) => store.put_blob(Blob::Office, Some(record.encode()), term).await,
+    }
+}

@@ -1,0 +1,104 @@
+//! What operators ask of a process, and what its control asks of the nodes of a map.
+
+use std::sync::Arc;
+
+use foremap::control::{Answer, ControlStatus, LeaderRecord, NotDone};
+use foremap::node::Node;
+use foremap::partition::{Epoch, MapNode, NodeId, PartitionMap};
+use foremap::shifter::{LoadReport, Plan};
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::control::Request;
+use super::{NodeHandle, Process};
+use crate::store::{Blob, StoreError};
+
+/// Nodes of other processes that are asked for their load at once.
+const ASKED: usize = 256;
+
+/// Who acts on what the shifter plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShifterMode {
+    /// The shifter.
+    #[default]
+    Auto,
+    /// Whoever asks for it: plans are made and told, and applied on demand only.
+    DryRun,
+    /// Nobody: no loads are collected.
+    Off,
+}
+
+impl Process {
+    /// What the shifter knows and would do. Takes as long as planning.
+    ///
+    /// # Errors
+    /// [`NotDone`], as where the process does not lead.
+    pub async fn status(&self) -> Result<ControlStatus, NotDone> {
+        match self.control.ask(Request::Status).await {
+            Answer::Status(status) => Ok(*status),
+            Answer::Refused(why) => Err(why),
+            Answer::Applied(_) | Answer::Frozen => Err(NotDone::Elsewhere),
+        }
+    }
+
+    /// Puts what the dry run tells on its way; see [`foremap::control::Control::handle_apply`].
+    ///
+    /// # Errors
+    /// [`NotDone`].
+    pub(crate) async fn apply_plan(&self, seen: Option<Epoch>) -> Result<Plan, NotDone> {
+        match self.control.ask(Request::Apply(seen)).await {
+            Answer::Applied(plan) => Ok(*plan),
+            Answer::Refused(why) => Err(why),
+            Answer::Status(_) | Answer::Frozen => Err(NotDone::Elsewhere),
+        }
+    }
+
+    /// Turns the freeze switch, for this leader and all after it.
+    ///
+    /// # Errors
+    /// [`NotDone`].
+    pub(crate) async fn freeze(&self, frozen: bool) -> Result<(), NotDone> {
+        match self.control.ask(Request::Freeze(frozen)).await {
+            Answer::Frozen => Ok(()),
+            Answer::Refused(why) => Err(why),
+            Answer::Status(_) | Answer::Applied(_) => Err(NotDone::Elsewhere),
+        }
+    }
+
+    /// What the leader left in the store.
+    pub(crate) async fn leader(&self) -> Result<LeaderRecord, StoreError> {
+        Ok(LeaderRecord::read(self.store.blob(Blob::Office).await?.as_deref()))
+    }
+
+    /// The reports of all nodes of `map`; `None` for each that does not answer.
+    pub(super) async fn loads(&self, map: &PartitionMap, round: u64) -> Vec<Option<LoadReport>> {
+        let mut reports = Vec::with_capacity(map.nodes.len());
+        for nodes in map.nodes.chunks(ASKED) {
+            reports.extend(join_all(nodes.iter().map(|node| self.load(node, round))).await);
+        }
+        reports
+    }
+
+    async fn load(&self, node: &MapNode, round: u64) -> Option<LoadReport> {
+        match self.node(node.id) {
+            Some(own) => Some(self.take_load(own.node(), round)),
+            None => self.peers.load(node, round).await,
+        }
+    }
+
+    /// What `node`, one of this process, served since it was last asked.
+    pub(crate) fn take_load(&self, node: &Node, round: u64) -> LoadReport {
+        node.take_load(self.clock.now(), self.incarnation, round)
+    }
+
+    /// The node `id` of this process.
+    pub(crate) fn node(&self, id: NodeId) -> Option<&Arc<NodeHandle>> {
+        self.nodes().find(|node| node.id() == id)
+    }
+}
+
+/// What takes up to some hundred milliseconds, not where requests are answered.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}

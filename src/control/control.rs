@@ -1,0 +1,544 @@
+//! [`Control`]: membership, the lease, the coordinator, warming up and the life of a plan, as one machine.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::command::{Answer, Beat, Change, Command, Found, NotDone, RequestId, StoreFailed, Term, Times};
+use super::coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
+use super::job::Planned;
+use super::member::{Member, MemberState};
+use super::plans::{Ask, Plans};
+use super::record::LeaderRecord;
+use super::stats::ControlStats;
+use crate::Millis;
+use crate::partition::{Epoch, NodeId, PartitionMap};
+use crate::shifter::LoadReport;
+
+/// What a control machine is made with. Times are in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlConfig {
+    /// Whether other processes use the store. Where none does, the process leads, always under term 0, and registers nothing.
+    pub is_shared: bool,
+    /// Whether loads are collected and plans made.
+    pub plans: bool,
+    /// Whether plans are put in force without being asked for.
+    pub applies: bool,
+    /// Time between two heartbeats.
+    pub beat_ms: Millis,
+    /// The same while a proposal is stored: everybody waits for its end.
+    pub brisk_ms: Millis,
+    /// Shortest time between two heartbeats, whoever asks for one.
+    pub pause_ms: Millis,
+    /// How long a registration and the lease hold without a heartbeat.
+    pub ttl_ms: Millis,
+    /// How patient the coordinator is.
+    pub coordinator: CoordinatorConfig,
+}
+
+impl Default for ControlConfig {
+    /// Two heartbeats may be lost. A node may be away for two lives of its registration, which is a restart, and members have as
+    /// long for warming up as a bounded read may be stale.
+    fn default() -> Self {
+        Self {
+            is_shared: true,
+            plans: true,
+            applies: true,
+            beat_ms: 1_000,
+            brisk_ms: 200,
+            pause_ms: 50,
+            ttl_ms: 3_000,
+            coordinator: CoordinatorConfig { grace_ms: 6_000, warm_ms: 2_000 },
+        }
+    }
+}
+
+/// What a heartbeat waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is under way.
+    Idle,
+    /// The store is to tell what it has, or to change.
+    Busy,
+    /// The freeze switch is turned for this request: nothing else is stored meanwhile, so that no plan comes in force after it.
+    Freezing { id: RequestId, frozen: bool },
+}
+
+/// The control machine of one process. It is told what happened and when, and says what is to be done, as a queue of
+/// [`Command`]s; [`poll_timeout`](Self::poll_timeout) says when it wants to be called again. Memory is bounded by that of a
+/// shifter, three maps, the members, and 64 requests of operators.
+#[derive(Debug)]
+pub struct Control {
+    config: ControlConfig,
+    members: Vec<Member>,
+    map: Arc<PartitionMap>,
+    /// The proposal that is followed.
+    proposal: Option<Arc<PartitionMap>>,
+    is_leaving: bool,
+    phase: Phase,
+    /// When the next heartbeat is due, and when it may be at the earliest.
+    due: Millis,
+    not_before: Millis,
+    /// When a newer epoch that somebody named was last heeded.
+    newer_at: Option<Millis>,
+    term: Option<Term>,
+    /// Whether the leader's record is asked for or written at the moment.
+    is_recording: bool,
+    coordinator: Coordinator,
+    /// Content hash of the proposal that is warmed up for.
+    warming: Option<u64>,
+    /// Content hash of the last proposal that the nodes are warm for.
+    warm_for: u64,
+    plans: Plans,
+    /// The freeze switch is to be turned, in this order.
+    switches: VecDeque<(RequestId, bool)>,
+    commands: VecDeque<Command>,
+    stats: ControlStats,
+}
+
+/// Shortest time between two heartbeats that a newer epoch causes: whoever makes epochs up costs the store five looks a second.
+const NEWER_MS: Millis = 200;
+
+impl Control {
+    /// Of the nodes of `members`, which are of one incarnation and registered, and `map`, which is in force.
+    pub fn new(config: ControlConfig, members: Vec<Member>, map: Arc<PartitionMap>) -> Self {
+        let is_alone = !config.is_shared;
+        let mut control = Self {
+            config,
+            members,
+            map,
+            proposal: None,
+            is_leaving: false,
+            phase: Phase::Idle,
+            due: 0,
+            not_before: 0,
+            newer_at: None,
+            term: None,
+            is_recording: false,
+            coordinator: Coordinator::new(config.coordinator),
+            warming: None,
+            warm_for: 0,
+            plans: Plans::new(!config.applies),
+            switches: VecDeque::new(),
+            commands: VecDeque::new(),
+            stats: ControlStats::default(),
+        };
+        if is_alone {
+            control.set_term(Some(0));
+        }
+        control
+    }
+
+    /// The next command, in the order in which they are to be begun.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// How long after `times` the machine wants [`Control::handle_timeout`] at the latest.
+    pub fn poll_timeout(&self, times: Times) -> Millis {
+        let beat = match self.phase {
+            Phase::Idle => self.due.max(self.not_before).saturating_sub(times.now),
+            Phase::Busy | Phase::Freezing { .. } => Millis::MAX,
+        };
+        let round =
+            if self.config.plans && self.term.is_some() { self.plans.next_round(times.unix) } else { Millis::MAX };
+        beat.min(round)
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, times: Times) {
+        if self.config.plans && self.term.is_some() {
+            if self.plans.term() != self.term {
+                self.ask_record();
+            }
+            let collect = self.plans.collect(times.unix, &self.map);
+            self.commands.extend(collect);
+        }
+        if self.phase == Phase::Idle && times.now >= self.due.max(self.not_before) {
+            self.beat(times);
+        }
+        self.advance(times);
+    }
+
+    fn beat(&mut self, times: Times) {
+        self.not_before = times.now + self.config.pause_ms;
+        for member in &mut self.members {
+            member.state = if self.is_leaving { MemberState::Leaving } else { MemberState::Serving };
+            member.warm_for = self.warm_for;
+        }
+        if !self.config.is_shared {
+            let (map, members) = (Some(self.map.clone()), Some(self.members.clone()));
+            let proposal = self.proposal.clone();
+            let found = Found { is_own: true, term: Some(0), map, proposal, members, store_ms: times.unix };
+            return self.found(times, found);
+        }
+        self.phase = Phase::Busy;
+        self.commands.push_back(Command::Beat(Beat {
+            members: self.members.clone(),
+            // Who leaves keeps the lease until it is gone, so that it is let go soon, but does not take it.
+            may_lead: !self.is_leaving || self.term.is_some(),
+            reads_members: self.is_leaving || self.term.is_some(),
+        }));
+    }
+
+    /// What came of [`Command::Beat`].
+    pub fn handle_beat(&mut self, times: Times, found: Result<Found, StoreFailed>) {
+        self.phase = Phase::Idle;
+        match found {
+            Ok(found) => self.found(times, found),
+            Err(StoreFailed) => self.failed(times),
+        }
+        self.advance(times);
+    }
+
+    /// It may have lost the lease meanwhile.
+    fn failed(&mut self, times: Times) {
+        self.stats.failures += 1;
+        self.stats.is_failing = true;
+        self.set_term(None);
+        self.due = times.now + self.config.beat_ms;
+    }
+
+    fn found(&mut self, times: Times, found: Found) {
+        self.stats.is_failing = false;
+        self.stats.is_doubled = !found.is_own;
+        let is_new = found.term.is_some() && self.term != found.term;
+        self.set_term(found.term);
+        let Some(map) = found.map else {
+            let map = self.begun_anew(found.store_ms);
+            return self.store(Change::Begin(map), self.term.unwrap_or(0));
+        };
+        if map.epoch > self.map.epoch {
+            self.follow(map.clone());
+        }
+        self.warm_up(&map, found.proposal);
+        if let Some(members) = &found.members {
+            self.note(&map, members);
+        }
+        let plan = self.plans.moves(&map);
+        let members = found.members.as_deref().unwrap_or_default();
+        let seen = Seen { members, map: &map, proposal: self.proposal.as_ref(), plan: &plan };
+        // Without the members a leader of a moment would believe that nobody lives.
+        let step = match found.members {
+            Some(_) => self.coordinator.round(times.now, found.term, &seen),
+            None => Step::Rest,
+        };
+        let wait = match (&step, &self.proposal) {
+            (Step::Rest, _) if is_new => 0,
+            (Step::Rest, None) if !self.config.is_shared => Millis::MAX - times.now,
+            (Step::Rest, None) if !self.is_leaving => self.config.beat_ms,
+            (Step::Rest, _) => self.config.brisk_ms,
+            _ => 0,
+        };
+        self.due = times.now + wait;
+        self.take(step);
+    }
+
+    /// The store is empty, as after FLUSHALL, or a restart on an empty disk. The incarnation is a later one, so clients hear
+    /// that the store is another one.
+    fn begun_anew(&self, store_ms: Millis) -> Arc<PartitionMap> {
+        let known = &self.map;
+        let mut next = PartitionMap::new(known.seeds[0], known.partitions, known.storage, known.nodes.clone());
+        let seconds = u32::try_from(store_ms / 1_000).unwrap_or(u32::MAX);
+        next.epoch.incarnation = seconds.max(known.epoch.incarnation.saturating_add(1));
+        next.seeds = known.seeds;
+        Arc::new(next)
+    }
+
+    fn take(&mut self, step: Step) {
+        let change = match step {
+            Step::Rest => return,
+            Step::Propose(map) => Change::Propose(map),
+            Step::Flip { expect, map } => Change::Flip { expect, map },
+            Step::Clear => Change::Clear,
+        };
+        if self.config.is_shared || matches!(change, Change::Flip { .. }) {
+            return self.store(change, self.term.unwrap_or(0));
+        }
+        // Nobody else looks at proposals.
+        match change {
+            Change::Propose(map) => {
+                self.stats.proposals += 1;
+                let known = self.map.clone();
+                self.warm_up(&known, Some(map));
+            }
+            _ => self.proposal = None,
+        }
+    }
+
+    fn store(&mut self, change: Change, term: Term) {
+        self.phase = Phase::Busy;
+        self.commands.push_back(Command::Store { change, term });
+    }
+
+    /// What came of [`Command::Store`]: whether it took effect.
+    pub fn handle_stored(&mut self, times: Times, change: Change, stored: Result<bool, StoreFailed>) {
+        match change {
+            Change::Record(record) => self.recorded(&record, stored),
+            Change::Withdraw => self.withdrawn(stored),
+            change => {
+                self.phase = Phase::Idle;
+                match stored {
+                    Ok(true) => self.changed(change),
+                    Ok(false) if matches!(change, Change::Begin(_)) => {}
+                    Ok(false) => self.stats.refusals += 1,
+                    Err(StoreFailed) => self.failed(times),
+                }
+            }
+        }
+        self.advance(times);
+    }
+
+    fn changed(&mut self, change: Change) {
+        match change {
+            Change::Propose(_) => self.stats.proposals += 1,
+            Change::Flip { map, .. } => {
+                self.stats.flips += 1;
+                self.proposal = None;
+                self.follow(map);
+            }
+            Change::Begin(map) => self.follow(map),
+            Change::Clear | Change::Withdraw | Change::Record(_) => {}
+        }
+        self.due = 0;
+    }
+
+    fn follow(&mut self, map: Arc<PartitionMap>) {
+        self.plans.follow(&map);
+        self.map = map.clone();
+        self.commands.push_back(Command::Follow(map));
+    }
+
+    /// Begins to warm up for `proposal`, and ends what nobody proposes any more.
+    fn warm_up(&mut self, map: &Arc<PartitionMap>, proposal: Option<Arc<PartitionMap>>) {
+        self.proposal = proposal;
+        let wanted = self.proposal.as_ref().filter(|proposal| proposal.epoch > map.epoch);
+        let wanted = wanted.map(|next| (next.hash(), next.clone()));
+        if self.warming == wanted.as_ref().map(|(hash, _)| *hash) {
+            return;
+        }
+        self.warming = wanted.as_ref().map(|(hash, _)| *hash);
+        self.commands.push_back(match wanted {
+            Some((_, next)) => Command::WarmUp { map: map.clone(), next },
+            None => Command::StopWarmUp,
+        });
+    }
+
+    /// The nodes are as warm as they get for the proposal of this content hash; so many keys were read, with so many failures.
+    pub fn handle_warm(&mut self, times: Times, hash: u64, keys: u64, failures: u64) {
+        self.stats.warm_keys += keys;
+        self.stats.warm_failures += failures;
+        if self.warming == Some(hash) {
+            self.warm_for = hash;
+            self.due = 0;
+        }
+        self.advance(times);
+    }
+
+    fn note(&mut self, map: &PartitionMap, members: &[Member]) {
+        let is_own = |id: NodeId| self.members.iter().any(|own| own.id == id);
+        let is_named = map.nodes.iter().any(|node| is_own(node.id));
+        let others = members.iter().any(|member| member.state == MemberState::Serving && !is_own(member.id));
+        self.stats.members = members.len() as u64;
+        self.stats.has_left = self.is_leaving && !(is_named && others);
+    }
+
+    fn set_term(&mut self, term: Option<Term>) {
+        if self.term == term {
+            return;
+        }
+        self.term = term;
+        self.plans.end(&mut self.commands);
+        match term {
+            Some(_) => self.ask_record(),
+            None => self.refuse_switches(),
+        }
+    }
+
+    /// What the leader before left counts before anything is planned.
+    fn ask_record(&mut self) {
+        if !std::mem::replace(&mut self.is_recording, true) {
+            self.commands.push_back(Command::ReadRecord);
+        }
+    }
+
+    /// What came of [`Command::ReadRecord`].
+    pub fn handle_record(&mut self, times: Times, record: Result<LeaderRecord, StoreFailed>) {
+        self.is_recording = false;
+        if let (Ok(mut record), Some(term)) = (record, self.term) {
+            // It may lead before a map names it.
+            if let Some(member) = self.members.first() {
+                record.origin = member.origin.clone();
+            }
+            self.is_recording = true;
+            self.commands.push_back(Command::Store { change: Change::Record(record), term });
+        }
+        self.advance(times);
+    }
+
+    fn recorded(&mut self, record: &LeaderRecord, stored: Result<bool, StoreFailed>) {
+        self.is_recording = false;
+        if let Phase::Freezing { id, frozen } = self.phase {
+            if stored == Ok(true) {
+                self.plans.freeze(frozen);
+            }
+            match (stored, self.term) {
+                // What is proposed may not be wanted any more: taken out, as whoever leads next would finish it.
+                (Ok(true), Some(term)) if frozen => {
+                    self.commands.push_back(Command::Store { change: Change::Withdraw, term });
+                }
+                (Ok(true), _) => self.switched(id, Answer::Frozen),
+                _ => self.switched(id, Answer::Refused(NotDone::Store)),
+            }
+            return;
+        }
+        if let (Ok(true), Some(term)) = (stored, self.term) {
+            self.plans.begin(term, record.frozen);
+        }
+    }
+
+    fn withdrawn(&mut self, stored: Result<bool, StoreFailed>) {
+        let Phase::Freezing { id, .. } = self.phase else { return };
+        let done = stored == Ok(true);
+        if done && !self.config.is_shared {
+            self.proposal = None;
+        }
+        self.switched(id, if done { Answer::Frozen } else { Answer::Refused(NotDone::Store) });
+    }
+
+    fn switched(&mut self, id: RequestId, answer: Answer) {
+        (self.phase, self.due) = (Phase::Idle, 0);
+        self.commands.push_back(Command::Answer(id, answer));
+    }
+
+    fn refuse_switches(&mut self) {
+        for (id, _) in std::mem::take(&mut self.switches) {
+            self.commands.push_back(Command::Answer(id, Answer::Refused(NotDone::Elsewhere)));
+        }
+    }
+
+    /// The reports that came of [`Command::CollectLoads`], `None` for each node that did not answer.
+    pub fn handle_loads(&mut self, times: Times, reports: Vec<Option<LoadReport>>) {
+        self.plans.loaded(reports);
+        self.advance(times);
+    }
+
+    /// What came of [`Command::Plan`].
+    pub fn handle_planned(&mut self, times: Times, planned: Box<Planned>) {
+        if self.plans.planned(times, *planned, &mut self.commands) {
+            self.due = 0;
+        }
+        self.advance(times);
+    }
+
+    /// A job ended without a result: the shifter begins anew.
+    pub fn handle_plan_lost(&mut self, times: Times) {
+        self.plans.lose(&mut self.commands);
+        self.advance(times);
+    }
+
+    /// Puts what the dry run tells on its way, whatever the mode, also while frozen. Where the caller names the epoch that it
+    /// saw, that has to be the map in force. An empty plan does nothing. The answer to `id` comes as a command.
+    pub fn handle_apply(&mut self, times: Times, id: RequestId, seen: Option<Epoch>) {
+        self.ask(times, id, Ask::Apply { seen });
+    }
+
+    /// What the shifter knows and would do, as a command that answers `id`.
+    pub fn handle_status(&mut self, times: Times, id: RequestId) {
+        self.ask(times, id, Ask::Status);
+    }
+
+    fn ask(&mut self, times: Times, id: RequestId, ask: Ask) {
+        // It waits for what the leader before left, too.
+        let refused = match self.term {
+            Some(_) if self.config.plans => self.plans.ask(id, ask).err(),
+            _ => Some(NotDone::Elsewhere),
+        };
+        self.commands.extend(refused.map(|why| Command::Answer(id, Answer::Refused(why))));
+        self.advance(times);
+    }
+
+    /// Turns the freeze switch, for this leader and all after it. The answer to `id` comes as a command, when no plan that
+    /// nobody asked for can come in force any more.
+    pub fn handle_freeze(&mut self, times: Times, id: RequestId, frozen: bool) {
+        let refused = match self.term {
+            None => Some(NotDone::Elsewhere),
+            Some(_) if self.switches.len() == Plans::MAX_ASKED => Some(NotDone::Busy),
+            Some(_) => None,
+        };
+        match refused {
+            Some(why) => self.commands.push_back(Command::Answer(id, Answer::Refused(why))),
+            None => self.switches.push_back((id, frozen)),
+        }
+        self.advance(times);
+    }
+
+    /// Somebody has a map of `epoch`: where that is newer, the store is asked for it at once.
+    pub fn handle_newer_epoch(&mut self, times: Times, epoch: Epoch) {
+        let is_due = self.newer_at.is_none_or(|last| times.now.saturating_sub(last) >= NEWER_MS);
+        if epoch > self.map.epoch && is_due {
+            self.newer_at = Some(times.now);
+            self.due = 0;
+        }
+    }
+
+    /// The store is not what it was, or something in it is new: it is looked at as soon as may be.
+    pub fn handle_news(&mut self) {
+        self.due = 0;
+    }
+
+    /// From now on its nodes want to own nothing. They go on answering.
+    pub fn handle_leave(&mut self) {
+        (self.is_leaving, self.due) = (true, 0);
+    }
+
+    /// What can begin now, does.
+    fn advance(&mut self, times: Times) {
+        if self.phase == Phase::Idle
+            && !self.is_recording
+            && self.plans.term() == self.term
+            && let Some(term) = self.term
+            && let Some((id, frozen)) = self.switches.pop_front()
+        {
+            self.phase = Phase::Freezing { id, frozen };
+            self.is_recording = true;
+            let origin = self.members.first().map(|member| member.origin.clone()).unwrap_or_default();
+            let change = Change::Record(LeaderRecord { origin, frozen });
+            self.commands.push_back(Command::Store { change, term });
+        }
+        if self.config.plans {
+            self.plans.job(times, &self.map, &mut self.commands);
+        }
+    }
+
+    /// The map in force, as far as is known here.
+    pub fn map(&self) -> &Arc<PartitionMap> {
+        &self.map
+    }
+
+    /// The registrations, which end with the process.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The plan on its way, for logs.
+    pub fn pending_plan(&self) -> Option<&crate::shifter::Plan> {
+        self.plans.pending()
+    }
+
+    /// Counts and fills. The term is that under which the leader's record is stored.
+    pub fn stats(&self) -> ControlStats {
+        ControlStats {
+            term: self.term.filter(|_| self.plans.term() == self.term),
+            is_planning: self.plans.is_begun(),
+            shifter: self.plans.stats(),
+            lost: self.plans.lost(),
+            asked: self.plans.asked() + self.switches.len(),
+            asked_max: 2 * Plans::MAX_ASKED,
+            ..self.stats
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+mod tests;

@@ -1,0 +1,24 @@
+//! [`LeaderRecord`]: what a leader leaves in the store for whoever looks for it, and whoever comes after it.
+
+use serde::{Deserialize, Serialize};
+
+/// Where the leader answers, and the freeze switch. Its form in the store is JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeaderRecord {
+    /// Where it answers.
+    pub origin: String,
+    /// Whether shifts are frozen. Outlives the leader.
+    pub frozen: bool,
+}
+
+impl LeaderRecord {
+    /// The form in the store.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What is stored; the default where nothing is, or nothing that can be read.
+    pub fn read(stored: Option<&[u8]>) -> Self {
+        stored.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    }
+}
