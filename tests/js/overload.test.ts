@@ -60,7 +60,7 @@ test("where a gateway asks for a pause, demand goes elsewhere, and nothing is fe
   expect(busy.seen.length).toBe(before + 1);
   expect(askedFor(other, "pause/ahead")).toBe(false);
   expect(client.peek("pause/ahead")).toBeNull();
-  expect(client.stats().core).toMatchObject({ open_breakers: 0 });
+  expect(client.stats().core).toMatchObject({ openBreakers: 0 });
 });
 
 test("where there is no other gateway, demand waits, and is answered", async () => {
