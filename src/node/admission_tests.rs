@@ -85,7 +85,7 @@ fn where_there_is_little_to_do_more_may_wait_again() {
     let twice = |admission: &mut Admission, now| [(); 2].map(|()| admission.enter(now, Demand));
     assert_eq!((admission.stats().bound, twice(&mut admission, now)), (2, [Ok(()); 2]));
     assert_eq!(twice(&mut admission, now), [Err(1_000); 2]);
-    [(); 2].map(|()| admission.give_up());
+    (0..2).for_each(|_| admission.give_up());
     for _ in 0..10 {
         now = serve(&mut admission, now + 1_000_000, 2, 10);
     }
