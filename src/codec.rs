@@ -249,7 +249,8 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    fn count(&mut self, max: usize, field: &'static str) -> Result<usize, DecodeError> {
+    /// How many elements of a list follow, at most `max`.
+    pub fn count(&mut self, max: usize, field: &'static str) -> Result<usize, DecodeError> {
         let count = self.varint()?;
         if count > max as u64 { Err(DecodeError::TooMany(field)) } else { Ok(count as usize) }
     }

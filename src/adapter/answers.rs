@@ -69,7 +69,7 @@ impl Adapter {
                 // A gateway that turns somebody away is there.
                 let is_there = matches!(code, ErrorCode::TooManyRequests | ErrorCode::Overloaded);
                 if is_there {
-                    self.pause_prefetch(now, retry_after);
+                    self.pause_origin(now, &origin, retry_after);
                 } else if code.retryable() {
                     self.origins.failed(now, &origin);
                 }

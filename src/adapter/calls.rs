@@ -60,7 +60,7 @@ impl Adapter {
         let (scope, origin, sent_at) = (flight.scope(), flight.origin().clone(), flight.sent_at());
         let Flight::Call { call, .. } = *flight else { return };
         if matches!(status, 429 | 503) && retry_after.is_some() {
-            self.pause_prefetch(now, retry_after);
+            self.pause_origin(now, &origin, retry_after);
         }
         if matches!(status, 408 | 429 | 500 | 502 | 503 | 504) {
             self.call_failed(now, call, &origin, ErrorCode::Unavailable, Some(retry_after));

@@ -32,6 +32,8 @@ struct Origin {
     unusual_ms: f32,
     answers: u32,
     breaker: Breaker,
+    /// Until when it asked not to be asked: it is there, and has more to do than it can.
+    paused_until: Millis,
 }
 
 impl Origin {
@@ -84,6 +86,7 @@ impl Origins {
             unusual_ms: 0.0,
             answers: 0,
             breaker: Breaker::new(BREAKER),
+            paused_until: 0,
         });
         Some(self.known.len() - 1)
     }
@@ -106,7 +109,7 @@ impl Origins {
 
     /// Where to send a key whose owner answers at `owner`; `avoid` is the origin that has just failed.
     pub(super) fn choose(&mut self, now: Millis, owner: Option<&str>, avoid: Option<&str>) -> Arc<str> {
-        let usable = |o: &Origin| !o.breaker.is_open(now) && avoid != Some(&*o.url);
+        let usable = |o: &Origin| !o.breaker.is_open(now) && now >= o.paused_until && avoid != Some(&*o.url);
         if let Some(owner) = owner
             && let Some(origin) = self.known.iter().find(|o| &*o.url == owner)
             && is_warm(origin, now)
@@ -114,10 +117,11 @@ impl Origins {
         {
             return origin.url.clone();
         }
-        // The warmest usable one; where every breaker is open, the one that closes first.
+        // The warmest usable one; where there is none, the one that is usable first.
         let best = self.known.iter().min_by_key(|o| {
             let idle = o.last_used.map_or(Millis::MAX, |at| now.saturating_sub(at));
-            (!usable(o), o.breaker.open_until().saturating_sub(now), !is_warm(o, now), idle)
+            let from = o.breaker.open_until().max(o.paused_until);
+            (!usable(o), from.saturating_sub(now), !is_warm(o, now), idle)
         });
         best.map(|o| o.url.clone()).unwrap_or_default()
     }
@@ -138,7 +142,7 @@ impl Origins {
             }
             let at = self.remember(url)?;
             let origin = &self.known[at];
-            if !is_warm(origin, now) && !origin.breaker.is_open(now) {
+            if !is_warm(origin, now) && !origin.breaker.is_open(now) && now >= origin.paused_until {
                 return Some(origin.url.clone());
             }
         }
@@ -160,9 +164,16 @@ impl Origins {
         }
     }
 
-    /// Whether there is another origin than `url` whose breaker is closed.
+    /// `url` is there, and is to be left alone until then, but where nobody else is left to ask.
+    pub(super) fn pause(&mut self, url: &str, until: Millis) {
+        if let Some(origin) = self.known.iter_mut().find(|o| &*o.url == url) {
+            origin.paused_until = origin.paused_until.max(until);
+        }
+    }
+
+    /// Whether there is another origin than `url` whose breaker is closed, and which does not ask to be left alone.
     pub(super) fn has_other(&self, now: Millis, url: &str) -> bool {
-        self.known.iter().any(|o| &*o.url != url && !o.breaker.is_open(now))
+        self.known.iter().any(|o| &*o.url != url && !o.breaker.is_open(now) && now >= o.paused_until)
     }
 
     /// Smoothed answer time of `url` in milliseconds; 0 before the first answer.
@@ -238,6 +249,22 @@ mod tests {
         assert_eq!(&*origins.choose(20, Some(owner), None), owner);
         assert_eq!(&*origins.choose(20 + WARM_MS, Some(owner), None), "https://n1.nodes.example", "the least cold one");
         assert_eq!(&*origins.choose(20, Some(owner), Some(owner)), "https://a.example", "it has just failed");
+    }
+
+    #[test]
+    fn an_origin_that_asks_for_a_pause_has_it_while_there_is_another_one() {
+        let mut origins = Origins::new(&["http://a".into(), "http://b".into()], 2);
+        origins.succeeded(0, "http://a", 5);
+        assert!(origins.has_other(100, "http://b"));
+        origins.pause("http://a", 1_100);
+        origins.pause("http://a", 600);
+        assert_eq!(&*origins.choose(1_099, Some("http://a"), None), "http://b");
+        assert!(!origins.has_other(1_099, "http://b"));
+        assert_eq!(origins.choose_to_warm(70_000, ["http://a"].into_iter()).as_deref(), Some("http://a"));
+        assert_eq!(&*origins.choose(1_100, Some("http://a"), None), "http://a");
+        assert_eq!(origins.open(100), 0, "it is there");
+        origins.pause("http://b", 900);
+        assert_eq!(&*origins.choose(500, Some("http://a"), None), "http://b", "which is usable first");
     }
 
     #[test]

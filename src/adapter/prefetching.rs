@@ -67,11 +67,20 @@ impl Ahead {
 const PAUSE_MS: Millis = 1_000;
 const LONGEST_PAUSE_MS: Millis = 30_000;
 
+fn pause_until(now: Millis, retry_after: Option<Millis>) -> Millis {
+    now + retry_after.unwrap_or(PAUSE_MS).min(LONGEST_PAUSE_MS)
+}
+
 impl Adapter {
     /// Fetches nothing ahead for as long as a gateway asks, which has more to do than it can.
     pub(super) fn pause_prefetch(&mut self, now: Millis, retry_after: Option<Millis>) {
-        let wait = retry_after.unwrap_or(PAUSE_MS).min(LONGEST_PAUSE_MS);
-        self.ahead_from = self.ahead_from.max(now + wait);
+        self.ahead_from = self.ahead_from.max(pause_until(now, retry_after));
+    }
+
+    /// A gateway has turned somebody away: whatever can go elsewhere does, for as long as it asks.
+    pub(super) fn pause_origin(&mut self, now: Millis, origin: &str, retry_after: Option<Millis>) {
+        self.pause_prefetch(now, retry_after);
+        self.origins.pause(origin, pause_until(now, retry_after));
     }
 
     /// Whether nothing is fetched ahead for a while.

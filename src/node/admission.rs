@@ -3,8 +3,8 @@
 //! What is measured is how long requests wait before anybody begins with them, as in Breakwater (I. Cho et al., *Overload
 //! Control for us-scale RPCs with Breakwater*, OSDI 2020): unlike how long they take, that is the same for cheap and for
 //! expensive ones, and unlike the load of the processor it says what callers feel. From it follows how many may wait: a
-//! bound that sinks by a fifth when more than one request in twenty waited over the target, and grows by a few while it is
-//! reached and they do not. Who has to go first follows from the bound, as in DAGOR (H. Zhou et al., *Overload Control for
+//! bound that sinks by a fifth when more than one request in twenty waited over the target, and grows by a few when they did
+//! not. Who has to go first follows from the bound, as in DAGOR (H. Zhou et al., *Overload Control for
 //! Scaling WeChat Microservices*, SoCC 2018): what is fetched ahead where half as many wait, lists where three quarters do,
 //! and what somebody waits for where all do. Each kind stays out for a second, so that one is shed as a whole before the
 //! next one is.
@@ -70,8 +70,6 @@ struct Window {
     begun: Micros,
     begun_with: u32,
     late: u32,
-    /// As many waited as may.
-    was_full: bool,
 }
 
 impl Default for Admission {
@@ -89,10 +87,10 @@ impl Default for Admission {
 
 impl Admission {
     /// How long requests may wait: what a hop inside a data centre takes, and no user notices.
-    pub const TARGET: Micros = 1_000;
-    /// How many of them may wait at least, whatever was measured: so few that they wait no longer than about two requests take
-    /// on a machine with two processors, and enough that the processors have always something to do.
-    pub const LEAST: usize = 4;
+    pub const TARGET: Micros = 500;
+    /// How many of them may wait at least, whatever was measured. Those that somebody works on do not count, so that one is
+    /// there for whichever processor is the next to have nothing to do, and two that come together are both taken on.
+    pub const LEAST: usize = 2;
     /// And at most: what a fast processor answers from memory within a few milliseconds.
     pub const MOST: usize = 1_024;
     /// How long a kind of request stays out, and when it is to be tried again.
@@ -102,7 +100,7 @@ impl Admission {
     const WINDOW: Micros = 20_000;
     /// Fewest requests to judge by, and how many of so many may wait longer than the target.
     const ENOUGH: u32 = 20;
-    /// When a window in which fewer began is forgotten.
+    /// When a window in which fewer began says no more than that there is little to do.
     const STALE: Micros = 1_000_000;
     /// Late windows in a row after which nothing is fetched ahead: one or two may be a burst, or other work on the machine.
     const LATE_WINDOWS: u32 = 3;
@@ -159,27 +157,29 @@ impl Admission {
     fn is_out(&mut self, now: Micros, priority: Priority) -> bool {
         self.close_window(now);
         let (waiting, bound) = (self.waiting, self.bound);
-        let is_full = waiting >= bound;
-        self.window.was_full |= is_full;
-        for (out_until, is_out) in self.out_until.iter_mut().zip([waiting >= bound / 2, waiting >= bound / 4 * 3]) {
-            if is_out {
+        // Rounded up: where none waits, nobody is out, however few may.
+        let from = [bound.div_ceil(2), (bound * 3).div_ceil(4)];
+        for (out_until, from) in self.out_until.iter_mut().zip(from) {
+            if waiting >= from {
                 *out_until = now + Self::HOLD;
             }
         }
         match priority {
-            Priority::Demand => is_full,
+            Priority::Demand => waiting >= bound,
             other => now < self.out_until[other as usize],
         }
     }
 
     fn close_window(&mut self, now: Micros) {
-        let Window { begun, begun_with, late, was_full } = self.window;
+        let Window { begun, begun_with, late } = self.window;
         let age = now.saturating_sub(begun);
         if age < Self::WINDOW || (begun_with < Self::ENOUGH && age < Self::STALE) {
             return;
         }
         self.window = Window { begun: now, ..Window::default() };
         if begun_with < Self::ENOUGH {
+            // So little to do is no overload, whatever was measured while there was one.
+            self.bound = (self.bound * 2).min(Self::MOST);
             return;
         }
         if late * Self::ENOUGH > begun_with {
@@ -191,9 +191,7 @@ impl Admission {
             return;
         }
         self.late_windows = 0;
-        if was_full {
-            self.bound = (self.bound + 1 + self.bound / 16).min(Self::MOST);
-        }
+        self.bound = (self.bound + 1 + self.bound / 16).min(Self::MOST);
     }
 }
 

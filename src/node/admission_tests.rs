@@ -61,15 +61,10 @@ fn fewer_may_wait_where_they_wait_too_long_and_more_where_they_do_not() {
     let now = serve(&mut admission, now, 10_000, Admission::TARGET + 1);
     assert_eq!(admission.stats().bound, Admission::LEAST as u64);
     assert!(admission.enter(now, Prefetch).is_err(), "many late windows in a row");
-    // Where nobody is turned away, nothing says that more would be good.
-    let mut now = serve(&mut admission, now, 1_000, 10);
-    assert_eq!(admission.stats().bound, Admission::LEAST as u64);
-    for _ in 0..10_000 {
-        while admission.enter(now, Demand).is_ok() {}
-        let waiting = admission.stats().waiting;
-        (0..waiting).for_each(|_| admission.begin(now + 10, now));
-        now += 1_000;
-    }
+    // Windows of 20 ms, each of which lets a sixteenth more wait, and one.
+    let now = serve(&mut admission, now, 1_000, 10);
+    assert!((3..=7).contains(&admission.stats().bound), "{:?}", admission.stats());
+    serve(&mut admission, now, 40_000, 10);
     assert_eq!(admission.stats().bound, Admission::MOST as u64);
 }
 
@@ -81,6 +76,20 @@ fn a_burst_alone_stops_nothing() {
     assert_eq!(admission.enter(now + 5_000, Prefetch), Ok(()));
     admission.give_up();
     assert_eq!(admission.stats().waiting, 0);
+}
+
+#[test]
+fn where_there_is_little_to_do_more_may_wait_again() {
+    let mut admission = Admission::default();
+    let mut now = serve(&mut admission, 0, 20_000, Admission::TARGET + 1);
+    let twice = |admission: &mut Admission, now| [(); 2].map(|()| admission.enter(now, Demand));
+    assert_eq!((admission.stats().bound, twice(&mut admission, now)), (2, [Ok(()); 2]));
+    assert_eq!(twice(&mut admission, now), [Err(1_000); 2]);
+    (0..2).for_each(|_| admission.give_up());
+    for _ in 0..10 {
+        now = serve(&mut admission, now + 1_000_000, 2, 10);
+    }
+    assert_eq!(admission.stats().bound, Admission::MOST as u64);
 }
 
 #[test]
@@ -123,35 +132,36 @@ struct Naive {
     begun: Vec<(Micros, Micros)>,
     /// When who was looked at, the waiting and the bound then.
     looks: Vec<(Micros, usize, usize)>,
-    /// Windows that were judged: when, whether late, the bound after them.
-    windows: Vec<(Micros, bool, usize)>,
+    /// Windows that were judged: when, and whether late.
+    windows: Vec<(Micros, bool)>,
+    /// The bound after each window.
+    bounds: Vec<usize>,
     /// When the present window began, and what was before it.
-    open: (Micros, usize, usize),
+    open: (Micros, usize),
 }
 
 impl Naive {
     fn bound(&self) -> usize {
-        self.windows.last().map_or(Admission::MOST, |window| window.2)
+        self.bounds.last().copied().unwrap_or(Admission::MOST)
     }
 
     fn close(&mut self, now: Micros) {
-        let (since, begun_before, looks_before) = self.open;
+        let (since, begun_before) = self.open;
         let samples = &self.begun[begun_before..];
         let is_enough = samples.len() >= 20;
         if now - since < 20_000 || (!is_enough && now - since < 1_000_000) {
             return;
         }
         if is_enough {
-            let is_late = samples.iter().filter(|(_, wait)| *wait > 1_000).count() * 20 > samples.len();
-            let was_full = self.looks[looks_before..].iter().any(|(_, waiting, bound)| waiting >= bound);
-            let bound = match (is_late, was_full) {
-                (true, _) => (self.bound() * 4 / 5).max(4),
-                (false, true) => (self.bound() + 1 + self.bound() / 16).min(1_024),
-                (false, false) => self.bound(),
-            };
-            self.windows.push((now, is_late, bound));
+            let is_late = samples.iter().filter(|(_, wait)| *wait > 500).count() * 20 > samples.len();
+            let bound = self.bound();
+            let bound = if is_late { (bound * 4 / 5).max(2) } else { (bound + 1 + bound / 16).min(1_024) };
+            self.windows.push((now, is_late));
+            self.bounds.push(bound);
+        } else {
+            self.bounds.push((self.bound() * 2).min(1_024));
         }
-        self.open = (now, self.begun.len(), self.looks.len());
+        self.open = (now, self.begun.len());
     }
 
     fn refuses(&mut self, now: Micros, priority: Priority) -> bool {
@@ -159,15 +169,13 @@ impl Naive {
         let (waiting, bound) = (self.waiting.len(), self.bound());
         self.looks.push((now, waiting, bound));
         let recent = |at: &Micros| now < at + 1_000_000;
-        let share = |quarters: usize| if quarters == 2 { bound / 2 } else { bound / 4 * 3 };
+        let share = |bound: usize, quarters: usize| (bound * quarters).div_ceil(4);
         let saw = |quarters: usize| {
-            let over = |(_, waiting, bound): &&(Micros, usize, usize)| {
-                *waiting >= if quarters == 2 { bound / 2 } else { bound / 4 * 3 }
-            };
-            waiting >= share(quarters) || self.looks.iter().filter(over).any(|(at, ..)| recent(at))
+            let over = |(_, waiting, bound): &&(Micros, usize, usize)| *waiting >= share(*bound, quarters);
+            waiting >= share(bound, quarters) || self.looks.iter().filter(over).any(|(at, ..)| recent(at))
         };
         let third_late = || {
-            let late = |end: usize| self.windows[end.saturating_sub(3)..end].iter().all(|(_, late, _)| *late);
+            let late = |end: usize| self.windows[end.saturating_sub(3)..end].iter().all(|(_, late)| *late);
             (3..=self.windows.len()).any(|end| late(end) && recent(&self.windows[end - 1].0))
         };
         match priority {

@@ -136,6 +136,12 @@ impl BatchRequest {
     /// Longest name of a stream in bytes.
     pub const MAX_STREAM_BYTES: usize = 128;
 
+    /// The class of the batch as a whole: fetched ahead where all of its items are, and there are some.
+    pub fn class(&self) -> Class {
+        let is_ahead = !self.items.is_empty() && self.items.iter().all(|item| item.class == Class::Prefetch);
+        if is_ahead { Class::Prefetch } else { Class::Demand }
+    }
+
     /// Checks the limits that [`BatchRequest::decode`] enforces by itself, for requests read from JSON.
     ///
     /// # Errors

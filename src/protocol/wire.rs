@@ -98,6 +98,31 @@ impl BatchRequest {
         r.finish()?;
         Ok(request)
     }
+
+    /// The class of a batch in its binary form as a whole: fetched ahead where all of its items are, and there are some. Makes
+    /// nothing of what it passes over, and goes no further than the first item that somebody waits for.
+    ///
+    /// # Errors
+    /// [`DecodeError`], by what it has looked at; never panics.
+    pub fn class_of(bytes: &[u8]) -> Result<Class, DecodeError> {
+        let mut r = Reader::with_header(bytes, REQUEST_MAGIC, BATCH_VERSION)?;
+        r.raw(2)?;
+        r.varint()?;
+        r.option(|r| read_epoch(r).and_then(|_| r.u64_le()))?;
+        r.option(Reader::bytes)?;
+        r.option(read_feed)?;
+        r.list(MAX_SHARDS, "floors", |r| read_cursor(r).map(drop))?;
+        r.list(MAX_SHARDS, "cursors", |r| read_cursor(r).map(drop))?;
+        let count = r.count(MAX_BATCH_KEYS, "items")?;
+        for _ in 0..count {
+            if !read_bool(&mut r, "class")? {
+                return Ok(Class::Demand);
+            }
+            r.bytes()?;
+            r.option(Reader::varint)?;
+        }
+        Ok(if count == 0 { Class::Demand } else { Class::Prefetch })
+    }
 }
 
 impl BatchResponse {

@@ -61,6 +61,38 @@ fn too_many_keys_are_named() {
 }
 
 #[test]
+fn the_class_of_a_batch_is_told_without_decoding_it() {
+    let item = |class| BatchItem { key: key("a/b"), if_version: Some(5), class };
+    let (demand, ahead) = (item(Class::Demand), item(Class::Prefetch));
+    let cases = [
+        (vec![], Class::Demand),
+        (vec![ahead.clone(); MAX_BATCH_KEYS], Class::Prefetch),
+        (vec![ahead.clone(), demand.clone()], Class::Demand),
+        (vec![demand, ahead.clone()], Class::Demand),
+    ];
+    let cursors = vec![Cursor { shard: 3, position: 4 }];
+    for (items, class) in cases {
+        let plain = BatchRequest { items, ..BatchRequest::default() };
+        let full = BatchRequest {
+            map: Some(MapKnowledge { epoch: Epoch { incarnation: 1, number: 2 }, hash: 3 }),
+            stream: Some("stream".into()),
+            feed: Some(FeedId { node: 6, number: 7 }),
+            floors: cursors.clone(),
+            cursors: cursors.clone(),
+            model: Some(ModelWish { bytes: 9, known: 8 }),
+            ..plain.clone()
+        };
+        for batch in [plain, full] {
+            assert_eq!((batch.class(), BatchRequest::class_of(&batch.encode())), (class, Ok(class)), "{batch:?}");
+        }
+    }
+    let over = BatchRequest { items: vec![ahead; MAX_BATCH_KEYS + 1], ..BatchRequest::default() };
+    assert_eq!(BatchRequest::class_of(&over.encode()), Err(DecodeError::TooMany("items")));
+    let bytes = over.encode();
+    assert!((0..20).all(|end| BatchRequest::class_of(&bytes[..end]).is_err()));
+}
+
+#[test]
 fn a_second_spelling_of_a_key_is_refused() {
     let mut bytes = keymap().encode();
     let at = bytes.windows(3).position(|w| w == b"%2F").unwrap();

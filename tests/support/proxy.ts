@@ -14,6 +14,8 @@ export type Fault =
 /** A proxy in front of a real gateway, on which faults can be injected. */
 export interface Proxy {
   origin: string;
+  /** The gateway behind it. */
+  target: string;
   /** Path of every request so far. */
   seen: string[];
   /** Its method, headers and body. */
@@ -31,6 +33,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   const server = createServer((request, response) => void handle(request, response));
   const proxy: Proxy = {
     origin: "",
+    target,
     seen: [],
     requests: [],
     aborted: 0,
@@ -69,7 +72,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     }
     const method = request.method ?? "GET";
     const body = method === "GET" ? undefined : Buffer.concat(chunks);
-    const answer = await fetch(target + url, { method, headers, ...(body && { body }) });
+    const answer = await fetch(proxy.target + url, { method, headers, ...(body && { body }) });
     const bytes = new Uint8Array(await answer.arrayBuffer());
     // The gateway has answered; its answer is under way for long.
     if (fault !== undefined && "late" in fault) await fault.late;

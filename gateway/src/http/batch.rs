@@ -35,15 +35,13 @@ pub(super) async fn batch(
         _ => return Err(request::unsupported(&headers, &format!("`{CONTENT_TYPE}` or `application/json`"))),
     };
     let body = request::body(&headers, body).await?;
-    let batch = if binary { BatchRequest::decode(&body).map_err(binary_error)? } else { json(&body)? };
+    let batch = taken_on(&server, &body, binary).await?;
     if let Some(known) = batch.map {
         // Another gateway told the caller of it.
         server.process.newer_epoch(known.epoch);
     }
     let is_prefetch = |item: &BatchItem| item.class == Class::Prefetch;
-    let is_ahead = !batch.items.is_empty() && batch.items.iter().all(is_prefetch);
-    server.admit(if is_ahead { Priority::Prefetch } else { Priority::Demand }).await?;
-    let brings_some = !is_ahead && batch.items.iter().any(is_prefetch);
+    let brings_some = batch.class() == Class::Demand && batch.items.iter().any(is_prefetch);
     let wait = if brings_some { server.process.gate.accompany(Priority::Prefetch).err() } else { None };
     let subject = subject(&scope, &headers, batch.forwarded);
     summaries::observe(&server, &scope, &headers, peer.map(|Extension(Peer(ip))| ip), &batch);
@@ -55,6 +53,18 @@ pub(super) async fn batch(
         number(response.headers_mut(), header::RETRY_AFTER, whole_seconds(wait));
     }
     Ok(response)
+}
+
+/// The batch in `body`, once it is its turn. A binary one is decoded only then: most of what a refusal would cost.
+async fn taken_on(server: &Server, body: &[u8], binary: bool) -> Result<BatchRequest, Refusal> {
+    let priority = |class| if class == Class::Prefetch { Priority::Prefetch } else { Priority::Demand };
+    if binary {
+        server.admit(priority(BatchRequest::class_of(body).map_err(binary_error)?)).await?;
+        return BatchRequest::decode(body).map_err(binary_error);
+    }
+    let batch = json(body)?;
+    server.admit(priority(batch.class())).await?;
+    Ok(batch)
 }
 
 /// Whose feed a batch may extend: another gateway says in whose name it asks.

@@ -1,4 +1,9 @@
 //! [`Clocks`]: compares the clocks of all servers and this machine's, so that nothing is written by one that is ahead.
+//!
+//! The clocks of other gateways are not asked for. A version is made of the clock of the master that writes it, and of a
+//! gateway's clock it takes no more than one vote on how late it can be at most; so a gateway that is ahead can neither
+//! write by its own clock nor make a master do so, and by the servers it finds out by itself that it is. Gateways would be
+//! many more votes than servers, though, and often wrong together, as they take the time from the same place.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

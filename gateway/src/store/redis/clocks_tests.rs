@@ -102,3 +102,30 @@ async fn of_two_clocks_the_later_one_is_taken_for_wrong_and_silence_is_no_vote()
     clocks.compare(addresses(&servers)).await;
     assert_eq!(whose(&clocks), [servers[0].address.to_string()]);
 }
+
+#[tokio::test]
+async fn gateways_need_no_clock_of_each_other_as_none_of_theirs_makes_a_version() {
+    const YEAR: u64 = 365 * 24 * 60 * MINUTE as u64;
+    let servers = servers(&[0, 1_000, -1_000]).await;
+    // More machines than servers, most of them wrong, and by the same time.
+    let own = [NOW + YEAR, NOW + YEAR, NOW + YEAR, NOW + YEAR, NOW, NOW - YEAR];
+    let machines = own.map(|shown| clocks(&Arc::new(AtomicU64::new(shown))));
+    for machine in &machines {
+        machine.compare(addresses(&servers)).await;
+    }
+    // Each finds out by itself whether it is ahead.
+    let writes = machines.each_ref().map(|machine| machine.check_own().is_ok());
+    assert_eq!(writes, [false, false, false, false, true, true]);
+    assert!(machines.iter().all(|machine| machine.all().len() == 1 + servers.len()));
+    // What a master is told, beside its own clock, is the same from all of them, give or take what the test took.
+    let latest = machines.each_ref().map(Clocks::latest_us);
+    assert!(latest.iter().all(|latest| (NOW..NOW + 3 * MINUTE as u64).contains(latest)), "{latest:?}");
+    // A server that is ahead is refused by all of them, those included that are as far ahead themselves. With a vote for each
+    // of the machines, five clocks of nine would have agreed on that time.
+    servers[0].ahead_us.store(YEAR as i64, Ordering::SeqCst);
+    for machine in &machines {
+        machine.compare(addresses(&servers)).await;
+    }
+    let names_it = |machine: &Clocks| whose(machine).contains(&servers[0].address.to_string());
+    assert!(machines.iter().all(names_it));
+}

@@ -27,7 +27,10 @@ pub(crate) fn json<T: Serialize + DeserializeOwned + PartialEq + Debug>(data: &[
 
 /// `BatchRequest::decode`, as a gateway reads it.
 pub fn batch_request(data: &[u8]) -> bool {
+    // Admission looks at every batch before it is decoded.
+    let class = BatchRequest::class_of(data);
     let Ok(request) = BatchRequest::decode(data) else { return false };
+    assert_eq!(class, Ok(request.class()));
     assert_only_form(data, &request.encode());
     assert_eq!(request.validate(), Ok(()), "what decodes is within the limits");
     let in_json = json(&serde_json::to_vec(&request).expect("JSON"));

@@ -4,6 +4,7 @@
 mod crowd;
 mod flood;
 mod probe;
+mod survived;
 pub(crate) mod wire;
 mod writer;
 
@@ -11,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use serde::Serialize;
 
 use self::crowd::{Crowd, Kind};
 use self::flood::Flood;
 use self::probe::{Probe, Seen};
+use self::survived::{Beside, Survived};
 use self::writer::Writer;
 use crate::gateway::Http;
 use crate::keys::Shape;
@@ -50,46 +51,6 @@ pub(crate) struct Overload {
     seconds: f64,
     #[command(flatten)]
     shape: Shape,
-}
-
-/// What came of it. Times are in milliseconds.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Survived {
-    unloaded_p95: f64,
-    unloaded_p99: f64,
-    unloaded_health_p99: f64,
-    silent: Beside,
-    slow: Beside,
-    /// Most bytes that the unfinished took.
-    unfinished_bytes: f64,
-    /// Batches a second that a gateway answers at most, and how many were asked for a second.
-    capacity: f64,
-    offered: f64,
-    /// Batches that there was no connection for.
-    unsent: u64,
-    admitted_per_second: f64,
-    admitted_p95: f64,
-    health_p99: f64,
-    demand_shed: f64,
-    /// Share of what was fetched ahead that was shed in those tenths of a second in which demand was.
-    prefetch_shed: f64,
-    /// Tenths of a second in which demand was shed.
-    shedding: usize,
-    recovered_after_s: f64,
-    memory_before: f64,
-    memory_after: f64,
-    written: usize,
-    lost: usize,
-}
-
-/// What a client saw beside a crowd.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Beside {
-    /// Connections that were open when the client began, and when it ended.
-    open: usize,
-    open_after: usize,
-    p99: f64,
-    health_p99: f64,
 }
 
 impl Overload {

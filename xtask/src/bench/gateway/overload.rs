@@ -4,47 +4,19 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
 
+use self::survived::Survived;
 use super::programs::{Bench, Gateway};
 use crate::bench::report::Report;
 use crate::rows::{self, Better, Row};
 
+// The load's own definition of its line: a dependency on the load would build its Redis client for every task.
+#[path = "../../../../tests/load/src/overload/survived.rs"]
+mod survived;
+
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 const MIB: f64 = (1 << 20) as f64;
-
-#[derive(Debug, Deserialize)]
-struct Survived {
-    unloaded_p95: f64,
-    unloaded_p99: f64,
-    unloaded_health_p99: f64,
-    silent: Beside,
-    slow: Beside,
-    unfinished_bytes: f64,
-    capacity: f64,
-    offered: f64,
-    unsent: u64,
-    admitted_per_second: f64,
-    admitted_p95: f64,
-    health_p99: f64,
-    demand_shed: f64,
-    prefetch_shed: f64,
-    shedding: usize,
-    recovered_after_s: f64,
-    memory_before: f64,
-    memory_after: f64,
-    written: usize,
-    lost: usize,
-}
-
-#[derive(Debug, Deserialize)]
-struct Beside {
-    open: usize,
-    open_after: usize,
-    p99: f64,
-    health_p99: f64,
-}
 
 /// All rows.
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
