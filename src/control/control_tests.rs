@@ -118,7 +118,9 @@ impl Host {
                 };
                 self.control.handle_beat(times, Ok(found));
             }
-            Command::Store { change, .. } if self.is_down => self.control.handle_stored(times, change, Err(StoreFailed)),
+            Command::Store { change, .. } if self.is_down => {
+                self.control.handle_stored(times, change, Err(StoreFailed))
+            }
             Command::Store { change, term } => {
                 let holds = self.term.is_none_or(|newest| newest == term) || term == 0;
                 if holds {

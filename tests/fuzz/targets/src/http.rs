@@ -13,7 +13,7 @@ use foremap::protocol::{
     BatchRequest, BatchResponse, CONTENT_TYPE, FeedReader, Keymap, ListPage, PROBLEM_CONTENT_TYPE, Problem,
 };
 use foremap_gateway::auth::{TokenKey, Verb};
-use foremap_gateway::host::{Process, Tailers};
+use foremap_gateway::host::{Process, ShifterMode, Tailers};
 use foremap_gateway::http::{HttpOptions, Server, router};
 use foremap_gateway::run::ShareOptions;
 use foremap_gateway::store::{RedbOptions, RedbStore, Store};
@@ -57,7 +57,8 @@ impl Gateway {
         let map = Arc::new(PartitionMap::new(3, 1_024, store.layout(), (1..=3).map(node).collect()));
         let configs: Vec<_> =
             (1..=3).map(|id| NodeConfig { memory_entries: 1_000, ..NodeConfig::new(id, 5) }).collect();
-        let process = Arc::new(Process::new(Arc::new(store), &map, &configs, None).expect("a valid map"));
+        let made = Process::new(Arc::new(store), &map, &configs, None, ShifterMode::Off);
+        let process = Arc::new(made.expect("a valid map").0);
         process.sharing.begin(ShareOptions::default());
         let (stop, stopped) = watch::channel(false);
         runtime.block_on(async {
