@@ -14,9 +14,9 @@ use foremap::protocol::{
 };
 
 use super::cluster::{self, Command};
+use super::control::Seat;
 use super::mutant::Mutant;
 use super::net::Place;
-use super::office::Candidate;
 use super::pipes::{End, Errand, Link};
 use super::rng::Rng;
 use super::world::{Event, Outcome, Reply, World, WriteRequest};
@@ -56,7 +56,7 @@ pub(crate) struct Gateway {
     agreed: Option<(Millis, u64)>,
     /// Hops to other nodes that it waits for.
     hops: BTreeSet<u64>,
-    pub(crate) candidate: Candidate,
+    pub(crate) seat: Seat,
 }
 
 /// A question to another node, and where its answer belongs.
@@ -98,7 +98,7 @@ impl Gateway {
             cursors: vec![None; groups],
             agreed: None,
             hops: BTreeSet::new(),
-            candidate: Candidate::new(rng),
+            seat: Seat::new(id, 0, map, rng),
         }
     }
 
@@ -299,9 +299,8 @@ impl World {
                     None => self.refuse(gateway, client, flight, ErrorCode::Unknown),
                 }
             }
-            Errand::Round(round) if counts => self.round_done(gateway, &round, replies),
-            Errand::Step(performed) if counts => self.step_done(gateway, &performed, &replies),
-            Errand::Poll | Errand::Positions | Errand::Round(_) | Errand::Step(_) | Errand::Leave => {}
+            Errand::Control(pending) => self.control_done(gateway, pending, counts.then_some(replies)),
+            Errand::Poll | Errand::Positions | Errand::Leave => {}
         }
         debug_assert_eq!(self.gateways[gateway].incarnation, incarnation);
     }
@@ -472,10 +471,10 @@ impl World {
         // Another process: its clock is another one, and it knows no feed of before.
         ended.config.seed = seed;
         let map = self.maps.newest.clone().expect("a map from the beginning");
-        ended.node = Node::new(ended.config, map).expect("a valid map");
-        ended.candidate = Candidate::new(&mut self.rng);
-        ended.up = false;
         ended.incarnation += 1;
+        ended.seat = Seat::new(gateway as u32 + 1, ended.incarnation, &map, &mut self.rng);
+        ended.node = Node::new(ended.config, map).expect("a valid map");
+        ended.up = false;
         ended.hops.clear();
         ended.cursors.iter_mut().for_each(|cursors| *cursors = None);
         let groups = ended.links.len();

@@ -17,6 +17,7 @@
 //! | `record` | the history, for the check in the end |
 
 pub mod cluster;
+mod control;
 
 mod check;
 mod client;
@@ -24,7 +25,6 @@ mod feeds;
 mod gateway;
 mod mutant;
 mod net;
-mod office;
 mod outcome;
 mod pipes;
 mod profile;

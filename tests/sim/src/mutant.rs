@@ -40,6 +40,12 @@ pub enum Mutant {
     RetriedAnew,
     /// A coordinator puts its map in force without asking whether another one has.
     MapInsisted,
+    /// A leader names a term that nobody can have, so that the store takes what it sends after its own is over.
+    TermInsisted,
+    /// Members say at once that they are warm.
+    FlipCold,
+    /// A leader does not look whether shifts are frozen.
+    FreezeForgotten,
     /// Masters answer before their disk has what they did, so one that crashes and is back before a replica was
     /// promoted has forgotten what it acknowledged.
     LazyDisk,
@@ -51,7 +57,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::AgeZero,
         Self::FloorsStripped,
         Self::FloorsIgnored,
@@ -69,6 +75,9 @@ impl Mutant {
         Self::ForwardedWrite,
         Self::RetriedAnew,
         Self::MapInsisted,
+        Self::TermInsisted,
+        Self::FlipCold,
+        Self::FreezeForgotten,
         Self::LazyDisk,
         Self::ClockTrusted,
         Self::ClockWaitedFor,

@@ -5,9 +5,9 @@ use foremap::adapter::FlightId;
 use foremap::node::{Lack, ReadTicket};
 
 use super::cluster::{Body, Command, Message, Refused, Reply, Server, Told};
+use super::control::Pending;
 use super::mutant::Mutant;
 use super::net::Place;
-use super::office::{Performed, Round};
 use super::world::{Event, World, WriteRequest};
 
 /// How long a master may wait for its replicas.
@@ -44,8 +44,7 @@ pub(crate) enum Errand {
         flight: FlightId,
         write: std::sync::Arc<WriteRequest>,
     },
-    Round(Round),
-    Step(Performed),
+    Control(Pending),
     /// Nobody waits for it.
     Leave,
 }

@@ -15,11 +15,11 @@ use foremap_check::History;
 use super::check::Violation;
 use super::client::{Client, Session};
 use super::cluster::{self, Cluster, Command, Expect, Message, Retention, Server};
+use super::control::{Job, Maps};
 use super::feeds::Feeds;
 use super::gateway::{Gateway, Hop};
 use super::mutant::Mutant;
 use super::net::{Net, Place};
-use super::office::Maps;
 use super::pipes::{End, Pipe};
 use super::profile::Profile;
 use super::rng::Rng;
@@ -92,7 +92,8 @@ pub(crate) enum Event {
     Relink { gateway: usize, group: usize },
     Carry { message: Message },
     Wish,
-    Round { gateway: usize },
+    Control { gateway: usize, incarnation: u32 },
+    ControlJob { gateway: usize, incarnation: u32, job: Job },
     Restart { gateway: usize },
     Up { gateway: usize },
     OpenFeed { gateway: usize, client: usize, feed: FlightId, request: BatchRequest },
@@ -121,7 +122,8 @@ impl Event {
             | Self::Relink { gateway, .. }
             | Self::OpenFeed { gateway, .. }
             | Self::FeedTick { gateway }
-            | Self::Round { gateway } => Some(*gateway),
+            | Self::Control { gateway, .. }
+            | Self::ControlJob { gateway, .. } => Some(*gateway),
             Self::PeerDone { back, .. } => Some(back.gateway()),
             _ => None,
         }
@@ -376,7 +378,7 @@ impl World {
             }
         }
         self.check_quiet();
-        self.check_office();
+        self.check_control();
         self.check_history();
         self.violation.take().map_or(Ok(()), Err)
     }
@@ -406,9 +408,10 @@ impl World {
             Event::Relink { gateway, group } => self.relink(gateway, group),
             Event::Carry { message } => self.carry(message),
             Event::Wish => self.wish(),
-            Event::Round { gateway } => self.round(gateway),
+            Event::Control { gateway, incarnation } => self.control(gateway, incarnation),
+            Event::ControlJob { gateway, incarnation, job } => self.control_job(gateway, incarnation, job),
             Event::Restart { gateway } => self.restart(gateway),
-            Event::Up { gateway } => self.gateways[gateway].up = true,
+            Event::Up { gateway } => self.up(gateway),
             Event::OpenFeed { gateway, client, feed, request } => self.open_feed(gateway, client, feed, &request),
             Event::FeedTick { gateway } => self.tick_feeds(gateway),
             Event::FeedBytes { client, feed, bytes } => self.feed_bytes(client, feed, &bytes),
