@@ -14,7 +14,6 @@ use crate::capacity::Capacity;
 use crate::host::ShifterMode;
 use crate::http::{HttpOptions, Limits};
 use crate::model::ShareOptions;
-use crate::replay::Replay;
 use crate::run::{BackupCommand, CheckCommand, Failure, Options, PlanCommand, RestoreCommand, StoreOptions, secret};
 use crate::store::{RedbOptions, RedisOptions};
 
@@ -51,8 +50,6 @@ pub enum Command {
     Restore(RestoreCommand),
     /// Verify a backup or a store file, and say what is wrong; ends with 1 if something is.
     Check(CheckCommand),
-    /// Replay access traces through the prediction core and through baselines, without network.
-    Replay(Replay),
 }
 
 /// Options of every node.

@@ -11,7 +11,6 @@
 //! | [`auth`] | tokens |
 //! | [`run`] | start-up and shutdown |
 //! | [`audit`] | how stale the answers of a running deployment truly are |
-//! | [`replay`] | the yardstick of prediction: traces through the core and through baselines, without network |
 //! | [`capacity`] | how many machines a workload takes |
 //! | [`cli`] | the command line |
 
@@ -22,6 +21,5 @@ pub mod cli;
 pub mod host;
 pub mod http;
 pub(crate) mod model;
-pub mod replay;
 pub mod run;
 pub mod store;

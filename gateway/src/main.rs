@@ -7,7 +7,7 @@ use clap::Parser as _;
 use foremap_gateway::audit::Verdict;
 use foremap_gateway::cli::{Cli, Command};
 use foremap_gateway::run::{CheckVerdict, Failure, Options, back_up, check, plan, restore, run};
-use foremap_gateway::{audit, capacity, replay};
+use foremap_gateway::{audit, capacity};
 
 /// An answer is a dozen small allocations: this allocator takes half the time of the system's for them.
 #[global_allocator]
@@ -33,7 +33,6 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Dev(dev) => serve(dev.options()?),
         Command::Serve(one) => serve(one.options()?),
         Command::Capacity(options) => capacity::run(&options),
-        Command::Replay(options) => replay::run(&options),
         Command::Plan(options) => plan(&options),
         Command::Backup(options) => back_up(&options),
         Command::Restore(options) => restore(&options),

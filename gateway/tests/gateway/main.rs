@@ -26,7 +26,6 @@ mod patient;
 mod peers;
 mod redb;
 mod redis;
-mod replay;
 mod rolling;
 mod routes;
 mod sdk;

@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "planning" => serde_json::to_string(&scenarios::planning(settings, seed))?,
         "trail" => scenarios::trail(settings, count as u64, seed).join("\n"),
         "trace" => {
-            let trace = foremap_trace::open(&file).map_err(|error| format!("{error:#}"))?;
+            let trace = foremap_replay::trace::open(&file).map_err(|error| format!("{error:#}"))?;
             settings.plan.entries = None;
             serde_json::to_string(&scenarios::trace(&settings, &trace, count as u64))?
         }

@@ -309,7 +309,7 @@ pub struct OfTrace {
 }
 
 /// A recorded trace: its keys as they are, each asked for as often as there, in random order.
-pub fn trace(settings: &Settings, trace: &foremap_trace::Trace, rounds: u64) -> OfTrace {
+pub fn trace(settings: &Settings, trace: &foremap_replay::trace::Trace, rounds: u64) -> OfTrace {
     let run = |settings: Settings| {
         let mut fleet = Fleet::new(settings, Workload::of_trace(trace));
         let first = max_over_mean(&fleet.newest().loads);

@@ -97,7 +97,7 @@ impl Workload {
     }
 
     /// The keys of a trace, each as often as it is asked for there.
-    pub fn of_trace(trace: &foremap_trace::Trace) -> Self {
+    pub fn of_trace(trace: &foremap_replay::trace::Trace) -> Self {
         let mut counts: BTreeMap<CompositeKey, f64> = BTreeMap::new();
         for request in &trace.requests {
             *counts.entry(key(&trace.keys[request.key as usize])).or_default() += 1.0;

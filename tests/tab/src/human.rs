@@ -1,6 +1,6 @@
 //! A synthetic workload at human pace, for measurements without recorded traces.
 
-use foremap_trace::{Request, Trace};
+use foremap_replay::trace::{Request, Trace};
 
 use super::rng::Rng;
 

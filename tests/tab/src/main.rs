@@ -78,7 +78,7 @@ fn trace(name: &str, options: &Options) -> Result<(String, Paced), Box<dyn Error
     if name == "human" {
         return Ok((name.to_owned(), paced(&human(options.seed, options.requests), options.requests)));
     }
-    let trace = foremap_trace::open(name).map_err(|error| format!("{error:#}"))?;
+    let trace = foremap_replay::trace::open(name).map_err(|error| format!("{error:#}"))?;
     let file = Path::new(name).file_name().map_or_else(|| name.into(), |file| file.to_string_lossy());
     let called = file.trim_end_matches(".gz").trim_end_matches(".csv").to_owned();
     Ok((called, paced(&trace, options.requests)))

@@ -2,7 +2,7 @@
 
 use foremap::Millis;
 use foremap::key::CompositeKey;
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 
 /// Simulated time of the first request, as far from 0 as times are today: positions take as many bytes as in life.
 pub const START: Millis = 1_796_000_000_000;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn trace(requests: &[(i64, u32)]) -> Trace {
-        let requests = requests.iter().map(|&(at_ms, client)| foremap_trace::Request { at_ms, client, key: 0 });
+        let requests = requests.iter().map(|&(at_ms, client)| foremap_replay::trace::Request { at_ms, client, key: 0 });
         Trace {
             requests: requests.collect(),
             keys: vec!["a/b".into()],

@@ -25,7 +25,7 @@ pub(crate) use options::Options;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::fleet::{Fleet, Mode, Nodes, Worker};
@@ -46,7 +46,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 fn replay_trace(workspace: &Workspace, options: &Options) -> Result<()> {
     let start = Instant::now();
-    let mut trace = foremap_trace::read(&options.trace.clone().unwrap_or_else(|| workspace.path(BUNDLED_TRACE)))?;
+    let mut trace =
+        foremap_replay::trace::read(&options.trace.clone().unwrap_or_else(|| workspace.path(BUNDLED_TRACE)))?;
     options.shorten(&mut trace);
     report::trace(&trace, options);
     build::all(workspace)?;

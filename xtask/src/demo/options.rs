@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 
 /// Options that are about the replay of a trace.
 const REPLAY: [&str; 8] =
@@ -55,7 +55,7 @@ impl Options {
         let Some(limit) = self.requests else { return };
         trace.requests.truncate(limit as usize);
         // Names are numbered in order of first appearance, so what is left is a prefix.
-        let count = |id: fn(&foremap_trace::Request) -> u32| {
+        let count = |id: fn(&foremap_replay::trace::Request) -> u32| {
             trace.requests.iter().map(id).max().map_or(0, |last| last as usize + 1)
         };
         let (keys, clients) = (count(|request| request.key), count(|request| request.client));

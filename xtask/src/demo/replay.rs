@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::measure::{Replayed, Source};
 use super::options::Options;
 use crate::http;
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 
 /// Wrong answers after which the replay gives up.
 const MAX_WRONG: usize = 100;

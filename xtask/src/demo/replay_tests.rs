@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use super::*;
-use foremap_trace::Request;
+use foremap_replay::trace::Request;
 
 /// What a server saw: the stream and the target of each request, in order of arrival.
 type Seen = Arc<Mutex<Vec<(String, String)>>>;

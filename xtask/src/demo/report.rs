@@ -4,7 +4,7 @@ use super::fleet::{Fleet, Mode};
 use super::measure::ModeResult;
 use super::options::Options;
 use crate::rows::{Better, Row, figure, table};
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 
 /// Most wasted prefetches per request that prediction may cost.
 const WASTE_TARGET: f64 = 0.35;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use foremap_trace::{Request, Trace};
+use foremap_replay::trace::{Request, Trace};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::runs::{Program, Sharing, snapshot_age};

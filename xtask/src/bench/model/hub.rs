@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 
 use super::runs::Program;
 use super::tables::{self, ASKED};
@@ -148,7 +148,7 @@ fn visits(trace: &Trace, count: usize) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use foremap_trace::Request;
+    use foremap_replay::trace::Request;
 
     use super::*;
 

@@ -1,4 +1,4 @@
-//! What one model of all clients is worth to clients that learn alone, by `foremap-gateway replay`.
+//! What one model of all clients is worth to clients that learn alone, by `foremap-replay`.
 //!
 //! Each client has a cache of 32 entries. `pooled` is one engine for all of them, the most that sharing could reach;
 //! `held` the same where no client wastes more than its own budget allows, as none does whose engine is its own; `alone` one for each, which knows nothing at its first request; `shared` the same, which starts from the newest
@@ -61,7 +61,7 @@ fn sources(workspace: &Workspace, folder: Option<&Path>, program: &Program) -> R
 
 /// Measures everything, printing the table of each trace as soon as it is there.
 pub(super) fn run(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
-    let program = Program::new(build::optimised(workspace, "foremap-gateway")?)?;
+    let program = Program::new(build::optimised(workspace, "foremap-replay")?)?;
     let (sources, asked) = sources(workspace, traces, &program)?;
     let mut report = Report::default();
     let mut measured = Vec::with_capacity(sources.len());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use foremap_trace::{Request, Trace};
+use foremap_replay::trace::{Request, Trace};
 
 use crate::bench::prediction::{Outcome, Replay, write_trace};
 
@@ -135,7 +135,7 @@ impl Program {
 
     /// The beginning of a trace, and the path of a file that holds it.
     pub(super) fn beginning(&self, path: &str) -> Result<(Trace, String)> {
-        let mut trace = foremap_trace::open(path)?;
+        let mut trace = foremap_replay::trace::open(path)?;
         trace.requests.truncate(BEGINNING);
         let path = self.write("beginning.csv", &trace)?;
         Ok((trace, path))
@@ -156,7 +156,7 @@ impl Program {
     pub(super) fn measure(&self, name: &str, path: &str, sharings: &[Sharing]) -> Result<Figures> {
         let begin = Instant::now();
         eprintln!("bench: model {name}");
-        let every = snapshot_age(&foremap_trace::open(path)?.requests);
+        let every = snapshot_age(&foremap_replay::trace::open(path)?.requests);
         let pooled = self.replay.run(&[path], PRIVATE, &["lru"])?.pop().context("the replay is missing")?;
         let lru = pooled.others.into_iter().next().context("the baseline is missing")?;
         let held = self.play(path, "--held")?;

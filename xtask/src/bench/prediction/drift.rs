@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use foremap_trace::Trace;
+use foremap_replay::trace::Trace;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::replay::Replay;
@@ -34,10 +34,10 @@ const PHASE: &str = "synthetic:phase";
 pub(super) fn measure(replay: &Replay, sources: &[Source], report: &mut Report) -> Result<()> {
     let mut table =
         rows::table(["pattern that changes", "relevant accesses until 90 %", "new steady state", "relevant"]);
-    let phase = foremap_trace::open(PHASE)?;
+    let phase = foremap_replay::trace::open(PHASE)?;
     let mut played = vec![("workload phase".to_owned(), PHASE.to_owned(), phase)];
     for (number, source) in sources.iter().enumerate() {
-        let mut trace = foremap_trace::read(Path::new(&source.path))?;
+        let mut trace = foremap_replay::trace::read(Path::new(&source.path))?;
         trace.requests.truncate(MOST);
         exchange_keys(&mut trace);
         let file = replay.file(&format!("exchanged{number}.csv"));
@@ -118,7 +118,7 @@ pub(in crate::bench) fn back(covered: &[bool], steady: f64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use foremap_trace::Request;
+    use foremap_replay::trace::Request;
 
     use super::*;
 

@@ -33,7 +33,7 @@ const REQUESTS: usize = 100_000;
 /// Sweeps the settings instead.
 pub(super) fn leave_one_out(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
     let sources = sources::sources(workspace, traces)?;
-    let replay = Replay::new(build::optimised(workspace, "foremap-gateway")?)?;
+    let replay = Replay::new(build::optimised(workspace, "foremap-replay")?)?;
     let mut report = Report::default();
     sweep::measure(&replay, &sources, &mut report)?;
     Ok(report.rows)
@@ -42,7 +42,7 @@ pub(super) fn leave_one_out(workspace: &Workspace, traces: Option<&Path>) -> Res
 /// Measures everything, printing each table as soon as it is there.
 pub(super) fn run(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
     let sources = sources::sources(workspace, traces)?;
-    let replay = Replay::new(build::optimised(workspace, "foremap-gateway")?)?;
+    let replay = Replay::new(build::optimised(workspace, "foremap-replay")?)?;
     let mut report = Report::default();
     let measured = hits::measure(&replay, &sources, &mut report)?;
     quality::print(&measured, &mut report);

@@ -91,7 +91,7 @@ impl Replay {
         eprintln!("bench: replay {arguments}");
         let json = self.file("replay.json");
         let mut command = std::process::Command::new(&self.program);
-        command.arg("replay").args(traces).args(arguments.split_ascii_whitespace()).arg("--json").arg(&json);
+        command.args(traces).args(arguments.split_ascii_whitespace()).arg("--json").arg(&json);
         if !baselines.is_empty() {
             command.arg("--baseline").arg(baselines.join(","));
         }

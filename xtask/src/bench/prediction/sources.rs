@@ -40,6 +40,6 @@ fn name(path: &Path) -> String {
 fn source(path: &Path) -> Result<Source> {
     let name = name(path);
     let reference = Reference::of(&name);
-    let clients = if reference.is_some() { 0 } else { foremap_trace::read(path)?.clients.len() };
+    let clients = if reference.is_some() { 0 } else { foremap_replay::trace::read(path)?.clients.len() };
     Ok(Source { path: path.to_string_lossy().into_owned(), name, reference, clients })
 }

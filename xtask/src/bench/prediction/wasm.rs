@@ -60,7 +60,7 @@ pub(super) fn measure(workspace: &Workspace, replay: &Replay, report: &mut Repor
 
 /// Writes `client,key` lines; returns the numbers of requests and of keys.
 fn write(name: &str, file: &Path) -> Result<(f64, usize)> {
-    let trace = foremap_trace::open(name)?;
+    let trace = foremap_replay::trace::open(name)?;
     let mut text = String::new();
     for request in &trace.requests {
         writeln!(text, "{},{}", trace.clients[request.client as usize], trace.keys[request.key as usize])?;
