@@ -16,7 +16,7 @@ use crate::rows::{self, Better, Row};
 use crate::workspace::Workspace;
 use crate::{build, process};
 
-const PACKAGE: &str = "foremap-bench";
+const PACKAGE: &str = "foremap-timing";
 const MERGE: &str = "foremap-merge";
 
 /// Visits, of which the second half is timed.
@@ -108,7 +108,7 @@ fn takeover(workspace: &Workspace, model: &Path) -> Result<(f64, f64)> {
     let (mut first, mut later) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let mut command = build::node(workspace);
-        command.args(["tests/bench/import.mjs", "pkg/dist/core"]).arg(model).arg(LATER.to_string());
+        command.args(["tools/bench/timing/import.mjs", "pkg/dist/core"]).arg(model).arg(LATER.to_string());
         let [one, others] = numbers(&process::run_quietly(&mut command)?)?;
         first.push(one);
         later.push(others);

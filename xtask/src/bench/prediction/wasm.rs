@@ -13,7 +13,7 @@ use crate::rows::{self, Better, Row};
 use crate::workspace::Workspace;
 use crate::{build, process};
 
-const PACKAGE: &str = "foremap-bench";
+const PACKAGE: &str = "foremap-timing";
 /// The engine's memory in a replay.
 const MEMORY: usize = 8_000_000;
 /// Rounds of which the fastest counts: what interrupts a round only makes it slower, and Node.js compiles meanwhile.
@@ -21,7 +21,7 @@ const ROUNDS: usize = 5;
 /// Turns that both take, so that a busy moment does not fall on one of them alone.
 const TURNS: usize = 3;
 
-/// Times the loop of `tests/bench` over the bundled trace and over interleaved tenants.
+/// Times the loop of `tools/bench/timing` over the bundled trace and over interleaved tenants.
 pub(super) fn measure(workspace: &Workspace, replay: &Replay, report: &mut Report) -> Result<()> {
     let glue = build::wasm_for_node(workspace, PACKAGE)?;
     let native = build::optimised(workspace, PACKAGE)?;
@@ -36,7 +36,7 @@ pub(super) fn measure(workspace: &Workspace, replay: &Replay, report: &mut Repor
         let (mut own, mut other) = (Timed::NONE, Timed::NONE);
         for _ in 0..TURNS {
             own = own.fastest(timed(&mut Command::new(&native))?);
-            other = other.fastest(timed(build::node(workspace).arg("tests/bench/node.mjs").arg(&glue))?);
+            other = other.fastest(timed(build::node(workspace).arg("tools/bench/timing/node.mjs").arg(&glue))?);
         }
         // Both are to decide alike.
         let apart = (own.hits - other.hits).abs();

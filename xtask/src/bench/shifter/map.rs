@@ -14,7 +14,7 @@ use crate::rows::{self, Better, Row};
 use crate::workspace::Workspace;
 use crate::{build, process};
 
-const PACKAGE: &str = "foremap-bench";
+const PACKAGE: &str = "foremap-timing";
 /// Keys that are looked up, and how often all of them are.
 const KEYS: u32 = 16_384;
 const ROUNDS: usize = 300;
@@ -64,7 +64,7 @@ pub(super) fn measure(workspace: &Workspace, report: &mut Report) -> Result<()> 
     let glue = build::wasm_for_node(workspace, PACKAGE)?;
     eprintln!("bench: look-ups as WebAssembly");
     let mut command = build::node(workspace);
-    command.arg("tests/bench/locate.mjs").arg(&glue).arg(&map_file).arg(&key_file).arg(ROUNDS.to_string());
+    command.arg("tools/bench/timing/locate.mjs").arg(&glue).arg(&map_file).arg(&key_file).arg(ROUNDS.to_string());
     let printed = process::run_quietly(&mut command)?;
     let numbers: Vec<f64> = printed.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
     let [core, from_js, compressed] = numbers[..] else { bail!("not three numbers: {printed}") };

@@ -1,4 +1,4 @@
-//! Runs scenarios of `tests/shift`.
+//! Runs scenarios of `tools/bench/shift`.
 
 use std::path::PathBuf;
 use std::process::Command;

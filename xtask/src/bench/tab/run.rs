@@ -1,4 +1,4 @@
-//! Runs the simulation of `tests/tab`.
+//! Runs the simulation of `tools/bench/tab`.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -8,7 +8,7 @@
 
 use std::error::Error;
 
-use foremap_bench::{Full, Merging, Visits};
+use foremap_timing::{Full, Merging, Visits};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,4 +1,4 @@
-//! Times the loop natively: `foremap-bench FILE MEMORY ENTRIES ROUNDS`, lines of `client,key`.
+//! Times the loop natively: `foremap-timing FILE MEMORY ENTRIES ROUNDS`, lines of `client,key`.
 //!
 //! Prints the hits, and the nanoseconds of the fastest of all rounds with and without the engine.
 #![allow(clippy::print_stdout, reason = "printing is what a command-line tool does")]
@@ -6,12 +6,12 @@
 use std::error::Error;
 use std::time::Instant;
 
-use foremap_bench::{Run, Trace};
+use foremap_timing::{Run, Trace};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [file, memory, entries, rounds] = arguments.as_slice() else {
-        return Err("usage: foremap-bench FILE MEMORY ENTRIES ROUNDS".into());
+        return Err("usage: foremap-timing FILE MEMORY ENTRIES ROUNDS".into());
     };
     let trace = Trace::new(&std::fs::read_to_string(file)?, memory.parse()?, entries.parse()?)?;
     let timed = |play: fn(Run, &Trace) -> u32| {
