@@ -10,7 +10,6 @@ use ipnet::IpNet;
 
 use crate::audit::Audit;
 use crate::auth::{Grant, TokenKey, Verb};
-use crate::capacity::Capacity;
 use crate::host::ShifterMode;
 use crate::http::{HttpOptions, Limits};
 use crate::model::ShareOptions;
@@ -38,8 +37,6 @@ pub enum Command {
     Serve(Serve),
     /// Sign a token and print it.
     Token(Token),
-    /// Tell how many machines a workload takes, and where this design ends.
-    Capacity(Capacity),
     /// Measure how stale the answers of a running deployment truly are, and whether they say so.
     Audit(Audit),
     /// Tell how load is spread over nodes and what the Partition Shifter would do about it.

@@ -11,12 +11,10 @@
 //! | [`auth`] | tokens |
 //! | [`run`] | start-up and shutdown |
 //! | [`audit`] | how stale the answers of a running deployment truly are |
-//! | [`capacity`] | how many machines a workload takes |
 //! | [`cli`] | the command line |
 
 pub mod audit;
 pub mod auth;
-pub mod capacity;
 pub mod cli;
 pub mod host;
 pub mod http;

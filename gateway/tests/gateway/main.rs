@@ -5,7 +5,6 @@ mod audit;
 mod backup;
 mod bad_input;
 mod binary;
-mod capacity;
 mod client;
 mod connections;
 mod demand;

@@ -1,6 +1,7 @@
 //! Measurements: `cargo xtask bench NAME`.
 #![allow(clippy::print_stdout, reason = "printing is what a command-line tool does")]
 
+mod capacity;
 mod gateway;
 mod model;
 mod prediction;
@@ -13,18 +14,39 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::builder::StyledStr;
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use foremap_bench::rows::{self, Row};
 use xtask::engine::Engine;
 use xtask::workspace::Workspace;
 
-/// Options of `cargo xtask bench`.
+use self::capacity::Capacity;
+
+/// The command line of `cargo xtask bench`.
 #[derive(Parser)]
 #[command(
     bin_name = "cargo xtask bench",
     about = "Measure; without a name, list what can be measured",
-    disable_version_flag = true
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
 )]
+struct Cli {
+    #[command(subcommand)]
+    computed: Option<Computed>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What is computed from what was measured.
+#[derive(Subcommand)]
+enum Computed {
+    /// How many machines a workload takes, and where this design ends: arithmetic on what `gateway` measured
+    Capacity(Capacity),
+}
+
+/// What measurements take.
+#[derive(clap::Args)]
 struct Options {
     /// What to measure; without it, the names are listed
     #[arg(value_enum)]
@@ -112,16 +134,28 @@ impl Bench {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    xtask::run(|workspace| run(workspace, &options))
+    let cli = Cli::parse();
+    xtask::run(|workspace| match &cli.computed {
+        Some(Computed::Capacity(options)) => capacity::run(options),
+        None => run(workspace, &cli.options),
+    })
+}
+
+/// Prints what there is.
+fn list() {
+    let say = |name: &str, about: Option<&StyledStr>| println!("{name:<12}{}", about.cloned().unwrap_or_default());
+    for value in Bench::value_variants().iter().filter_map(ValueEnum::to_possible_value) {
+        say(value.get_name(), value.get_help());
+    }
+    for command in Cli::command().get_subcommands() {
+        say(command.get_name(), command.get_about());
+    }
 }
 
 /// Measures, prints the rows, and writes them if asked to.
 fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let Some(bench) = options.name else {
-        for value in Bench::value_variants().iter().filter_map(ValueEnum::to_possible_value) {
-            println!("{:<12}{}", value.get_name(), value.get_help().map(ToString::to_string).unwrap_or_default());
-        }
+        list();
         return Ok(());
     };
     let rows = bench.run(workspace, options)?;

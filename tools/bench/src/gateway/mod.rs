@@ -19,14 +19,14 @@ mod writes;
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use foremap_bench::rows::Row;
 use xtask::engine::Engine;
-use xtask::process;
 use xtask::workspace::Workspace;
 
 use self::coefficients::Report;
 use self::programs::Bench;
+use crate::capacity::Coefficients;
 
 /// Rounds of what is held against something else.
 const ROUNDS: usize = 5;
@@ -87,10 +87,8 @@ pub(super) fn run(
     drop(cluster);
     if let Some(path) = coefficients {
         report.write(path)?;
-        // The file is of use only if the gateway reads it.
-        let path = path.to_str().context("the path of the coefficients is no text")?;
-        let mut check = std::process::Command::new(&bench.gateway);
-        process::run_quietly(check.args(["capacity", "--coefficients", path]))?;
+        // The file is of use only if it can be read.
+        Coefficients::read(path)?.costs()?;
     }
     Ok(report.rows)
 }

@@ -9,7 +9,7 @@ use super::workload::Workload;
 /// Options of `capacity`.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
-pub struct Capacity {
+pub(crate) struct Capacity {
     /// Keys stored, such as 1e7.
     #[arg(long, value_name = "N", default_value_t = 1e7)]
     keys: f64,

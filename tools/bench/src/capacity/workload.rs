@@ -1,48 +1,49 @@
 //! [`Workload`]: what is asked of a namespace, and what machines there are.
 
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 /// What is asked of a namespace, and the machines that it may use. All figures are finite; see [`Workload::check`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Keys stored.
-    pub keys: f64,
+    pub(crate) keys: f64,
     /// Bytes of a key.
-    pub key_bytes: f64,
+    pub(crate) key_bytes: f64,
     /// Bytes of the rest of a keymap, which is mostly the locator.
-    pub value_bytes: f64,
+    pub(crate) value_bytes: f64,
     /// HTTP requests a second that reach the gateways: caches of clients and workers are in front.
-    pub requests: f64,
+    pub(crate) requests: f64,
     /// Share of the requests that are writes, of one key each.
-    pub write_share: f64,
+    pub(crate) write_share: f64,
     /// Keys of a read.
-    pub batch: f64,
+    pub(crate) batch: f64,
     /// Share of the keys read that is answered from gateway memory.
-    pub hit_share: f64,
+    pub(crate) hit_share: f64,
     /// Share of all keys that gateway memory has to hold for that.
-    pub held_share: f64,
+    pub(crate) held_share: f64,
     /// Clients with a change feed.
-    pub clients: f64,
+    pub(crate) clients: f64,
     /// Share of all writes that concerns a client.
-    pub interest: f64,
+    pub(crate) interest: f64,
     /// Replicas of each master.
-    pub replicas: f64,
+    pub(crate) replicas: f64,
     /// Versions that are kept of a key, on average.
-    pub versions: f64,
+    pub(crate) versions: f64,
     /// Rules of the partition map.
-    pub rules: f64,
+    pub(crate) rules: f64,
     /// Exceptions of the partition map.
-    pub exceptions: f64,
+    pub(crate) exceptions: f64,
     /// Cores of a gateway's machine.
-    pub gateway_cores: f64,
+    pub(crate) gateway_cores: f64,
     /// Bytes of memory of a gateway's machine.
-    pub gateway_memory: f64,
+    pub(crate) gateway_memory: f64,
     /// Bytes of memory of a master's machine.
-    pub master_memory: f64,
+    pub(crate) master_memory: f64,
     /// Share of a core that may be busy, so that peaks find room.
-    pub busy: f64,
+    pub(crate) busy: f64,
     /// Share of memory that may be full.
-    pub full: f64,
+    pub(crate) full: f64,
 }
 
 impl Workload {
@@ -50,7 +51,7 @@ impl Workload {
     ///
     /// # Errors
     /// The option that is wrong, and its range, in one line.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<()> {
         // From where on no machine and no dictionary of the world matters.
         const MOST: f64 = 1e15;
         let ranges = [
@@ -76,30 +77,30 @@ impl Workload {
         ];
         match ranges.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
             Some((name, value, least, most)) => {
-                Err(format!("BAD_REQUEST: --{name} is {value}, it must be {least} to {most}"))
+                bail!("--{name} is {value}, it must be {least} to {most}")
             }
             None => Ok(()),
         }
     }
 
     /// The same with `factor` times the keys, requests and clients.
-    pub fn times(&self, factor: f64) -> Self {
+    pub(crate) fn times(&self, factor: f64) -> Self {
         let (keys, requests, clients) = (self.keys * factor, self.requests * factor, self.clients * factor);
         Self { keys, requests, clients, ..self.clone() }
     }
 
     /// Writes a second.
-    pub fn writes(&self) -> f64 {
+    pub(crate) fn writes(&self) -> f64 {
         self.requests * self.write_share
     }
 
     /// Reads a second.
-    pub fn reads(&self) -> f64 {
+    pub(crate) fn reads(&self) -> f64 {
         self.requests - self.writes()
     }
 
     /// Keys a second that gateways read from the store.
-    pub fn misses(&self) -> f64 {
+    pub(crate) fn misses(&self) -> f64 {
         self.reads() * self.batch * (1.0 - self.hit_share)
     }
 }

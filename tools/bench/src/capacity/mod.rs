@@ -12,8 +12,6 @@ mod run;
 mod words;
 mod workload;
 
-pub use coefficients::{Coefficients, Costs};
-pub use model::{Limit, Plan, Wall, furthest};
-pub use options::Capacity;
-pub use run::run;
-pub use workload::Workload;
+pub(crate) use coefficients::Coefficients;
+pub(crate) use options::Capacity;
+pub(crate) use run::run;

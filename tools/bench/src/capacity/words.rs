@@ -1,7 +1,7 @@
 //! Figures and limits in words, the same for terminal and page.
 
 use super::coefficients::Costs;
-use super::model::{FAN, Limit, MOST_NODES, Plan, SHARDS, Wall, furthest};
+use super::model::{Limit, MOST_NODES, Plan, SHARDS, Wall, furthest};
 use super::workload::Workload;
 
 /// With three significant digits, thousands apart.
@@ -91,42 +91,6 @@ impl Wall {
             Self::Nodes => "several namespaces, or a map in parts",
         }
     }
-}
-
-/// Where this design ends, whatever the figures; each with what would come next.
-pub(super) fn ends() -> [(String, &'static str); 6] {
-    [
-        (
-            "Every gateway follows all logs: gateways times writes entries are read from the masters and applied.".into(),
-            "Gateways that follow only the shards they hold in memory.",
-        ),
-        (
-            format!("Writes, strong reads and lists below one first component use at most {FAN} of {SHARDS} shards."),
-            "A layout whose fan differs by prefix. Keys can be split over several first components today.",
-        ),
-        (
-            format!("A namespace is one Redis Cluster of at most {SHARDS} masters."),
-            "Several namespaces behind one client, told apart by the first component.",
-        ),
-        (
-            "A write waits for every configured replica: one that is gone stops the writes of its master until it is \
-             back or replaced."
-                .into(),
-            "A majority instead of all, which needs a log with terms (Raft), as Redis has none.",
-        ),
-        (
-            "Map, registry and office of the coordinator are on one master. While it is away, reads and writes of the \
-             other shards go on, and nodes neither join nor leave."
-                .into(),
-            "A small consensus group for them alone.",
-        ),
-        (
-            "All keys are in the memory of Redis. Acknowledged means in the memory of master and replicas, and on disk \
-             within a second where the append-only file is synced once a second."
-                .into(),
-            "A store that keeps cold keys on disk, behind the same trait.",
-        ),
-    ]
 }
 
 /// The plan of `workload` in plain sentences.

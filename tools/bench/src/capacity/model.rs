@@ -30,7 +30,7 @@ const MOST_RAISES: usize = 10_000;
 /// What decides on a number of machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Limit {
+pub(crate) enum Limit {
     /// Processor time.
     Processor,
     /// Memory.
@@ -44,7 +44,7 @@ pub enum Limit {
 /// Where more machines no longer help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wall {
+pub(crate) enum Wall {
     /// Every gateway follows all logs, and that alone takes all it has.
     Tailing,
     /// Masters have one storage shard each, and that is too much for one.
@@ -57,39 +57,39 @@ pub enum Wall {
 
 /// The machines of a workload, and what they do.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Gateway processes, on a machine each.
-    pub gateways: f64,
+    pub(crate) gateways: f64,
     /// What decides on their number.
-    pub gateways_by: Limit,
+    pub(crate) gateways_by: Limit,
     /// Masters.
-    pub masters: f64,
+    pub(crate) masters: f64,
     /// What decides on their number.
-    pub masters_by: Limit,
+    pub(crate) masters_by: Limit,
     /// Redis servers, replicas included.
-    pub servers: f64,
+    pub(crate) servers: f64,
     /// Busy cores of a gateway.
-    pub gateway_busy: f64,
+    pub(crate) gateway_busy: f64,
     /// Busy share of the fullest master's one core.
-    pub master_busy: f64,
+    pub(crate) master_busy: f64,
     /// Bytes of keymaps in the memory of a gateway.
-    pub gateway_bytes: f64,
+    pub(crate) gateway_bytes: f64,
     /// Bytes in the memory of the fullest master.
-    pub master_bytes: f64,
+    pub(crate) master_bytes: f64,
     /// Log entries a second that all gateways together follow.
-    pub log_entries: f64,
+    pub(crate) log_entries: f64,
     /// Cores of all gateways together that do so.
-    pub log_cores: f64,
+    pub(crate) log_cores: f64,
     /// Cores of gateways and masters together that polling takes at rest.
-    pub idle_cores: f64,
+    pub(crate) idle_cores: f64,
     /// Bytes of the partition map.
-    pub map_bytes: f64,
+    pub(crate) map_bytes: f64,
     /// Change-feed events a second, of all clients.
-    pub events: f64,
+    pub(crate) events: f64,
     /// Bytes of them.
-    pub event_bytes: f64,
+    pub(crate) event_bytes: f64,
     /// Most writes a second below one first component.
-    pub component_writes: f64,
+    pub(crate) component_writes: f64,
 }
 
 impl Plan {
@@ -97,7 +97,7 @@ impl Plan {
     ///
     /// # Errors
     /// The [`Wall`] that is in the way.
-    pub fn of(workload: &Workload, costs: &Costs) -> Result<Self, Wall> {
+    pub(crate) fn of(workload: &Workload, costs: &Costs) -> Result<Self, Wall> {
         let (mut gateways, mut masters) = (LEAST_GATEWAYS, LEAST_MASTERS);
         for _ in 0..MOST_RAISES {
             let (m, masters_by) = masters_for(workload, costs, gateways)?;
@@ -139,7 +139,7 @@ impl Plan {
 
 /// By how much keys, requests and clients can grow together (or must shrink, where it is below 1) until a wall is hit,
 /// and which. `None` where none is hit before 10^12 times as much.
-pub fn furthest(workload: &Workload, costs: &Costs) -> Option<(f64, Wall)> {
+pub(crate) fn furthest(workload: &Workload, costs: &Costs) -> Option<(f64, Wall)> {
     const DOUBLINGS: i32 = 40;
     let fits = |factor: f64| Plan::of(&workload.times(factor), costs);
     let first = (-DOUBLINGS..=DOUBLINGS).map(|at| 2_f64.powi(at)).find(|&factor| fits(factor).is_err())?;

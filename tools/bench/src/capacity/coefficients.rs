@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
-
-use crate::run::Failure;
 
 /// As the bench wrote it on the machine that it names.
 const MEASURED: &str = include_str!("measured.json");
@@ -13,42 +12,42 @@ const MEASURED: &str = include_str!("measured.json");
 /// What was measured on one machine.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Coefficients {
+pub(crate) struct Coefficients {
     /// The day.
-    pub date: String,
+    pub(crate) date: String,
     /// The machine, in words.
-    pub machine: String,
+    pub(crate) machine: String,
     /// What measured them.
-    pub command: String,
+    pub(crate) command: String,
     /// By name.
-    pub coefficients: BTreeMap<String, Coefficient>,
+    pub(crate) coefficients: BTreeMap<String, Coefficient>,
 }
 
 /// One figure.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Coefficient {
+pub(crate) struct Coefficient {
     /// The figure.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its unit.
-    pub unit: String,
+    pub(crate) unit: String,
     /// The row of the bench that it is.
-    pub row: String,
+    pub(crate) row: String,
 }
 
 macro_rules! costs {
     ($($(#[doc = $doc:literal])* $name:ident: $unit:literal,)*) => {
         /// The figures that the model multiplies with.
         #[derive(Debug, Clone, Copy, PartialEq)]
-        pub struct Costs {
-            $($(#[doc = $doc])* pub $name: f64,)*
+        pub(crate) struct Costs {
+            $($(#[doc = $doc])* pub(crate) $name: f64,)*
         }
 
         impl Costs {
             /// Names and units, in order.
             const NAMES: &[(&str, &str)] = &[$((stringify!($name), $unit)),*];
 
-            fn of(mut value: impl FnMut(&str, &str) -> Result<f64, Failure>) -> Result<Self, Failure> {
+            fn of(mut value: impl FnMut(&str, &str) -> Result<f64>) -> Result<Self> {
                 Ok(Self { $($name: value(stringify!($name), $unit)?,)* })
             }
         }
@@ -108,50 +107,39 @@ costs! {
 
 impl Coefficients {
     /// Those of the repository.
-    ///
-    /// # Errors
-    /// [`Failure`], which a test rules out.
-    pub fn embedded() -> Result<Self, Failure> {
+    pub(crate) fn embedded() -> Result<Self> {
         Self::parse(MEASURED, "measured.json")
     }
 
     /// Those of a file that the bench wrote.
     ///
     /// # Errors
-    /// [`Failure`] where it cannot be read.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
+    /// Where it cannot be read.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| bad(&name, &e.to_string()))?;
+        let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
         Self::parse(&text, &name)
     }
 
-    fn parse(text: &str, name: &str) -> Result<Self, Failure> {
-        serde_json::from_str(text).map_err(|error| bad(name, &error.to_string()))
+    fn parse(text: &str, name: &str) -> Result<Self> {
+        serde_json::from_str(text).with_context(|| name.to_owned())
     }
 
     /// The figures themselves.
     ///
     /// # Errors
-    /// [`Failure`] for one that is missing, in another unit, negative or no number.
-    pub fn costs(&self) -> Result<Costs, Failure> {
+    /// For one that is missing, in another unit, negative or no number.
+    pub(crate) fn costs(&self) -> Result<Costs> {
         if let Some(name) = self.coefficients.keys().find(|name| !Costs::NAMES.iter().any(|(known, _)| known == name)) {
-            return Err(bad("the coefficients", &format!("there is no `{name}`")));
+            bail!("there is no coefficient `{name}`");
         }
         Costs::of(|name, unit| match self.coefficients.get(name) {
-            None => Err(bad("the coefficients", &format!("`{name}` is missing"))),
-            Some(found) if found.unit != unit => {
-                Err(bad("the coefficients", &format!("`{name}` is in `{}`, not `{unit}`", found.unit)))
-            }
-            Some(found) if !(0.0..1e15).contains(&found.value) => {
-                Err(bad("the coefficients", &format!("`{name}` is {}", found.value)))
-            }
+            None => bail!("the coefficient `{name}` is missing"),
+            Some(found) if found.unit != unit => bail!("`{name}` is in `{}`, not `{unit}`", found.unit),
+            Some(found) if !(0.0..1e15).contains(&found.value) => bail!("`{name}` is {}", found.value),
             Some(found) => Ok(found.value),
         })
     }
-}
-
-fn bad(name: &str, why: &str) -> Failure {
-    Failure::new(format!("BAD_REQUEST: {name}: {why}"))
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! What the terminal shows.
 
-use comfy_table::{CellAlignment, Table};
-
 use super::coefficients::{Coefficients, Costs};
 use super::model::Plan;
-use super::words::{bytes, count, ends, share, verdict};
+use super::words::{bytes, count, share, verdict};
 use super::workload::Workload;
 
 /// What is asked, in the order of the options.
@@ -50,8 +48,7 @@ pub(super) fn taken(w: &Workload, plan: &Plan) -> Vec<(&'static str, String)> {
 
 /// Table and verdict.
 pub(super) fn text(workload: &Workload, costs: &Costs, source: &Coefficients) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN).set_header(["asked", ""]);
+    let mut table = xtask::table(["asked", ""]);
     for (name, value) in asked(workload) {
         table.add_row([name, &value]);
     }
@@ -61,13 +58,10 @@ pub(super) fn text(workload: &Workload, costs: &Costs, source: &Coefficients) ->
             table.add_row([name, &value]);
         }
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let mut text = format!("{table}\n\n{}\n\nWhere this design ends:\n", verdict(workload, costs).join("\n"));
-    for (end, next) in ends() {
-        text += &format!("- {end} Next: {next}\n");
-    }
     let Coefficients { date, machine, command, .. } = source;
-    text + &format!("\nCosts as measured on {date} on {machine}: `{command}`.\n")
+    format!(
+        "{table}\n\n{}\n\nCosts as measured on {date} on {machine}: `{command}`. The formulas, and where this design ends, are \
+         in www/capacity.html.\n",
+        verdict(workload, costs).join("\n")
+    )
 }

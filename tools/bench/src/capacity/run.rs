@@ -1,30 +1,30 @@
-//! `foremap-gateway capacity`.
+//! `cargo xtask bench capacity`.
 
 use std::io::Write as _;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::coefficients::Coefficients;
 use super::model::{Plan, furthest};
 use super::options::Capacity;
 use super::{page, report};
-use crate::run::Failure;
 
 /// Prints what the workload takes, and writes what was asked for.
 ///
 /// # Errors
-/// [`Failure`] for a figure out of its range, coefficients that cannot be read, or a file that cannot be written.
-pub fn run(options: &Capacity) -> Result<(), Failure> {
+/// For a figure out of its range, coefficients that cannot be read, or a file that cannot be written.
+pub(crate) fn run(options: &Capacity) -> Result<()> {
     let workload = options.workload();
-    workload.check().map_err(Failure::new)?;
+    workload.check()?;
     let source = match &options.coefficients {
         Some(path) => Coefficients::read(path)?,
         None => Coefficients::embedded()?,
     };
     let costs = source.costs()?;
     let text = report::text(&workload, &costs, &source);
-    write!(std::io::stdout(), "{text}").map_err(|error| Failure::new(error.to_string()))?;
+    std::io::stdout().write_all(text.as_bytes())?;
     if let Some(path) = &options.json {
         let plan = Plan::of(&workload, &costs);
         let furthest = furthest(&workload, &costs);
@@ -38,11 +38,11 @@ pub fn run(options: &Capacity) -> Result<(), Failure> {
         save(path, &format!("{body:#}\n"))?;
     }
     match &options.page {
-        Some(path) => save(path, &page::html(&workload, &costs, &source)),
+        Some(path) => save(path, &page::html(&workload, &costs, &source)?),
         None => Ok(()),
     }
 }
 
-fn save(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
+fn save(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
