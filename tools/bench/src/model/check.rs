@@ -47,7 +47,7 @@ const BOUNDS: [Bound; 4] = [
 
 /// Measures and prints what the bounds are about.
 pub(crate) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
-    let program = Program::new(build::gateway(workspace)?)?;
+    let program = Program::new(build::quick(workspace, "foremap-replay")?)?;
     let mut sources = traces_of(workspace, None)?;
     sources.push(program.synthetic(REQUESTS)?);
     let mut report = Report::default();

@@ -55,7 +55,7 @@ const BOUNDS: [Bound; 12] = [
 
 /// Measures and prints what the bounds are about.
 pub(crate) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
-    let replay = Replay::new(build::gateway(workspace)?)?;
+    let replay = Replay::new(build::quick(workspace, "foremap-replay")?)?;
     let bundled = sources::sources(workspace, None)?.remove(0).path;
     let mut report = Report::default();
     let mut table = rows::table(["trace", "hit ratio, %", "new keys, %", "error, %", "issued, %", "waste", "excess"]);

@@ -42,8 +42,13 @@ pub fn all(workspace: &Workspace) -> Result<()> {
 /// Builds the gateway and returns its path. In the development profile: its
 /// answers wait for a disk and a network, and it compiles in half the time.
 pub fn gateway(workspace: &Workspace) -> Result<PathBuf> {
-    process::run(process::cargo().current_dir(&workspace.root).args(["build", "--package", "foremap-gateway"]))?;
-    Ok(workspace.target.join("debug/foremap-gateway"))
+    quick(workspace, "foremap-gateway")
+}
+
+/// Builds a program in the development profile, as its tests have, and returns its path.
+pub fn quick(workspace: &Workspace, package: &str) -> Result<PathBuf> {
+    process::run(process::cargo().current_dir(&workspace.root).args(["build", "--package", package]))?;
+    Ok(workspace.target.join("debug").join(package))
 }
 
 /// Builds a program optimised, as it is published, and returns its path.
