@@ -1,6 +1,5 @@
 //! [`Served`]: one snapshot as callers get it.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -9,16 +8,16 @@ use foremap::key::KeyPrefix;
 use foremap::model::{CLASSES, distinct, restricted};
 use foremap::partition::xxh3;
 use foremap::protocol::ModelSnapshot;
-use lru::LruCache;
+use quick_cache::unsync::Cache;
 
 use super::compress::gzipped;
 use super::negotiate::Encoding;
 use super::stored::{Size, Stored};
 
 /// Most bodies that are kept for callers who may not read everything; 256 KiB compressed or 1 MiB each.
-const RESTRICTED: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+const RESTRICTED: usize = 64;
 /// Bodies for everybody: every class in every encoding.
-const OPEN: NonZeroUsize = NonZeroUsize::new(3 * CLASSES.len()).expect("not zero");
+const OPEN: usize = 3 * CLASSES.len();
 
 /// Of what prefixes, of which class, in which encoding.
 type Wanted = (Option<Arc<[KeyPrefix]>>, usize, Encoding);
@@ -35,15 +34,15 @@ pub(crate) struct Body {
 pub(crate) struct Served {
     pub(crate) stored: Stored,
     since: Instant,
-    open: Mutex<LruCache<Wanted, Body>>,
-    restricted: Mutex<LruCache<Wanted, Body>>,
+    open: Mutex<Cache<Wanted, Body>>,
+    restricted: Mutex<Cache<Wanted, Body>>,
     /// Held while one is made: whoever wants the same waits for it.
     making: tokio::sync::Mutex<()>,
 }
 
 impl Served {
     pub(crate) fn new(stored: Stored) -> Self {
-        let (open, restricted) = (Mutex::new(LruCache::new(OPEN)), Mutex::new(LruCache::new(RESTRICTED)));
+        let (open, restricted) = (Mutex::new(Cache::new(OPEN)), Mutex::new(Cache::new(RESTRICTED)));
         Self { stored, since: Instant::now(), open, restricted, making: tokio::sync::Mutex::default() }
     }
 
@@ -59,10 +58,10 @@ impl Served {
 
     /// Bodies kept for callers who may not read everything, and the most that may.
     pub(crate) fn kept(&self) -> (usize, usize) {
-        (self.lock(true).len(), RESTRICTED.get())
+        (self.lock(true).len(), RESTRICTED)
     }
 
-    fn lock(&self, is_restricted: bool) -> MutexGuard<'_, LruCache<Wanted, Body>> {
+    fn lock(&self, is_restricted: bool) -> MutexGuard<'_, Cache<Wanted, Body>> {
         let cache = if is_restricted { &self.restricted } else { &self.open };
         cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +91,7 @@ impl Served {
         // Compression takes up to some hundred milliseconds.
         let (served, of) = (self.clone(), wanted.clone());
         let body = tokio::task::spawn_blocking(move || served.make(&of)).await.ok()?;
-        self.lock(wanted.0.is_some()).put(wanted, body.clone());
+        self.lock(wanted.0.is_some()).insert(wanted, body.clone());
         Some(body)
     }
 
