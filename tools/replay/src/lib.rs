@@ -28,6 +28,7 @@ mod flights;
 mod instances;
 mod liars;
 mod method;
+mod recording;
 mod report;
 mod rules;
 mod run;
@@ -37,6 +38,7 @@ mod tally;
 pub mod trace;
 
 pub use method::Method;
+pub use recording::{Recording, Timed};
 pub use report::Row;
 pub use run::{Host, Replayed, replay};
 pub use settings::{CacheSize, Handovers, Latency, Lie, Models, Settings, Share, Tuning};

@@ -115,29 +115,15 @@ impl Runner<'_> {
     }
 
     fn foremap(&self) -> Result<(Row, Summary)> {
-        let parse = |key: &String| CompositeKey::parse(key);
-        let keys: Result<Vec<_>, _> = self.trace.keys.iter().map(parse).collect();
-        let keys = keys.map_err(|error| anyhow!(error.reason()))?;
-        let analyzer = AnalyzerConfig { memory_bytes: self.settings.memory, ..AnalyzerConfig::default() };
-        let (tuning, product) = (self.settings.tuning, PrefetchConfig::default());
-        let (models, private) = (self.settings.models, self.settings.cache.is_private());
-        let config = PrefetchConfig {
-            waste_budget: self.settings.waste_budget,
-            threshold: tuning.threshold.unwrap_or(product.threshold),
-            max_depth: tuning.max_depth.unwrap_or(product.max_depth),
-            max_orders: tuning.max_orders.unwrap_or(product.max_orders),
-            credit: if models.is_pooled() { PrefetchConfig::CREDIT_OF_MANY } else { product.credit },
-            analyzer,
-            ..product
-        };
-        let mut engines = Engines::new(models, private, config, &self.trace.clients);
-        let caches = self.caches(|| Local::new(self.entries(), tuning.probation));
+        let keys = parsed(self.trace)?;
+        let mut engines = engines(self.settings, &self.trace.clients);
+        let caches = self.caches(|| local(self.settings, self.trace));
         let name = Method::FOREMAP.name(false);
         let tally = self.play(&name, &keys, caches, &mut engines);
         let summary = engines.finish();
         let early = summary.early.as_ref().filter(|early| early.predictions() > 0);
         let own = Quality {
-            models: Some(models.name()),
+            models: Some(self.settings.models.name()),
             calibration_error: Some(summary.all.error()),
             calibration_error_issued: Some(summary.issued.error()),
             calibration_error_first: early.map(Reliability::error),
@@ -186,6 +172,32 @@ impl Runner<'_> {
         let tally = self.play(&name, keys, caches, &mut ppm);
         self.row(name, &tally, Quality { peak_bytes: Some(ppm.bytes()), ..Quality::default() })
     }
+}
+
+/// The keys of a trace.
+pub(super) fn parsed(trace: &Trace) -> Result<Vec<CompositeKey>> {
+    trace.keys.iter().map(|key| CompositeKey::parse(key).map_err(|error| anyhow!(error.reason()))).collect()
+}
+
+/// The engines of all clients.
+pub(super) fn engines<'a>(settings: &Settings, clients: &'a [String]) -> Engines<'a> {
+    let Settings { models, memory, tuning, waste_budget, cache, .. } = *settings;
+    let product = PrefetchConfig::default();
+    let config = PrefetchConfig {
+        waste_budget,
+        threshold: tuning.threshold.unwrap_or(product.threshold),
+        max_depth: tuning.max_depth.unwrap_or(product.max_depth),
+        max_orders: tuning.max_orders.unwrap_or(product.max_orders),
+        credit: if models.is_pooled() { PrefetchConfig::CREDIT_OF_MANY } else { product.credit },
+        analyzer: AnalyzerConfig { memory_bytes: memory, ..AnalyzerConfig::default() },
+        ..product
+    };
+    Engines::new(models, cache.is_private(), config, clients)
+}
+
+/// The cache of a client.
+pub(super) fn local(settings: &Settings, trace: &Trace) -> Local {
+    Local::new(settings.cache.entries(trace.keys.len()), settings.tuning.probation)
 }
 
 /// The row with most hits among those within the waste budget; where there is none, the one with least waste.

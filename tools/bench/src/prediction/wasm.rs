@@ -1,16 +1,14 @@
 //! The same engine natively and as WebAssembly in Node.js.
 
-use std::fmt::Write as _;
-use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use foremap_bench::rows::{self, Better, Row};
-use xtask::workspace::BUNDLED_TRACE;
-use xtask::workspace::Workspace;
+use xtask::workspace::{BUNDLED_TRACE, Workspace};
 use xtask::{build, process};
 
 use super::replay::Replay;
+use super::write_trace;
 use crate::report::Report;
 
 const PACKAGE: &str = "foremap-timing";
@@ -21,7 +19,7 @@ const ROUNDS: usize = 5;
 /// Turns that both take, so that a busy moment does not fall on one of them alone.
 const TURNS: usize = 3;
 
-/// Times the loop of `tools/bench/timing` over the bundled trace and over interleaved tenants.
+/// Times replays by `tools/bench/timing` of the bundled trace and of interleaved tenants.
 pub(super) fn measure(workspace: &Workspace, replay: &Replay, report: &mut Report) -> Result<()> {
     let glue = build::wasm_for_node(workspace, PACKAGE)?;
     let native = build::optimised(workspace, PACKAGE)?;
@@ -29,10 +27,12 @@ pub(super) fn measure(workspace: &Workspace, replay: &Replay, report: &mut Repor
     let bundled = workspace.path(BUNDLED_TRACE).to_string_lossy().into_owned();
     for (title, name) in [("bundled", bundled.as_str()), ("synthetic tenants", "synthetic:tenants?requests=50000")] {
         eprintln!("bench: native and wasm, {title}");
-        let lines = replay.file("lines.csv");
-        let (requests, keys) = write(name, &lines)?;
+        let file = replay.file("trace.csv");
+        let trace = foremap_replay::trace::open(name)?;
+        write_trace(&trace, &file)?;
+        let (requests, keys) = (trace.requests.len() as f64, trace.keys.len());
         let arguments = [MEMORY, keys / 20, ROUNDS].map(|number| number.to_string());
-        let timed = |command: &mut Command| Timed::read(&process::run_quietly(command.arg(&lines).args(&arguments))?);
+        let timed = |command: &mut Command| Timed::read(&process::run_quietly(command.arg(&file).args(&arguments))?);
         let (mut own, mut other) = (Timed::NONE, Timed::NONE);
         for _ in 0..TURNS {
             own = own.fastest(timed(&mut Command::new(&native))?);
@@ -51,22 +51,11 @@ pub(super) fn measure(workspace: &Workspace, replay: &Replay, report: &mut Repor
             report.add(row("hits, distance of wasm to native", apart, "hits").requires(0.0), 0),
         ]);
     }
-    let notes = "One loop over engine and cache, less the same loop with recorded orders and no engine; the fastest of \
+    let notes = "A replay, less the same with recorded orders and no engine; the fastest of \
         15 rounds. Native: opt-level 3, thin link-time optimisation. Wasm: built as the published core (profile \
         `wasm`, then wasm-opt), in Node.js. Required: 2 x, and that both hit alike; aim: 1.3 x.";
     Report::print("WebAssembly", &table, notes);
     Ok(())
-}
-
-/// Writes `client,key` lines; returns the numbers of requests and of keys.
-fn write(name: &str, file: &Path) -> Result<(f64, usize)> {
-    let trace = foremap_replay::trace::open(name)?;
-    let mut text = String::new();
-    for request in &trace.requests {
-        writeln!(text, "{},{}", trace.clients[request.client as usize], trace.keys[request.key as usize])?;
-    }
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok((trace.requests.len() as f64, trace.keys.len()))
 }
 
 /// What both programs print: hits, and the fastest nanoseconds with and without the engine.

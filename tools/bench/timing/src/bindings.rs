@@ -1,38 +1,42 @@
-//! For `node.mjs`.
+//! For `node.mjs` and `locate.mjs`.
 
+use foremap_replay::{Host, Recording};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// A [`Trace`](super::Trace) and the next [`Run`](super::Run).
 #[wasm_bindgen]
-pub struct Bench {
-    trace: super::Trace,
-    run: Option<super::Run>,
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn now_ms() -> f64;
 }
+
+/// The clock of the runtime.
+struct Clock;
+
+impl Host for Clock {
+    fn nanos(&self) -> Option<u64> {
+        Some((now_ms() * 1e6) as u64)
+    }
+}
+
+/// A [`Recording`], timed.
+#[wasm_bindgen]
+pub struct Bench(Recording);
 
 #[wasm_bindgen]
 impl Bench {
-    /// See [`Trace::new`](super::Trace::new).
+    /// See [`recording`](super::recording).
     ///
     /// # Errors
-    /// For a line that is none.
+    /// For what is no trace.
     #[wasm_bindgen(constructor)]
-    pub fn new(lines: &str, memory: usize, entries: usize) -> Result<Self, String> {
-        Ok(Self { trace: super::Trace::new(lines, memory, entries)?, run: None })
+    pub fn new(trace: &[u8], memory: usize, entries: usize) -> Result<Self, String> {
+        super::recording(trace, memory, entries).map(Self)
     }
 
-    /// See [`Trace::start`](super::Trace::start).
-    pub fn start(&mut self) {
-        self.run = Some(self.trace.start());
-    }
-
-    /// See [`Run::with_engine`](super::Run::with_engine); 0 without a start.
-    pub fn with_engine(&mut self) -> u32 {
-        self.run.take().map_or(0, |run| run.with_engine(&self.trace))
-    }
-
-    /// See [`Run::without_engine`](super::Run::without_engine); 0 without a start.
-    pub fn without_engine(&mut self) -> u32 {
-        self.run.take().map_or(0, |run| run.without_engine(&self.trace))
+    /// Hits, and nanoseconds with and without the engine.
+    pub fn round(&self) -> Vec<f64> {
+        let timed = self.0.with_engine(&Clock);
+        [timed.hits, timed.nanos, self.0.without_engine(&Clock).nanos].map(|number| number as f64).to_vec()
     }
 }
 
