@@ -105,8 +105,9 @@ fn fuzz(workspace: &Workspace, targets: &[String], seconds: u64) -> Result<()> {
 fn one(workspace: &Workspace, target: &str, seconds: u64) -> Result<Run> {
     let corpus = workspace.target.join("fuzz/corpus").join(target);
     let kept = workspace.path(FOLDER).join("regressions").join(target);
-    std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
-    std::fs::create_dir_all(&kept).with_context(|| format!("cannot create {}", kept.display()))?;
+    for folder in [&corpus, &kept] {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
     let mut command = tools::cargo_fuzz(workspace, "run");
     command.arg(target).arg(&corpus).arg(workspace.path(FOLDER).join("seeds").join(target)).arg(&kept);
     command.arg("--").args(arguments(&kept, seconds));

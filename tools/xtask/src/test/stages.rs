@@ -14,6 +14,10 @@ use super::needs::{self, Need};
 use crate::fuzz;
 use crate::readme;
 
+/// The variable and number of the long versions, and package, test and name of what they are of.
+const SIMULATION: [&str; 5] = ["FOREMAP_SIM_HISTORIES", "100000", "foremap-sim", "histories", "keep"];
+const MODEL: [&str; 5] = ["FOREMAP_MODEL_SEQUENCES", "1000000", "foremap-client-model", "sequences", "keeps"];
+
 /// One part of the tests; they run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Stage {
@@ -97,8 +101,8 @@ impl Stage {
             Self::Browser => script(workspace, "test:browser"),
             Self::Packaging => script(workspace, "test:packaging"),
             Self::Readme => readme::run(workspace),
-            Self::Simulation => simulation(workspace),
-            Self::Model => model(workspace),
+            Self::Simulation => at_length(workspace, SIMULATION),
+            Self::Model => at_length(workspace, MODEL),
             Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
@@ -145,20 +149,11 @@ fn rounds(engine: Engine, full: bool) -> [u64; 2] {
     }
 }
 
-/// Optimised: so many histories take ten minutes on two cores.
-fn simulation(workspace: &Workspace) -> Result<()> {
+/// A generated test at length, optimised: so many histories take ten minutes on two cores.
+fn at_length(workspace: &Workspace, [variable, number, package, test, name]: [&str; 5]) -> Result<()> {
     let mut command = process::cargo();
-    command.current_dir(&workspace.root).env("FOREMAP_SIM_HISTORIES", "100000");
-    command.args(["test", "--release", "--package", "foremap-sim", "--test", "histories", "keep", "--", "--nocapture"]);
-    process::run(&mut command)
-}
-
-/// Optimised, as the simulation is.
-fn model(workspace: &Workspace) -> Result<()> {
-    let mut command = process::cargo();
-    command.current_dir(&workspace.root).env("FOREMAP_MODEL_SEQUENCES", "1000000");
-    command.args(["test", "--release", "--package", "foremap-client-model", "--test", "sequences", "keeps"]);
-    command.args(["--", "--nocapture"]);
+    command.current_dir(&workspace.root).env(variable, number);
+    command.args(["test", "--release", "--package", package, "--test", test, name, "--", "--nocapture"]);
     process::run(&mut command)
 }
 
