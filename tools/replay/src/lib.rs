@@ -42,3 +42,4 @@ pub use recording::{Recording, Timed};
 pub use report::Row;
 pub use run::{Host, Replayed, replay};
 pub use settings::{CacheSize, Handovers, Latency, Lie, Models, Settings, Share, Tuning};
+pub use sharing::compressed;

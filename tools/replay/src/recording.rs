@@ -1,6 +1,6 @@
 //! What an engine costs for each access: a replay with it, and the same once more without.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use foremap::key::CompositeKey;
 use foremap::prefetch::Fate;
 
@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::engine::Engines;
 use super::rules::{Caches, Observed, Player, Predictor};
 use super::run::{Host, engines, local, parsed};
-use super::settings::Settings;
+use super::settings::{Models, Settings};
 use super::tally::Tally;
 use super::trace::Trace;
 
@@ -34,8 +34,10 @@ impl Recording {
     /// Replays the trace once, and records the orders.
     ///
     /// # Errors
-    /// For a key that is none.
+    /// For a key that is none, and for settings of several engines or caches.
     pub fn new(trace: Trace, settings: Settings) -> Result<Self> {
+        let is_one = settings.models == Models::Pooled && !settings.cache.is_private();
+        ensure!(is_one, "a recording is of one engine and one cache");
         let mut all = Self { keys: parsed(&trace)?, trace, settings, orders: Vec::new() };
         let mut recorder = Recorder { engines: engines(&settings, &all.trace.clients), orders: Vec::new() };
         all.play(&mut recorder, &());
@@ -61,8 +63,8 @@ impl Recording {
     }
 
     fn play(&self, predictor: &mut impl Predictor<CompositeKey>, host: &dyn Host) -> Timed {
-        let Settings { cache, waste_budget, latency, .. } = self.settings;
-        let caches = Caches::new(cache.is_private(), || local(&self.settings, &self.trace));
+        let Settings { waste_budget, latency, .. } = self.settings;
+        let caches = Caches::new(false, || local(&self.settings, &self.trace));
         let tally = Tally::new(self.keys.len(), None, waste_budget, None);
         // Looking at a clock at every access would take longer than what is timed.
         let player = Player::new(&self.keys, caches, predictor, latency, tally, Clock::calibrated(&()));
@@ -125,7 +127,7 @@ impl Predictor<CompositeKey> for Recorded {
 mod tests {
     use super::*;
     use crate::run::replay;
-    use crate::settings::{CacheSize, Latency, Models, Tuning};
+    use crate::settings::{CacheSize, Latency, Tuning};
     use crate::trace::synthesize;
 
     #[test]

@@ -14,8 +14,8 @@ use super::instances::{Instances, arrived};
 use super::liars::Liars;
 use super::settings::Share;
 
-/// Bytes as gateways send them.
-fn compressed(bytes: &[u8]) -> Vec<u8> {
+/// Bytes of a snapshot as gateways send them.
+pub fn compressed(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     // Writing to a vector cannot fail.
     let _ = brotli::CompressorWriter::new(&mut out, 4_096, 9, 20).write_all(bytes);

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::hint::black_box;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use foremap::Millis;
@@ -11,6 +10,7 @@ use foremap::key::CompositeKey;
 use foremap::model::{
     CLASSES, ClientId, Path, SharedModel, SharedModelConfig, SnapshotOptions, Step, Summary, Trail, class_of,
 };
+use foremap_replay::compressed;
 
 const HOUR: Millis = 3_600_000;
 /// Whom a way must have, so that others are told of it.
@@ -160,14 +160,6 @@ fn chain_told(instance: u64, chain: u64, client: u64) -> Result<Summary, String>
     let keys = (0..length).map(parse).collect::<Result<_, _>>()?;
     let steps = (0..length as u32).map(|key| Step { key, repeated: false }).collect();
     Ok(Summary { instance, epoch: 1, keys, paths: vec![Path { told: 0, steps }] })
-}
-
-/// Bytes as gateways send them.
-fn compressed(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    // Writing to a vector cannot fail.
-    let _ = brotli::CompressorWriter::new(&mut out, 4_096, 9, 20).write_all(bytes);
-    out
 }
 
 #[cfg(test)]
