@@ -10,11 +10,9 @@ use ipnet::IpNet;
 
 use crate::audit::Audit;
 use crate::auth::{Grant, TokenKey, Verb};
-use crate::capacity::Capacity;
 use crate::host::ShifterMode;
 use crate::http::{HttpOptions, Limits};
 use crate::model::ShareOptions;
-use crate::replay::Replay;
 use crate::run::{BackupCommand, CheckCommand, Failure, Options, PlanCommand, RestoreCommand, StoreOptions, secret};
 use crate::store::{RedbOptions, RedisOptions};
 
@@ -39,8 +37,6 @@ pub enum Command {
     Serve(Serve),
     /// Sign a token and print it.
     Token(Token),
-    /// Tell how many machines a workload takes, and where this design ends.
-    Capacity(Capacity),
     /// Measure how stale the answers of a running deployment truly are, and whether they say so.
     Audit(Audit),
     /// Tell how load is spread over nodes and what the Partition Shifter would do about it.
@@ -51,8 +47,6 @@ pub enum Command {
     Restore(RestoreCommand),
     /// Verify a backup or a store file, and say what is wrong; ends with 1 if something is.
     Check(CheckCommand),
-    /// Replay access traces through the prediction core and through baselines, without network.
-    Replay(Replay),
 }
 
 /// Options of every node.

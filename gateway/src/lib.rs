@@ -11,17 +11,13 @@
 //! | [`auth`] | tokens |
 //! | [`run`] | start-up and shutdown |
 //! | [`audit`] | how stale the answers of a running deployment truly are |
-//! | [`replay`] | the yardstick of prediction: traces through the core and through baselines, without network |
-//! | [`capacity`] | how many machines a workload takes |
 //! | [`cli`] | the command line |
 
 pub mod audit;
 pub mod auth;
-pub mod capacity;
 pub mod cli;
 pub mod host;
 pub mod http;
 pub(crate) mod model;
-pub mod replay;
 pub mod run;
 pub mod store;

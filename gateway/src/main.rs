@@ -4,10 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use foremap_gateway::audit::Verdict;
+use foremap_gateway::audit::{self, Verdict};
 use foremap_gateway::cli::{Cli, Command};
 use foremap_gateway::run::{CheckVerdict, Failure, Options, back_up, check, plan, restore, run};
-use foremap_gateway::{audit, capacity, replay};
 
 /// An answer is a dozen small allocations: this allocator takes half the time of the system's for them.
 #[global_allocator]
@@ -32,8 +31,6 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
     let done = match command {
         Command::Dev(dev) => serve(dev.options()?),
         Command::Serve(one) => serve(one.options()?),
-        Command::Capacity(options) => capacity::run(&options),
-        Command::Replay(options) => replay::run(&options),
         Command::Plan(options) => plan(&options),
         Command::Backup(options) => back_up(&options),
         Command::Restore(options) => restore(&options),

@@ -1,6 +1,5 @@
 //! What is printed, and the JSON form.
 
-use comfy_table::{CellAlignment, Table};
 use serde_json::{Value, json};
 
 use super::options::Plan;
@@ -29,31 +28,35 @@ pub(super) fn text(plan: &Plan, tallies: &[Tally], left: &[String]) -> String {
     text
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN).set_header(header);
-    table
-}
-
-fn right(mut table: Table, from: usize) -> String {
-    for column in table.column_iter_mut().skip(from) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table.to_string()
+/// Rows of Markdown under a header; columns are to the right from `right` on.
+fn table<const N: usize>(header: [&str; N], rows: &[[String; N]], right: usize) -> String {
+    let long = |text: &str| text.chars().count();
+    let widths: [usize; N] = std::array::from_fn(|at| {
+        rows.iter().map(|row| long(&row[at])).chain([long(header[at])]).max().unwrap_or_default()
+    });
+    let line = |cells: [&str; N]| {
+        let cells = cells.iter().zip(widths).enumerate();
+        let padded = cells.map(|(at, (cell, width))| match at < right {
+            true => format!(" {cell:width$} |"),
+            false => format!(" {cell:>width$} |"),
+        });
+        format!("|{}", padded.collect::<String>())
+    };
+    let rule = format!("|{}", widths.map(|width| "-".repeat(width + 2) + "|").concat());
+    let rows = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
+    [line(header), rule].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
 fn staleness(tallies: &[Tally]) -> String {
-    let mut table = table(&["path", "", "p50", "p90", "p99", "p99.9", "max"]);
+    let mut lines = Vec::new();
     for tally in tallies {
-        for (at, (name, quantiles)) in rows(tally).into_iter().enumerate() {
-            let Quantiles { p50, p90, p99, p999, max } = quantiles;
-            let path = if at == 0 { tally.name.as_str() } else { "" };
-            let mut row = vec![path.to_owned(), name.to_owned()];
-            row.extend([p50, p90, p99, p999, max].map(|ms| format!("{ms:.1}")));
-            table.add_row(row);
+        for (at, (name, Quantiles { p50, p90, p99, p999, max })) in rows(tally).into_iter().enumerate() {
+            let path = if at == 0 { tally.name.clone() } else { String::new() };
+            let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(|ms| format!("{ms:.1}"));
+            lines.push([path, name.to_owned(), p50, p90, p99, p999, max]);
         }
     }
-    right(table, 2)
+    table(["path", "", "p50", "p90", "p99", "p99.9", "max"], &lines, 2)
 }
 
 fn rows(tally: &Tally) -> Vec<(&'static str, Quantiles)> {
@@ -66,16 +69,14 @@ fn rows(tally: &Tally) -> Vec<(&'static str, Quantiles)> {
 }
 
 fn verdicts(tallies: &[Tally]) -> String {
-    let mut table = table(&["path", "judged", "stale", "within the bound", "lies", "broken"]);
-    for tally in tallies {
+    let line = |tally: &Tally| {
         let within = tally.within().map_or_else(|| "-".into(), |(good, all)| nines(good, all));
-        let figures = [tally.judged, tally.stale].map(|n| n.to_string());
-        let mut row = vec![tally.name.clone()];
-        row.extend(figures);
-        row.extend([within, tally.lies.to_string(), tally.broken.to_string()]);
-        table.add_row(row);
-    }
-    right(table, 1)
+        let [judged, stale, lies, broken] =
+            [tally.judged, tally.stale, tally.lies, tally.broken].map(|number| number.to_string());
+        [tally.name.clone(), judged, stale, within, lies, broken]
+    };
+    let lines: Vec<_> = tallies.iter().map(line).collect();
+    table(["path", "judged", "stale", "within the bound", "lies", "broken"], &lines, 1)
 }
 
 /// `good` of `all` in percent, with so many digits that it only reads 100 where all are; never more than was measured.

@@ -1,4 +1,4 @@
-use super::nines;
+use super::{nines, table};
 
 #[test]
 fn nines_never_say_more_than_was_measured() {
@@ -13,4 +13,11 @@ fn nines_never_say_more_than_was_measured() {
     ] {
         assert_eq!(nines(good, all), expected);
     }
+}
+
+#[test]
+fn a_table_has_columns_of_one_width() {
+    let rows = [["worker".to_owned(), "7".to_owned()], ["é".to_owned(), "12345".to_owned()]];
+    let expected = "| path   |     n |\n|--------|-------|\n| worker |     7 |\n| é      | 12345 |";
+    assert_eq!(table(["path", "n"], &rows, 1), expected);
 }

@@ -1,6 +1,5 @@
 //! [`Served`]: one snapshot as callers get it.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -9,17 +8,17 @@ use foremap::key::KeyPrefix;
 use foremap::model::{CLASSES, Earlier, distinct, restricted};
 use foremap::partition::xxh3;
 use foremap::protocol::{ModelSnapshot, model_delta};
-use lru::LruCache;
+use quick_cache::unsync::Cache;
 
 use super::compress::{compressed, gzipped};
 use super::negotiate::Encoding;
 use super::stored::{Size, Stored};
 
 /// Most bodies that are kept for callers who may not read everything; 256 KiB compressed or 1 MiB each.
-const RESTRICTED: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+const RESTRICTED: usize = 64;
 /// Bodies for everybody: every class in every encoding, and as many as differences, of which most are of one class in one
 /// encoding.
-const OPEN: NonZeroUsize = NonZeroUsize::new(6 * CLASSES.len()).expect("not zero");
+const OPEN: usize = 6 * CLASSES.len();
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,8 +45,8 @@ pub(crate) struct Served {
     since: Instant,
     /// This one too: whoever has it is told so in a few bytes.
     earlier: Earlier<Stored>,
-    open: Mutex<LruCache<Wanted, Body>>,
-    restricted: Mutex<LruCache<Wanted, Body>>,
+    open: Mutex<Cache<Wanted, Body>>,
+    restricted: Mutex<Cache<Wanted, Body>>,
     /// Held while one is made: whoever wants the same waits for it.
     making: tokio::sync::Mutex<()>,
 }
@@ -55,7 +54,7 @@ pub(crate) struct Served {
 impl Served {
     /// `earlier` is what was served before, if anything was.
     pub(crate) fn new(stored: Stored, earlier: Option<&Self>) -> Self {
-        let (open, restricted) = (Mutex::new(LruCache::new(OPEN)), Mutex::new(LruCache::new(RESTRICTED)));
+        let (open, restricted) = (Mutex::new(Cache::new(OPEN)), Mutex::new(Cache::new(RESTRICTED)));
         let mut earlier = earlier.map_or_else(Earlier::default, |served| served.earlier.clone());
         earlier.keep(stored.made, stored.clone());
         Self { stored, since: Instant::now(), earlier, open, restricted, making: tokio::sync::Mutex::default() }
@@ -78,10 +77,10 @@ impl Served {
 
     /// Bodies kept for callers who may not read everything, and the most that may.
     pub(crate) fn kept(&self) -> (usize, usize) {
-        (self.lock(true).len(), RESTRICTED.get())
+        (self.lock(true).len(), RESTRICTED)
     }
 
-    fn lock(&self, is_restricted: bool) -> MutexGuard<'_, LruCache<Wanted, Body>> {
+    fn lock(&self, is_restricted: bool) -> MutexGuard<'_, Cache<Wanted, Body>> {
         let cache = if is_restricted { &self.restricted } else { &self.open };
         cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,7 +124,7 @@ impl Served {
         // Compression takes up to some hundred milliseconds.
         let (served, of) = (self.clone(), wanted.clone());
         let body = tokio::task::spawn_blocking(move || served.make(&of)).await.ok()?;
-        self.lock(wanted.prefixes.is_some()).put(wanted, body.clone());
+        self.lock(wanted.prefixes.is_some()).insert(wanted, body.clone());
         Some(body)
     }
 

@@ -1,0 +1,5 @@
+//! What measurements are made and told with.
+#![allow(clippy::print_stdout, reason = "printing is what a command-line tool does")]
+
+pub mod http;
+pub mod rows;

@@ -1,0 +1,158 @@
+//! What tests need beyond Rust, Node.js and the npm packages, and how it gets here.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use xtask::engine::Engine;
+use xtask::process;
+use xtask::workspace::Workspace;
+
+use super::stages::Stage;
+
+/// Something to be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A Chromium.
+    Chromium,
+    /// The driver of the same version.
+    ChromeDriver,
+    /// A Redis server with its command line tool.
+    Redis,
+    /// A server of this engine.
+    Engine(Engine),
+    /// The test runner of `wasm-bindgen`, of the version in `Cargo.lock`.
+    WasmRunner,
+}
+
+impl Need {
+    const ALL: [Self; 4] = [Self::Chromium, Self::ChromeDriver, Self::Redis, Self::WasmRunner];
+
+    /// What `stages` need, each once.
+    fn of(stages: &[Stage], engines: &[Engine]) -> Vec<Self> {
+        let needed = |need: &Self| stages.iter().any(|stage| stage.needs().contains(need));
+        let mut needs: Vec<Self> = Self::ALL.into_iter().filter(needed).collect();
+        if stages.contains(&Stage::Cluster) {
+            needs.extend(engines.iter().map(|&engine| Self::Engine(engine)));
+        }
+        needs
+    }
+
+    fn debian_package(self) -> Option<&'static str> {
+        match self {
+            Self::Chromium => Some("chromium"),
+            Self::ChromeDriver => Some("chromium-driver"),
+            Self::Redis | Self::Engine(Engine::Redis7) => Some("redis-server"),
+            Self::WasmRunner | Self::Engine(_) => None,
+        }
+    }
+
+    /// Where it is, if it is here. The environment may name another browser and driver.
+    pub(crate) fn find(self, workspace: &Workspace) -> Option<PathBuf> {
+        let (variable, names): (_, &[&str]) = match self {
+            Self::Chromium => ("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"]),
+            Self::ChromeDriver => ("CHROMEDRIVER", &["chromedriver"]),
+            Self::Redis => ("REDIS_SERVER", &["redis-server"]),
+            Self::Engine(engine) => return engine.find(workspace),
+            Self::WasmRunner => {
+                let runner = tools_folder(workspace).join("wasm-bindgen-test-runner");
+                let version = process::first_line(runner.to_str()?, &["--version"])?;
+                let wanted = workspace.locked_version("wasm-bindgen").ok()?;
+                return version.ends_with(&wanted).then_some(runner);
+            }
+        };
+        process::find(variable, names)
+    }
+}
+
+/// Where the test runner is installed.
+pub(super) fn tools_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools/bin")
+}
+
+/// Installs what the stages need and is missing, or says how.
+///
+/// # Errors
+/// Without `install`, if anything is missing: with the exact command of each.
+pub(super) fn meet(workspace: &Workspace, stages: &[Stage], engines: &[Engine], install: bool) -> Result<()> {
+    let mut missing = Need::of(stages, engines);
+    missing.retain(|need| need.find(workspace).is_none());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut commands = Vec::new();
+    let wheels: Vec<_> = missing
+        .iter()
+        .filter_map(|need| match need {
+            Need::Engine(engine) => engine.wheel(),
+            _ => None,
+        })
+        .collect();
+    let mut packages: Vec<&str> = missing.iter().filter_map(|need| need.debian_package()).collect();
+    if !wheels.is_empty() && process::first_line("python3", &["-m", "pip", "--version"]).is_none() {
+        packages.push("python3-pip");
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    if !packages.is_empty() {
+        commands.push(as_root(&["apt-get", "update"]));
+        commands.push(as_root(&[&["apt-get", "install", "--yes", "--no-install-recommends"], &packages[..]].concat()));
+    }
+    if missing.contains(&Need::WasmRunner) {
+        commands.push(install_runner(workspace)?);
+    }
+    commands.extend(wheels.iter().map(|wheel| wheel.install(workspace)));
+    if !install {
+        let lines: Vec<_> = commands.iter().map(|command| format!("  {}", process::shown(command))).collect();
+        bail!("missing: {missing:?}. `cargo xtask test --install` runs, or run yourself:\n{}", lines.join("\n"));
+    }
+    if !packages.is_empty() {
+        ensure!(
+            process::first_line("apt-get", &["--version"]).is_some(),
+            "{packages:?} are Debian packages and there is no apt-get here: install them by hand, and name them in \
+             CHROMIUM, CHROMEDRIVER, REDIS_SERVER and REDIS_CLI if they are not on PATH"
+        );
+    }
+    for mut command in commands {
+        println!("test: installing: {}", process::shown(&command));
+        process::run(&mut command)?;
+    }
+    let still: Vec<Need> = missing.into_iter().filter(|need| need.find(workspace).is_none()).collect();
+    ensure!(still.is_empty(), "installed, but still not found: {still:?}");
+    Ok(())
+}
+
+fn as_root(words: &[&str]) -> Command {
+    let words = if nix::unistd::geteuid().is_root() { words.to_vec() } else { [&["sudo"], words].concat() };
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// Unoptimised and without debug information: a third of the time to compile,
+/// and it runs for seconds. Not `--locked`: the lock file of that release may
+/// name versions that a registry does not serve.
+fn install_runner(workspace: &Workspace) -> Result<Command> {
+    let version = workspace.locked_version("wasm-bindgen")?;
+    let root = tools_folder(workspace).parent().context("the folder of tools has a parent")?.to_path_buf();
+    let mut command = process::cargo();
+    command.args(["install", "wasm-bindgen-cli", "--version", &version, "--debug", "--force"]);
+    command.args(["--config", "profile.dev.debug=0", "--root"]).arg(root);
+    // Else it would be built into the project's target directory and stay there; so cargo uses a temporary one.
+    command.env_remove("CARGO_TARGET_DIR");
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_is_installed_in_the_version_of_the_library() -> Result<()> {
+        let workspace = Workspace::find()?;
+        let shown = process::shown(&install_runner(&workspace)?);
+        let version = workspace.locked_version("wasm-bindgen")?;
+        assert!(shown.contains(&format!("wasm-bindgen-cli --version {version}")), "{shown}");
+        Ok(())
+    }
+}

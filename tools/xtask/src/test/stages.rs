@@ -1,0 +1,205 @@
+//! The stages.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use xtask::build;
+use xtask::engine::Engine;
+use xtask::process;
+use xtask::workspace::Workspace;
+
+use super::needs::{self, Need};
+use crate::fuzz;
+use crate::readme;
+
+/// The variable and number of the long versions, and package, test and name of what they are of.
+const SIMULATION: [&str; 5] = ["FOREMAP_SIM_HISTORIES", "100000", "foremap-sim", "histories", "keep"];
+const MODEL: [&str; 5] = ["FOREMAP_MODEL_SEQUENCES", "1000000", "foremap-client-model", "sequences", "keeps"];
+
+/// One part of the tests; they run in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Stage {
+    /// Rust on this machine
+    Native,
+    /// The store and gateway processes over a cluster of each engine, killed and paused, with slots that move, under load
+    Cluster,
+    /// The core as WebAssembly in Node.js and in headless Chromium
+    Wasm,
+    /// TypeScript: types and unit tests
+    Js,
+    /// The edge worker in workerd, and freshness through it: 75 s each with --full, else 6 s
+    Worker,
+    /// The page of www/ in headless Chromium
+    Browser,
+    /// The packed npm package in fresh projects
+    Packaging,
+    /// The README's examples
+    Readme,
+    /// The simulation at length: 100,000 histories, of which the native stage has 1,000
+    Simulation,
+    /// Generated sequences of a client at length: 1,000,000, of which the native stage has 20,000
+    Model,
+    /// Every fuzz target: 30 s each with --full, 3 s if only named
+    Fuzz,
+}
+
+impl Stage {
+    /// Name on the command line.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What it runs, in the words of the help text.
+    pub(super) fn about(self) -> String {
+        let value = self.to_possible_value();
+        value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
+    }
+
+    /// What it needs beyond Rust, Node.js and the npm packages.
+    pub(super) fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Native | Self::Cluster => &[Need::Redis],
+            // What fuzzing needs, it sees to itself.
+            Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Model | Self::Fuzz => &[],
+            Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
+            Self::Browser | Self::Readme => &[Need::Chromium],
+        }
+    }
+
+    /// Whether it needs the built npm package and the gateway.
+    pub(super) fn uses_package(self) -> bool {
+        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Model | Self::Fuzz)
+    }
+
+    /// Whether it only takes part in the long version of the tests.
+    pub(super) fn is_long(self) -> bool {
+        matches!(self, Self::Simulation | Self::Model | Self::Fuzz)
+    }
+
+    /// Runs it; where it has a long version, that one if `full`.
+    pub(super) fn run(self, workspace: &Workspace, stages: &[Self], full: bool, engines: &[Engine]) -> Result<()> {
+        match self {
+            // All of them, so that one failure hides no other.
+            Self::Native => process::run(process::cargo().current_dir(&workspace.root).args([
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+            ])),
+            Self::Cluster => {
+                // The native stage has the store's tests, too, on this server.
+                let conforms = stages.contains(&Self::Native).then(|| Need::Redis.find(workspace)).flatten();
+                cluster(workspace, full, engines, conforms.as_deref())
+            }
+            Self::Wasm => wasm(workspace),
+            Self::Js => {
+                script(workspace, "types")?;
+                script(workspace, "test:js")
+            }
+            Self::Worker => worker(workspace, full),
+            Self::Browser => script(workspace, "test:browser"),
+            Self::Packaging => script(workspace, "test:packaging"),
+            Self::Readme => readme::run(workspace),
+            Self::Simulation => at_length(workspace, SIMULATION),
+            Self::Model => at_length(workspace, MODEL),
+            Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
+        }
+    }
+}
+
+/// On each engine, the store's tests, unless the server at `conforms` is its own, and rounds of faults; each round is a seed,
+/// and says so. All engines have their turn, so that one failure hides no other.
+fn cluster(workspace: &Workspace, full: bool, engines: &[Engine], conforms: Option<&Path>) -> Result<()> {
+    let gateway = build::gateway(workspace)?;
+    let mut failed = Vec::new();
+    for &engine in engines {
+        let server = engine.server(workspace)?;
+        println!("\n{engine}: {}", server.display());
+        let mut conformance = process::cargo();
+        conformance.current_dir(&workspace.root).env("REDIS_SERVER", &server);
+        conformance.args(["test", "--quiet", "--package", "foremap-gateway", "--test", "gateway", "redis::"]);
+        // These are about gateways, whatever is below them.
+        conformance.args(["--", "--skip", "model_redis::", "--skip", "shifter_redis::"]);
+        let mut faults = process::cargo();
+        faults.current_dir(&workspace.root).env("REDIS_SERVER", &server);
+        faults.args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
+        let [seed, rounds] = rounds(engine, full).map(|number| number.to_string());
+        faults.args(["--seed", &seed, "--rounds", &rounds, "--gateway"]).arg(&gateway);
+        let conformance = (conforms != Some(&*server)).then_some(conformance);
+        for mut command in conformance.into_iter().chain([faults]) {
+            if let Err(error) = process::run(&mut command) {
+                eprintln!("{engine}: {error:#}");
+                failed.push(engine.to_string());
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "failed on {}", failed.join(", "));
+    Ok(())
+}
+
+/// The first seed, and the number of rounds. Ten have every fault. The newer engines differ in how they fail over and how
+/// slots move, so the short version has the rounds of these.
+fn rounds(engine: Engine, full: bool) -> [u64; 2] {
+    match engine {
+        _ if full => [1, 100],
+        Engine::Redis7 => [1, 10],
+        Engine::Redis8 => [2, 1],
+        Engine::Valkey9 => [3, 1],
+    }
+}
+
+/// A generated test at length, optimised: so many histories take ten minutes on two cores.
+fn at_length(workspace: &Workspace, [variable, number, package, test, name]: [&str; 5]) -> Result<()> {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).env(variable, number);
+    command.args(["test", "--release", "--package", package, "--test", test, name, "--", "--nocapture"]);
+    process::run(&mut command)
+}
+
+/// With so many seconds of the freshness checker, directly and through the worker.
+fn worker(workspace: &Workspace, full: bool) -> Result<()> {
+    let seconds = if full { "75" } else { "6" };
+    process::run(npm_script(workspace, "test:worker").env("FOREMAP_FRESHNESS_SECONDS", seconds))
+}
+
+/// Runs a script of `package.json`.
+fn script(workspace: &Workspace, name: &str) -> Result<()> {
+    process::run(&mut npm_script(workspace, name))
+}
+
+/// A script of `package.json`, which is told where browser and gateway are.
+fn npm_script(workspace: &Workspace, name: &str) -> Command {
+    let mut command = build::npm(workspace);
+    command.args(["run", "--silent", name]);
+    command.env("FOREMAP_GATEWAY", workspace.target.join("debug/foremap-gateway"));
+    if let Some(chromium) = Need::Chromium.find(workspace) {
+        command.env("FOREMAP_CHROMIUM", chromium);
+    }
+    command
+}
+
+/// The same tests in both hosts, through the runner that `.cargo/config.toml` names.
+fn wasm(workspace: &Workspace) -> Result<()> {
+    let test = || -> Result<Command> {
+        let mut command = process::cargo();
+        command.current_dir(&workspace.root);
+        command.args(["test", "--target", "wasm32-unknown-unknown", "--package", "foremap", "--test", "wasm"]);
+        let folders = [needs::tools_folder(workspace)].into_iter().chain(process::path_folders());
+        command.env("PATH", std::env::join_paths(folders).context("PATH cannot be extended")?);
+        Ok(command)
+    };
+    println!("wasm in Node.js");
+    process::run(&mut test()?)?;
+    println!("wasm in headless Chromium");
+    let driver = Need::ChromeDriver.find(workspace).context("chromedriver is missing")?;
+    process::run(
+        test()?
+            .env("WASM_BINDGEN_USE_BROWSER", "1")
+            .env("CHROMEDRIVER", driver)
+            .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", workspace.path("tools/xtask/webdriver.json"))
+            // The runner's own 5 s and 20 s are too short for a loaded machine.
+            .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")
+            .env("WASM_BINDGEN_TEST_TIMEOUT", "120"),
+    )
+}
