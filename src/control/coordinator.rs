@@ -1,6 +1,6 @@
 //! [`Coordinator`]: turns who lives, and what somebody plans, into the next map.
 //!
-//! Every gateway has one; the one whose process holds the office acts. Its host repeats a round: it reads what the
+//! Every gateway has one; the one whose process holds the lease acts. Its host repeats a round: it reads what the
 //! store knows and does the one [`Step`] that comes back, naming its term, so that what a coordinator of an earlier
 //! term still sends is refused by the store. All that has to outlive a coordinator is in the store, so any
 //! step may be the last one: whoever comes next goes on from there.
@@ -58,7 +58,7 @@ pub enum Step {
     Clear,
 }
 
-/// Decides the next step of whoever is in office. O(map + members) a round; remembers one moment for each node of the
+/// Decides the next step of whoever leads. O(map + members) a round; remembers one moment for each node of the
 /// map that is missing.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -81,12 +81,12 @@ struct Warming {
 }
 
 impl Coordinator {
-    /// One that is not in office.
+    /// One that does not lead.
     pub fn new(config: CoordinatorConfig) -> Self {
         Self { config, term: None, missing: BTreeMap::new(), warming: None, planned: None }
     }
 
-    /// The next step under `term`, which is `None` out of office. What it knew of an earlier term is forgotten: it may
+    /// The next step under `term`, which is `None` without the lease. What it knew of an earlier term is forgotten: it may
     /// have been away for any time.
     pub fn round(&mut self, now: Millis, term: Option<u64>, seen: &Seen<'_>) -> Step {
         if term != self.term {

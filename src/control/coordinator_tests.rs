@@ -77,7 +77,7 @@ impl Table {
 }
 
 #[test]
-fn out_of_office_and_in_agreement_it_rests() {
+fn without_the_lease_and_in_agreement_it_rests() {
     let mut table = Table::new(&[1, 2], &[1, 2, 3]);
     table.term = None;
     assert_eq!(table.step(0), Step::Rest);
@@ -260,7 +260,7 @@ impl Chance {
     }
 }
 
-/// Any gateway reads, decides and writes with anything happening in between: offices change hands, members come, go,
+/// Any gateway reads, decides and writes with anything happening in between: leases change hands, members come, go,
 /// and warm up or not. Whatever happened, the map ends up with exactly those who serve.
 #[test]
 fn in_any_order_of_steps_the_map_ends_up_with_those_who_serve() {

@@ -144,7 +144,7 @@ impl ModelKeeper {
         self.not_before = now + REST * took.min(self.config.model.every_ms / REST);
     }
 
-    /// The merged counts, if they are not stored yet: what whoever leaves the office does last.
+    /// The merged counts, if they are not stored yet: what whoever gives the lease up does last.
     pub fn last(&mut self, now: Millis) -> Option<Vec<u8>> {
         self.is_unsaved.then(|| self.save(now))
     }

@@ -1,4 +1,4 @@
-//! The rounds of the shared model: look for a new snapshot; in office collect, merge, and store what is due.
+//! The rounds of the shared model: look for a new snapshot; as leader collect, merge, and store what is due.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -73,7 +73,7 @@ impl Process {
     pub async fn share_once(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut turn = self.sharing.turn.lock().await;
         self.refresh(&mut turn).await?;
-        let Some(term) = self.enter_office(&mut turn).await? else { return Ok(()) };
+        let Some(term) = self.begin_leading(&mut turn).await? else { return Ok(()) };
         self.collect(&mut turn).await;
         self.keep(&mut turn, term).await.map(|_| ())
     }
@@ -88,7 +88,7 @@ impl Process {
         if self.term().is_none() {
             return Ok(Err(NotKept::Elsewhere));
         }
-        let Some(term) = self.enter_office(&mut turn).await? else { return Ok(Err(NotKept::Changed)) };
+        let Some(term) = self.begin_leading(&mut turn).await? else { return Ok(Err(NotKept::Changed)) };
         self.collect(&mut turn).await;
         self.with_keeper(move |keeper| keeper.forget(&prefix)).await;
         let kept = self.keep(&mut turn, term).await?;
@@ -116,7 +116,7 @@ impl Process {
     }
 
     /// The term under which this process merges, having begun to where it has not; `None` where another one does.
-    async fn enter_office(self: &Arc<Self>, turn: &mut Turn) -> Result<Option<Term>, StoreError> {
+    async fn begin_leading(self: &Arc<Self>, turn: &mut Turn) -> Result<Option<Term>, StoreError> {
         let term = self.term();
         if term == turn.term {
             return Ok(term);

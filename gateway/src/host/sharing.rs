@@ -23,7 +23,7 @@ use crate::store::Term;
 pub(crate) enum NotKept {
     /// The process does not coordinate.
     Elsewhere,
-    /// The office has just changed hands.
+    /// The lease has just changed hands.
     Changed,
 }
 
@@ -36,7 +36,7 @@ pub struct SharingStats {
     pub refused: u64,
     /// Summaries taken over by the leader.
     pub taken: u64,
-    /// Pages that nodes did not hand over to this process in office.
+    /// Pages that nodes did not hand over to this process as leader.
     pub lost: u64,
     /// Of the clients that are followed from batch to batch.
     pub observer: ObserverStats,
@@ -44,13 +44,13 @@ pub struct SharingStats {
     pub outbox: OutboxStats,
     /// Addresses whose telling is bounded.
     pub addresses: usize,
-    /// What was merged, while this process is in office.
+    /// What was merged, while this process leads.
     pub merger: MergerStats,
     /// Summaries that could not be merged as they cannot be read.
     pub malformed: u64,
-    /// Summaries of which the counts are stored, by this process in office.
+    /// Summaries of which the counts are stored, by this process as leader.
     pub state_saved: u64,
-    /// Snapshots made in office.
+    /// Snapshots made as leader.
     pub snapshots: u64,
     /// Bytes of the largest form of the snapshot that is served; 0 while there is none.
     pub snapshot_bytes: usize,

@@ -244,8 +244,8 @@ fn process_counters(peers: &PeerStats, control: &ControlStats) -> [Row; 7] {
     [
         ("peer_breaker_opens", "Times that a peer was given up for a while", peers.breaker_opens),
         ("membership_failures", "Rounds of membership that the store failed", control.failures),
-        ("proposals", "Maps proposed by this process in office", control.proposals),
-        ("flips", "Maps put in force by this process in office", control.flips),
+        ("proposals", "Maps proposed by this process as leader", control.proposals),
+        ("flips", "Maps put in force by this process as leader", control.flips),
         ("coordinator_refusals", "Steps refused as the term was over or the map had changed", control.refusals),
         ("warm_keys", "Keys read ahead of owning them", control.warm_keys),
         ("warm_failures", "Owners or store reads that failed a warm-up", control.warm_failures),
@@ -257,9 +257,9 @@ fn process_gauges(peers: &PeerStats, control: &ControlStats, map: &PartitionMap)
     [
         ("epoch", "Number of the map's epoch", map.epoch.number),
         ("map_nodes", "Nodes of the map", map.nodes.len() as u64),
-        ("members", "Members registered, as last seen in office", control.members),
-        ("in_office", "Whether the process is the coordinator", u64::from(control.term.is_some())),
-        ("term", "The coordinator's term, 0 out of office", control.term.unwrap_or(0)),
+        ("members", "Members registered, as last seen as leader", control.members),
+        ("leads", "Whether the process is the coordinator", u64::from(control.term.is_some())),
+        ("term", "The coordinator's term, 0 without the lease", control.term.unwrap_or(0)),
         ("peers_open", "Peers that are not asked for a while", peers.open),
         ("peer_forwards", "Forwards under way to other processes", peers.in_flight),
         ("peer_forwards_max", "Bound of peer_forwards", peers.in_flight_max),

@@ -41,8 +41,8 @@ async fn processes_join_leave_and_come_back_and_one_id_is_one_process() {
     let two = Gate::start(&store, 2).await;
     agree(&[&one, &two, &three], &[1, 2, 3]).await;
 
-    let office: Vec<bool> = [&one, &two, &three].iter().map(|gate| gate.term() > 0).collect();
-    assert_eq!(office.iter().filter(|in_office| **in_office).count(), 1, "{office:?}");
+    let leaders: Vec<bool> = [&one, &two, &three].iter().map(|gate| gate.term() > 0).collect();
+    assert_eq!(leaders.iter().filter(|leads| **leads).count(), 1, "{leaders:?}");
     for gate in [one, two, three] {
         gate.stop().await;
     }
@@ -94,7 +94,7 @@ async fn a_rolling_restart_of_every_node_fails_no_call() {
 async fn another_takes_over_from_a_dead_coordinator_and_traffic_goes_on() {
     let store = Shared::new();
     let one = Gate::start(&store, 1).await;
-    until("the first is in office", || one.term() > 0).await;
+    until("the first leads", || one.term() > 0).await;
     let (two, three) = (Gate::start(&store, 2).await, Gate::start(&store, 3).await);
     agree(&[&one, &two, &three], &[1, 2, 3]).await;
     let term = one.term();
@@ -103,7 +103,7 @@ async fn another_takes_over_from_a_dead_coordinator_and_traffic_goes_on() {
     one.kill().await;
     let begun = tokio::time::Instant::now();
     load.goes_on(50).await;
-    until("another is in office", || two.term().max(three.term()) > term).await;
+    until("another leads", || two.term().max(three.term()) > term).await;
     eprintln!("another took over after {:?}", begun.elapsed());
     agree(&[&two, &three], &[2, 3]).await;
     eprintln!("and dropped the dead one after {:?}", begun.elapsed());
@@ -126,7 +126,7 @@ async fn a_silent_registry_stops_shifts_only() {
     // Longer than any registration holds: when it is back, everybody is there before anybody is missed.
     tokio::time::sleep(Duration::from_secs(4)).await;
     store.set_meta_down(false);
-    until("one is in office", || one.term() + two.term() > 0).await;
+    until("one leads", || one.term() + two.term() > 0).await;
     load.goes_on(200).await;
     load.end().await;
     assert_eq!((one.nodes(), one.epoch()), (vec![1, 2], epoch));
@@ -136,7 +136,7 @@ async fn a_silent_registry_stops_shifts_only() {
 async fn what_a_deposed_coordinator_still_sends_is_refused() {
     let store = Shared::new();
     let one = Gate::start(&store, 1).await;
-    until("it is in office", || one.term() > 0).await;
+    until("it leads", || one.term() > 0).await;
     let old = one.term();
     // It is away for longer than its term, as by SIGSTOP, and another one takes over.
     let stopped = one.freeze();
@@ -151,7 +151,7 @@ async fn what_a_deposed_coordinator_still_sends_is_refused() {
     assert_eq!(store.put_blob(Blob::Proposal, Some(next.encode()), old).await, Ok(false));
     assert_eq!(store.put_map(Some(map.epoch), next, old).await, Ok(false));
     drop(stopped);
-    // When it comes to itself it is out of office until the other one's time is over, and then begins a new term.
+    // When it comes to itself it does not lead until the other one's time is over, and then begins a new term.
     until("it has a term of its own again", || one.term() > taken.unwrap_or(0)).await;
     assert_eq!((one.nodes(), one.epoch()), (vec![1], map.epoch.number));
 }
@@ -164,7 +164,7 @@ async fn a_proposal_of_a_dead_coordinator_is_carried_on() {
     let one = MapNode { id: 1, origin: format!("http://{free}"), weight: 1 };
     let first = Arc::new(PartitionMap::new(5, 1_024, store.layout(), vec![one]));
     assert_eq!(store.put_map(None, first.clone(), 0).await, Ok(true));
-    let term = store.lead(77, Duration::from_millis(10)).await.expect("a store that works").expect("the office");
+    let term = store.lead(77, Duration::from_millis(10)).await.expect("a store that works").expect("the lease");
     let wanted = shift(&first, &[Move::Assign { partition: 3, node: Some(1) }]).expect("valid");
     assert_eq!(store.put_blob(Blob::Proposal, Some(wanted.encode()), term).await, Ok(true));
     let gate = Gate::try_start(&store, 1, free.port(), HttpOptions::default()).await.expect("started");
@@ -219,7 +219,7 @@ async fn a_new_owner_has_what_was_hot_before_the_flip() {
 async fn one_that_does_not_warm_up_is_not_waited_for_for_long() {
     let store = Shared::new();
     let one = Gate::start(&store, 1).await;
-    until("it is in office", || one.term() > 0).await;
+    until("it leads", || one.term() > 0).await;
     // A member that takes connections, answers nothing and reports nothing.
     let hangs = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent = Member {

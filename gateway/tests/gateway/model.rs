@@ -91,10 +91,10 @@ async fn start(store: &Arc<Shared>, id: u32) -> Gate {
     Gate::try_start(store, id, 0, with_tokens()).await.expect("started")
 }
 
-/// Two gateways of which the first is in office.
+/// Two gateways of which the first leads.
 pub(crate) async fn two(store: &Arc<Shared>) -> (Gate, Gate) {
     let one = start(store, 1).await;
-    until("the first is in office", || one.term() > 0).await;
+    until("the first leads", || one.term() > 0).await;
     let two = start(store, 2).await;
     agree(&[&one, &two], &[1, 2]).await;
     (one, two)
@@ -107,7 +107,7 @@ async fn told_to_any_gateway_and_served_by_another() {
     let reader = bearer("reader", &[Verb::Get], &[""]);
     let none = model(&two.origin(), &reader, &[]).await;
     assert_eq!((none.status, none.header("cache-control")), (StatusCode::NO_CONTENT, "no-store"));
-    // None of them to the one in office.
+    // None of them to the leader.
     six_tell(&[two.origin()], 100, &["a/1", "a/2", "a/3"]).await;
     knows(&two.origin(), &reader, "a/3", true).await;
     knows(&one.origin(), &reader, "a/3", true).await;
@@ -293,8 +293,8 @@ async fn the_next_leader_serves_at_once_and_keeps_the_counts() {
     until("the leader has them", || stats(&one).merger.merged == 8).await;
     until("and stored them", || stats(&one).state_saved == 8).await;
     one.kill().await;
-    assert_eq!(keys(&two.origin(), &reader).await, ["a/1", "a/2"], "nobody is in office yet");
-    until("the other is in office", || two.term() > 0 && stats(&two).merger.merged == 8).await;
+    assert_eq!(keys(&two.origin(), &reader).await, ["a/1", "a/2"], "nobody leads yet");
+    until("the other leads", || two.term() > 0 && stats(&two).merger.merged == 8).await;
     assert_eq!(keys(&two.origin(), &reader).await, ["a/1", "a/2"]);
     // What was merged before is known, and what is new adds to it.
     six_tell(&[two.origin()], 100, &["a/1", "a/2"]).await;
@@ -330,7 +330,7 @@ async fn what_is_forgotten_is_gone_everywhere() {
     assert_eq!(forget(&reader).await.status, StatusCode::FORBIDDEN);
     // Also what is on its way.
     six_tell(&[two.origin()], 200, &["a/2", "a/3", "b/3", "b/4"]).await;
-    // By one that is not in office.
+    // By one that does not lead.
     let reply = forget(&admin).await;
     assert_eq!((reply.status, reply.json()), (StatusCode::OK, json!({ "forgotten": "b" })));
     assert_eq!(keys(&one.origin(), &reader).await, ["a/1", "a/2", "a/3"], "at once");

@@ -65,7 +65,7 @@ async fn what_batches_tell_is_in_the_model_and_the_model_comes_behind_an_answer(
     let store = Shared::new();
     let (one, two) = two(&store).await;
     let reader = bearer("reader", &[Verb::Get], &[""]);
-    // Not to the one in office.
+    // Not to the leader.
     six_visit(&two.origin()).await;
     knows(&one.origin(), &reader, "shop/2", true).await;
     knows(&two.origin(), &reader, "cart/3", true).await;

@@ -45,9 +45,9 @@ async fn the_model_outlives_all_gateways_in_redis() {
         knows(origin, &reader, "a/3", true).await;
     }
     let merged = |gateway: &Running| gateway.process().sharing.stats().merger.merged;
-    let in_office = |gateway: &Running| gateway.process().control().borrow().term.is_some();
+    let leads = |gateway: &Running| gateway.process().control().borrow().term.is_some();
     assert_eq!(gateways.iter().map(merged).sum::<u64>(), 6, "one merges");
-    assert!(gateways.iter().all(|gateway| in_office(gateway) == (merged(gateway) == 6)));
+    assert!(gateways.iter().all(|gateway| leads(gateway) == (merged(gateway) == 6)));
     let store = gateways[0].process().store.clone();
     for blob in [Blob::Model, Blob::ModelHead, Blob::ModelState] {
         assert!(store.blob(blob).await.expect("read").is_some(), "{blob:?}");

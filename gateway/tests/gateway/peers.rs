@@ -82,7 +82,7 @@ async fn an_owner_in_another_process_answers_and_when_it_does_not_the_store_does
     for line in [
         "foremap_forwards_total{node=\"1\",outcome=\"timed_out\"}",
         "foremap_epoch{",
-        "foremap_in_office{",
+        "foremap_leads{",
         "foremap_store_master_failures_total{node=\"1\",master=\"half-0:1\"} 2",
         "foremap_store_master_replicas{node=\"1\",master=\"half-1:1\"} 3",
     ] {

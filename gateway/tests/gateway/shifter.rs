@@ -148,7 +148,7 @@ async fn a_hot_tenant_is_spread_warm_and_nothing_is_written_but_the_map() {
 async fn processes_report_to_whoever_coordinates_and_a_successor_goes_on() {
     let store = Shared::new();
     let one = Gate::shifting(&store, 1).await;
-    until("the first is in office", || one.term() > 0).await;
+    until("the first leads", || one.term() > 0).await;
     let (two, three) = (Gate::shifting(&store, 2).await, Gate::shifting(&store, 3).await);
     agree(&[&one, &two, &three], &[1, 2, 3]).await;
     let demand = Demand::start(&[one.process.clone(), two.process.clone(), three.process.clone()]);
@@ -181,7 +181,7 @@ async fn processes_report_to_whoever_coordinates_and_a_successor_goes_on() {
     assert!(store.blob(Blob::Office).await.expect("read").is_some());
 }
 
-/// A gateway that holds the office two seconds before the map can name it, as a member that gains does not warm up.
+/// A gateway that holds the lease two seconds before the map can name it, as a member that gains does not warm up.
 async fn unnamed(store: &Arc<Shared>) -> Gate {
     let node = |id, weight| MapNode { id, origin: format!("http://127.0.0.1:{id}"), weight };
     let map = Arc::new(PartitionMap::new(5, 1_024, store.layout(), vec![node(8, 2), node(9, 1)]));
@@ -192,7 +192,7 @@ async fn unnamed(store: &Arc<Shared>) -> Gate {
         assert_eq!(store.announce(member, Duration::from_secs(60)).await, Ok(true));
     }
     let gate = Gate::shifting(store, 1).await;
-    until("it is in office", || gate.term() > 0).await;
+    until("it leads", || gate.term() > 0).await;
     gate
 }
 
@@ -209,9 +209,9 @@ async fn a_coordinator_that_no_map_names_yet_says_where_it_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_freeze_while_another_begins_is_not_lost() {
     let store = Shared::new();
-    store.delay_office();
+    store.delay_leader_record();
     let gate = Gate::shifting(&store, 1).await;
-    until("it reads the switch", || store.is_office_asked()).await;
+    until("it reads the switch", || store.is_leader_record_asked()).await;
     freeze(&gate.origin(), true).await;
     let record = store.blob(Blob::Office).await.expect("read").expect("stored");
     let record: Value = serde_json::from_slice(&record).expect("JSON");

@@ -26,7 +26,7 @@ const KEYMAPS: u64 = 40;
 ///
 /// - `map`: the partition map. It must change.
 /// - `members`: every heartbeat sets when a registration ends.
-/// - `office`, `blob:office-record`: every heartbeat sets when the office is free; who holds it and who froze it.
+/// - `office`, `blob:office-record`: every heartbeat sets when the lease is free; who holds it and who froze it.
 /// - `fence`, one at each shard too: a counter, raised by whatever is asked of a master, reads included.
 fn may_change(name: &str) -> bool {
     let meta = ["map", "members", "office", "blob:office-record"].map(|name| format!("{{meta}}{name}"));

@@ -9,7 +9,7 @@
 //! | [`cluster`] | the servers: masters, replicas, `WAIT`, promotions, disks, clocks |
 //! | `net` | what is cut off, and what stands still |
 //! | `trouble` | when machines fail, and how they come back |
-//! | `office` | membership and the coordinator, through the servers |
+//! | `control` | the host of a control machine, through the servers |
 //! | `gateway`, `pipes` | hosts of nodes: pipelines behind the fence, hops, log polls |
 //! | `client`, `outcome` | hosts of adapters, those who call, and what they are told |
 //! | `world` | virtual time and the queue of what happens next |

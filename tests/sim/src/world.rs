@@ -308,7 +308,7 @@ impl World {
     }
 
     /// What is there before anybody asks. Sometimes clocks were far ahead when it was written, and somebody who is gone
-    /// holds the office.
+    /// holds the lease.
     fn found(&mut self) {
         if self.rng.chance(20) {
             let ahead = self.rng.pick(&FAR_US);

@@ -82,11 +82,13 @@ impl Stage {
     pub(super) fn run(self, workspace: &Workspace, stages: &[Self], full: bool, engines: &[Engine]) -> Result<()> {
         match self {
             // All of them, so that one failure hides no other.
-            Self::Native => process::run(process::cargo().current_dir(&workspace.root).args([
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-            ])),
+            Self::Native => process::run(
+                process::cargo().current_dir(&workspace.root).env("RUST_TEST_THREADS", test_threads()).args([
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                ]),
+            ),
             Self::Cluster => {
                 // The native stage has the store's tests, too, on this server.
                 let conforms = stages.contains(&Self::Native).then(|| Need::Redis.find(workspace)).flatten();
@@ -108,6 +110,11 @@ impl Stage {
     }
 }
 
+/// Twice the processors: tests of gateways wait for heartbeats and failovers most of the time.
+fn test_threads() -> String {
+    (2 * std::thread::available_parallelism().map_or(1, usize::from)).to_string()
+}
+
 /// On each engine, the store's tests, unless the server at `conforms` is its own, and rounds of faults; each round is a seed,
 /// and says so. All engines have their turn, so that one failure hides no other.
 fn cluster(workspace: &Workspace, full: bool, engines: &[Engine], conforms: Option<&Path>) -> Result<()> {
@@ -117,7 +124,7 @@ fn cluster(workspace: &Workspace, full: bool, engines: &[Engine], conforms: Opti
         let server = engine.server(workspace)?;
         println!("\n{engine}: {}", server.display());
         let mut conformance = process::cargo();
-        conformance.current_dir(&workspace.root).env("REDIS_SERVER", &server);
+        conformance.current_dir(&workspace.root).env("REDIS_SERVER", &server).env("RUST_TEST_THREADS", test_threads());
         conformance.args(["test", "--quiet", "--package", "foremap-gateway", "--test", "gateway", "redis::"]);
         // These are about gateways, whatever is below them.
         conformance.args(["--", "--skip", "model_redis::", "--skip", "shifter_redis::"]);
