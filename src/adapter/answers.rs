@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::action::{Action, Answer, FailureKind, FlightId, RequestId, Served};
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::fetches::{Fetch, FetchId, Progress};
 use super::retry::MAX_ATTEMPTS;
 use super::scopes::Timer;

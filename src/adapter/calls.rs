@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::action::{Action, CallEnd, CallId, FlightId, Scope};
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::retry::{ATTEMPT_MS, MAX_ATTEMPTS};
 use super::scopes::Timer;
 use super::sending::Flight;

@@ -6,7 +6,7 @@
 
 use super::AdapterConfig;
 use super::action::Scope;
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use crate::Millis;
 use crate::cache::LocalCache;
 use crate::protocol::BatchRequest;

@@ -13,7 +13,7 @@ mod hearing;
 use serde::Deserialize;
 
 use super::action::{Action, FlightId, Scope};
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::retry::ATTEMPT_MS;
 use super::scopes::Timer;
 use super::stats::FeedStats;

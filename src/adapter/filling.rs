@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::action::Scope;
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::{Fence, Source};

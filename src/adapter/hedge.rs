@@ -5,7 +5,7 @@
 //! budget keeps that below a fiftieth of the batches.
 
 use super::action::FlightId;
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::fetches::FetchId;
 use super::sending::Flight;
 use crate::Millis;

@@ -22,10 +22,10 @@
 //! retries and hedges stay within a budget; every table is bounded and shows in [`AdapterStats`].
 
 mod action;
+mod adapter;
 mod answers;
 mod calls;
 mod config;
-mod demand;
 mod exchange;
 mod feed;
 mod fetches;
@@ -47,8 +47,8 @@ mod stats;
 mod testing;
 
 pub use action::{Action, Answer, CallEnd, CallId, FailureKind, FlightId, GetRequest, RequestId, Scope, Served};
+pub use adapter::Adapter;
 pub use config::{AdapterConfig, ConfigError, Share};
-pub use demand::Adapter;
 pub use feed::{Attention, FeedConfig, FeedEnd};
 pub use filling::{Listing, Own, OwnWrite};
 pub use persistence::BadState;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::adapter::Adapter;
 use super::config::Share;
-use super::demand::Adapter;
 use super::stats::ModelStats;
 use crate::Millis;
 use crate::codec::DecodeError;

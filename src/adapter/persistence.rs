@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::action::Scope;
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::feed::FEED_SCOPE;
 use crate::Millis;
 use crate::cache::Kept;

@@ -1,6 +1,6 @@
 //! An engine that several adapters take turns to hold: a seam for measurements, which no product uses.
 
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use crate::prefetch::PrefetchEngine;
 
 impl Adapter {

@@ -1,6 +1,6 @@
 //! Fetching ahead: from the engine's orders to fetches that nobody waits for.
 
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::feed::FEED_SCOPE;
 use super::fetches::{Fetch, FetchId};
 use super::{Scope, action::FlightId};

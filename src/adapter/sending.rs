@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::action::{Action, CallId, FlightId, Scope};
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::fetches::{Fetch, FetchId, Progress};
 use super::floors::Floors;
 use super::retry::{ATTEMPT_MS, first_attempt_ms};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::action::{Action, Scope};
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use crate::Millis;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::protocol::{Cursor, MAX_SHARDS, MAX_VERSION, ReadPoint};

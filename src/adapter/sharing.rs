@@ -1,7 +1,7 @@
 //! One feed for several clients of a host, such as the tabs of a browser: one of them holds it and passes it on.
 
 use super::action::Action;
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::feed::FEED_SCOPE;
 use crate::Millis;
 use crate::protocol::{FeedFrame, FeedStep, Hello};

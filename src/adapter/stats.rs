@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Served;
-use super::demand::Adapter;
+use super::adapter::Adapter;
 use super::origins::Origins;
 use super::persistence::History;
 use crate::Millis;
@@ -307,7 +307,7 @@ impl Adapter {
     pub fn peek(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Option<super::Answer> {
         match self.cache.peek(now, key, max_staleness_ms) {
             Lookup::Hit(hit) if hit.at.position >= self.inherited.get(hit.at.shard) => {
-                Some(super::demand::answer_from(hit))
+                Some(super::adapter::answer_from(hit))
             }
             Lookup::Hit(_) | Lookup::Stale(_) | Lookup::Miss => None,
         }

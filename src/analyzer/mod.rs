@@ -21,13 +21,13 @@
 //! bounded at construction, costs O(1) per access, and says
 //! how likely nothing is: it hands evidence to the Confidence Map, which does.
 
+mod analyzer;
 mod classes;
 mod components;
 mod evidence;
 mod history;
 mod keys;
 mod packing;
-mod pattern;
 mod prior;
 mod shapes;
 mod steps;
@@ -37,9 +37,9 @@ mod template;
 mod texts;
 mod types;
 
+pub use analyzer::{Analyzer, Context, StreamRef};
 pub use evidence::{Candidate, Evidence, Expert, Grade, Proposals};
 pub use keys::KeyId;
-pub use pattern::{Analyzer, Context, StreamRef};
 pub use prior::Prior;
 pub(crate) use shapes::Shapes;
 pub(crate) use steps::{step_of, stepped};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use fxhash::FxHashMap;
 
+use super::analyzer::{context_hash, pair, step_hash};
 use super::classes::Places;
 use super::evidence::Expert;
 use super::keys::KeyId;
-use super::pattern::{context_hash, pair, step_hash};
 use super::table::{SUCCESSORS, Successors};
 use super::template::is_sound;
 use crate::protocol::{self, ModelSnapshot, TemplateContext};

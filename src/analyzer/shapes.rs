@@ -1,8 +1,8 @@
 //! Shapes and templates out of a set of keys, for those who merge what many analyzers learned.
 
+use super::analyzer::MAX_TEMPLATE;
 use super::classes::Classes;
 use super::components::Parts;
-use super::pattern::MAX_TEMPLATE;
 use super::template::derive;
 
 /// The component classes that a set of keys leads to. The order in which keys are observed matters, so whoever wants one

@@ -38,12 +38,12 @@ mod fence;
 mod freshness;
 mod index;
 mod kept;
-mod local;
+mod local_cache;
 mod queues;
 mod shares;
 mod types;
 
 pub use fence::Fence;
 pub use kept::Kept;
-pub use local::LocalCache;
+pub use local_cache::LocalCache;
 pub use types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};

@@ -16,13 +16,13 @@
 
 mod calibration;
 mod cells;
+mod confidence_map;
 mod count;
 mod knots;
 mod logit;
-mod map;
 mod mixer;
 mod reliability;
 
-pub use map::{Assessment, Booking, ConfidenceMap, ConfidenceStats, Moment, Settled, Step, Worth};
+pub use confidence_map::{Assessment, Booking, ConfidenceMap, ConfidenceStats, Moment, Settled, Step, Worth};
 pub use mixer::Score;
 pub use reliability::{Reliability, ReliabilityBin};

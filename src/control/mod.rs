@@ -16,7 +16,6 @@
 //! * **Freeze**: answered when no plan that nobody asked for can come in force any more.
 
 mod command;
-#[expect(clippy::module_inception, reason = "a file is named after the type that it holds")]
 mod control;
 mod coordinator;
 mod job;

@@ -2,8 +2,8 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use super::node::Node;
 use super::pending::Pending;
-use super::server::Node;
 use crate::Millis;
 use crate::partition::Location;
 use crate::shifter::{LoadCollector, LoadReport, Served};

@@ -3,8 +3,8 @@
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
 use super::hot::HotSet;
+use super::node::{Node, answered};
 use super::pending::{Pending, ReadTicket, StoreAnswer, StoreFailure};
-use super::server::{Node, answered};
 use super::stats::NodeStats;
 use crate::key::CompositeKey;
 

@@ -26,8 +26,8 @@ mod report;
 mod season;
 mod series;
 mod settings;
+mod shifter;
 mod sketch;
-mod state;
 #[cfg(test)]
 mod testing;
 
@@ -40,4 +40,4 @@ pub use plan::{Outlook, Plan, Reason};
 pub use planner::{PlanInput, plan};
 pub use report::{CELLS, Count, LATE_SHARE, LoadReport, PrefixLoad, ROUND_MS};
 pub use settings::PlanSettings;
-pub use state::{Shifter, ShifterAction, ShifterStats};
+pub use shifter::{Shifter, ShifterAction, ShifterStats};

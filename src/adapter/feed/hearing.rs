@@ -1,7 +1,7 @@
 //! What a feed says, and how it ends.
 
 use super::super::action::{Action, FlightId};
-use super::super::demand::Adapter;
+use super::super::adapter::Adapter;
 use super::{COST, FEED_SCOPE, FIRST_WAIT_MS, FeedEnd, MAX_FAILURES, REFUSED_MS};
 use crate::Millis;
 use crate::clock::ClockBroke;

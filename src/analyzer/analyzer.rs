@@ -436,5 +436,5 @@ impl Analyzer {
 }
 
 #[cfg(test)]
-#[path = "pattern_tests.rs"]
+#[path = "analyzer_tests.rs"]
 mod tests;

@@ -380,5 +380,5 @@ impl ConfidenceMap {
 }
 
 #[cfg(test)]
-#[path = "map_tests.rs"]
+#[path = "confidence_map_tests.rs"]
 mod tests;

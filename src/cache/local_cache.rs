@@ -506,7 +506,7 @@ fn tag_id(seed: u64, tag: &str) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "local_tests.rs"]
+#[path = "local_cache_tests.rs"]
 mod tests;
 
 #[cfg(all(test, not(target_arch = "wasm32")))]

@@ -521,5 +521,5 @@ fn stale_answer(hit: Hit, bound: u32) -> Answer {
 }
 
 #[cfg(test)]
-#[path = "demand_tests.rs"]
+#[path = "adapter_tests.rs"]
 mod tests;

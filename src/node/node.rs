@@ -490,5 +490,5 @@ pub(super) fn answered(
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
+#[path = "node_tests.rs"]
 mod tests;

@@ -341,5 +341,5 @@ fn back(from: &PartitionMap, to: &PartitionMap) -> Vec<Move> {
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
+#[path = "shifter_tests.rs"]
 mod tests;
