@@ -27,6 +27,7 @@
 //! | [`adapter`] | the DHT Adaptation Layer of a client: every request enters here |
 //! | [`node`] | the DHT node behind a gateway; native builds only |
 //! | [`control`] | who coordinates, which map is in force, the life of a plan; native builds only |
+//! | [`load`] | load reports, load model and forecast |
 //! | [`shifter`] | the Partition Shifter: from one map epoch to the next |
 //! | `bindings` | the only wasm-bindgen code, in wasm builds |
 //!
@@ -47,6 +48,7 @@ pub mod confidence;
 pub mod control;
 pub mod hub;
 pub mod key;
+pub mod load;
 pub mod model;
 // A node serves many threads, and nothing in a browser or an isolate is one: what it is built on stays out of the wasm.
 #[cfg(not(target_arch = "wasm32"))]

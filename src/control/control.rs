@@ -11,8 +11,8 @@ use super::plans::{Ask, Plans};
 use super::record::LeaderRecord;
 use super::stats::ControlStats;
 use crate::Millis;
+use crate::load::LoadReport;
 use crate::partition::{Epoch, NodeId, PartitionMap};
-use crate::shifter::LoadReport;
 
 /// What a control machine is made with. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

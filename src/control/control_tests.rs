@@ -1,7 +1,8 @@
 use super::super::command::ControlStatus;
 use super::*;
+use crate::load::Count;
 use crate::partition::{MapNode, Placement, StorageLayout};
-use crate::shifter::{Count, Move};
+use crate::shifter::Move;
 
 const CONFIG: ControlConfig = ControlConfig {
     is_shared: true,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::command::{RequestId, Term};
 use crate::Millis;
+use crate::load::LoadReport;
 use crate::partition::{Epoch, NodeId, PartitionMap};
-use crate::shifter::{LoadReport, Plan, PlanSettings, Shifter, ShifterAction};
+use crate::shifter::{Plan, PlanSettings, Shifter, ShifterAction};
 
 /// Work for the shifter, which is in it: until it comes back, nothing else is planned.
 #[derive(Debug)]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::command::{Answer, Command, ControlStatus, NotDone, RequestId, Term, Times};
 use super::job::{Outcome, PlanJob, Planned, Task};
 use crate::Millis;
+use crate::load::{LoadReport, ROUND_MS};
 use crate::partition::{Epoch, NodeId, PartitionMap};
-use crate::shifter::{LoadReport, Move, Plan, ROUND_MS, Shifter, ShifterAction, ShifterStats};
+use crate::shifter::{Move, Plan, Shifter, ShifterAction, ShifterStats};
 
 /// How long a plan may take to come in force before another is made: the warm-up, and two heartbeats of everybody.
 const PATIENCE_MS: Millis = 8_000;

@@ -5,8 +5,8 @@ use std::sync::{MutexGuard, PoisonError};
 use super::node::Node;
 use super::pending::Pending;
 use crate::Millis;
+use crate::load::{LoadCollector, LoadReport, Served};
 use crate::partition::Location;
-use crate::shifter::{LoadCollector, LoadReport, Served};
 
 /// Where the keys of a batch belong, in order of its slots.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl Places {
 
 impl Node {
     /// What this node served since the report before; counting starts anew. `round` is the number of the round that ends:
-    /// milliseconds since 1970 divided by [`ROUND_MS`](crate::shifter::ROUND_MS), as the node itself knows no time of day.
+    /// milliseconds since 1970 divided by [`ROUND_MS`](crate::load::ROUND_MS), as the node itself knows no time of day.
     /// A request that is counted meanwhile is in this report or in the next one, and in one of them only.
     pub fn take_load(&self, now: Millis, incarnation: u64, round: u64) -> LoadReport {
         self.collector().take(now, self.id(), incarnation, round)

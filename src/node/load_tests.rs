@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::key::CompositeKey;
+use crate::load::ROUND_MS;
 use crate::node::{Forward, LogPage, NodeConfig, StoreAnswer};
 use crate::partition::{HotKey, MapNode, NodeId, PartitionMap, StorageLayout, replica, xxh3};
 use crate::protocol::{BatchItem, BatchRequest, Class};
-use crate::shifter::ROUND_MS;
 
 const HOT: [&str; 2] = ["user/hot", "user/hot too"];
 

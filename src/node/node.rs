@@ -14,12 +14,12 @@ use super::shard::{ChangeSet, LogPage, Point, Shard};
 use super::stats::{Counters, NodeStats};
 use crate::Millis;
 use crate::key::CompositeKey;
+use crate::load::LoadCollector;
 use crate::partition::{Location, MapError, NodeId, PartitionMap, replica, xxh3};
 use crate::protocol::{
     BatchItem, BatchRequest, BatchResponse, Class, ClockReading, Consistency, Cursor, ErrorCode, ItemResult,
     MAX_BATCH_KEYS, MAX_CHANGES, MapKnowledge, MapUpdate, Outcome, Problem, ReadPoint, ShardPosition,
 };
-use crate::shifter::LoadCollector;
 
 /// Identity and bounds of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Node;
 use super::hot::HotSet;
-use crate::shifter::{LoadCollector, LoadReport};
+use crate::load::{LoadCollector, LoadReport};
 
 /// Counters since start, and the fill of every bounded table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::HotGroup;
-use super::forecast::Upcoming;
 use super::planner::{PlanInput, Planner};
-use super::report::cell_of;
 use crate::key::{CompositeKey, KeyPrefix};
+use crate::load::Upcoming;
+use crate::load::cell_of;
 use crate::partition::{NodeId, Placement};
 
 /// Most keys of one parent that share their replicas. More are taken one by one.

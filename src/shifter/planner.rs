@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::balance;
 use super::draft::{Draft, heaviest, part_loads};
-use super::forecast::Forecast;
 use super::history::History;
 use super::hot;
-use super::load::{LoadModel, PrefixNow};
 use super::moves::Move;
 use super::plan::{Outlook, Plan, Reason};
 use super::settings::{PlanSettings, WEIGHTS};
 use crate::key::KeyPrefix;
+use crate::load::Forecast;
+use crate::load::{LoadModel, PrefixNow};
 use crate::partition::{MAX_DEPTH, MAX_SPREAD, PartitionMap, Placement, Portion};
 
 /// What a plan is made from.
@@ -195,7 +195,7 @@ impl<'a> Planner<'a> {
         let limit = self.limit.max(self.settings.entries_at_most * FOR_STEPS);
         for step in self.input.forecast.upcoming() {
             // The loads known are of before: afterwards there is nothing to copy.
-            if step.at < self.input.load.round() * super::report::ROUND_MS {
+            if step.at < self.input.load.round() * crate::load::ROUND_MS {
                 continue;
             }
             let mut count = 0;
@@ -404,7 +404,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_foreseen(&self, prefix: &KeyPrefix) -> bool {
-        let starts = |step: &super::forecast::Upcoming| prefix.slashed().starts_with(step.to.slashed());
+        let starts = |step: &crate::load::Upcoming| prefix.slashed().starts_with(step.to.slashed());
         self.input.forecast.upcoming().iter().any(starts)
     }
 

@@ -255,7 +255,7 @@ fn before_eleven(case: &mut Case) -> (Plan, Arc<PartitionMap>) {
     case.map = case.shifted();
     let now = ten + hour - 6_000;
     case.load = LoadModel::new(16_384);
-    case.observe(now / super::super::ROUND_MS);
+    case.observe(now / crate::load::ROUND_MS);
     let mut forecast = Forecast::default();
     forecast.update(&case.load, now, 5_000.0);
     let planned = plan(&PlanInput {

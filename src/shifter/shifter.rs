@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::forecast::Forecast;
 use super::history::History;
-use super::load::{LoadModel, ModelFill};
 use super::moves::{Move, has, shift};
 use super::plan::Plan;
 use super::planner::{PlanInput, plan};
-use super::report::{LoadReport, ROUND_MS};
 use super::settings::PlanSettings;
 use crate::Millis;
+use crate::load::Forecast;
+use crate::load::{LoadModel, ModelFill};
+use crate::load::{LoadReport, ROUND_MS};
 use crate::partition::{MapDelta, PartitionMap};
 
 /// What the host is to do.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{LoadCollector, LoadReport, ROUND_MS, Served};
 use crate::key::CompositeKey;
+use crate::load::{LoadCollector, LoadReport, ROUND_MS, Served};
 use crate::partition::{MapNode, NodeId, PartitionMap, Placement, StorageLayout, replica};
 
 pub(super) fn key(text: &str) -> CompositeKey {

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::load::{Count, Forecast, LoadModel, LoadReport, PrefixLoad};
 use foremap::partition::{MapNode, PartitionMap, StorageLayout};
-use foremap::shifter::{
-    Count, Forecast, History, LoadModel, LoadReport, Move, Plan, PlanInput, PlanSettings, PrefixLoad, plan, shift,
-};
+use foremap::shifter::{History, Move, Plan, PlanInput, PlanSettings, plan, shift};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 

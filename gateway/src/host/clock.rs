@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use foremap::Millis;
-use foremap::shifter::ROUND_MS;
+use foremap::load::ROUND_MS;
 
 /// Milliseconds since the process began to count.
 #[derive(Debug, Clone, Copy)]

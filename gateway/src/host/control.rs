@@ -8,8 +8,8 @@ use foremap::control::{
     Answer, Beat, Change, Command, Control, ControlConfig, ControlStats, Found, LeaderRecord, Member, NotDone, Planned,
     RequestId, StoreFailed, Times,
 };
+use foremap::load::LoadReport;
 use foremap::partition::{Epoch, PartitionMap};
-use foremap::shifter::LoadReport;
 use futures_util::future::try_join_all;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use foremap::control::{Answer, ControlStatus, LeaderRecord, NotDone};
+use foremap::load::LoadReport;
 use foremap::node::Node;
 use foremap::partition::{Epoch, MapNode, NodeId, PartitionMap};
-use foremap::shifter::{LoadReport, Plan};
+use foremap::shifter::Plan;
 use futures_util::future::join_all;
 use serde::Serialize;
 

@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header, req
 use foremap::Millis;
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::load::LoadReport;
 use foremap::model::Handover;
 use foremap::node::Subject;
 use foremap::partition::{MapNode, NodeId, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, CONTENT_TYPE};
-use foremap::shifter::LoadReport;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};

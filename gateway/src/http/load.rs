@@ -13,7 +13,7 @@ use super::request::Params;
 use super::server::Server;
 use crate::auth::Verb;
 
-/// The answer is the binary form of a [`LoadReport`](foremap::shifter::LoadReport). Counting begins anew with it, so this
+/// The answer is the binary form of a [`LoadReport`](foremap::load::LoadReport). Counting begins anew with it, so this
 /// is no `GET`: nothing on the way may keep the answer or ask twice.
 pub(super) async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;

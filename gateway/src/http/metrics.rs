@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foremap::control::ControlStats;
+use foremap::load::LoadModel;
 use foremap::node::{AdmissionStats, Node, NodeStats, Priority, Shares};
 use foremap::partition::PartitionMap;
-use foremap::shifter::LoadModel;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;

@@ -9,8 +9,8 @@ use foremap::control::{
     Answer, Beat, Change, Command as ControlCommand, Control, ControlConfig, CoordinatorConfig, Found, LeaderRecord,
     Member, MemberState, PlanJob, RequestId, StoreFailed, Times, new_owners,
 };
+use foremap::load::{Count, LoadReport};
 use foremap::partition::{Epoch, MapNode, NodeId, PartitionMap, Placement};
-use foremap::shifter::{Count, LoadReport};
 
 use super::cluster::{Command, MetaChange, MetaRead, MetaReply, Reply};
 use super::mutant::Mutant;

@@ -1,7 +1,7 @@
 //! What a store keeps: registrations, version records, the format record; and what nodes report of their load.
 
 use foremap::control::Member;
-use foremap::shifter::{LoadModel, LoadReport};
+use foremap::load::{LoadModel, LoadReport};
 use foremap_gateway::store::record::{decode_format, decode_version, encode_format, encode_version};
 
 use crate::wire::assert_only_form;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use foremap::control::{Member, MemberState};
+use foremap::load::{Count, LoadReport, PrefixLoad};
 use foremap::model::{ClientId, Outbox, SharedModel, SharedModelConfig, Summary};
 use foremap::partition::{HotKey, MapNode, PartitionMap, Portion, Rule, StorageLayout};
 use foremap::protocol::{ErrorCode, Keymap, KeymapFields, MAX_VERSION, Meta, Problem};
-use foremap::shifter::{Count, LoadReport, PrefixLoad};
 use foremap_gateway::store::record::{encode_format, encode_version};
 use foremap_gateway::store::{VersionRecord, WriteId};
 use serde_json::Value;

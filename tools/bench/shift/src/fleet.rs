@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
+use foremap::load::{LoadCollector, LoadReport, ROUND_MS, Served};
 use foremap::partition::{DEFAULT_PARTITIONS, MapNode, PartitionMap, StorageLayout};
-use foremap::shifter::{LoadCollector, LoadReport, Plan, PlanSettings, ROUND_MS, Served, Shifter, ShifterAction};
+use foremap::shifter::{Plan, PlanSettings, Shifter, ShifterAction};
 
 use crate::rng::Rng;
 use crate::view::View;

@@ -14,7 +14,7 @@ pub const LATE_SHARE: f64 = 0.25;
 pub const CELLS: u16 = 1 << MAX_SPREAD;
 
 /// The cell of the keys below a prefix whose next component, with its `/`, is this one. `seed` is the map's second one.
-pub(super) fn cell_of(seed: u64, component: &str) -> u16 {
+pub(crate) fn cell_of(seed: u64, component: &str) -> u16 {
     (xxh3(seed, component.as_bytes()) % u64::from(CELLS)) as u16
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::load::{LoadModel, PrefixNow};
+use super::load_model::{LoadModel, PrefixNow};
 use super::report::ROUND_MS;
 use super::season::Season;
 use crate::Millis;

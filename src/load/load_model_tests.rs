@@ -1,5 +1,5 @@
 use super::*;
-use crate::shifter::Count;
+use crate::load::Count;
 
 fn prefix(text: &str) -> KeyPrefix {
     KeyPrefix::parse(text).expect("a prefix")

@@ -365,5 +365,5 @@ fn prune<K: Ord + Clone, V>(table: &mut BTreeMap<K, V>, bound: usize, weight: im
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
+#[path = "load_model_tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::shifter::{Count, LoadReport, PrefixLoad};
+use crate::load::{Count, LoadReport, PrefixLoad};
 
 const HOUR: Millis = 3_600_000;
 /// 2026-11-25T10:00 UTC.
