@@ -149,9 +149,13 @@ impl Struck {
                 (Undo::StartServer(replica), None)
             }
             Fault::SlotsMoved { shard, atomic } => {
-                let from = master_of(fleet, shard)?;
-                let to = master_of(fleet, (shard + 1) % MASTERS)?;
-                let used = fleet.redis.used_slots(from, &format!("*}}/{prefix}*"))?;
+                let masters = (0..MASTERS).map(|nth| master_of(fleet, (shard + nth) % MASTERS));
+                let masters = masters.collect::<Result<Vec<usize>>>()?;
+                // A round has few keys, and a master may have none of them.
+                let used = |&from: &usize| fleet.redis.used_slots(from, &format!("*}}/{prefix}*"));
+                let used = masters.iter().map(used).collect::<Result<Vec<_>>>()?;
+                let first = used.iter().position(|slots| !slots.is_empty()).unwrap_or_default();
+                let (used, from, to) = (&used[first], masters[first], masters[(first + 1) % MASTERS]);
                 let slots: Vec<u16> = used.iter().copied().step_by(used.len().div_ceil(SLOTS).max(1)).collect();
                 move_slots(fleet, &slots, to, atomic)?;
                 (Undo::MoveBack { slots, to: from, atomic }, None)

@@ -31,13 +31,14 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts everything and waits until it is ready. Blocks for some seconds.
+    /// Starts everything, with the promise `durable` if servers sync always and otherwise `replicated`, and waits until it is ready. Blocks for some seconds.
     ///
     /// # Errors
     /// Where a binary is missing or something does not come up.
-    pub fn start(binary: &Path, replicas: usize, node_timeout: Duration) -> Result<Self> {
+    pub fn start(binary: &Path, replicas: usize, fsync_always: bool, node_timeout: Duration) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("foremap-cluster-").tempdir().context("no temporary folder")?;
-        let redis = RedisCluster::start_with(ClusterOptions { replicas, node_timeout, ..ClusterOptions::default() })?;
+        let options = ClusterOptions { replicas, fsync_always, node_timeout, ..ClusterOptions::default() };
+        let redis = RedisCluster::start_with(options)?;
         let store = format!("redis://{}", redis.addresses().join(","));
         let gateway = |node| Gateway::new(binary, folder.path(), node, &store, replicas);
         let gateways = (1..=GATEWAYS).map(gateway).collect::<Result<Vec<_>>>()?;

@@ -62,11 +62,12 @@ pub(crate) fn line(report: &RoundReport) -> String {
         if shown.is_empty() { String::new() } else { format!("; {name} {} ms", shown.join(", ")) }
     };
     format!(
-        "seed {} (R={}): {}: {} ops, {} acknowledged, {} refused, {} unknown, {} not done; {} calls failed; \
+        "seed {} (R={}, {}): {}: {} ops, {} acknowledged, {} refused, {} unknown, {} not done; {} calls failed; \
          unavailable s: bounded {bounded:.1}, strong {strong:.1}, write {write:.1}{}{}{}{}; \
          feed: {} changes, {} resumed, {} resets; {:.1} s faults, {:.1} s healing, {:.1} s ends",
         report.seed,
         report.replicas,
+        if report.is_durable { "durable" } else { "replicated" },
         report.faults,
         report.operations,
         sum.acknowledged,

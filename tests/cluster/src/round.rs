@@ -36,6 +36,8 @@ const FEED_PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct RoundReport {
     pub(crate) seed: u64,
     pub(crate) replicas: usize,
+    /// Which promise the store gave.
+    pub(crate) is_durable: bool,
     pub(crate) faults: String,
     pub(crate) rolling: bool,
     /// Operations of the history.
@@ -101,6 +103,7 @@ pub(crate) fn run(
     let report = RoundReport {
         seed: plan.seed,
         replicas: plan.replicas,
+        is_durable: plan.needs_durable(),
         faults: if plan.rolling { "rolling restart".to_owned() } else { faults.join(", ") },
         rolling: plan.rolling,
         ..RoundReport::default()

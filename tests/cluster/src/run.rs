@@ -14,6 +14,13 @@ use crate::round::{self, Broken};
 /// How long a server may be silent before the others take it for dead.
 const NODE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
+/// What a fleet is set up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Promised {
+    replicas: usize,
+    is_durable: bool,
+}
+
 /// Runs the rounds, prints a line for each and a table at the end.
 ///
 /// # Errors
@@ -25,18 +32,19 @@ pub fn run(options: &Options) -> Result<()> {
     let runtime = runtime.context("no runtime")?;
     let clock = Clock::start();
     let out = Printer;
-    let mut fleet: Option<(usize, Fleet)> = None;
+    let mut fleet: Option<(Promised, Fleet)> = None;
     let mut reports = Vec::new();
     let mut starting = 0.0;
     for nth in 0..options.rounds {
         let seed = options.seed.wrapping_add(nth);
-        let replicas = Plan::replicas(seed);
+        // Which promise a round needs does not depend on whether slots can move as a whole.
+        let promised = Promised { replicas: Plan::replicas(seed), is_durable: Plan::of(seed, false).needs_durable() };
         let mut running = match fleet.take() {
-            Some((running_with, running)) if running_with == replicas => running,
+            Some((running_with, running)) if running_with == promised => running,
             other => {
                 drop(other);
                 let start = Instant::now();
-                let running = Fleet::start(&binary, replicas, NODE_TIMEOUT)?;
+                let running = Fleet::start(&binary, promised.replicas, promised.is_durable, NODE_TIMEOUT)?;
                 starting += start.elapsed().as_secs_f64();
                 running
             }
@@ -53,7 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
                 return Err(error.context(format!("seed {}; logs: {folder:?}", plan.seed)));
             }
         }
-        fleet = Some((replicas, running));
+        fleet = Some((promised, running));
     }
     if let Some((_, running)) = fleet.as_mut().filter(|_| options.keep) {
         out.line(&format!("logs: {:?}", running.keep_logs()));
