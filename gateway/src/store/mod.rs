@@ -4,21 +4,34 @@
 //! of its storage shard; value, ordered index, version record and log entry
 //! are committed together, durably, before the write is acknowledged.
 
+mod answer;
 pub(crate) mod backup;
 mod clock;
+mod error;
+mod handle;
+mod lifecycle;
 mod list;
+mod namespace;
 mod open_error;
 pub mod record;
 mod redb;
 mod redis;
-mod types;
+mod registry;
+mod status;
+mod values;
+mod write;
 
+pub use self::answer::{Answer, Answers, Read};
 pub use self::clock::Clock;
+pub use self::error::StoreError;
+pub use self::handle::Store;
+pub use self::lifecycle::{Backup, Checked, NoBackup, Promise};
 pub use self::list::{Listed, Page, list};
+pub use self::namespace::Blob;
 pub use self::open_error::OpenError;
 pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
-pub use self::types::{
-    Answer, Answers, Backup, Blob, Checked, ClockStatus, DiskStatus, Expect, ListPart, MasterStatus, NoBackup, Promise,
-    Read, Store, StoreError, Term, Trouble, VersionRecord, Write, WriteId, WriteOutcome, Written,
-};
+pub use self::registry::Term;
+pub use self::status::{ClockStatus, DiskStatus, MasterStatus, Trouble};
+pub use self::values::{ListPart, VersionRecord};
+pub use self::write::{Expect, Write, WriteId, WriteOutcome, Written};

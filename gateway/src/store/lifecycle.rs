@@ -1,0 +1,48 @@
+//! What a store promises from its opening to its end.
+
+use tokio::sync::mpsc;
+
+use super::StoreError;
+
+/// What holds for a write that was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// It is on the disk of every server that may answer for it.
+    Durable,
+    /// Every server that may answer for it has it, and its disk has it within two seconds. It is lost where one of them
+    /// crashes before that and answers again before another took its place.
+    Replicated,
+}
+
+impl Promise {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Replicated => "replicated",
+        }
+    }
+}
+
+/// The frames of a backup, in order. It is whole if it ends with its last frame, and not with an error or before.
+pub type Backup = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
+
+/// Why there is no backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoBackup {
+    /// Another one is being made.
+    Busy,
+    /// The store is backed up by other means.
+    Elsewhere,
+}
+
+/// What was found in a store file or a backup, where nothing is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checked {
+    /// Keys with a keymap; 0 where they were not counted.
+    pub keys: u64,
+    /// Versions.
+    pub versions: u64,
+    /// Entries of change logs.
+    pub log_entries: u64,
+}
