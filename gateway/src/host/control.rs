@@ -196,7 +196,7 @@ impl ControlTask {
         let retracted = members.iter().map(|member| store.retract(member.id, member.incarnation));
         let ended = async {
             try_join_all(retracted).await?;
-            store.lead(members.first().map_or(0, |member| member.incarnation), Duration::ZERO).await
+            store.take_lease(members.first().map_or(0, |member| member.incarnation), Duration::ZERO).await
         };
         if let Err(error) = ended.await {
             tracing::info!(%error, "the registration is left to expire");
@@ -312,7 +312,7 @@ async fn beat(process: &Process, beat: Beat) -> Result<Found, StoreError> {
     let incarnation = beat.members.first().map_or(0, |member| member.incarnation);
     let lead = async {
         match beat.may_lead {
-            true => store.lead(incarnation, ttl()).await,
+            true => store.take_lease(incarnation, ttl()).await,
             false => Ok(None),
         }
     };
@@ -360,6 +360,6 @@ async fn store(store: &dyn Store, change: &Change, term: Term) -> Result<bool, S
             }
             Ok(done)
         }
-        Change::Record(record) => store.put_blob(Blob::Office, Some(record.encode()), term).await,
+        Change::Record(record) => store.put_blob(Blob::Leader, Some(record.encode()), term).await,
     }
 }

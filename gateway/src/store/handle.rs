@@ -78,9 +78,9 @@ pub trait Store: Send + Sync + 'static {
     /// Registered members whose time has not expired, by ascending id.
     fn members(&self) -> Answer<'_, Vec<Member>>;
 
-    /// Takes the coordinator's office for `ttl`, a minute at most, or keeps it, and returns its term; `None` while another incarnation
+    /// Takes the coordinator's lease for `ttl`, a minute at most, or keeps it, and returns its term; `None` while another incarnation
     /// holds it. A `ttl` of zero resigns.
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>>;
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>>;
 
     /// The content of `blob`.
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>>;

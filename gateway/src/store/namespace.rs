@@ -12,12 +12,12 @@ pub enum Blob {
     /// The merged counts that the model is made of.
     ModelState,
     /// Who coordinates, and whether shifts are frozen.
-    Office,
+    Leader,
 }
 
 impl Blob {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Proposal, Self::Model, Self::ModelHead, Self::ModelState, Self::Office];
+    pub const ALL: [Self; 5] = [Self::Proposal, Self::Model, Self::ModelHead, Self::ModelState, Self::Leader];
     /// Largest content in bytes: a model's bound, and far over that of a map.
     pub const MAX_BYTES: usize = 4 << 20;
 
@@ -28,7 +28,7 @@ impl Blob {
             Self::Model => "model",
             Self::ModelHead => "model-head",
             Self::ModelState => "model-state",
-            Self::Office => "office-record",
+            Self::Leader => "office-record",
         }
     }
 }

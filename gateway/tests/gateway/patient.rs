@@ -191,8 +191,8 @@ impl<S: Store> Store for Patient<S> {
         self.again(move || self.store.members())
     }
 
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        self.again(move || self.store.lead(incarnation, ttl))
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        self.again(move || self.store.take_lease(incarnation, ttl))
     }
 
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {

@@ -454,7 +454,7 @@ async fn a_full_master_is_read(cluster: &RedisCluster, store: &RedisStore, keys:
     let long = std::time::Duration::from_secs(600);
     assert!(answered(|| store.announce(member.clone(), long)).await);
     assert_eq!(answered(|| store.members()).await, [member]);
-    assert!(answered(|| store.lead(1, long)).await.is_some());
+    assert!(answered(|| store.take_lease(1, long)).await.is_some());
     answered(|| store.retract(1, 1)).await;
     set("0");
     all_answer(store, &keys.failing).await;

@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     store: RedbStore,
     is_shared: bool,
     is_meta_down: AtomicBool,
-    is_office_slow: AtomicBool,
+    is_leader_slow: AtomicBool,
     /// What was written, by the name of the operation.
     writes: Mutex<Vec<&'static str>>,
     /// Two halves, as if they were of two masters.
@@ -59,7 +59,7 @@ impl Shared {
             store,
             is_shared,
             is_meta_down,
-            is_office_slow: AtomicBool::new(false),
+            is_leader_slow: AtomicBool::new(false),
             writes,
             groups,
             is_silent,
@@ -81,14 +81,14 @@ impl Shared {
         self.is_silent[half].store(true, Ordering::Relaxed);
     }
 
-    /// The next answer about the office takes half a second to arrive.
-    pub(crate) fn delay_office(&self) {
-        self.is_office_slow.store(true, Ordering::Relaxed);
+    /// The next answer about the leader takes half a second to arrive.
+    pub(crate) fn delay_leader(&self) {
+        self.is_leader_slow.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has been asked about the office since.
-    pub(crate) fn is_office_asked(&self) -> bool {
-        !self.is_office_slow.load(Ordering::Relaxed)
+    /// Whether it has been asked about the leader since.
+    pub(crate) fn is_leader_asked(&self) -> bool {
+        !self.is_leader_slow.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_meta_down(&self, is_down: bool) {
@@ -183,14 +183,14 @@ impl Store for Shared {
         self.meta(self.store.members())
     }
 
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        self.note("lead");
-        self.meta(self.store.lead(incarnation, ttl))
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        self.note("take_lease");
+        self.meta(self.store.take_lease(incarnation, ttl))
     }
 
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
         let answer = self.meta(self.store.blob(blob));
-        if blob != Blob::Office || !self.is_office_slow.swap(false, Ordering::Relaxed) {
+        if blob != Blob::Leader || !self.is_leader_slow.swap(false, Ordering::Relaxed) {
             return answer;
         }
         Box::pin(async {

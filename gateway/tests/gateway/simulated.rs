@@ -217,7 +217,7 @@ impl Store for Simulated {
         })
     }
 
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
         let change = MetaChange::Lead { incarnation, ttl_us: micros(ttl) };
         ready(match self.meta(&Command::ChangeMeta(change)) {
             Ok(MetaReply::Term(term)) => Ok(term),

@@ -376,7 +376,7 @@ async fn members_are_listed_until_they_expire(store: Shared) {
 async fn one_coordinator_at_a_time_and_terms_rise(store: Shared) {
     let lead = |incarnation, ttl| {
         let store = store.clone();
-        async move { store.lead(incarnation, ttl).await.expect("a store that works") }
+        async move { store.take_lease(incarnation, ttl).await.expect("a store that works") }
     };
     let first = lead(1, LONG).await.expect("free");
     assert!(first > 0);
@@ -398,13 +398,13 @@ async fn a_deposed_coordinator_changes_nothing(store: Shared) {
         Arc::new(next)
     };
     assert_eq!(store.put_map(None, next(1), 0).await, Ok(true));
-    let old = store.lead(1, LONG).await.expect("a store that works").expect("free");
+    let old = store.take_lease(1, LONG).await.expect("a store that works").expect("free");
     assert_eq!(store.put_map(Some(map.epoch), next(2), old).await, Ok(true));
     assert_eq!(store.put_blob(Blob::Proposal, Some(vec![1, 2]), old).await, Ok(true));
     assert_eq!(store.blob(Blob::Proposal).await, Ok(Some(vec![1, 2])));
     assert_eq!(store.blob(Blob::Model).await, Ok(None));
-    store.lead(1, Duration::ZERO).await.expect("a store that works");
-    let new = store.lead(2, LONG).await.expect("a store that works").expect("free");
+    store.take_lease(1, Duration::ZERO).await.expect("a store that works");
+    let new = store.take_lease(2, LONG).await.expect("a store that works").expect("free");
     assert_eq!(store.put_map(Some(next(2).epoch), next(3), old).await, Ok(false));
     assert_eq!(store.put_blob(Blob::Proposal, None, old).await, Ok(false));
     assert_eq!(store.blob(Blob::Proposal).await, Ok(Some(vec![1, 2])));

@@ -1,4 +1,4 @@
-//! What concerns the whole namespace: the map, the registry, the coordinator's office and its blobs.
+//! What concerns the whole namespace: the map, the registry, the coordinator's lease and its blobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use foremap::node::{MAX_LIFE_US, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 use super::handle::failed;
-use super::tables::{MEMBERS, META, META_MAP, META_OFFICE, META_PROBE};
+use super::tables::{MEMBERS, META, META_LEASE, META_MAP, META_PROBE};
 use crate::store::{Blob, StoreError, Term};
 
 /// One change to it, performed by the writer between other writes.
@@ -18,7 +18,7 @@ pub(super) enum MetaChange {
     PutMap { expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term },
     Announce { member: Member, ttl: Duration },
     Retract { id: NodeId, incarnation: u64 },
-    Lead { incarnation: u64, ttl: Duration },
+    TakeLease { incarnation: u64, ttl: Duration },
     PutBlob { blob: Blob, content: Option<Vec<u8>>, term: Term },
 }
 
@@ -49,7 +49,9 @@ pub(super) fn apply(txn: &WriteTransaction, change: &MetaChange, now_us: u64) ->
         MetaChange::PutMap { expect, map, term } => put_map(txn, *expect, map, *term).map(MetaOutcome::Done),
         MetaChange::Announce { member, ttl } => announce(txn, member, now_us, until(ttl)).map(MetaOutcome::Done),
         MetaChange::Retract { id, incarnation } => retract(txn, *id, *incarnation).map(MetaOutcome::Done),
-        MetaChange::Lead { incarnation, ttl } => lead(txn, *incarnation, now_us, until(ttl)).map(MetaOutcome::Term),
+        MetaChange::TakeLease { incarnation, ttl } => {
+            take_lease(txn, *incarnation, now_us, until(ttl)).map(MetaOutcome::Term)
+        }
         MetaChange::PutBlob { blob, content, term } => {
             put_blob(txn, *blob, content.as_deref(), *term).map(MetaOutcome::Done)
         }
@@ -75,7 +77,7 @@ fn put_map(txn: &WriteTransaction, expect: Option<Epoch>, map: &PartitionMap, te
         Some(bytes) => Some(decode_map(bytes.value())?.epoch),
         None => None,
     };
-    if stored != expect || (expect.is_some() && term < Office::of(&meta)?.term) {
+    if stored != expect || (expect.is_some() && term < Lease::of(&meta)?.term) {
         return Ok(false);
     }
     meta.insert(META_MAP, map.encode().as_slice()).map_err(failed)?;
@@ -126,24 +128,24 @@ fn decode_member(bytes: &[u8]) -> Result<Member, StoreError> {
     Member::decode(bytes).map_err(|error| StoreError::Corrupt(format!("registration: {error}")))
 }
 
-/// The coordinator's office.
+/// The coordinator's lease.
 #[derive(Debug, Default)]
-struct Office {
+struct Lease {
     term: Term,
     incarnation: u64,
     expires_us: u64,
 }
 
-impl Office {
+impl Lease {
     fn of(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<Self, StoreError> {
-        let Some(bytes) = meta.get(META_OFFICE).map_err(failed)? else { return Ok(Self::default()) };
+        let Some(bytes) = meta.get(META_LEASE).map_err(failed)? else { return Ok(Self::default()) };
         let read = || -> Result<Self, DecodeError> {
             let mut r = Reader::new(bytes.value());
-            let office = Self { term: r.varint()?, incarnation: r.u64_le()?, expires_us: r.varint()? };
+            let lease = Self { term: r.varint()?, incarnation: r.u64_le()?, expires_us: r.varint()? };
             r.finish()?;
-            Ok(office)
+            Ok(lease)
         };
-        read().map_err(|error| StoreError::Corrupt(format!("office: {error}")))
+        read().map_err(|error| StoreError::Corrupt(format!("lease: {error}")))
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -155,25 +157,25 @@ impl Office {
     }
 }
 
-fn lead(txn: &WriteTransaction, incarnation: u64, now_us: u64, until: u64) -> Result<Option<Term>, StoreError> {
+fn take_lease(txn: &WriteTransaction, incarnation: u64, now_us: u64, until: u64) -> Result<Option<Term>, StoreError> {
     let mut meta = txn.open_table(META).map_err(failed)?;
-    let mut office = Office::of(&meta)?;
-    if office.incarnation != incarnation || !is_alive(office.expires_us, now_us) {
+    let mut lease = Lease::of(&meta)?;
+    if lease.incarnation != incarnation || !is_alive(lease.expires_us, now_us) {
         // A resignation of what is not held changes nothing.
-        if is_alive(office.expires_us, now_us) || until <= now_us {
+        if is_alive(lease.expires_us, now_us) || until <= now_us {
             return Ok(None);
         }
-        office.term += 1;
-        office.incarnation = incarnation;
+        lease.term += 1;
+        lease.incarnation = incarnation;
     }
-    office.expires_us = until;
-    meta.insert(META_OFFICE, office.encode().as_slice()).map_err(failed)?;
-    Ok((until > now_us).then_some(office.term))
+    lease.expires_us = until;
+    meta.insert(META_LEASE, lease.encode().as_slice()).map_err(failed)?;
+    Ok((until > now_us).then_some(lease.term))
 }
 
 fn put_blob(txn: &WriteTransaction, blob: Blob, content: Option<&[u8]>, term: Term) -> Result<bool, StoreError> {
     let mut meta = txn.open_table(META).map_err(failed)?;
-    if term < Office::of(&meta)?.term {
+    if term < Lease::of(&meta)?.term {
         return Ok(false);
     }
     match content {

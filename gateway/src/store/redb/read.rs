@@ -237,8 +237,8 @@ impl Store for RedbStore {
         self.snapshot(move |txn| meta::members(txn, clock()))
     }
 
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        Box::pin(async move { Ok(self.change(MetaChange::Lead { incarnation, ttl }).await?.term()) })
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        Box::pin(async move { Ok(self.change(MetaChange::TakeLease { incarnation, ttl }).await?.term()) })
     }
 
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {

@@ -1,4 +1,4 @@
-//! What concerns the whole namespace: the map, the registry, the coordinator's office and its blobs.
+//! What concerns the whole namespace: the map, the registry, the coordinator's lease and its blobs.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -10,7 +10,7 @@ use foremap::node::{MAX_LIFE_US, is_alive};
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
 use super::functions::call;
-use super::keys::{MAP, MEMBERS, OFFICE, Place};
+use super::keys::{LEASE, MAP, MEMBERS, Place};
 use super::open::RedisStore;
 use super::reply::{Replies, bytes, items, number, odd};
 use super::topology::pairs;
@@ -72,7 +72,7 @@ impl RedisStore {
         map: &PartitionMap,
         term: Term,
     ) -> Result<bool, StoreError> {
-        let mut command = call("put_map", &[self.meta(MAP), self.meta(OFFICE)]);
+        let mut command = call("put_map", &[self.meta(MAP), self.meta(LEASE)]);
         command.arg(expect.map(epoch_text).unwrap_or_default()).arg(term);
         command.arg(epoch_text(map.epoch)).arg(self.seal.close(MAP, map.encode()));
         self.agreed(command).await
@@ -115,8 +115,8 @@ impl RedisStore {
         Ok(members)
     }
 
-    pub(super) async fn take_office(&self, incarnation: u64, ttl: Duration) -> Result<Option<Term>, StoreError> {
-        let mut command = call("lead", &[self.meta(OFFICE)]);
+    pub(super) async fn take_lease(&self, incarnation: u64, ttl: Duration) -> Result<Option<Term>, StoreError> {
+        let mut command = call("lead", &[self.meta(LEASE)]);
         command.arg(&incarnation.to_be_bytes()).arg(micros(ttl));
         match self.change(Place::Meta, command).await? {
             Value::Nil => Ok(None),
@@ -133,7 +133,7 @@ impl RedisStore {
 
     pub(super) async fn store_blob(&self, blob: Blob, content: Option<&[u8]>, term: Term) -> Result<bool, StoreError> {
         StoreError::check_blob(content)?;
-        let mut command = call("put_blob", &[self.blob_key(blob), self.meta(OFFICE)]);
+        let mut command = call("put_blob", &[self.blob_key(blob), self.meta(LEASE)]);
         let sealed = content.map(|content| self.seal.close(blob.name(), content.to_vec()));
         command.arg(term).arg(if sealed.is_some() { "1" } else { "0" }).arg(sealed.unwrap_or_default());
         self.agreed(command).await

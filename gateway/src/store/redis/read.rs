@@ -339,8 +339,8 @@ impl Store for RedisStore {
         Box::pin(self.live_members())
     }
 
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        Box::pin(self.take_office(incarnation, ttl))
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        Box::pin(self.take_lease(incarnation, ttl))
     }
 
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {

@@ -1,4 +1,4 @@
-//! What concerns the whole namespace: the map, the registry, the coordinator's office and its blobs.
+//! What concerns the whole namespace: the map, the registry, the coordinator's lease and its blobs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ pub(crate) struct Meta {
     map: Option<Arc<PartitionMap>>,
     /// With the moment at which each expires.
     members: BTreeMap<NodeId, (u64, Member)>,
-    office: Office,
+    lease: Lease,
     blobs: BTreeMap<&'static str, Arc<[u8]>>,
 }
 
-/// The coordinator's office.
+/// The coordinator's lease.
 #[derive(Debug, Clone, Copy, Default)]
-struct Office {
+struct Lease {
     term: u64,
     incarnation: u64,
     expires_us: u64,
@@ -62,7 +62,7 @@ pub enum MetaChange {
         /// Of which start.
         incarnation: u64,
     },
-    /// Takes or keeps the office.
+    /// Takes or keeps the lease.
     Lead {
         /// Who.
         incarnation: u64,
@@ -91,7 +91,7 @@ pub enum MetaReply {
     Blob(Option<Arc<[u8]>>),
     /// Whether it was done.
     Done(bool),
-    /// The term, if the office is held.
+    /// The term, if the lease is held.
     Term(Option<u64>),
 }
 
@@ -111,7 +111,7 @@ impl Meta {
         match change {
             MetaChange::PutMap { expect, map, term } => {
                 let stored = self.map.as_ref().map(|map| map.epoch);
-                if stored != *expect || (expect.is_some() && *term < self.office.term) {
+                if stored != *expect || (expect.is_some() && *term < self.lease.term) {
                     return MetaReply::Done(false);
                 }
                 self.map = Some(map.clone());
@@ -136,7 +136,7 @@ impl Meta {
             }
             MetaChange::Lead { incarnation, ttl_us } => self.lead(*incarnation, now_us, *ttl_us),
             MetaChange::PutBlob { blob, content, term } => {
-                if *term < self.office.term {
+                if *term < self.lease.term {
                     return MetaReply::Done(false);
                 }
                 match content {
@@ -149,16 +149,16 @@ impl Meta {
     }
 
     fn lead(&mut self, incarnation: u64, now_us: u64, ttl_us: u64) -> MetaReply {
-        let office = &mut self.office;
-        if office.incarnation != incarnation || !is_alive(office.expires_us, now_us) {
+        let lease = &mut self.lease;
+        if lease.incarnation != incarnation || !is_alive(lease.expires_us, now_us) {
             // A resignation of what is not held changes nothing.
-            if is_alive(office.expires_us, now_us) || ttl_us == 0 {
+            if is_alive(lease.expires_us, now_us) || ttl_us == 0 {
                 return MetaReply::Term(None);
             }
-            office.term += 1;
-            office.incarnation = incarnation;
+            lease.term += 1;
+            lease.incarnation = incarnation;
         }
-        office.expires_us = now_us.saturating_add(ttl_us.min(MAX_LIFE_US));
-        MetaReply::Term((ttl_us > 0).then_some(office.term))
+        lease.expires_us = now_us.saturating_add(ttl_us.min(MAX_LIFE_US));
+        MetaReply::Term((ttl_us > 0).then_some(lease.term))
     }
 }
