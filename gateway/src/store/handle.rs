@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foremap::control::Member;
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use tokio::sync::watch;
 
 use super::{
-    Answer, Answers, Backup, Blob, ClockStatus, DiskStatus, ListPart, MasterStatus, NoBackup, Promise, Read, Term,
-    Trouble, VersionRecord, Write, WriteOutcome,
+    Answer, Answers, Backup, Blob, ClockStatus, DiskStatus, ListPart, ListRange, MasterStatus, NoBackup, Promise, Read,
+    Term, Trouble, VersionRecord, Write, WriteOutcome,
 };
 
 /// A durable store of one namespace.
@@ -46,14 +46,8 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a version that is not the current one.
     fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>>;
 
-    /// Keymaps of `shard` below `prefix`, after the key `after`, at most `limit`.
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart>;
+    /// Keymaps of `shard` in `range`.
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart>;
 
     /// One page of the change log of each shard that `cursors` name, in their order; at most `limit` entries a page.
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>>;

@@ -33,5 +33,5 @@ pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
 pub use self::registry::Term;
 pub use self::status::{ClockStatus, DiskStatus, MasterStatus, Trouble};
-pub use self::values::{ListPart, VersionRecord};
+pub use self::values::{ListPart, ListRange, VersionRecord};
 pub use self::write::{Expect, Write, WriteId, WriteOutcome, Written};

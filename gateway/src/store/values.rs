@@ -1,5 +1,6 @@
 //! What is read of the values of keys.
 
+use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::Keymap;
 
 use super::WriteId;
@@ -15,6 +16,17 @@ pub struct VersionRecord {
     pub created: bool,
     /// The write that made it.
     pub id: Option<WriteId>,
+}
+
+/// A stretch of the keys of a shard, in their order.
+#[derive(Debug, Clone)]
+pub struct ListRange {
+    /// What all of them are below.
+    pub prefix: KeyPrefix,
+    /// The key that they come after; `None` begins with the first.
+    pub after: Option<CompositeKey>,
+    /// Most keymaps.
+    pub limit: usize,
 }
 
 /// Keymaps of one shard, as part of a list.

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use foremap::control::Member;
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId, WriteOutcome,
-    Written,
+    Answer, Answers, Blob, ListPart, ListRange, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
+    WriteOutcome, Written,
 };
 use tokio::sync::watch;
 
@@ -148,14 +148,8 @@ impl<S: Store> Store for Patient<S> {
         })
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
-        self.again(move || self.store.list_shard(shard, prefix.clone(), after.clone(), limit))
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        self.again(move || self.store.list_shard(shard, range.clone()))
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {

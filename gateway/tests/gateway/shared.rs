@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use foremap::control::{ControlStats, Member};
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
@@ -15,8 +15,8 @@ use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Failure, Options, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, MasterStatus, Promise, Read, RedbOptions, RedbStore, Store, StoreError, Term,
-    VersionRecord, Write, WriteOutcome,
+    Answer, Answers, Blob, ListPart, ListRange, MasterStatus, Promise, Read, RedbOptions, RedbStore, Store, StoreError,
+    Term, VersionRecord, Write, WriteOutcome,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -138,14 +138,8 @@ impl Store for Shared {
         self.store.remove_version(key, version)
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
-        self.store.list_shard(shard, prefix, after, limit)
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        self.store.list_shard(shard, range)
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {

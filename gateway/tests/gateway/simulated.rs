@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foremap::control::Member;
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, Keymap, KeymapFields};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, Expect, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
+    Answer, Answers, Blob, Expect, ListPart, ListRange, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
     WriteOutcome, Written,
 };
 use foremap_sim::cluster::{self, Cluster, Command, MetaChange, MetaRead, MetaReply, Outcome, Reply, Retention};
@@ -153,13 +153,8 @@ impl Store for Simulated {
         ready(self.outcome(self.layout.shard(&key), &Command::RemoveVersion(key, version)))
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        let ListRange { prefix, after, limit } = range;
         // The position first, as in a pipeline.
         let position = match self.perform(Some(shard), &Command::Position(shard)) {
             Ok(Reply::Position(position)) => position,

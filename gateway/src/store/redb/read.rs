@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::redb::ReadTransaction;
 use foremap::control::Member;
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Change, Cursor};
@@ -19,7 +19,7 @@ use super::tables::{CURRENT, LOG, META, META_MAP, SHARDS, ShardLog, VERSIONS};
 use super::writer::{Job, MAX_QUEUE};
 use crate::store::record::{decode_keymap, decode_version};
 use crate::store::{
-    Answer, Answers, Backup, Blob, DiskStatus, ListPart, NoBackup, Read, Store, StoreError, Term, Trouble,
+    Answer, Answers, Backup, Blob, DiskStatus, ListPart, ListRange, NoBackup, Read, Store, StoreError, Term, Trouble,
     VersionRecord, Write, WriteOutcome,
 };
 
@@ -61,24 +61,19 @@ fn read_keys(
     keys.iter().map(read).collect()
 }
 
-fn list_part(
-    txn: &ReadTransaction,
-    shard: u16,
-    prefix: &KeyPrefix,
-    after: Option<&CompositeKey>,
-    limit: usize,
-) -> Result<ListPart, StoreError> {
+fn list_part(txn: &ReadTransaction, shard: u16, range: &ListRange) -> Result<ListPart, StoreError> {
+    let ListRange { prefix, after, limit } = range;
     let current = txn.open_table(CURRENT).map_err(failed)?;
     let mut part = ListPart { position: shard_log(txn, shard)?.last, ..ListPart::default() };
     let mut push = |bytes: &[u8]| -> Result<bool, StoreError> {
-        if part.items.len() == limit {
+        if part.items.len() == *limit {
             part.more = true;
             return Ok(false);
         }
         part.items.push(decode_keymap(bytes)?);
         Ok(true)
     };
-    let after = after.map(CompositeKey::as_str);
+    let after = after.as_ref().map(CompositeKey::as_str);
     // The prefix as a key of its own sorts before everything below it, but not next to it: `a`, `a!`, `a/b`.
     if prefix.depth() > 0
         && after.is_none_or(|after| after < prefix.as_str())
@@ -192,14 +187,8 @@ impl Store for RedbStore {
         Box::pin(self.submit(move |reply| Job::RemoveVersion { shard, key, version, reply }))
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
-        self.snapshot(move |txn| list_part(txn, shard, &prefix, after.as_ref(), limit))
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        self.snapshot(move |txn| list_part(txn, shard, &range))
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {

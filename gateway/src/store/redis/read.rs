@@ -20,8 +20,8 @@ use super::master::Kind;
 use super::open::RedisStore;
 use super::reply::{Fault, Replies, bytes, head, items, number, odd, record, records};
 use crate::store::{
-    Answer, Answers, Blob, ClockStatus, ListPart, MasterStatus, Promise, Read, Store, StoreError, Term, Trouble,
-    VersionRecord, Write, WriteOutcome, Written,
+    Answer, Answers, Blob, ClockStatus, ListPart, ListRange, MasterStatus, Promise, Read, Store, StoreError, Term,
+    Trouble, VersionRecord, Write, WriteOutcome, Written,
 };
 
 /// Most log entries that one poll asks for, over all its shards: some megabytes, which arrive well before a response is
@@ -198,13 +198,8 @@ impl RedisStore {
         Ok(Read { value, shard, position })
     }
 
-    async fn read_list(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Result<ListPart, StoreError> {
+    async fn read_list(&self, shard: u16, range: ListRange) -> Result<ListPart, StoreError> {
+        let ListRange { prefix, after, limit } = range;
         let names = &self.cluster.keys;
         let mut after = after.map(|after| after.as_str().to_owned());
         let limit = limit.max(1);
@@ -301,14 +296,8 @@ impl Store for RedisStore {
         Box::pin(async move { outcome(self.change(Place::Shard(shard), command).await?, shard) })
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
-        Box::pin(self.read_list(shard, prefix, after, limit))
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        Box::pin(self.read_list(shard, range))
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
