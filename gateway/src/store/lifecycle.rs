@@ -1,8 +1,8 @@
-//! What a store promises from its opening to its end.
+//! [`Lifecycle`]: what stays from the opening of a store to its end.
 
 use tokio::sync::mpsc;
 
-use super::StoreError;
+use super::{Answer, StoreError};
 
 /// What holds for a write that was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,4 +45,26 @@ pub struct Checked {
     pub versions: u64,
     /// Entries of change logs.
     pub log_entries: u64,
+}
+
+/// Properties of a store that stay, its backup, and its end.
+pub trait Lifecycle: Send + Sync + 'static {
+    /// Whether other processes may use the store at the same time.
+    fn is_shared(&self) -> bool;
+
+    /// What holds for a write that was acknowledged. A file is written to disk first.
+    fn promise(&self) -> Promise {
+        Promise::Durable
+    }
+
+    /// Begins a backup of the store as it is at this moment, while it goes on. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NoBackup`].
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        Err(NoBackup::Elsewhere)
+    }
+
+    /// Ends the store: writes under way are finished, later ones are refused.
+    fn close(&self) -> Answer<'_, ()>;
 }

@@ -7,7 +7,7 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::Keymap;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{ListPart, ListRange, Store, StoreError};
+use super::{ListPart, ListRange, StoreError, Values};
 
 /// Shards that are read at once. A short prefix is in all 256 of them, and with a store on a disk each read takes a thread.
 const TOGETHER: usize = 32;
@@ -48,7 +48,7 @@ struct Head {
 /// # Errors
 /// The first [`StoreError`] of a shard.
 pub async fn list(
-    store: &dyn Store,
+    store: &dyn Values,
     prefix: &KeyPrefix,
     after: Option<CompositeKey>,
     limit: usize,

@@ -1,9 +1,15 @@
-//! What concerns the whole namespace.
+//! [`Namespace`]: what concerns all of it at once.
+
+use std::sync::Arc;
+
+use foremap::partition::{Epoch, PartitionMap};
+
+use super::{Answer, Term};
 
 /// Something about the whole namespace that the coordinator keeps in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Blob {
-    /// The map that nodes are warming up for: the binary form of a [`PartitionMap`](foremap::partition::PartitionMap).
+    /// The map that nodes are warming up for: the binary form of a [`PartitionMap`].
     Proposal,
     /// The model that clients share, as they read it.
     Model,
@@ -30,5 +36,26 @@ impl Blob {
             Self::ModelState => "model-state",
             Self::Leader => "office-record",
         }
+    }
+}
+
+/// Map and blobs of the whole namespace, which change under the terms of coordinators.
+pub trait Namespace: Send + Sync + 'static {
+    /// The stored partition map.
+    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>>;
+
+    /// Stores `map` if the stored one has the epoch `expect` and no later term than `term` was given out; says whether
+    /// it did. The first map, where `expect` is `None`, needs no term.
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool>;
+
+    /// The content of `blob`.
+    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>>;
+
+    /// Stores the content of `blob`, or removes it, if no later term than `term` was given out; says whether it did.
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool>;
+
+    /// Writes down again how the namespace is sliced, where that is gone, as everything in the store is.
+    fn prepare(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }

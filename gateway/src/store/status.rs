@@ -1,4 +1,4 @@
-//! How a store is doing.
+//! [`StoreStatus`]: how a store is doing.
 
 /// How a master is doing, for metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,4 +62,33 @@ pub struct DiskStatus {
     pub failed_writes: u64,
     /// Times that the file was opened again after an error.
     pub reopened: u64,
+}
+
+/// State of a store at this moment, for operators and metrics.
+pub trait StoreStatus: Send + Sync + 'static {
+    /// Writes that wait to be performed, and the most that may.
+    fn waiting(&self) -> (usize, usize);
+
+    /// How each of its masters is doing; none where it is a file.
+    fn masters(&self) -> Vec<MasterStatus> {
+        Vec::new()
+    }
+
+    /// What keeps it from doing all that it should, now; empty where nothing does.
+    fn troubles(&self) -> Vec<Trouble> {
+        Vec::new()
+    }
+
+    /// The clocks that were compared, this machine's first; none where there is nothing to compare with.
+    fn clocks(&self) -> Vec<ClockStatus> {
+        Vec::new()
+    }
+
+    /// How its file is doing; `None` where it has none.
+    fn disk(&self) -> Option<DiskStatus> {
+        None
+    }
+
+    /// Microseconds since 1970, by the clocks that versions follow.
+    fn now_us(&self) -> u64;
 }

@@ -1,9 +1,11 @@
-//! What is read of the values of keys.
+//! [`Values`]: what keys hold, and held.
 
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::StoreAnswer;
+use foremap::partition::StorageLayout;
 use foremap::protocol::Keymap;
 
-use super::WriteId;
+use super::{Answer, Answers, Read, Write, WriteId, WriteOutcome};
 
 /// One version of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,4 +40,31 @@ pub struct ListPart {
     pub more: bool,
     /// Position of the shard's log: the items include everything up to it.
     pub position: u64,
+}
+
+/// Values of keys, with their versions.
+///
+/// Every read is a consistent view of its shard, and sees every write acknowledged before it was sent.
+pub trait Values: Send + Sync + 'static {
+    /// The slicing of the namespace, fixed at creation.
+    fn layout(&self) -> StorageLayout;
+
+    /// The current keymap of each key, in order.
+    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer>;
+
+    /// Performs `write` durably. The version is `max(microseconds since 1970, last of the shard + 1)`, however far behind the
+    /// clock is. By one that is ahead of the others by more than a minute nothing is written.
+    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>>;
+
+    /// The kept versions of `key`, newest first, delete markers included.
+    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>>;
+
+    /// One kept version of `key`; `None` where there is none.
+    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>>;
+
+    /// Removes a version that is not the current one.
+    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>>;
+
+    /// Keymaps of `shard` in `range`.
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart>;
 }

@@ -12,7 +12,8 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields};
 use foremap_gateway::store::{
-    Expect, ListRange, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome,
+    ChangeLog, Expect, Lifecycle, ListRange, OpenError, RedbOptions, RedbStore, StoreError, StoreStatus, Values, Write,
+    WriteOutcome,
 };
 
 use crate::client::Gateway;

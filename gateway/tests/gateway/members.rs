@@ -9,7 +9,7 @@ use foremap::node::Node;
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::shifter::{Move, shift};
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::store::{Blob, Store as _};
+use foremap_gateway::store::{Blob, Namespace as _, Registry as _, Values as _};
 
 use crate::client::Client;
 use crate::load::{Load, key};

@@ -14,8 +14,8 @@ use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, ListRange, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
-    WriteOutcome, Written,
+    Answer, Answers, Blob, ChangeLog, Lifecycle, ListPart, ListRange, Namespace, Read, Registry, Store, StoreError,
+    StoreStatus, Term, Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };
 use tokio::sync::watch;
 
@@ -83,17 +83,9 @@ impl<S: Store> Patient<S> {
     }
 }
 
-impl<S: Store> Store for Patient<S> {
+impl<S: Store> Values for Patient<S> {
     fn layout(&self) -> StorageLayout {
         self.store.layout()
-    }
-
-    fn is_shared(&self) -> bool {
-        self.store.is_shared()
-    }
-
-    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
-        self.store.groups()
     }
 
     /// Each key alone, as each fails alone.
@@ -151,6 +143,12 @@ impl<S: Store> Store for Patient<S> {
     fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
         self.again(move || self.store.list_shard(shard, range.clone()))
     }
+}
+
+impl<S: Store> ChangeLog for Patient<S> {
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
+        self.store.groups()
+    }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
         self.again(move || self.store.poll(cursors.clone(), limit))
@@ -160,6 +158,12 @@ impl<S: Store> Store for Patient<S> {
         self.again(move || self.store.positions(shards.clone()))
     }
 
+    fn written(&self) -> watch::Receiver<u64> {
+        self.store.written()
+    }
+}
+
+impl<S: Store> Namespace for Patient<S> {
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
         self.again(move || self.store.map())
     }
@@ -173,6 +177,16 @@ impl<S: Store> Store for Patient<S> {
         })
     }
 
+    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+        self.again(move || self.store.blob(blob))
+    }
+
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+        self.again(move || self.store.put_blob(blob, content.clone(), term))
+    }
+}
+
+impl<S: Store> Registry for Patient<S> {
     fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
         self.again(move || self.store.announce(member.clone(), ttl))
     }
@@ -188,25 +202,21 @@ impl<S: Store> Store for Patient<S> {
     fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
         self.again(move || self.store.take_lease(incarnation, ttl))
     }
+}
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
-        self.again(move || self.store.blob(blob))
-    }
-
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
-        self.again(move || self.store.put_blob(blob, content.clone(), term))
-    }
-
-    fn written(&self) -> watch::Receiver<u64> {
-        self.store.written()
+impl<S: Store> StoreStatus for Patient<S> {
+    fn waiting(&self) -> (usize, usize) {
+        self.store.waiting()
     }
 
     fn now_us(&self) -> u64 {
         self.store.now_us()
     }
+}
 
-    fn waiting(&self) -> (usize, usize) {
-        self.store.waiting()
+impl<S: Store> Lifecycle for Patient<S> {
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
     }
 
     fn close(&self) -> Answer<'_, ()> {

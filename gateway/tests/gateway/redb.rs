@@ -9,7 +9,9 @@ use foremap::control::{Member, MemberState};
 use foremap::key::CompositeKey;
 use foremap::partition::StorageLayout;
 use foremap::protocol::{ErrorCode, KeymapFields, MAX_VERSION};
-use foremap_gateway::store::{Expect, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome};
+use foremap_gateway::store::{
+    Expect, Lifecycle, OpenError, RedbOptions, RedbStore, Registry, StoreError, Values, Write, WriteOutcome,
+};
 
 use crate::patient::{Patient, Tamper};
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};

@@ -10,8 +10,8 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{
-    Expect, ListRange, MasterStatus, OpenError, Promise, RedisOptions, RedisStore, Store, StoreError, Write,
-    WriteOutcome,
+    ChangeLog, Expect, Lifecycle, ListRange, MasterStatus, OpenError, Promise, RedisOptions, RedisStore, Registry,
+    StoreError, StoreStatus, Values, Write, WriteOutcome,
 };
 use foremap_redis_cluster::RedisCluster;
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use foremap::control::{Member, MemberState};
 use foremap::partition::{MapNode, PartitionMap};
 use foremap_gateway::auth::TokenKey;
-use foremap_gateway::store::{Blob, RedisOptions, RedisStore, Store as _, StoreError, Term};
+use foremap_gateway::store::{
+    Blob, Namespace as _, RedisOptions, RedisStore, Registry as _, StoreError, Term, Values as _,
+};
 
 use crate::redis::{open, options, shared};
 

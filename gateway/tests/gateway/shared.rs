@@ -15,8 +15,8 @@ use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Failure, Options, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, ListRange, MasterStatus, Promise, Read, RedbOptions, RedbStore, Store, StoreError,
-    Term, VersionRecord, Write, WriteOutcome,
+    Answer, Answers, Blob, ChangeLog, Lifecycle, ListPart, ListRange, MasterStatus, Namespace, Promise, Read,
+    RedbOptions, RedbStore, Registry, StoreError, StoreStatus, Term, Values, VersionRecord, Write, WriteOutcome,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -103,17 +103,9 @@ impl Shared {
     }
 }
 
-impl Store for Shared {
+impl Values for Shared {
     fn layout(&self) -> StorageLayout {
         self.store.layout()
-    }
-
-    fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
-    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
-        self.groups.subscribe()
     }
 
     fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
@@ -141,6 +133,12 @@ impl Store for Shared {
     fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
         self.store.list_shard(shard, range)
     }
+}
+
+impl ChangeLog for Shared {
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
+        self.groups.subscribe()
+    }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
         let half = |cursor: &Cursor| usize::from(cursor.shard >= self.store.layout().shards / 2);
@@ -154,6 +152,12 @@ impl Store for Shared {
         self.store.positions(shards)
     }
 
+    fn written(&self) -> watch::Receiver<u64> {
+        self.store.written()
+    }
+}
+
+impl Namespace for Shared {
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
         self.meta(self.store.map())
     }
@@ -161,25 +165,6 @@ impl Store for Shared {
     fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
         self.note("put_map");
         self.meta(self.store.put_map(expect, map, term))
-    }
-
-    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
-        self.note("announce");
-        self.meta(self.store.announce(member, ttl))
-    }
-
-    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
-        self.note("retract");
-        self.meta(self.store.retract(id, incarnation))
-    }
-
-    fn members(&self) -> Answer<'_, Vec<Member>> {
-        self.meta(self.store.members())
-    }
-
-    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        self.note("take_lease");
-        self.meta(self.store.take_lease(incarnation, ttl))
     }
 
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
@@ -198,11 +183,30 @@ impl Store for Shared {
         self.note(blob.name());
         self.meta(self.store.put_blob(blob, content, term))
     }
+}
 
-    fn written(&self) -> watch::Receiver<u64> {
-        self.store.written()
+impl Registry for Shared {
+    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+        self.note("announce");
+        self.meta(self.store.announce(member, ttl))
     }
 
+    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+        self.note("retract");
+        self.meta(self.store.retract(id, incarnation))
+    }
+
+    fn members(&self) -> Answer<'_, Vec<Member>> {
+        self.meta(self.store.members())
+    }
+
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        self.note("take_lease");
+        self.meta(self.store.take_lease(incarnation, ttl))
+    }
+}
+
+impl StoreStatus for Shared {
     fn waiting(&self) -> (usize, usize) {
         self.store.waiting()
     }
@@ -224,15 +228,21 @@ impl Store for Shared {
         self.is_silent.iter().enumerate().map(half).collect()
     }
 
+    fn now_us(&self) -> u64 {
+        self.store.now_us()
+    }
+}
+
+impl Lifecycle for Shared {
+    fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
     fn promise(&self) -> Promise {
         Promise::Replicated
     }
 
     /// The others go on using it.
-    fn now_us(&self) -> u64 {
-        self.store.now_us()
-    }
-
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }

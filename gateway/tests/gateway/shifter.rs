@@ -15,7 +15,9 @@ use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start_over};
-use foremap_gateway::store::{Blob, Expect, RedbOptions, Store as _, Write};
+use foremap_gateway::store::{
+    Blob, ChangeLog as _, Expect, Namespace as _, RedbOptions, Registry as _, Values as _, Write,
+};
 use serde_json::{Value, json};
 
 use crate::client::{Client, Gateway};

@@ -9,8 +9,8 @@ use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, Keymap, KeymapFields};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, Expect, ListPart, ListRange, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
-    WriteOutcome, Written,
+    Answer, Answers, Blob, ChangeLog, Expect, Lifecycle, ListPart, ListRange, Namespace, Read, Registry, StoreError,
+    StoreStatus, Term, Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };
 use foremap_sim::cluster::{self, Cluster, Command, MetaChange, MetaRead, MetaReply, Outcome, Reply, Retention};
 use tokio::sync::watch;
@@ -106,17 +106,9 @@ fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> Answer<'a, T> {
     Box::pin(std::future::ready(answer))
 }
 
-impl Store for Simulated {
+impl Values for Simulated {
     fn layout(&self) -> StorageLayout {
         self.layout
-    }
-
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
-        self.groups.subscribe()
     }
 
     fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
@@ -167,6 +159,12 @@ impl Store for Simulated {
             Err(error) => Err(error),
         })
     }
+}
+
+impl ChangeLog for Simulated {
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
+        self.groups.subscribe()
+    }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
         let poll = |cursor: Cursor| match self.perform(Some(cursor.shard), &Command::Poll(cursor, limit))? {
@@ -184,6 +182,12 @@ impl Store for Simulated {
         ready(shards.into_iter().map(position).collect())
     }
 
+    fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
+    }
+}
+
+impl Namespace for Simulated {
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
         ready(match self.meta(&Command::Meta(MetaRead::Map)) {
             Ok(MetaReply::Map(map)) => Ok(map),
@@ -196,6 +200,24 @@ impl Store for Simulated {
         ready(self.change(MetaChange::PutMap { expect, map, term }))
     }
 
+    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+        ready(match self.meta(&Command::Meta(MetaRead::Blob(blob.name()))) {
+            Ok(MetaReply::Blob(content)) => Ok(content.map(|content| content.to_vec())),
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+        let bytes = content.as_ref().map_or(0, Vec::len);
+        if bytes > Blob::MAX_BYTES {
+            return ready(Err(StoreError::TooLarge(format!("{bytes} bytes"))));
+        }
+        ready(self.change(MetaChange::PutBlob { blob: blob.name(), content: content.map(Into::into), term }))
+    }
+}
+
+impl Registry for Simulated {
     fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
         ready(self.change(MetaChange::Announce { member, ttl_us: micros(ttl) }))
     }
@@ -220,33 +242,21 @@ impl Store for Simulated {
             Err(error) => Err(error),
         })
     }
+}
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
-        ready(match self.meta(&Command::Meta(MetaRead::Blob(blob.name()))) {
-            Ok(MetaReply::Blob(content)) => Ok(content.map(|content| content.to_vec())),
-            Ok(other) => Err(unexpected(&other)),
-            Err(error) => Err(error),
-        })
-    }
-
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
-        let bytes = content.as_ref().map_or(0, Vec::len);
-        if bytes > Blob::MAX_BYTES {
-            return ready(Err(StoreError::TooLarge(format!("{bytes} bytes"))));
-        }
-        ready(self.change(MetaChange::PutBlob { blob: blob.name(), content: content.map(Into::into), term }))
-    }
-
-    fn written(&self) -> watch::Receiver<u64> {
-        self.written.subscribe()
-    }
-
+impl StoreStatus for Simulated {
     fn waiting(&self) -> (usize, usize) {
         (0, 0)
     }
 
     fn now_us(&self) -> u64 {
         now_us()
+    }
+}
+
+impl Lifecycle for Simulated {
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -175,7 +175,7 @@ fn add(txn: &WriteTransaction, entries: Vec<Entry>, incarnation: u32, checked: &
     for entry in entries {
         match entry {
             Entry::Meta(name, bytes) if name == META_MAP => {
-                let mut map = super::meta::decode_map(&bytes)?;
+                let mut map = super::namespace::decode_map(&bytes)?;
                 raise(&mut map, incarnation);
                 meta.insert(META_MAP, map.encode().as_slice()).map_err(failed)?;
             }
