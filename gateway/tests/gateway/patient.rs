@@ -14,8 +14,9 @@ use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ChangeLog, Lifecycle, ListPart, ListRange, Namespace, Read, Registry, Store, StoreError,
-    StoreStatus, Term, Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
+    Answer, Answers, Backup, Blob, ChangeLog, ClockStatus, DiskStatus, Lifecycle, ListPart, ListRange, MasterStatus,
+    Namespace, NoBackup, Promise, Read, Registry, Store, StoreError, StoreStatus, Term, Trouble, Values, VersionRecord,
+    Write, WriteId, WriteOutcome, Written,
 };
 use tokio::sync::watch;
 
@@ -209,6 +210,22 @@ impl<S: Store> StoreStatus for Patient<S> {
         self.store.waiting()
     }
 
+    fn masters(&self) -> Vec<MasterStatus> {
+        self.store.masters()
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.store.troubles()
+    }
+
+    fn clocks(&self) -> Vec<ClockStatus> {
+        self.store.clocks()
+    }
+
+    fn disk(&self) -> Option<DiskStatus> {
+        self.store.disk()
+    }
+
     fn now_us(&self) -> u64 {
         self.store.now_us()
     }
@@ -217,6 +234,14 @@ impl<S: Store> StoreStatus for Patient<S> {
 impl<S: Store> Lifecycle for Patient<S> {
     fn is_shared(&self) -> bool {
         self.store.is_shared()
+    }
+
+    fn promise(&self) -> Promise {
+        self.store.promise()
+    }
+
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        self.store.backup()
     }
 
     fn close(&self) -> Answer<'_, ()> {
