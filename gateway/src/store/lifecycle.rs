@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::{Answer, StoreError};
 
-/// What holds for a write that was acknowledged.
+/// Guarantee for a write that was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promise {
     /// It is on the disk of every server that may answer for it.
@@ -27,7 +27,7 @@ impl Promise {
 /// The frames of a backup, in order. It is whole if it ends with its last frame, and not with an error or before.
 pub type Backup = mpsc::Receiver<Result<Vec<u8>, StoreError>>;
 
-/// Why there is no backup.
+/// Reason that there is no backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoBackup {
     /// Another one is being made.
@@ -36,7 +36,7 @@ pub enum NoBackup {
     Elsewhere,
 }
 
-/// What was found in a store file or a backup, where nothing is wrong with it.
+/// Counts of what was found in a store file or a backup, where nothing is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checked {
     /// Keys with a keymap; 0 where they were not counted.
@@ -49,10 +49,10 @@ pub struct Checked {
 
 /// Properties of a store that stay, its backup, and its end.
 pub trait Lifecycle: Send + Sync + 'static {
-    /// Whether other processes may use the store at the same time.
+    /// Tells whether other processes may use the store at the same time.
     fn is_shared(&self) -> bool;
 
-    /// What holds for a write that was acknowledged. A file is written to disk first.
+    /// Guarantee for a write that was acknowledged. A file is written to disk first.
     fn promise(&self) -> Promise {
         Promise::Durable
     }
@@ -60,11 +60,14 @@ pub trait Lifecycle: Send + Sync + 'static {
     /// Begins a backup of the store as it is at this moment, while it goes on. Needs a tokio runtime.
     ///
     /// # Errors
-    /// [`NoBackup`].
+    /// [`NoBackup::Busy`] while another one is being made, [`NoBackup::Elsewhere`] where that is not for this process.
     fn backup(&self) -> Result<Backup, NoBackup> {
         Err(NoBackup::Elsewhere)
     }
 
-    /// Ends the store: writes under way are finished, later ones are refused.
+    /// Ends the store: writes under way are finished, later ones are refused. A second time does nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] where a write under way may not have been finished.
     fn close(&self) -> Answer<'_, ()>;
 }

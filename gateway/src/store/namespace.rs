@@ -6,7 +6,7 @@ use foremap::partition::{Epoch, PartitionMap};
 
 use super::{Answer, Term};
 
-/// Something about the whole namespace that the coordinator keeps in the store.
+/// Record about the whole namespace that the coordinator keeps in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Blob {
     /// The map that nodes are warming up for: the binary form of a [`PartitionMap`].
@@ -17,7 +17,7 @@ pub enum Blob {
     ModelHead,
     /// The merged counts that the model is made of.
     ModelState,
-    /// Who coordinates, and whether shifts are frozen.
+    /// Who coordinates, and whether shifts are frozen. Stored as `office-record`, its name of before.
     Leader,
 }
 
@@ -39,16 +39,22 @@ impl Blob {
     }
 }
 
-/// Map and blobs of the whole namespace, which change under the terms of coordinators.
+/// Map and blobs of the whole namespace, which change under the terms of coordinators: what one of an earlier term still
+/// sends changes nothing.
+///
+/// # Errors
+/// [`StoreError::Unavailable`](super::StoreError::Unavailable), [`StoreError::Corrupt`](super::StoreError::Corrupt), of a
+/// change also [`StoreError::Unknown`](super::StoreError::Unknown), and for a blob over [`Blob::MAX_BYTES`]
+/// [`StoreError::TooLarge`](super::StoreError::TooLarge).
 pub trait Namespace: Send + Sync + 'static {
-    /// The stored partition map.
+    /// Reads the stored partition map; `None` where there is none yet.
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>>;
 
     /// Stores `map` if the stored one has the epoch `expect` and no later term than `term` was given out; says whether
     /// it did. The first map, where `expect` is `None`, needs no term.
     fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool>;
 
-    /// The content of `blob`.
+    /// Reads the content of `blob`; `None` where there is none.
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>>;
 
     /// Stores the content of `blob`, or removes it, if no later term than `term` was given out; says whether it did.
@@ -59,3 +65,7 @@ pub trait Namespace: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 }
+
+#[cfg(test)]
+#[path = "namespace_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! [`StoreStatus`]: how a store is doing.
 
-/// How a master is doing, for metrics.
+/// State of a master, for metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MasterStatus {
     /// `host:port`.
@@ -39,7 +39,7 @@ pub struct Trouble {
     pub is_whole: bool,
 }
 
-/// How a clock compares with the time that most agree on.
+/// Distance of a clock from the time that most agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockStatus {
     /// Whose it is: `host:port`, or [`ClockStatus::OWN`].
@@ -53,7 +53,7 @@ impl ClockStatus {
     pub const OWN: &'static str = "this machine";
 }
 
-/// How a store file is doing, for metrics.
+/// State of a store file, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskStatus {
     /// Whether nothing can be written now.
@@ -69,22 +69,22 @@ pub trait StoreStatus: Send + Sync + 'static {
     /// Writes that wait to be performed, and the most that may.
     fn waiting(&self) -> (usize, usize);
 
-    /// How each of its masters is doing; none where it is a file.
+    /// Lists the state of each of its masters; none where it is a file.
     fn masters(&self) -> Vec<MasterStatus> {
         Vec::new()
     }
 
-    /// What keeps it from doing all that it should, now; empty where nothing does.
+    /// Lists what keeps it from doing all that it should, now; empty where nothing does.
     fn troubles(&self) -> Vec<Trouble> {
         Vec::new()
     }
 
-    /// The clocks that were compared, this machine's first; none where there is nothing to compare with.
+    /// Clocks that were compared, this machine's first; none where there is nothing to compare with.
     fn clocks(&self) -> Vec<ClockStatus> {
         Vec::new()
     }
 
-    /// How its file is doing; `None` where it has none.
+    /// State of its file; `None` where it has none.
     fn disk(&self) -> Option<DiskStatus> {
         None
     }

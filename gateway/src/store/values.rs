@@ -45,26 +45,32 @@ pub struct ListPart {
 /// Values of keys, with their versions.
 ///
 /// Every read is a consistent view of its shard, and sees every write acknowledged before it was sent.
+///
+/// # Errors
+/// [`StoreError::Unavailable`](super::StoreError::Unavailable) where nothing was done or told,
+/// [`StoreError::Corrupt`](super::StoreError::Corrupt) for what cannot be read back; of a write also
+/// [`StoreError::Unknown`](super::StoreError::Unknown), which is retried under the same write id, and
+/// [`StoreError::UsedUp`](super::StoreError::UsedUp).
 pub trait Values: Send + Sync + 'static {
-    /// The slicing of the namespace, fixed at creation.
+    /// Slicing of the namespace into storage shards, fixed at creation.
     fn layout(&self) -> StorageLayout;
 
-    /// The current keymap of each key, in order.
+    /// Reads the current keymap of each key, in order; each fails alone.
     fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer>;
 
     /// Performs `write` durably. The version is `max(microseconds since 1970, last of the shard + 1)`, however far behind the
     /// clock is. By one that is ahead of the others by more than a minute nothing is written.
     fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>>;
 
-    /// The kept versions of `key`, newest first, delete markers included.
+    /// Reads the kept versions of `key`, newest first, delete markers included.
     fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>>;
 
-    /// One kept version of `key`; `None` where there is none.
+    /// Reads one kept version of `key`; `None` where there is none.
     fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>>;
 
     /// Removes a version that is not the current one.
     fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>>;
 
-    /// Keymaps of `shard` in `range`.
+    /// Reads the keymaps of `shard` in `range`, in their order.
     fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart>;
 }

@@ -122,3 +122,7 @@ impl Registry for RedbStore {
         Box::pin(async move { Ok(self.change(MetaChange::TakeLease { incarnation, ttl }).await?.term()) })
     }
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

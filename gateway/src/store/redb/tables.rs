@@ -17,6 +17,7 @@ pub(super) const SHARDS: TableDefinition<'static, u16, (u64, u64, u64)> = TableD
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_MAP: &str = "map";
 pub(super) const META_PROBE: &str = "probe";
+// Its name of before: files that have it are still read.
 pub(super) const META_LEASE: &str = "office";
 
 /// `node` -> `(microseconds since 1970 when it expires, registration)`.
