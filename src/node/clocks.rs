@@ -13,7 +13,7 @@ use crate::protocol::MAX_VERSION;
 /// that are set over a network differ by, and what it costs is a minute of version numbers.
 pub const MAX_AHEAD_US: u64 = 60_000_000;
 
-/// Longest life of a registration and of the lease, in microseconds. What says that it lives longer was
+/// Longest life of a registration and of the coordinator's lease, in microseconds. What says that it lives longer was
 /// written by a clock that was ahead, and is over: otherwise a dead process would be registered until that time comes.
 pub const MAX_LIFE_US: u64 = 60_000_000;
 

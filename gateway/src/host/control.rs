@@ -17,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::Process;
 use super::clock::unix_ms;
 use super::warm::{Warmed, warm_up_in_time};
-use crate::store::{Blob, Store, StoreError, Term};
+use crate::store::{Blob, Registry, Store, StoreError, Term};
 
 /// Requests of operators that are not taken in yet.
 const REQUESTS: usize = 64;
@@ -96,10 +96,10 @@ impl ControlHandle {
 ///
 /// # Errors
 /// [`Refused`]; then none of them is registered.
-pub async fn join(store: &dyn Store, members: &[Member]) -> Result<(), Refused> {
+pub async fn join(registry: &dyn Registry, members: &[Member]) -> Result<(), Refused> {
     let mut joined: Vec<&Member> = Vec::with_capacity(members.len());
     for member in members {
-        let refused = match store.announce(member.clone(), ttl()).await {
+        let refused = match registry.announce(member.clone(), ttl()).await {
             Ok(true) => {
                 joined.push(member);
                 continue;
@@ -109,11 +109,21 @@ pub async fn join(store: &dyn Store, members: &[Member]) -> Result<(), Refused> 
         };
         for member in joined {
             // What stays is forgotten by itself.
-            let _ = store.retract(member.id, member.incarnation).await;
+            let _ = registry.retract(member.id, member.incarnation).await;
         }
         return Err(refused);
     }
     Ok(())
+}
+
+/// Takes the registrations of `members`, which are all of one incarnation, back, and then its lease.
+///
+/// # Errors
+/// The store's; what is left expires by itself.
+async fn leave(registry: &dyn Registry, members: &[Member]) -> Result<(), StoreError> {
+    try_join_all(members.iter().map(|member| registry.retract(member.id, member.incarnation))).await?;
+    let incarnation = members.first().map_or(0, |member| member.incarnation);
+    registry.take_lease(incarnation, Duration::ZERO).await.map(|_| ())
 }
 
 fn ttl() -> Duration {
@@ -192,13 +202,7 @@ impl ControlTask {
         if !store.is_shared() {
             return;
         }
-        let members = self.control.members();
-        let retracted = members.iter().map(|member| store.retract(member.id, member.incarnation));
-        let ended = async {
-            try_join_all(retracted).await?;
-            store.lead(members.first().map_or(0, |member| member.incarnation), Duration::ZERO).await
-        };
-        if let Err(error) = ended.await {
+        if let Err(error) = leave(&**store, self.control.members()).await {
             tracing::info!(%error, "the registration is left to expire");
         }
     }
@@ -312,7 +316,7 @@ async fn beat(process: &Process, beat: Beat) -> Result<Found, StoreError> {
     let incarnation = beat.members.first().map_or(0, |member| member.incarnation);
     let lead = async {
         match beat.may_lead {
-            true => store.lead(incarnation, ttl()).await,
+            true => store.take_lease(incarnation, ttl()).await,
             false => Ok(None),
         }
     };
@@ -360,6 +364,6 @@ async fn store(store: &dyn Store, change: &Change, term: Term) -> Result<bool, S
             }
             Ok(done)
         }
-        Change::Record(record) => store.put_blob(Blob::Office, Some(record.encode()), term).await,
+        Change::Record(record) => store.put_blob(Blob::Leader, Some(record.encode()), term).await,
     }
 }

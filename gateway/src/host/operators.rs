@@ -69,7 +69,7 @@ impl Process {
 
     /// What the leader left in the store.
     pub(crate) async fn leader(&self) -> Result<LeaderRecord, StoreError> {
-        Ok(LeaderRecord::read(self.store.blob(Blob::Office).await?.as_deref()))
+        Ok(LeaderRecord::read(self.store.blob(Blob::Leader).await?.as_deref()))
     }
 
     /// The reports of all nodes of `map`; `None` for each that does not answer.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Process;
-use crate::store::StoreError;
+use crate::store::{ChangeLog, StoreError};
 
 /// Longest time between two polls: the floor of every bounded answer's age on an idle store.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -66,6 +66,12 @@ impl Tailers {
     }
 }
 
+/// Cursors at the ends of the logs of `shards`, in their order.
+async fn ends(log: &dyn ChangeLog, shards: &[u16]) -> Result<Vec<Cursor>, StoreError> {
+    let positions = log.positions(shards.to_vec()).await?;
+    Ok(shards.iter().zip(positions).map(|(&shard, position)| Cursor { shard, position }).collect())
+}
+
 /// Follows the shards of one group.
 struct Tailer {
     process: Arc<Process>,
@@ -113,9 +119,7 @@ impl Tailer {
             self.cursors = None;
         }
         if self.cursors.is_none() {
-            let positions = self.process.store.positions(self.shards.clone()).await?;
-            let cursor = |(&shard, position)| Cursor { shard, position };
-            self.cursors = Some(self.shards.iter().zip(positions).map(cursor).collect());
+            self.cursors = Some(ends(&*self.process.store, &self.shards).await?);
         }
         let Some(cursors) = &mut self.cursors else { return Ok(()) };
         loop {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::refusal::{Answer, Refusal};
 use super::server::Server;
 use crate::auth::Verb;
-use crate::store::{MasterStatus, Store, Trouble};
+use crate::store::{MasterStatus, StoreStatus, Trouble};
 
 /// Age of the change log above which memory answers nobody.
 const MAX_LOG_AGE_MS: u32 = 5_000;
@@ -40,7 +40,7 @@ struct ReadyBody {
 }
 
 /// What is wrong with the store, and with each of its masters.
-pub(super) fn troubles(store: &dyn Store) -> Vec<Trouble> {
+pub(super) fn troubles(store: &dyn StoreStatus) -> Vec<Trouble> {
     let of = |master: MasterStatus| {
         let unfit = master.unfit.map(|why| format!("takes no writes: {why}"));
         let whys = master.trouble.into_iter().chain(unfit);

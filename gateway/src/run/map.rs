@@ -6,7 +6,7 @@ use foremap::partition::{DEFAULT_PARTITIONS, MapNode, PartitionMap};
 use foremap::shifter::{Move, shift};
 
 use super::Failure;
-use crate::store::{Store, StoreError, Term};
+use crate::store::{Store, StoreError, StoreStatus, Term};
 
 /// Placement seed of a new namespace. It need not be secret or different: it only has to stay.
 const SEED: u64 = 0x0066_6f72_656d_6170;
@@ -51,7 +51,7 @@ pub async fn first_map(store: &dyn Store, nodes: Vec<MapNode>) -> Result<Arc<Par
 
 /// Incarnation of a namespace that is created now: seconds since 1970, so that one that takes the place of another outranks
 /// it, and sessions of before find out that their positions mean nothing any more.
-fn incarnation_now(store: &dyn Store) -> u32 {
+fn incarnation_now(store: &dyn StoreStatus) -> u32 {
     u32::try_from(store.now_us() / 1_000_000).unwrap_or(u32::MAX)
 }
 

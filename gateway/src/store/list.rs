@@ -7,7 +7,7 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::Keymap;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{ListPart, Store, StoreError};
+use super::{ListPart, ListRange, StoreError, Values};
 
 /// Shards that are read at once. A short prefix is in all 256 of them, and with a store on a disk each read takes a thread.
 const TOGETHER: usize = 32;
@@ -48,7 +48,7 @@ struct Head {
 /// # Errors
 /// The first [`StoreError`] of a shard.
 pub async fn list(
-    store: &dyn Store,
+    store: &dyn Values,
     prefix: &KeyPrefix,
     after: Option<CompositeKey>,
     limit: usize,
@@ -58,7 +58,8 @@ pub async fn list(
     let chunk = (limit * 3 / (2 * shards.len())).max(8).min(limit + 1);
     let mut heads = Vec::with_capacity(shards.len());
     let mut heap = BinaryHeap::with_capacity(shards.len());
-    let first = |&shard: &u16| store.list_shard(shard, prefix.clone(), after.clone(), chunk);
+    let range = |after| ListRange { prefix: prefix.clone(), after, limit: chunk };
+    let first = |&shard: &u16| store.list_shard(shard, range(after.clone()));
     let firsts: Vec<_> = shards.iter().map(first).collect();
     let firsts: Vec<ListPart> = futures_util::stream::iter(firsts).buffered(TOGETHER).try_collect().await?;
     for (at, (shard, part)) in shards.into_iter().zip(firsts).enumerate() {
@@ -77,7 +78,7 @@ pub async fn list(
         let Some(item) = head.items.pop_front() else { continue };
         let position = head.position.max(item.version);
         if head.items.is_empty() && head.more {
-            let part = store.list_shard(head.shard, prefix.clone(), Some(item.key.clone()), chunk).await?;
+            let part = store.list_shard(head.shard, range(Some(item.key.clone()))).await?;
             (head.items, head.more, head.position) = (part.items.into(), part.more, part.position);
         }
         if let Some(next) = head.items.front() {

@@ -11,7 +11,10 @@ use ::redb::backends::FileBackend;
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields};
-use foremap_gateway::store::{Expect, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome};
+use foremap_gateway::store::{
+    ChangeLog, Expect, Lifecycle, ListRange, OpenError, RedbOptions, RedbStore, StoreError, StoreStatus, Values, Write,
+    WriteOutcome,
+};
 
 use crate::client::Gateway;
 
@@ -211,7 +214,8 @@ async fn is_true(store: &RedbStore, versions: &[Vec<u64>]) -> (usize, usize) {
     let mut listed = 0;
     let mut is_whole = true;
     for shard in 0..store.layout().shards {
-        match store.list_shard(shard, KeyPrefix::parse("user").expect("a prefix"), None, 1_000).await {
+        let prefix = KeyPrefix::parse("user").expect("a prefix");
+        match store.list_shard(shard, ListRange { prefix, after: None, limit: 1_000 }).await {
             Ok(part) => listed += part.items.len(),
             Err(_) => is_whole = false,
         }

@@ -8,7 +8,7 @@ use foremap::node::{NodeConfig, NodeStats};
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::protocol::{BatchItem, BatchRequest, BatchResponse, Class, Cursor, KeymapFields, Outcome};
 use foremap_gateway::host::{Process, ShifterMode, Tailers};
-use foremap_gateway::store::{Expect, RedbOptions, RedbStore, Store, Write, WriteOutcome};
+use foremap_gateway::store::{Expect, RedbOptions, RedbStore, Values, Write, WriteOutcome};
 use tokio::sync::watch;
 
 struct Fixture {

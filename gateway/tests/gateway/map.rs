@@ -3,7 +3,7 @@
 use foremap::key::CompositeKey;
 use foremap::partition::{HotKey, MapNode};
 use foremap_gateway::run::ensure_map;
-use foremap_gateway::store::{RedbOptions, RedbStore, Store};
+use foremap_gateway::store::{Namespace, RedbOptions, RedbStore};
 
 fn nodes(count: u32) -> Vec<MapNode> {
     (1..=count).map(|id| MapNode { id, origin: format!("http://127.0.0.1:{id}"), weight: 1 }).collect()

@@ -9,7 +9,7 @@ use foremap::node::Node;
 use foremap::partition::{MapNode, PartitionMap};
 use foremap::shifter::{Move, shift};
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::store::{Blob, Store as _};
+use foremap_gateway::store::{Blob, Namespace as _, Registry as _, Values as _};
 
 use crate::client::Client;
 use crate::load::{Load, key};
@@ -143,7 +143,7 @@ async fn what_a_deposed_coordinator_still_sends_is_refused() {
     let mut taken = None;
     while taken.is_none() {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        taken = store.lead(77, Duration::from_secs(2)).await.expect("a store that works");
+        taken = store.take_lease(77, Duration::from_secs(2)).await.expect("a store that works");
     }
     let map = store.map().await.expect("a map").expect("a map");
     let node = MapNode { id: 9, origin: "http://127.0.0.1:9".into(), weight: 1 };
@@ -164,7 +164,7 @@ async fn a_proposal_of_a_dead_coordinator_is_carried_on() {
     let one = MapNode { id: 1, origin: format!("http://{free}"), weight: 1 };
     let first = Arc::new(PartitionMap::new(5, 1_024, store.layout(), vec![one]));
     assert_eq!(store.put_map(None, first.clone(), 0).await, Ok(true));
-    let term = store.lead(77, Duration::from_millis(10)).await.expect("a store that works").expect("the lease");
+    let term = store.take_lease(77, Duration::from_millis(10)).await.expect("a store that works").expect("the lease");
     let wanted = shift(&first, &[Move::Assign { partition: 3, node: Some(1) }]).expect("valid");
     assert_eq!(store.put_blob(Blob::Proposal, Some(wanted.encode()), term).await, Ok(true));
     let gate = Gate::try_start(&store, 1, free.port(), HttpOptions::default()).await.expect("started");

@@ -11,7 +11,7 @@ use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{SharingStats, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start as start_node};
-use foremap_gateway::store::{Blob, RedbOptions, Store as _};
+use foremap_gateway::store::{Blob, Namespace as _, RedbOptions};
 use serde_json::json;
 
 use crate::client::{Client, Gateway, Reply};

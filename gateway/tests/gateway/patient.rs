@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use foremap::control::Member;
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId, WriteOutcome,
-    Written,
+    Answer, Answers, Backup, Blob, ChangeLog, ClockStatus, DiskStatus, Lifecycle, ListPart, ListRange, MasterStatus,
+    Namespace, NoBackup, Promise, Read, Registry, Store, StoreError, StoreStatus, Term, Trouble, Values, VersionRecord,
+    Write, WriteId, WriteOutcome, Written,
 };
 use tokio::sync::watch;
 
@@ -83,17 +84,9 @@ impl<S: Store> Patient<S> {
     }
 }
 
-impl<S: Store> Store for Patient<S> {
+impl<S: Store> Values for Patient<S> {
     fn layout(&self) -> StorageLayout {
         self.store.layout()
-    }
-
-    fn is_shared(&self) -> bool {
-        self.store.is_shared()
-    }
-
-    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
-        self.store.groups()
     }
 
     /// Each key alone, as each fails alone.
@@ -148,14 +141,14 @@ impl<S: Store> Store for Patient<S> {
         })
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
-        self.again(move || self.store.list_shard(shard, prefix.clone(), after.clone(), limit))
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        self.again(move || self.store.list_shard(shard, range.clone()))
+    }
+}
+
+impl<S: Store> ChangeLog for Patient<S> {
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
+        self.store.groups()
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
@@ -166,6 +159,12 @@ impl<S: Store> Store for Patient<S> {
         self.again(move || self.store.positions(shards.clone()))
     }
 
+    fn written(&self) -> watch::Receiver<u64> {
+        self.store.written()
+    }
+}
+
+impl<S: Store> Namespace for Patient<S> {
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
         self.again(move || self.store.map())
     }
@@ -179,6 +178,16 @@ impl<S: Store> Store for Patient<S> {
         })
     }
 
+    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+        self.again(move || self.store.blob(blob))
+    }
+
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+        self.again(move || self.store.put_blob(blob, content.clone(), term))
+    }
+}
+
+impl<S: Store> Registry for Patient<S> {
     fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
         self.again(move || self.store.announce(member.clone(), ttl))
     }
@@ -191,28 +200,48 @@ impl<S: Store> Store for Patient<S> {
         self.again(move || self.store.members())
     }
 
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        self.again(move || self.store.lead(incarnation, ttl))
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        self.again(move || self.store.take_lease(incarnation, ttl))
+    }
+}
+
+impl<S: Store> StoreStatus for Patient<S> {
+    fn waiting(&self) -> (usize, usize) {
+        self.store.waiting()
     }
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
-        self.again(move || self.store.blob(blob))
+    fn masters(&self) -> Vec<MasterStatus> {
+        self.store.masters()
     }
 
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
-        self.again(move || self.store.put_blob(blob, content.clone(), term))
+    fn troubles(&self) -> Vec<Trouble> {
+        self.store.troubles()
     }
 
-    fn written(&self) -> watch::Receiver<u64> {
-        self.store.written()
+    fn clocks(&self) -> Vec<ClockStatus> {
+        self.store.clocks()
+    }
+
+    fn disk(&self) -> Option<DiskStatus> {
+        self.store.disk()
     }
 
     fn now_us(&self) -> u64 {
         self.store.now_us()
     }
+}
 
-    fn waiting(&self) -> (usize, usize) {
-        self.store.waiting()
+impl<S: Store> Lifecycle for Patient<S> {
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    fn promise(&self) -> Promise {
+        self.store.promise()
+    }
+
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        self.store.backup()
     }
 
     fn close(&self) -> Answer<'_, ()> {

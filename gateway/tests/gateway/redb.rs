@@ -9,7 +9,9 @@ use foremap::control::{Member, MemberState};
 use foremap::key::CompositeKey;
 use foremap::partition::StorageLayout;
 use foremap::protocol::{ErrorCode, KeymapFields, MAX_VERSION};
-use foremap_gateway::store::{Expect, OpenError, RedbOptions, RedbStore, Store, StoreError, Write, WriteOutcome};
+use foremap_gateway::store::{
+    Expect, Lifecycle, OpenError, RedbOptions, RedbStore, Registry, StoreError, Values, Write, WriteOutcome,
+};
 
 use crate::patient::{Patient, Tamper};
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
@@ -111,11 +113,11 @@ async fn what_a_clock_far_ahead_registered_is_over_when_it_is_right_again() {
         warm_for: 0,
     };
     assert_eq!(store.announce(member(1, "http://gone"), ttl).await, Ok(true));
-    let term = store.lead(1, ttl).await.expect("works").expect("free");
+    let term = store.take_lease(1, ttl).await.expect("works").expect("free");
     clock.store(1_000_000_000_000_000, Ordering::Relaxed);
     assert_eq!(store.members().await, Ok(vec![]));
     assert_eq!(store.announce(member(2, "http://here"), ttl).await, Ok(true));
-    assert_eq!(store.lead(2, ttl).await, Ok(Some(term + 1)));
+    assert_eq!(store.take_lease(2, ttl).await, Ok(Some(term + 1)));
 }
 
 #[tokio::test]

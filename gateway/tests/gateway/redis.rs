@@ -10,7 +10,8 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{
-    Expect, MasterStatus, OpenError, Promise, RedisOptions, RedisStore, Store, StoreError, Write, WriteOutcome,
+    ChangeLog, Expect, Lifecycle, ListRange, MasterStatus, OpenError, Promise, RedisOptions, RedisStore, Registry,
+    StoreError, StoreStatus, Values, Write, WriteOutcome,
 };
 use foremap_redis_cluster::RedisCluster;
 
@@ -441,7 +442,8 @@ async fn a_full_master_is_read(cluster: &RedisCluster, store: &RedisStore, keys:
     assert_eq!(answered(|| read(store, &keys.failing[0])).await, stored);
     assert_eq!(answered(|| store.versions(key(&keys.failing[0]))).await.value.first().map(|v| v.version), stored);
     assert_eq!(answered(|| store.poll(keys.poll(), 10)).await.len(), keys.group.len());
-    answered(|| store.list_shard(keys.group[0], KeyPrefix::all(), None, 10)).await;
+    let range = ListRange { prefix: KeyPrefix::all(), after: None, limit: 10 };
+    answered(|| store.list_shard(keys.group[0], range.clone())).await;
     // Gateways stay members.
     let member = Member {
         id: 1,
@@ -454,7 +456,7 @@ async fn a_full_master_is_read(cluster: &RedisCluster, store: &RedisStore, keys:
     let long = std::time::Duration::from_secs(600);
     assert!(answered(|| store.announce(member.clone(), long)).await);
     assert_eq!(answered(|| store.members()).await, [member]);
-    assert!(answered(|| store.lead(1, long)).await.is_some());
+    assert!(answered(|| store.take_lease(1, long)).await.is_some());
     answered(|| store.retract(1, 1)).await;
     set("0");
     all_answer(store, &keys.failing).await;

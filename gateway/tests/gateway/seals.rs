@@ -5,7 +5,9 @@ use std::time::Duration;
 use foremap::control::{Member, MemberState};
 use foremap::partition::{MapNode, PartitionMap};
 use foremap_gateway::auth::TokenKey;
-use foremap_gateway::store::{Blob, RedisOptions, RedisStore, Store as _, StoreError, Term};
+use foremap_gateway::store::{
+    Blob, Namespace as _, RedisOptions, RedisStore, Registry as _, StoreError, Term, Values as _,
+};
 
 use crate::redis::{open, options, shared};
 
@@ -35,7 +37,7 @@ async fn what_a_stranger_writes_steers_nobody() {
     let genuine = map(&fleet, "http://gateway:1");
     assert!(fleet.announce(member(1, "http://gateway:1"), TTL).await.expect("announced"));
     assert!(fleet.put_map(None, genuine.clone(), 0).await.expect("stored"));
-    assert!(fleet.put_blob(Blob::Office, Some(b"record".to_vec()), Term::MAX >> 12).await.expect("stored"));
+    assert!(fleet.put_blob(Blob::Leader, Some(b"record".to_vec()), Term::MAX >> 12).await.expect("stored"));
 
     for key in [None, Some(NEW)] {
         let (stranger, _) = with(&base, key).await;
@@ -43,15 +45,15 @@ async fn what_a_stranger_writes_steers_nobody() {
         assert!(stranger.announce(member(9, "http://stranger:1"), TTL).await.expect("announced"));
         let members = fleet.members().await.expect("read");
         assert_eq!(members.iter().map(|member| member.id).collect::<Vec<_>>(), [1]);
-        assert_eq!(fleet.blob(Blob::Office).await, Ok(Some(b"record".to_vec())));
+        assert_eq!(fleet.blob(Blob::Leader).await, Ok(Some(b"record".to_vec())));
         assert!(
             stranger
-                .put_blob(Blob::Office, Some(b"http://stranger:1".to_vec()), Term::MAX >> 12)
+                .put_blob(Blob::Leader, Some(b"http://stranger:1".to_vec()), Term::MAX >> 12)
                 .await
                 .expect("stored")
         );
-        assert!(matches!(fleet.blob(Blob::Office).await, Err(StoreError::Corrupt(_))));
-        assert!(fleet.put_blob(Blob::Office, Some(b"record".to_vec()), Term::MAX >> 12).await.expect("stored"));
+        assert!(matches!(fleet.blob(Blob::Leader).await, Err(StoreError::Corrupt(_))));
+        assert!(fleet.put_blob(Blob::Leader, Some(b"record".to_vec()), Term::MAX >> 12).await.expect("stored"));
     }
 
     let (stranger, _) = with(&base, None).await;

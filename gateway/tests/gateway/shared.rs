@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use foremap::control::{ControlStats, Member};
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
@@ -15,8 +15,8 @@ use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Failure, Options, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ListPart, MasterStatus, Promise, Read, RedbOptions, RedbStore, Store, StoreError, Term,
-    VersionRecord, Write, WriteOutcome,
+    Answer, Answers, Blob, ChangeLog, Lifecycle, ListPart, ListRange, MasterStatus, Namespace, Promise, Read,
+    RedbOptions, RedbStore, Registry, StoreError, StoreStatus, Term, Values, VersionRecord, Write, WriteOutcome,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     store: RedbStore,
     is_shared: bool,
     is_meta_down: AtomicBool,
-    is_leader_record_slow: AtomicBool,
+    is_leader_slow: AtomicBool,
     /// What was written, by the name of the operation.
     writes: Mutex<Vec<&'static str>>,
     /// Two halves, as if they were of two masters.
@@ -59,7 +59,7 @@ impl Shared {
             store,
             is_shared,
             is_meta_down,
-            is_leader_record_slow: AtomicBool::new(false),
+            is_leader_slow: AtomicBool::new(false),
             writes,
             groups,
             is_silent,
@@ -81,14 +81,14 @@ impl Shared {
         self.is_silent[half].store(true, Ordering::Relaxed);
     }
 
-    /// The next answer about the lease takes half a second to arrive.
-    pub(crate) fn delay_leader_record(&self) {
-        self.is_leader_record_slow.store(true, Ordering::Relaxed);
+    /// The next answer about the leader takes half a second to arrive.
+    pub(crate) fn delay_leader(&self) {
+        self.is_leader_slow.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has been asked about the lease since.
-    pub(crate) fn is_leader_record_asked(&self) -> bool {
-        !self.is_leader_record_slow.load(Ordering::Relaxed)
+    /// Whether it has been asked about the leader since.
+    pub(crate) fn is_leader_asked(&self) -> bool {
+        !self.is_leader_slow.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_meta_down(&self, is_down: bool) {
@@ -103,17 +103,9 @@ impl Shared {
     }
 }
 
-impl Store for Shared {
+impl Values for Shared {
     fn layout(&self) -> StorageLayout {
         self.store.layout()
-    }
-
-    fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
-    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
-        self.groups.subscribe()
     }
 
     fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
@@ -138,14 +130,14 @@ impl Store for Shared {
         self.store.remove_version(key, version)
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
-        self.store.list_shard(shard, prefix, after, limit)
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        self.store.list_shard(shard, range)
+    }
+}
+
+impl ChangeLog for Shared {
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
+        self.groups.subscribe()
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
@@ -160,6 +152,12 @@ impl Store for Shared {
         self.store.positions(shards)
     }
 
+    fn written(&self) -> watch::Receiver<u64> {
+        self.store.written()
+    }
+}
+
+impl Namespace for Shared {
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
         self.meta(self.store.map())
     }
@@ -169,6 +167,25 @@ impl Store for Shared {
         self.meta(self.store.put_map(expect, map, term))
     }
 
+    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+        let answer = self.meta(self.store.blob(blob));
+        if blob != Blob::Leader || !self.is_leader_slow.swap(false, Ordering::Relaxed) {
+            return answer;
+        }
+        Box::pin(async {
+            let answer = answer.await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            answer
+        })
+    }
+
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+        self.note(blob.name());
+        self.meta(self.store.put_blob(blob, content, term))
+    }
+}
+
+impl Registry for Shared {
     fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
         self.note("announce");
         self.meta(self.store.announce(member, ttl))
@@ -183,32 +200,13 @@ impl Store for Shared {
         self.meta(self.store.members())
     }
 
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        self.note("lead");
-        self.meta(self.store.lead(incarnation, ttl))
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        self.note("take_lease");
+        self.meta(self.store.take_lease(incarnation, ttl))
     }
+}
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
-        let answer = self.meta(self.store.blob(blob));
-        if blob != Blob::Office || !self.is_leader_record_slow.swap(false, Ordering::Relaxed) {
-            return answer;
-        }
-        Box::pin(async {
-            let answer = answer.await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            answer
-        })
-    }
-
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
-        self.note(blob.name());
-        self.meta(self.store.put_blob(blob, content, term))
-    }
-
-    fn written(&self) -> watch::Receiver<u64> {
-        self.store.written()
-    }
-
+impl StoreStatus for Shared {
     fn waiting(&self) -> (usize, usize) {
         self.store.waiting()
     }
@@ -230,15 +228,21 @@ impl Store for Shared {
         self.is_silent.iter().enumerate().map(half).collect()
     }
 
+    fn now_us(&self) -> u64 {
+        self.store.now_us()
+    }
+}
+
+impl Lifecycle for Shared {
+    fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
     fn promise(&self) -> Promise {
         Promise::Replicated
     }
 
     /// The others go on using it.
-    fn now_us(&self) -> u64 {
-        self.store.now_us()
-    }
-
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }

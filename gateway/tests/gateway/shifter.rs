@@ -15,7 +15,9 @@ use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start_over};
-use foremap_gateway::store::{Blob, Expect, RedbOptions, Store as _, Write};
+use foremap_gateway::store::{
+    Blob, ChangeLog as _, Expect, Namespace as _, RedbOptions, Registry as _, Values as _, Write,
+};
 use serde_json::{Value, json};
 
 use crate::client::{Client, Gateway};
@@ -178,7 +180,7 @@ async fn processes_report_to_whoever_coordinates_and_a_successor_goes_on() {
     freeze(&three.origin(), false).await;
     demand.evens_out(2, 1.35).await;
     assert_eq!(demand.end().await, Vec::<String>::new());
-    assert!(store.blob(Blob::Office).await.expect("read").is_some());
+    assert!(store.blob(Blob::Leader).await.expect("read").is_some());
 }
 
 /// A gateway that holds the lease two seconds before the map can name it, as a member that gains does not warm up.
@@ -201,7 +203,7 @@ async fn a_coordinator_that_no_map_names_yet_says_where_it_answers() {
     let store = Shared::new();
     let gate = unnamed(&store).await;
     assert_eq!(gate.nodes(), [8, 9], "not named");
-    let record = store.blob(Blob::Office).await.expect("read").expect("stored");
+    let record = store.blob(Blob::Leader).await.expect("read").expect("stored");
     let record: Value = serde_json::from_slice(&record).expect("JSON");
     assert_eq!(record, json!({ "origin": gate.origin(), "frozen": false }));
 }
@@ -209,11 +211,11 @@ async fn a_coordinator_that_no_map_names_yet_says_where_it_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_freeze_while_another_begins_is_not_lost() {
     let store = Shared::new();
-    store.delay_leader_record();
+    store.delay_leader();
     let gate = Gate::shifting(&store, 1).await;
-    until("it reads the switch", || store.is_leader_record_asked()).await;
+    until("it reads the switch", || store.is_leader_asked()).await;
     freeze(&gate.origin(), true).await;
-    let record = store.blob(Blob::Office).await.expect("read").expect("stored");
+    let record = store.blob(Blob::Leader).await.expect("read").expect("stored");
     let record: Value = serde_json::from_slice(&record).expect("JSON");
     assert_eq!(record["frozen"], json!(true));
     assert_eq!(plan(&gate.origin()).await["frozen"], json!(true));

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foremap::control::Member;
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, Keymap, KeymapFields};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, Expect, ListPart, Read, Store, StoreError, Term, VersionRecord, Write, WriteId,
-    WriteOutcome, Written,
+    Answer, Answers, Blob, ChangeLog, Expect, Lifecycle, ListPart, ListRange, Namespace, Read, Registry, StoreError,
+    StoreStatus, Term, Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };
 use foremap_sim::cluster::{self, Cluster, Command, MetaChange, MetaRead, MetaReply, Outcome, Reply, Retention};
 use tokio::sync::watch;
@@ -106,17 +106,9 @@ fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> Answer<'a, T> {
     Box::pin(std::future::ready(answer))
 }
 
-impl Store for Simulated {
+impl Values for Simulated {
     fn layout(&self) -> StorageLayout {
         self.layout
-    }
-
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
-        self.groups.subscribe()
     }
 
     fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
@@ -153,13 +145,8 @@ impl Store for Simulated {
         ready(self.outcome(self.layout.shard(&key), &Command::RemoveVersion(key, version)))
     }
 
-    fn list_shard(
-        &self,
-        shard: u16,
-        prefix: KeyPrefix,
-        after: Option<CompositeKey>,
-        limit: usize,
-    ) -> Answer<'_, ListPart> {
+    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+        let ListRange { prefix, after, limit } = range;
         // The position first, as in a pipeline.
         let position = match self.perform(Some(shard), &Command::Position(shard)) {
             Ok(Reply::Position(position)) => position,
@@ -171,6 +158,12 @@ impl Store for Simulated {
             Ok(other) => Err(unexpected(&other)),
             Err(error) => Err(error),
         })
+    }
+}
+
+impl ChangeLog for Simulated {
+    fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>> {
+        self.groups.subscribe()
     }
 
     fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
@@ -189,6 +182,12 @@ impl Store for Simulated {
         ready(shards.into_iter().map(position).collect())
     }
 
+    fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
+    }
+}
+
+impl Namespace for Simulated {
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
         ready(match self.meta(&Command::Meta(MetaRead::Map)) {
             Ok(MetaReply::Map(map)) => Ok(map),
@@ -199,31 +198,6 @@ impl Store for Simulated {
 
     fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
         ready(self.change(MetaChange::PutMap { expect, map, term }))
-    }
-
-    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
-        ready(self.change(MetaChange::Announce { member, ttl_us: micros(ttl) }))
-    }
-
-    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
-        ready(self.change(MetaChange::Retract { id, incarnation }).map(drop))
-    }
-
-    fn members(&self) -> Answer<'_, Vec<Member>> {
-        ready(match self.meta(&Command::Meta(MetaRead::Members)) {
-            Ok(MetaReply::Members(members)) => Ok(members),
-            Ok(other) => Err(unexpected(&other)),
-            Err(error) => Err(error),
-        })
-    }
-
-    fn lead(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
-        let change = MetaChange::Lead { incarnation, ttl_us: micros(ttl) };
-        ready(match self.meta(&Command::ChangeMeta(change)) {
-            Ok(MetaReply::Term(term)) => Ok(term),
-            Ok(other) => Err(unexpected(&other)),
-            Err(error) => Err(error),
-        })
     }
 
     fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
@@ -241,17 +215,48 @@ impl Store for Simulated {
         }
         ready(self.change(MetaChange::PutBlob { blob: blob.name(), content: content.map(Into::into), term }))
     }
+}
 
-    fn written(&self) -> watch::Receiver<u64> {
-        self.written.subscribe()
+impl Registry for Simulated {
+    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+        ready(self.change(MetaChange::Announce { member, ttl_us: micros(ttl) }))
     }
 
+    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+        ready(self.change(MetaChange::Retract { id, incarnation }).map(drop))
+    }
+
+    fn members(&self) -> Answer<'_, Vec<Member>> {
+        ready(match self.meta(&Command::Meta(MetaRead::Members)) {
+            Ok(MetaReply::Members(members)) => Ok(members),
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+        let change = MetaChange::Lead { incarnation, ttl_us: micros(ttl) };
+        ready(match self.meta(&Command::ChangeMeta(change)) {
+            Ok(MetaReply::Term(term)) => Ok(term),
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) => Err(error),
+        })
+    }
+}
+
+impl StoreStatus for Simulated {
     fn waiting(&self) -> (usize, usize) {
         (0, 0)
     }
 
     fn now_us(&self) -> u64 {
         now_us()
+    }
+}
+
+impl Lifecycle for Simulated {
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn close(&self) -> Answer<'_, ()> {

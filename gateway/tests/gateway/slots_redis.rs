@@ -54,7 +54,7 @@ impl Held {
         let node = MapNode { id: 1, origin: "http://a".into(), weight: 1 };
         let map = Arc::new(PartitionMap::new(1, 16, store.layout(), vec![node]));
         assert!(answered(|| store.announce(member.clone(), LONG)).await);
-        let term = answered(|| store.lead(7, LONG)).await.expect("the lease is free");
+        let term = answered(|| store.take_lease(7, LONG)).await.expect("the lease is free");
         assert!(answered(|| store.put_map(None, map.clone(), term)).await);
         assert!(answered(|| store.put_blob(Blob::Model, Some(vec![1, 2, 3]), term)).await);
         let keys = BTreeMap::new();
@@ -119,7 +119,7 @@ impl Held {
         assert_eq!(answered(|| self.store.blob(Blob::Model)).await, Some(vec![1, 2, 3]), "{state}");
         assert_eq!(answered(|| self.store.blob(Blob::Proposal)).await, None, "{state}: never stored");
         // It leads already, so nothing changes.
-        assert_eq!(answered(|| self.store.lead(7, LONG)).await, Some(self.term), "{state}");
+        assert_eq!(answered(|| self.store.take_lease(7, LONG)).await, Some(self.term), "{state}");
     }
 
     /// Every key is told as it is held, or not at all.
@@ -165,7 +165,7 @@ impl Held {
             self.store.put_map(epoch, self.map.clone(), self.term - 1),
             self.store.put_blob(Blob::Model, None, self.term - 1),
             self.store.announce(impostor, LONG),
-            self.store.lead(8, LONG),
+            self.store.take_lease(8, LONG),
             self.store.retract(1, 8),
         );
         let state = |what: &str| format!("{state}: {what}");

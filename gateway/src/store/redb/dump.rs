@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::handle::{Handle, failed};
 use super::open::RedbOptions;
-use super::tables::{CURRENT, LOG, META, META_FORMAT, META_MAP, META_OFFICE, META_PROBE, SHARDS, VERSIONS};
+use super::tables::{CURRENT, LOG, META, META_FORMAT, META_LEASE, META_MAP, META_PROBE, SHARDS, VERSIONS};
 use crate::store::backup::{Entry, FULL, PREAMBLE, Part, Parts};
 use crate::store::record::{decode_format, decode_keymap, decode_version};
 use crate::store::{Checked, StoreError};
@@ -86,7 +86,7 @@ fn everything(txn: &ReadTransaction, begun_us: u64, out: &mut Out<'_>) -> Result
     for entry in meta.iter().map_err(failed)? {
         let (name, bytes) = entry.map_err(failed)?;
         // Who coordinates does not outlive the file.
-        if ![META_FORMAT, META_OFFICE, META_PROBE].contains(&name.value()) {
+        if ![META_FORMAT, META_LEASE, META_PROBE].contains(&name.value()) {
             out.entry(Entry::Meta(name.value().to_owned(), bytes.value().to_vec()))?;
         }
     }
@@ -175,7 +175,7 @@ fn add(txn: &WriteTransaction, entries: Vec<Entry>, incarnation: u32, checked: &
     for entry in entries {
         match entry {
             Entry::Meta(name, bytes) if name == META_MAP => {
-                let mut map = super::meta::decode_map(&bytes)?;
+                let mut map = super::namespace::decode_map(&bytes)?;
                 raise(&mut map, incarnation);
                 meta.insert(META_MAP, map.encode().as_slice()).map_err(failed)?;
             }

@@ -5,13 +5,18 @@
 //! are snapshots and never wait for it.
 
 mod apply;
+mod change_log;
 mod dump;
 mod handle;
 mod meta;
+mod namespace;
 mod open;
 mod pages;
-mod read;
+mod registry;
+mod snapshot;
+mod status;
 mod tables;
+mod values;
 mod writer;
 
 pub use handle::Disk;

@@ -13,7 +13,7 @@ use super::handle::{Disk, Handle};
 use super::meta::{MetaChange, MetaOutcome};
 use super::writer::{Job, MAX_QUEUE, Writer};
 use crate::store::clock::system_clock;
-use crate::store::{Backup, Checked, Clock, NoBackup, OpenError, StoreError};
+use crate::store::{Answer, Backup, Checked, Clock, Lifecycle, NoBackup, OpenError, StoreError};
 
 /// How a store file is opened.
 #[derive(Clone)]
@@ -114,18 +114,6 @@ impl RedbStore {
         dump::check(&handle).map_err(|error| error.to_string())
     }
 
-    pub(super) fn begin_backup(&self) -> Result<Backup, NoBackup> {
-        let alone = self.backing_up.clone().try_lock_owned().map_err(|_| NoBackup::Busy)?;
-        // A few frames ahead of whoever reads them.
-        let (frames, backup) = mpsc::channel(4);
-        let (handle, begun_us) = (self.handle.clone(), (self.clock)());
-        tokio::task::spawn_blocking(move || {
-            dump::dump(&handle, begun_us, &frames);
-            drop(alone);
-        });
-        Ok(backup)
-    }
-
     /// Jobs that wait for the writer.
     pub(super) fn queued(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
@@ -147,7 +135,7 @@ impl RedbStore {
         self.submit(|reply| Job::Meta { change, reply }).await
     }
 
-    pub(super) async fn shut(&self) -> Result<(), StoreError> {
+    async fn shut(&self) -> Result<(), StoreError> {
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return Ok(()) };
         self.submit(|reply| Job::Close { reply }).await?;
@@ -159,5 +147,27 @@ impl RedbStore {
             }
             _ => Err(StoreError::Unknown("the writer ended with a defect".into())),
         }
+    }
+}
+
+impl Lifecycle for RedbStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn backup(&self) -> Result<Backup, NoBackup> {
+        let alone = self.backing_up.clone().try_lock_owned().map_err(|_| NoBackup::Busy)?;
+        // A few frames ahead of whoever reads them.
+        let (frames, backup) = mpsc::channel(4);
+        let (handle, begun_us) = (self.handle.clone(), (self.clock)());
+        tokio::task::spawn_blocking(move || {
+            dump::dump(&handle, begun_us, &frames);
+            drop(alone);
+        });
+        Ok(backup)
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(self.shut())
     }
 }

@@ -2,7 +2,7 @@
 
 use ::redb::TableDefinition;
 
-/// Format, layout, map, the coordinator's office and what it keeps, by name.
+/// Format, layout, map, the coordinator's lease and what it keeps, by name.
 pub(super) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 /// `(shard, key)` -> the current keymap. Live keys only; it is the ordered index too.
 pub(super) const CURRENT: TableDefinition<'static, (u16, &str), &[u8]> = TableDefinition::new("current");
@@ -17,7 +17,8 @@ pub(super) const SHARDS: TableDefinition<'static, u16, (u64, u64, u64)> = TableD
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_MAP: &str = "map";
 pub(super) const META_PROBE: &str = "probe";
-pub(super) const META_OFFICE: &str = "office";
+// Its name of before: files that have it are still read.
+pub(super) const META_LEASE: &str = "office";
 
 /// `node` -> `(microseconds since 1970 when it expires, registration)`.
 pub(super) const MEMBERS: TableDefinition<'static, u32, (u64, &[u8])> = TableDefinition::new("members");

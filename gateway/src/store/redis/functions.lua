@@ -11,7 +11,7 @@
 -- id in one byte, the write id, the keymap.
 
 local CREATED, DELETED = 1, 2
--- Longest life of a registration and of the office: what says that it lives longer was written by a clock that was ahead.
+-- Longest life of a registration and of the lease: what says that it lives longer was written by a clock that was ahead.
 local MAX_LIFE_US = 60000000
 local MAX_VERSION = 9007199254740991
 -- Log entries trimmed by one write, where a shorter log was configured than before.
@@ -134,11 +134,11 @@ local function remove(keys, args)
   return {MISSING, 0, 0, last}
 end
 
-local function term_of(office)
-  return tonumber(redis.call('HGET', office, 'term') or 0)
+local function term_of(lease)
+  return tonumber(redis.call('HGET', lease, 'term') or 0)
 end
 
--- keys: map, office; args: expected epoch ('' for none), term, epoch, bytes
+-- keys: map, lease; args: expected epoch ('' for none), term, epoch, bytes
 local function put_map(keys, args)
   local stored = redis.call('HGET', keys[1], 'epoch') or ''
   if stored ~= args[1] or (args[1] ~= '' and tonumber(args[2]) < term_of(keys[2])) then
@@ -181,7 +181,7 @@ local function retract(keys, args)
   return 1
 end
 
--- keys: office; args: incarnation, microseconds to keep it
+-- keys: lease; args: incarnation, microseconds to keep it
 local function lead(keys, args)
   local now = now_us()
   local till = now + tonumber(args[2])
@@ -199,7 +199,7 @@ local function lead(keys, args)
   return till > now and term
 end
 
--- keys: blob, office; args: term, '1' to store, content
+-- keys: blob, lease; args: term, '1' to store, content
 local function put_blob(keys, args)
   if tonumber(args[1]) < term_of(keys[2]) then
     return 0

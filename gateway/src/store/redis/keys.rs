@@ -138,8 +138,9 @@ pub(super) const FENCE: &str = "fence";
 pub(super) const FORMAT: &str = "format";
 /// HASH: `epoch` of the partition map and its `bytes`.
 pub(super) const MAP: &str = "map";
-/// HASH: the coordinator's `term` and incarnation (`who`), and when the office is free (`until`, microseconds).
-pub(super) const OFFICE: &str = "office";
+/// HASH: the coordinator's `term` and incarnation (`who`), and when the lease expires (`until`, microseconds). Its
+/// name is that of before, for gateways of both versions.
+pub(super) const LEASE: &str = "office";
 /// HASH: node id to registration.
 pub(super) const MEMBERS: &str = "members";
 

@@ -5,6 +5,7 @@
 //! pipelines that end with a fence (`foremap::node::Fence`), and what was asked is told only if the fence holds.
 
 mod audit;
+mod change_log;
 mod check;
 mod clocks;
 mod cluster;
@@ -18,15 +19,17 @@ mod keys;
 mod lane;
 mod line;
 mod master;
-mod meta;
+mod namespace;
 mod open;
 mod options;
-mod read;
+mod registry;
 mod reply;
 mod routes;
 mod seal;
 mod settings;
+mod status;
 mod topology;
+mod values;
 
 pub use open::RedisStore;
 pub use options::RedisOptions;

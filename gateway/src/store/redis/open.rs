@@ -23,7 +23,7 @@ use super::reply::{Fault, bytes};
 use super::routes::Maker;
 use super::seal::Seal;
 use crate::store::record::{decode_format, encode_format};
-use crate::store::{OpenError, StoreError};
+use crate::store::{Answer, Lifecycle, OpenError, Promise, StoreError};
 
 /// A store in a Redis Cluster. Other processes may use it at the same time.
 pub struct RedisStore {
@@ -149,11 +149,25 @@ impl RedisStore {
         outcome.map_err(Fault::of_read)
     }
 
-    pub(super) async fn shut(&self) -> Result<(), StoreError> {
+    async fn shut(&self) -> Result<(), StoreError> {
         self.closed.store(true, Ordering::SeqCst);
         // The sender is here, so this ends only when the last write has.
         drop(self.writing.subscribe().wait_for(|count| *count == 0).await);
         Ok(())
+    }
+}
+
+impl Lifecycle for RedisStore {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn promise(&self) -> Promise {
+        self.cluster.audit.promise()
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(self.shut())
     }
 }
 

@@ -5,10 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::store::record::encode_body;
-use crate::store::redis::meta::registered;
+use crate::store::redis::change_log::log_page;
 use crate::store::redis::options::Address;
-use crate::store::redis::read::{answer, log_page, outcome, versions};
+use crate::store::redis::registry::registered;
 use crate::store::redis::topology::View;
+use crate::store::redis::values::{answer, outcome, versions};
 
 fn key(text: &str) -> CompositeKey {
     CompositeKey::parse(text).expect("a valid key")

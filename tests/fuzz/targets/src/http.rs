@@ -16,7 +16,7 @@ use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{Process, ShifterMode, Tailers};
 use foremap_gateway::http::{HttpOptions, Server, router};
 use foremap_gateway::run::ShareOptions;
-use foremap_gateway::store::{RedbOptions, RedbStore, Store};
+use foremap_gateway::store::{RedbOptions, RedbStore, Values as _};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};

@@ -1,4 +1,4 @@
-//! What concerns the whole namespace: the map, the registry, the lease and its blobs.
+//! What concerns the whole namespace: the map, the registry, the coordinator's lease and its blobs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) struct Meta {
     blobs: BTreeMap<&'static str, Arc<[u8]>>,
 }
 
-/// The lease of the leader.
+/// The coordinator's lease.
 #[derive(Debug, Clone, Copy, Default)]
 struct Lease {
     term: u64,

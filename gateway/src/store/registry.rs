@@ -1,0 +1,33 @@
+//! [`Registry`]: who takes part, and who leads.
+
+use std::time::Duration;
+
+use foremap::control::Member;
+use foremap::partition::NodeId;
+
+use super::Answer;
+
+/// Number of a coordinator's time, raised whenever the lease changes hands. It fences: what a coordinator
+/// of an earlier term still sends is refused.
+pub type Term = u64;
+
+/// Registrations of gateways, and the lease of the one that leads. All of them expire by themselves.
+///
+/// # Errors
+/// [`StoreError::Unavailable`](super::StoreError::Unavailable), [`StoreError::Corrupt`](super::StoreError::Corrupt), and of
+/// a change [`StoreError::Unknown`](super::StoreError::Unknown): it may be made again as it is.
+pub trait Registry: Send + Sync + 'static {
+    /// Registers `member` for `ttl`, a minute at most, in place of what was registered under its id. `false` where another process
+    /// holds the id: its registration has another incarnation and another origin, and has not expired.
+    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool>;
+
+    /// Takes the registration of `id` back, if it is of `incarnation`.
+    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()>;
+
+    /// Lists the registered members whose time has not expired, by ascending id.
+    fn members(&self) -> Answer<'_, Vec<Member>>;
+
+    /// Takes the coordinator's lease for `ttl`, a minute at most, or keeps it, and returns its term; `None` while another incarnation
+    /// holds it. A `ttl` of zero resigns.
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>>;
+}
