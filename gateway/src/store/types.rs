@@ -10,7 +10,7 @@ use std::time::Duration;
 use foremap::control::Member;
 use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
-use foremap::protocol::{Cursor, ErrorCode, Keymap, KeymapFields};
+use foremap::protocol::{Cursor, ErrorCode, Keymap, KeymapFields, MAX_WRITE_ID_BYTES};
 use tokio::sync::{mpsc, watch};
 
 /// What every operation returns: boxed, so that a store is chosen at run time.
@@ -74,7 +74,7 @@ pub struct WriteId(Box<str>);
 
 impl WriteId {
     /// Longest write id in bytes: a UUID with room to spare.
-    pub const MAX_BYTES: usize = 64;
+    pub const MAX_BYTES: usize = MAX_WRITE_ID_BYTES;
 
     /// A write id of 1 to 64 visible ASCII characters.
     pub fn new(text: &str) -> Option<Self> {
