@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use foremap::control::{ControlStatus, NotDone};
 use foremap::partition::Epoch;
-use foremap::protocol::{ErrorCode, Problem, Route};
+use foremap::protocol::{ErrorCode, MAX_VERSION, Problem, Route};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -75,6 +75,9 @@ pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap,
         true => ApplyBody::default(),
         false => parse(&headers, &bytes)?,
     };
+    if base.is_some_and(|base| base.number > MAX_VERSION) {
+        return Err(Refusal::bad_request("the number of an epoch is below 2^53"));
+    }
     match server.process.apply_plan(base).await {
         Ok(plan) if request::accepts(&headers, TEXT) => Ok(answer(&server, PLAIN, plan.to_string().into_bytes())),
         Ok(plan) => Ok(answer(&server, JSON, serde_json::to_vec(&plan).unwrap_or_default())),

@@ -231,4 +231,7 @@ async fn what_operators_and_readers_ask_is_answered_as_described() {
             description.check_body(&method, path, &body, target);
         }
     }
+    let beyond = json!({"base": {"incarnation": 1, "number": 1_u64 << 53}}).to_string();
+    let reply = gateway.client.send(Method::POST, &gateway.url(1, "/v1/plan/apply"), &json, beyond).await;
+    assert_eq!(reply.code(), "BAD_REQUEST");
 }
