@@ -43,7 +43,8 @@ export type ErrorCode =
   | "OVERLOADED"
   | "REQUEST_TIMEOUT";
 
-const RETRYABLE: ReadonlySet<string> = new Set<ErrorCode>([
+/** A test holds these, and what follows of statuses, against what the core says. */
+export const RETRYABLE: ReadonlySet<string> = new Set<ErrorCode>([
   "UNAVAILABLE",
   "UNKNOWN",
   "TOO_MANY_REQUESTS",
@@ -75,17 +76,15 @@ export class ForemapError extends Error {
   }
 }
 
-/** The code that an HTTP status stands for where the body does not say. */
+/** The code that a failing HTTP status stands for where the body does not say: whoever answered was perhaps no gateway. */
 export function codeOfStatus(status: number): ErrorCode {
   switch (status) {
-    case 400:
-      return "BAD_REQUEST";
     case 401:
       return "UNAUTHENTICATED";
     case 403:
       return "FORBIDDEN";
     case 404:
-      return "NOT_FOUND";
+      return "NO_ROUTE";
     case 405:
       return "METHOD_NOT_ALLOWED";
     case 408:
@@ -98,13 +97,13 @@ export function codeOfStatus(status: number): ErrorCode {
       return "UNSUPPORTED_MEDIA_TYPE";
     case 429:
       return "TOO_MANY_REQUESTS";
-    case 503:
-      return "UNAVAILABLE";
+    case 500:
+      return "INTERNAL";
     case 504:
       return "TIMEOUT";
-    default:
-      return status >= 500 ? "INTERNAL" : "BAD_ANSWER";
   }
+  if (status >= 400 && status < 500) return "BAD_REQUEST";
+  return status > 500 && status < 600 ? "UNAVAILABLE" : "BAD_ANSWER";
 }
 
 /** Makes a {@link ForemapError} of anything thrown. */

@@ -6,10 +6,9 @@ import { retryAfter, type RawAnswer } from "./engine/exchange.js";
 import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, toForemapError, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
+import { MAX_BATCH_KEYS } from "./limits.js";
 import type { CoreStats, Explanation, GetResult, Prediction } from "./types.js";
 
-/** Most keys in one batch. */
-const MAX_BATCH_KEYS = 256;
 /** Longest that one origin is waited for before the next is tried, in milliseconds. */
 const ATTEMPT_MS = 3_000;
 /** Statuses that another origin may do better than. */

@@ -63,6 +63,6 @@ fn models() {
 }
 
 #[test]
-fn codes() {
-    check::codes(&file("codes.json"));
+fn protocol() {
+    check::protocol(&file("protocol.json"));
 }

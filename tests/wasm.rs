@@ -44,6 +44,6 @@ fn models() {
 }
 
 #[wasm_bindgen_test]
-fn codes() {
-    check::codes(include_str!("golden/codes.json"));
+fn protocol() {
+    check::protocol(include_str!("golden/protocol.json"));
 }

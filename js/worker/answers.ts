@@ -1,13 +1,11 @@
 import { joined } from "../bytes.js";
 import { ForemapError, type ErrorCode } from "../errors.js";
+import { MAX_BODY_BYTES } from "../limits.js";
 
 export { BINARY } from "../calls.js";
-/** Most keys in one batch. */
-export const MAX_BATCH_KEYS = 256;
-/** Largest request body in bytes. */
-export const MAX_BODY_BYTES = 1 << 20;
 
-const STATUS: { readonly [code in ErrorCode]: number } = {
+/** As gateways answer; what only arises in a client has statuses too, as a worker is one of a gateway. */
+export const STATUS: { readonly [code in ErrorCode]: number } = {
   BAD_KEY: 400,
   BAD_REQUEST: 400,
   BODY_TOO_LARGE: 413,
@@ -34,7 +32,7 @@ const STATUS: { readonly [code in ErrorCode]: number } = {
   REQUEST_TIMEOUT: 408,
 };
 
-const TITLE: { readonly [status: number]: string } = {
+export const TITLE: { readonly [status: number]: string } = {
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",

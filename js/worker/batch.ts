@@ -1,9 +1,10 @@
 import type { CoreAnswer, CoreBatch, CoreBatchResult } from "../engine/core.js";
 import { ForemapError } from "../errors.js";
 import { isRecord, keymapOfCore } from "../keymap.js";
+import { MAX_BATCH_KEYS, MAX_STREAM_BYTES } from "../limits.js";
 import type { Consistency } from "../types.js";
 import type { Grant } from "./access.js";
-import { BINARY, LimitError, MAX_BATCH_KEYS, json, mediaType, readBody, refusal } from "./answers.js";
+import { BINARY, LimitError, json, mediaType, readBody, refusal } from "./answers.js";
 import type { Exchange, ReadSpec } from "./exchange.js";
 import { strictJson } from "./json.js";
 import { unknown } from "./query.js";
@@ -124,6 +125,9 @@ function readPlain(exchange: Exchange, body: Uint8Array): CoreBatch {
     throw new ForemapError("BAD_REQUEST", "`consistency` is `strong`, `bounded` or `any`");
   }
   if (stream !== null && typeof stream !== "string") throw new ForemapError("BAD_REQUEST", "`stream` is not text");
+  if (stream !== null && new TextEncoder().encode(stream).byteLength > MAX_STREAM_BYTES) {
+    throw new LimitError("BAD_REQUEST", `\`stream\` is over its limit of ${MAX_STREAM_BYTES}`, MAX_STREAM_BYTES);
+  }
   return {
     items: items.map((item: unknown) => readItem(exchange, item)),
     consistency,

@@ -8,7 +8,7 @@ const REQUEST_HEADERS =
 /** Two hours, the longest that Chromium keeps it. */
 const MAX_AGE_S = "7200";
 
-/** Cross-origin rules: an explicit list, where `http://localhost:*` stands for any port. */
+/** Cross-origin rules: an explicit list, where `http://localhost:*` stands for any port, and for none. */
 export class Cors {
   readonly #exact: ReadonlySet<string>;
   readonly #anyPort: readonly string[];
@@ -21,7 +21,7 @@ export class Cors {
       }
     }
     this.#exact = new Set(origins.filter((origin) => !origin.endsWith(":*")));
-    this.#anyPort = origins.filter((origin) => origin.endsWith(":*")).map((origin) => origin.slice(0, -1));
+    this.#anyPort = origins.filter((origin) => origin.endsWith(":*")).map((origin) => origin.slice(0, -2));
   }
 
   /** Whether this request asks for permission only. */
@@ -50,6 +50,6 @@ export class Cors {
 
   #allows(origin: string): boolean {
     if (this.#exact.has(origin)) return true;
-    return this.#anyPort.some((start) => origin.startsWith(start) && /^\d+$/.test(origin.slice(start.length)));
+    return this.#anyPort.some((host) => origin.startsWith(host) && /^(:\d+)?$/.test(origin.slice(host.length)));
   }
 }

@@ -5,6 +5,7 @@ import type { RawAnswer } from "../engine/exchange.js";
 import type { Scope } from "../engine/scope.js";
 import { ForemapError } from "../errors.js";
 import { isRecord, keymapOfCore } from "../keymap.js";
+import { MAX_STREAM_BYTES } from "../limits.js";
 import type { Consistency } from "../types.js";
 import type { Grant, Verb } from "./access.js";
 import { json, problem, readBody } from "./answers.js";
@@ -16,8 +17,6 @@ import { matches } from "./negotiate.js";
 import { Query } from "./query.js";
 import type { Subrequests } from "./subrequests.js";
 
-/** Longest name of a stream in bytes. */
-const MAX_STREAM_BYTES = 128;
 /** Headers that a passed-on request keeps. */
 const PASSED_ON = [
   "accept",
@@ -45,6 +44,8 @@ export interface ReadSpec {
 /** One request of the worker, with its scope in the core. */
 export class Exchange {
   readonly #began = performance.now();
+  /** `HEAD` is answered as `GET` is; the body stays behind on the way out. */
+  readonly #method: string;
   readonly #url: URL;
   #client: Promise<string> | null = null;
 
@@ -56,6 +57,7 @@ export class Exchange {
     readonly context: WorkerContext,
   ) {
     this.#url = new URL(request.url);
+    this.#method = request.method === "HEAD" ? "GET" : request.method;
   }
 
   /** Routes. @throws {ForemapError} what becomes problem details */
@@ -63,11 +65,13 @@ export class Exchange {
     const { pathname } = this.#url;
     const methods = METHODS[pathname];
     if (methods === undefined) throw new ForemapError("NO_ROUTE", `there is no \`${pathname}\` here`);
-    if (!methods.includes(this.request.method)) {
+    if (!methods.includes(this.#method)) {
       const error = new ForemapError("METHOD_NOT_ALLOWED", `\`${pathname}\` takes ${methods.join(", ")}`);
-      return problem(error, { allow: methods.join(", ") });
+      return problem(error, { allow: methods.flatMap((name) => (name === "GET" ? ["GET", "HEAD"] : [name])).join(",") });
     }
     if (pathname === "/healthz") return json({ status: "ok", panics: this.isolate.panics });
+    // What takes parameters looks at them itself.
+    if (this.#method === "POST") new Query(this.#url.search, []);
     const grant = await this.isolate.rules.access.grant(this.request, (key) => this.canonical(key));
     switch (pathname) {
       case "/v1/batch":
@@ -155,7 +159,7 @@ export class Exchange {
   }
 
   async #keymap(grant: Grant): Promise<Response> {
-    if (this.request.method !== "GET") return this.#write(grant);
+    if (this.#method !== "GET") return this.#write(grant);
     const query = new Query(this.#url.search, ["key", "version", "consistency", "max_staleness_ms"]);
     const key = await this.#key(query, grant, "get");
     if (query.number("version") !== undefined) return this.#pass(grant, "get", key, undefined);
@@ -195,7 +199,7 @@ export class Exchange {
   }
 
   async #write(grant: Grant): Promise<Response> {
-    const verb = this.request.method === "PUT" ? "put" : "delete";
+    const verb = this.#method === "PUT" ? "put" : "delete";
     const query = new Query(this.#url.search, verb === "put" ? ["key"] : ["key", "version"]);
     const key = await this.#key(query, grant, verb);
     const body = verb === "put" ? await readBody(this.request) : undefined;
@@ -224,7 +228,7 @@ export class Exchange {
   async #changes(grant: Grant): Promise<Response> {
     // What a function decides about named keys says nothing about those that change.
     if (!grant.relayed || !grant.may("get")) throw new ForemapError("FORBIDDEN", "changes are not told here");
-    const body = this.request.method === "POST" ? await readBody(this.request) : undefined;
+    const body = this.#method === "POST" ? await readBody(this.request) : undefined;
     return back(await this.#call(grant, "get", undefined, body, true));
   }
 
@@ -245,7 +249,7 @@ export class Exchange {
     unread = false,
     others: { readonly [name: string]: string } = {},
   ): Promise<RawAnswer> {
-    const { method } = this.request;
+    const method = this.#method;
     const headers = new Headers(others);
     for (const name of PASSED_ON) {
       const value = this.request.headers.get(name);
@@ -313,7 +317,8 @@ export class Exchange {
   }
 }
 
-const METHODS: { readonly [path: string]: readonly string[] } = {
+/** A test holds these against the routes of gateways. */
+export const METHODS: { readonly [path: string]: readonly string[] } = {
   "/healthz": ["GET"],
   "/v1/batch": ["POST"],
   "/v1/keymap": ["GET", "PUT", "DELETE"],

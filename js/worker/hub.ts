@@ -1,9 +1,10 @@
 import { ForemapError, type ErrorCode } from "../errors.js";
 import { isRecord } from "../keymap.js";
 import { BINARY, LimitError, json, mediaType, problem, readBody, refusal } from "./answers.js";
+import { MAX_SUMMARY_BYTES } from "../limits.js";
 import type { HubCore, WorkerCoreInstance } from "./core.js";
 import { HubStore, type HubStorage } from "./hub-store.js";
-import { CALLER, MAX_SUMMARY_BYTES, OBSERVED, readCaller } from "./hubs.js";
+import { CALLER, OBSERVED, readCaller } from "./hubs.js";
 import { matches } from "./negotiate.js";
 import { Query } from "./query.js";
 import { loadZlib, type Zlib } from "./zlib.js";

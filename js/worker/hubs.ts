@@ -12,8 +12,6 @@ export interface HubNamespace {
 export const OBSERVED = "/v1/summaries/observed";
 /** Who tells or reads, as the worker that checked it says. */
 export const CALLER = "foremap-caller";
-/** Largest summary. */
-export const MAX_SUMMARY_BYTES = 64 << 10;
 /** Never resolved: a request to a Durable Object needs some address. */
 const ORIGIN = "https://hub.invalid";
 

@@ -2,7 +2,8 @@ import { ForemapError } from "../errors.js";
 import { isRecord } from "../keymap.js";
 
 /**
- * The JSON object of a body, read as gateways read it: in UTF-8 without a mark in front, no field twice.
+ * The JSON object of a body, read as gateways read it: in UTF-8 without a mark in front, no field twice, every number in
+ * digits alone.
  *
  * @throws {ForemapError} `BAD_REQUEST`
  */
@@ -17,6 +18,8 @@ export function strictJson(body: Uint8Array): { readonly [name: string]: unknown
     throw new ForemapError("BAD_REQUEST", "the body is not JSON in UTF-8", { cause });
   }
   if (!isRecord(value)) throw new ForemapError("BAD_REQUEST", "the body is not a JSON object");
+  const number = text.match(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)?.find((token) => /^-|^\d.*[^\d]/.test(token));
+  if (number !== undefined) throw new ForemapError("BAD_REQUEST", `${number} is not a whole number`);
   const twice = repeated(text);
   if (twice !== null) throw new ForemapError("BAD_REQUEST", `\`${twice}\` is given twice`);
   return value;

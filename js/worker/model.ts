@@ -1,11 +1,12 @@
 /** The routes of the model that clients share: through hubs where there are some, otherwise through a gateway. */
 import type { RawAnswer } from "../engine/exchange.js";
 import { ForemapError } from "../errors.js";
+import { MAX_SUMMARY_BYTES } from "../limits.js";
 import type { Grant } from "./access.js";
 import { BINARY, mediaType, readBody } from "./answers.js";
 import type { WorkerCoreInstance } from "./core.js";
 import type { Exchange } from "./exchange.js";
-import { CALLER, MAX_SUMMARY_BYTES, writeCaller, type Hubs } from "./hubs.js";
+import { CALLER, writeCaller, type Hubs } from "./hubs.js";
 import { encodingOf } from "./negotiate.js";
 import { Query } from "./query.js";
 

@@ -35,8 +35,15 @@ export function makeWorker<Env>(
       } catch (error) {
         response = problem(refusal(error));
       }
+      if (request.method === "HEAD") response = await withoutBody(response);
       rules?.cors.apply(request, response.headers);
       return response;
     },
   };
+}
+
+/** The head alone, and the end of what would follow: of a change feed nobody else makes one. */
+async function withoutBody(response: Response): Promise<Response> {
+  await response.body?.cancel();
+  return new Response(null, { status: response.status, headers: new Headers(response.headers) });
 }

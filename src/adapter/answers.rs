@@ -367,20 +367,7 @@ pub(super) fn code_of(status: u16, body: &[u8]) -> ErrorCode {
     {
         return code;
     }
-    match status {
-        401 => ErrorCode::Unauthenticated,
-        403 => ErrorCode::Forbidden,
-        404 => ErrorCode::NoRoute,
-        405 => ErrorCode::MethodNotAllowed,
-        413 => ErrorCode::BodyTooLarge,
-        415 => ErrorCode::UnsupportedMediaType,
-        429 => ErrorCode::TooManyRequests,
-        408 => ErrorCode::RequestTimeout,
-        504 => ErrorCode::Timeout,
-        400..=499 => ErrorCode::BadRequest,
-        500..=599 => ErrorCode::Unavailable,
-        _ => ErrorCode::BadAnswer,
-    }
+    ErrorCode::of_status(status)
 }
 
 /// The text of the member `code`. Problem details are small and flat, and inside wasm there is no JSON parser.

@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 
 use crate::key::KeyPrefix;
-use crate::protocol::{ErrorCode, ModelSnapshot, Problem};
+use crate::protocol::{ErrorCode, MAX_MODEL_BYTES, MIN_MODEL_BYTES, ModelSnapshot, Problem};
 
 /// Largest compressed sizes that snapshots are made in, ascending.
 pub const CLASSES: [usize; 4] = [4 << 10, 16 << 10, 64 << 10, 256 << 10];
 /// Size of a model for callers that name none.
 pub const DEFAULT_BYTES: u64 = 64 << 10;
 /// Least and most that callers may name.
-pub const NAMED_BYTES: RangeInclusive<u64> = 1_024..=1 << 20;
+pub const NAMED_BYTES: RangeInclusive<u64> = MIN_MODEL_BYTES..=MAX_MODEL_BYTES;
 /// Bytes that an address may tell in a minute where callers show no token.
 pub const MAX_TOLD_BYTES: u32 = 64 << 10;
 

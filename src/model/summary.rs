@@ -3,6 +3,7 @@
 use super::texts;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::CompositeKey;
+use crate::protocol::MAX_SUMMARY_BYTES;
 
 const MAGIC: [u8; 4] = *b"FMSM";
 const VERSION: u8 = 1;
@@ -40,7 +41,7 @@ pub struct Summary {
 
 impl Summary {
     /// Largest binary form that a gateway takes.
-    pub const MAX_BYTES: usize = 64 << 10;
+    pub const MAX_BYTES: usize = MAX_SUMMARY_BYTES;
     /// Most keys.
     pub const MAX_KEYS: usize = 1 << 14;
     /// Most paths.

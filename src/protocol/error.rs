@@ -87,6 +87,29 @@ codes! {
     RequestTimeout = "REQUEST_TIMEOUT", 408, true;
 }
 
+impl ErrorCode {
+    /// The code that a failing HTTP status stands for where no problem details say more: whoever answered was perhaps no
+    /// gateway. So 404 is no statement about a keymap.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::Unauthenticated,
+            403 => Self::Forbidden,
+            404 => Self::NoRoute,
+            405 => Self::MethodNotAllowed,
+            408 => Self::RequestTimeout,
+            412 => Self::VersionConflict,
+            413 => Self::BodyTooLarge,
+            415 => Self::UnsupportedMediaType,
+            429 => Self::TooManyRequests,
+            400..=499 => Self::BadRequest,
+            500 => Self::Internal,
+            504 => Self::Timeout,
+            501..=599 => Self::Unavailable,
+            _ => Self::BadAnswer,
+        }
+    }
+}
+
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -9,10 +9,12 @@ mod error;
 mod feed;
 mod json;
 mod keymap;
+mod limits;
 mod list;
 mod model_delta;
 mod restricted;
 mod rider;
+mod route;
 mod snapshot;
 mod snapshot_wire;
 mod wire;
@@ -24,9 +26,14 @@ pub use batch::{
 pub use error::{ErrorCode, Problem};
 pub use feed::{ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello, LateShard};
 pub use keymap::{Keymap, KeymapFields, Meta};
+pub use limits::{
+    DEFAULT_PAGE, LIMITS, MAX_BATCH_KEYS, MAX_BODY_BYTES, MAX_CHANGES, MAX_HEAD_BYTES, MAX_MAP_WAIT_S, MAX_MODEL_BYTES,
+    MAX_PAGE, MAX_SHARDS, MAX_SUMMARY_BYTES, MAX_VERSION, MAX_WRITE_ID_BYTES, MIN_MODEL_BYTES,
+};
 pub use list::ListPage;
 pub use model_delta::{apply_model_delta, is_model_delta, model_delta};
 pub use rider::{Fetched, Rider};
+pub use route::Route;
 pub use snapshot::{
     KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
 };
@@ -35,16 +42,3 @@ pub use snapshot::{
 pub const CONTENT_TYPE: &str = "application/vnd.foremap.v1";
 /// Content type of error bodies (RFC 9457).
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
-
-/// Most keys in one batch.
-pub const MAX_BATCH_KEYS: usize = 256;
-/// Largest request body in bytes.
-pub const MAX_BODY_BYTES: usize = 1 << 20;
-/// Largest page of a list.
-pub const MAX_PAGE: usize = 1_000;
-/// Most changes in one answer; the rest follows with the next cursor exchange.
-pub const MAX_CHANGES: usize = 4_096;
-/// Most storage shards of a namespace.
-pub const MAX_SHARDS: usize = u16::MAX as usize;
-/// Largest version or log position: the largest integer that JavaScript represents exactly.
-pub const MAX_VERSION: u64 = crate::codec::MAX_SAFE_INTEGER;

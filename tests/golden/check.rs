@@ -4,8 +4,8 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::model::Summary;
 use foremap::partition::{MapDelta, PartitionMap, Placement, xxh3};
 use foremap::protocol::{
-    BatchRequest, BatchResponse, ErrorCode, FeedFrame, FeedReader, Keymap, ListPage, ModelSnapshot, Successors,
-    apply_model_delta, model_delta,
+    BatchRequest, BatchResponse, ErrorCode, FeedFrame, FeedReader, Keymap, LIMITS, ListPage, ModelSnapshot, Problem,
+    Route, Successors, apply_model_delta, model_delta,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -179,7 +179,8 @@ fn reread<T: serde::Serialize>(value: T, encode: impl Fn(&T) -> Vec<u8>) -> (Vec
     (encode(&value), serde_json::to_value(&value).expect("a message is JSON"))
 }
 
-pub(crate) fn codes(file: &str) {
+/// Error codes, and what a status means without one; limits and routes.
+pub(crate) fn protocol(file: &str) {
     let file = parse(file);
     let listed = cases(&file, "codes");
     assert_eq!(listed.len(), ErrorCode::ALL.len());
@@ -188,6 +189,25 @@ pub(crate) fn codes(file: &str) {
         assert_eq!(text(case, "code"), code.as_str());
         assert_eq!(number(case, "status"), u64::from(code.status()), "{case}");
         assert_eq!(case["retryable"].as_bool(), Some(code.retryable()), "{case}");
+    }
+    for case in cases(&file, "titles") {
+        let of_status = |code: &&ErrorCode| u64::from(code.status()) == number(case, "status");
+        let code = ErrorCode::ALL.iter().find(of_status).unwrap_or_else(|| panic!("no code has the status of {case}"));
+        assert_eq!(text(case, "title"), Problem::new(*code, "").title);
+    }
+    for case in cases(&file, "without_a_body") {
+        let status = u16::try_from(number(case, "status")).expect("a status");
+        assert_eq!(text(case, "code"), ErrorCode::of_status(status).as_str(), "{case}");
+    }
+    let limits: Vec<_> =
+        cases(&file, "limits").iter().map(|case| (text(case, "name"), number(case, "limit"))).collect();
+    assert_eq!(limits, LIMITS);
+    let routes = cases(&file, "routes");
+    assert_eq!(routes.len(), Route::ALL.len());
+    for (case, route) in routes.iter().zip(Route::ALL) {
+        assert_eq!((text(case, "method"), text(case, "path")), (route.method, route.path));
+        let query: Vec<_> = case["query"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        assert_eq!(query, route.query, "{case}");
     }
 }
 

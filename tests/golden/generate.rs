@@ -1,6 +1,7 @@
 //! Writes the golden files from the core as it is. The published XXH3 values are
 //! not computed but stated: they come from the sanity check of the reference implementation.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foremap::key::{CompositeKey, KeyPrefix, MAX_KEY_BYTES};
@@ -10,9 +11,9 @@ use foremap::partition::{
 };
 use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
-    FeedId, FeedStep, Hello, ItemResult, KeyRule, Keymap, KeymapFields, LateShard, ListPage, MAX_VERSION, MapKnowledge,
-    MapUpdate, Meta, ModelSnapshot, ModelWish, Outcome, PlaceClass, ReadPoint, Rider, Share, Successors,
-    TemplateContext, TemplateRule, model_delta,
+    FeedId, FeedStep, Hello, ItemResult, KeyRule, Keymap, KeymapFields, LIMITS, LateShard, ListPage, MAX_VERSION,
+    MapKnowledge, MapUpdate, Meta, ModelSnapshot, ModelWish, Outcome, PlaceClass, Problem, ReadPoint, Rider, Route,
+    Share, Successors, TemplateContext, TemplateRule, model_delta,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
         ("batches.json", batches()),
         ("feeds.json", feeds()),
         ("models.json", models()),
-        ("codes.json", codes()),
+        ("protocol.json", protocol()),
     ];
     files.map(|(name, value)| (name, pretty(&value))).into()
 }
@@ -573,9 +574,29 @@ fn models() -> Value {
     json!({"summaries": told, "snapshots": made, "deltas": deltas(), "refused": refused})
 }
 
-fn codes() -> Value {
+/// Statuses that somebody between client and gateway may answer with, and some that nobody should.
+const STATUSES: [u16; 32] = [
+    304, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 418, 422, 429, 431, 451, 499,
+    500, 501, 502, 503, 504, 505, 520, 524, 599,
+];
+
+/// What TypeScript has tables of its own of, which a test there holds against these.
+fn protocol() -> Value {
     let codes = ErrorCode::ALL.iter().enumerate().map(|(number, code)| {
         json!({"number": number, "code": code, "status": code.status(), "retryable": code.retryable()})
     });
-    json!({"codes": codes.collect::<Vec<_>>()})
+    let titles = ErrorCode::ALL.iter().map(|&code| Problem::new(code, "")).filter(|problem| problem.status != 0);
+    let titles: BTreeMap<u16, String> = titles.map(|problem| (problem.status, problem.title)).collect();
+    let titles = titles.iter().map(|(status, title)| json!({"status": status, "title": title}));
+    let statuses = STATUSES.iter().map(|&status| json!({"status": status, "code": ErrorCode::of_status(status)}));
+    let limits = LIMITS.iter().map(|(name, limit)| json!({"name": name, "limit": limit}));
+    let routes =
+        Route::ALL.iter().map(|Route { path, method, query }| json!({"path": path, "method": method, "query": query}));
+    json!({
+        "codes": codes.collect::<Vec<_>>(),
+        "titles": titles.collect::<Vec<_>>(),
+        "without_a_body": statuses.collect::<Vec<_>>(),
+        "limits": limits.collect::<Vec<_>>(),
+        "routes": routes.collect::<Vec<_>>(),
+    })
 }

@@ -17,7 +17,7 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use foremap::key::KeyPrefix;
 use foremap::node::{ChangeSet, Priority};
-use foremap::protocol::{BatchResponse, Cursor, ErrorCode, Problem};
+use foremap::protocol::{BatchResponse, Cursor, ErrorCode, Problem, Route};
 use futures_util::stream;
 use jsonwebtoken::get_current_timestamp;
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
-use super::request::Params;
+use super::request::{self, Params};
 use super::server::{Server, Share};
 use crate::auth::{Scope, Verb};
 
@@ -45,7 +45,7 @@ pub(super) async fn changes(
 ) -> Answer {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
-    let params = Params::of(&uri, &["prefix", "shards", "since"])?;
+    let params = Params::of(&uri, &Route::EVENTS)?;
     let prefix = params.prefix()?;
     let last_event = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = last_event.or(params.get("since")).map(read_cursors).transpose()?.unwrap_or_default();
@@ -97,7 +97,11 @@ fn cursors(
 ) -> Result<Vec<Cursor>, Refusal> {
     let layout = server.process.store.layout();
     let mut shards: Vec<u16> = match params.get("shards") {
-        Some(text) => text.split(',').map(|t| t.trim().parse().ok()).collect::<Option<_>>().unwrap_or(vec![u16::MAX]),
+        Some(text) => text
+            .split(',')
+            .map(|t| u16::try_from(request::whole(t.trim())?).ok())
+            .collect::<Option<_>>()
+            .unwrap_or(vec![u16::MAX]),
         None if prefix.depth() == 0 && !named.is_empty() => named.to_vec(),
         None => layout.shards_of(prefix),
     };
@@ -118,13 +122,14 @@ fn cursors(
 
 /// Cursors, and the incarnation of the store that they are of, where it is told.
 fn read_cursors(text: &str) -> Result<(Vec<Cursor>, Option<u32>), Refusal> {
+    let incarnation = |text: &str| u32::try_from(request::whole(text)?).ok();
     let (text, of) = match text.split_once('@') {
-        Some((text, of)) => (text, Some(of.trim().parse().map_err(|_| Refusal::bad_request(BAD_CURSOR))?)),
+        Some((text, of)) => (text, Some(incarnation(of.trim()).ok_or_else(|| Refusal::bad_request(BAD_CURSOR))?)),
         None => (text, None),
     };
     let read = |part: &str| {
         let (shard, position) = part.trim().split_once(':')?;
-        Some(Cursor { shard: shard.parse().ok()?, position: position.parse().ok()? })
+        Some(Cursor { shard: u16::try_from(request::whole(shard)?).ok()?, position: request::whole(position)? })
     };
     let cursors: Option<Vec<Cursor>> = text.split(',').filter(|part| !part.is_empty()).map(read).collect();
     cursors.map(|cursors| (cursors, of)).ok_or_else(|| Refusal::bad_request(BAD_CURSOR))

@@ -154,7 +154,7 @@ impl Entry {
                 let answer = keymap::get(State(server.clone()), parts.headers, parts.uri);
                 Box::pin(async move { Ok(vary(observe(&server, "/v1/keymap", answer).await)) })
             }
-            (&Method::POST, "/v1/batch") if simple => {
+            (&Method::POST, "/v1/batch") if simple && request.uri().query().is_none() => {
                 let (server, (parts, body)) = (self.server.clone(), request.into_parts());
                 let peer = parts.extensions.get().copied().map(Extension);
                 let answer = batch::batch(State(server.clone()), peer, parts.headers, body);

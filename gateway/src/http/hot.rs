@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::IntoResponse;
 use foremap::node::Node;
-use foremap::protocol::{ErrorCode, Problem};
+use foremap::protocol::{ErrorCode, Problem, Route};
 
 use super::refusal::Answer;
 use super::request::Params;
@@ -17,7 +17,7 @@ use crate::host::HotKeys;
 pub(super) async fn hot(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Admin).or_else(|_| scope.require(Verb::Peer))?;
-    let limit = match Params::of(&uri, &["limit"])?.number("limit")? {
+    let limit = match Params::of(&uri, &Route::HOT)?.number("limit")? {
         None => Node::MAX_HOT_KEYS,
         Some(limit) if (1..=Node::MAX_HOT_KEYS as u64).contains(&limit) => limit as usize,
         Some(limit) => {

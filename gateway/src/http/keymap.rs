@@ -10,7 +10,7 @@ use foremap::key::CompositeKey;
 use foremap::node::Priority;
 use foremap::protocol::{
     BatchItem, BatchRequest, CONTENT_TYPE, Class, Consistency, ErrorCode, ItemResult, Keymap, KeymapFields, Outcome,
-    Problem, ReadPoint,
+    Problem, ReadPoint, Route,
 };
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ use crate::store::{Expect, Read, VersionRecord, Write, WriteId, WriteOutcome};
 const DEFAULT_STALENESS_MS: u32 = 2_000;
 
 pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let params = Params::of(&uri, &["key", "version", "consistency", "max_staleness_ms"])?;
+    let params = Params::of(&uri, &Route::GET_KEYMAP)?;
     let key = params.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     if let Some(version) = params.number("version")? {
@@ -100,7 +100,7 @@ fn found(request: &HeaderMap, mut headers: HeaderMap, keymap: &Keymap) -> axum::
 }
 
 pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri, body: Body) -> Answer {
-    let key = Params::of(&uri, &["key"])?.key()?;
+    let key = Params::of(&uri, &Route::PUT_KEYMAP)?.key()?;
     server.scope(&headers)?.require_key(Verb::Put, &key)?;
     if request::media_type(&headers) != "application/json" {
         return Err(request::unsupported(&headers, "`application/json`"));
@@ -116,7 +116,7 @@ pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, u
 }
 
 pub(super) async fn delete(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let params = Params::of(&uri, &["key", "version"])?;
+    let params = Params::of(&uri, &Route::DELETE_KEYMAP)?;
     let key = params.key()?;
     server.scope(&headers)?.require_key(Verb::Delete, &key)?;
     let Some(version) = params.number("version")? else { return write(&server, &headers, key, None).await };
@@ -190,7 +190,7 @@ struct VersionsBody<'a> {
 }
 
 pub(super) async fn versions(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let key = Params::of(&uri, &["key"])?.key()?;
+    let key = Params::of(&uri, &Route::VERSIONS)?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     server.admit(Priority::List).await?;
     let _permit = server.process.gate.read().await;

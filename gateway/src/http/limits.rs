@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use foremap::protocol::MAX_HEAD_BYTES;
+
 /// Bounds of connections and of requests that have not arrived yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -18,9 +20,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Longest head. A URL with a key of 1,024 bytes, all escaped, a token with hundreds of prefixes and the cursors of all
-    /// shards fit together.
-    pub(super) const HEAD_BYTES: usize = 32 << 10;
+    /// Longest head.
+    pub(super) const HEAD_BYTES: usize = MAX_HEAD_BYTES;
 }
 
 impl Default for Limits {

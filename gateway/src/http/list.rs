@@ -11,7 +11,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use foremap::Millis;
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::node::Priority;
-use foremap::protocol::{CONTENT_TYPE, ErrorCode, Keymap, ListPage, MAX_PAGE, Problem, ReadPoint};
+use foremap::protocol::{CONTENT_TYPE, DEFAULT_PAGE, ErrorCode, Keymap, ListPage, MAX_PAGE, Problem, ReadPoint, Route};
 use serde::Serialize;
 
 use super::entry::Peer;
@@ -21,8 +21,6 @@ use super::server::{Server, Share};
 use crate::auth::Verb;
 use crate::store::{Listed, Page, list as list_store};
 
-/// Page of a list that names no limit.
-const DEFAULT_PAGE: usize = 100;
 /// Most lists under way. Each reads up to 32 storage shards at once.
 pub(super) const MAX_LISTS: usize = 64;
 
@@ -39,7 +37,7 @@ pub(super) async fn list(
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
-    let params = Params::of(&uri, &["prefix", "limit", "cursor"])?;
+    let params = Params::of(&uri, &Route::LIST)?;
     let prefix = params.prefix()?;
     let scope = server.scope(&headers)?;
     scope.require_prefix(Verb::List, &prefix)?;

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::IntoResponse;
 use foremap::codec::MAX_SAFE_INTEGER;
-use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem};
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem, Route};
 
 use super::refusal::{Answer, Refusal};
 use super::request::Params;
@@ -17,7 +17,7 @@ use crate::auth::Verb;
 /// is no `GET`: nothing on the way may keep the answer or ask twice.
 pub(super) async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
-    let round = match Params::of(&uri, &["round"])?.number("round")? {
+    let round = match Params::of(&uri, &Route::LOAD)?.number("round")? {
         Some(round) if round <= MAX_SAFE_INTEGER => round,
         Some(_) => {
             let problem = Problem::new(ErrorCode::BadRequest, "`round` is below 2^53");

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use foremap::partition::Epoch;
-use foremap::protocol::{CONTENT_TYPE, ErrorCode, MapKnowledge, MapUpdate, Problem};
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, MAX_MAP_WAIT_S, MapKnowledge, MapUpdate, Problem, Route};
 use serde_json::json;
 
 use super::refusal::{Answer, Refusal};
@@ -17,14 +17,12 @@ use crate::auth::Verb;
 
 /// Most requests of one node that wait for a newer map.
 pub(super) const MAX_MAP_WAITS: usize = 1_024;
-/// Longest that one may wait: below what proxies tolerate without an answer.
-const MAX_WAIT_S: u64 = 30;
 
 pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?;
-    let params = Params::of(&uri, &["since", "wait"])?;
+    let params = Params::of(&uri, &Route::MAP)?;
     let since = params.get("since").map(|text| {
-        u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`since` is the hash of a map, in hexadecimal"))
+        request::hexadecimal(text).ok_or_else(|| Refusal::bad_request("`since` is the hash of a map, in hexadecimal"))
     });
     let since = since.transpose()?;
     if let Some(seconds) = params.number("wait")? {
@@ -59,9 +57,9 @@ pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, u
 
 /// Waits until there is another map than the one that the caller has, for `seconds` at most.
 async fn wait(server: &Arc<Server>, headers: &HeaderMap, since: Option<u64>, seconds: u64) -> Result<(), Refusal> {
-    if seconds > MAX_WAIT_S {
-        let detail = format!("`wait` is {seconds} s, it must be at most {MAX_WAIT_S}");
-        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(MAX_WAIT_S).into());
+    if seconds > MAX_MAP_WAIT_S {
+        let detail = format!("`wait` is {seconds} s, it must be at most {MAX_MAP_WAIT_S}");
+        return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(MAX_MAP_WAIT_S).into());
     }
     let Some(_slot) = Slot::enter(&server.map_waits, MAX_MAP_WAITS) else {
         let problem = Problem::new(ErrorCode::TooManyRequests, "too many requests wait for a newer map");
@@ -89,7 +87,7 @@ async fn wait(server: &Arc<Server>, headers: &HeaderMap, since: Option<u64>, sec
 }
 
 pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
-    let key = Params::of(&uri, &["key"])?.key()?;
+    let key = Params::of(&uri, &Route::LOCATE)?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     let (map, place) = {
         let node = server.node.node();

@@ -31,5 +31,5 @@ mod summaries;
 
 pub use lanes::{Lanes, serve_admin};
 pub use limits::Limits;
-pub use router::router;
+pub use router::{paths, router};
 pub use server::{HttpOptions, Server};

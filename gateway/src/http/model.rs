@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use foremap::key::KeyPrefix;
 use foremap::model::{NAMED_BYTES, class_named, class_of};
 use foremap::node::Priority;
-use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish};
+use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish, Route};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -23,7 +23,6 @@ use crate::auth::{Scope, Verb};
 use crate::host::NotKept;
 use crate::model::Encoding;
 
-const FORGET: &str = "/v1/model/forget";
 /// Longest wait for the coordinator's answer: it makes a snapshot of up to a million counts.
 const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
 /// How much newer a model has to be to be sent again behind an answer, in milliseconds: as often as clients wish for one.
@@ -36,7 +35,7 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     require_sharing(&server)?;
-    let params = Params::of(&uri, &["bytes", "from"])?;
+    let params = Params::of(&uri, &Route::MODEL)?;
     let (class, from) = (class_named(params.number("bytes")?)?, params.number("from")?);
     let mut about = server.headers();
     about.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
@@ -92,7 +91,9 @@ pub(super) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap
             let body = json!({"forgotten": prefix.as_str()}).to_string().into_bytes();
             Ok(answer(&server, "application/json", body))
         }
-        Err(NotKept::Elsewhere) => relay(&server, &headers, Method::POST, FORGET, bytes, FORGET_TIME_OUT).await,
+        Err(NotKept::Elsewhere) => {
+            relay(&server, &headers, Method::POST, Route::FORGET.path, bytes, FORGET_TIME_OUT).await
+        }
         Err(NotKept::Changed) => Err(Refusal::new(ErrorCode::Unavailable, "the coordinator has just changed")),
     }
 }

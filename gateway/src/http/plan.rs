@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use foremap::control::{ControlStatus, NotDone};
 use foremap::partition::Epoch;
-use foremap::protocol::{ErrorCode, Problem};
+use foremap::protocol::{ErrorCode, MAX_VERSION, Problem, Route};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,9 +22,6 @@ use super::server::Server;
 use crate::auth::Verb;
 use crate::host::{RELAYED, Relayed, ShifterMode};
 
-const PLAN: &str = "/v1/plan";
-const APPLY: &str = "/v1/plan/apply";
-const FREEZE: &str = "/v1/shifter/freeze";
 /// Longest wait for the coordinator's answer: a plan for a large fleet takes some hundred milliseconds.
 const RELAY_TIME_OUT: Duration = Duration::from_secs(3);
 const JSON: &str = "application/json";
@@ -60,7 +57,7 @@ pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) 
     require_shifter(&server)?;
     let status = match server.process.status().await {
         Err(NotDone::Elsewhere) => {
-            return relay(&server, &headers, Method::GET, PLAN, Vec::new(), RELAY_TIME_OUT).await;
+            return relay(&server, &headers, Method::GET, Route::PLAN.path, Vec::new(), RELAY_TIME_OUT).await;
         }
         status => PlanStatus { mode: server.process.shifter, status: status.map_err(refusal)? },
     };
@@ -78,10 +75,15 @@ pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap,
         true => ApplyBody::default(),
         false => parse(&headers, &bytes)?,
     };
+    if base.is_some_and(|base| base.number > MAX_VERSION) {
+        return Err(Refusal::bad_request("the number of an epoch is below 2^53"));
+    }
     match server.process.apply_plan(base).await {
         Ok(plan) if request::accepts(&headers, TEXT) => Ok(answer(&server, PLAIN, plan.to_string().into_bytes())),
         Ok(plan) => Ok(answer(&server, JSON, serde_json::to_vec(&plan).unwrap_or_default())),
-        Err(NotDone::Elsewhere) => relay(&server, &headers, Method::POST, APPLY, bytes, RELAY_TIME_OUT).await,
+        Err(NotDone::Elsewhere) => {
+            relay(&server, &headers, Method::POST, Route::APPLY.path, bytes, RELAY_TIME_OUT).await
+        }
         Err(why) => Err(refusal(why)),
     }
 }
@@ -93,7 +95,9 @@ pub(super) async fn freeze(State(server): State<Arc<Server>>, headers: HeaderMap
     let FreezeBody { frozen } = parse(&headers, &bytes)?;
     match server.process.freeze(frozen).await {
         Ok(()) => Ok(answer(&server, JSON, json!({"frozen": frozen}).to_string().into_bytes())),
-        Err(NotDone::Elsewhere) => relay(&server, &headers, Method::POST, FREEZE, bytes, RELAY_TIME_OUT).await,
+        Err(NotDone::Elsewhere) => {
+            relay(&server, &headers, Method::POST, Route::FREEZE.path, bytes, RELAY_TIME_OUT).await
+        }
         Err(why) => Err(refusal(why)),
     }
 }

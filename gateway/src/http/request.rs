@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Uri, header};
 use foremap::codec::MAX_SAFE_INTEGER;
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::protocol::{ErrorCode, MAX_BODY_BYTES, Problem};
+use foremap::protocol::{ErrorCode, MAX_BODY_BYTES, Problem, Route};
 use percent_encoding::percent_decode_str;
 
 use super::receiving::BodyFault;
@@ -19,8 +19,9 @@ use crate::store::Expect;
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// The query, of parameters called `known`: one that nobody looks at was meant to do something.
-    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Refusal> {
+    /// The query of a request for `route`: a parameter that nobody looks at was meant to do something.
+    pub(super) fn of(uri: &Uri, route: &Route) -> Result<Self, Refusal> {
+        let known = route.query;
         let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let params: Vec<(String, String)> = pairs
             .map(|pair| {
@@ -49,12 +50,10 @@ impl Params {
     }
 
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
-        let parse = |text: &str| {
-            let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-            let number = text.parse().ok().filter(|&number: &u64| is_plain && number <= MAX_SAFE_INTEGER);
-            number.ok_or_else(|| Refusal::bad_request(format!("`{name}` is not a whole number below 2^53")))
+        let read = |text: &str| {
+            whole(text).ok_or_else(|| Refusal::bad_request(format!("`{name}` is not a whole number below 2^53")))
         };
-        self.get(name).map(parse).transpose()
+        self.get(name).map(read).transpose()
     }
 
     pub(super) fn key(&self) -> Result<CompositeKey, Refusal> {
@@ -66,6 +65,18 @@ impl Params {
         let text = self.get("prefix").unwrap_or_default();
         KeyPrefix::parse(text).map_err(|error| Refusal::new(ErrorCode::BadKey, error.reason()))
     }
+}
+
+/// A whole number below 2^53, in digits alone: `parse` would take a sign, too.
+pub(super) fn whole(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&number| is_plain && number <= MAX_SAFE_INTEGER)
+}
+
+/// A number of 64 bits in hexadecimal digits alone.
+pub(super) fn hexadecimal(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(text, 16).ok().filter(|_| is_plain)
 }
 
 fn names(known: &[&str]) -> String {
@@ -166,7 +177,7 @@ pub(super) fn expectation(headers: &HeaderMap) -> Result<Expect, Refusal> {
 }
 
 fn strong_tag(tag: &str) -> Option<u64> {
-    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    whole(tag.strip_prefix('"')?.strip_suffix('"')?)
 }
 
 /// Whether `If-None-Match` names `tag` (weakly compared, RFC 9110) or anything at all.

@@ -8,52 +8,69 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use foremap::protocol::ErrorCode;
+use axum::routing::{MethodRouter, get, post};
+use foremap::protocol::{ErrorCode, Route};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::refusal::Refusal;
+use super::request::Params;
 use super::server::{AGE, EPOCH, MODEL, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
 use super::{backup, batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 
+type Routes = [(&'static str, MethodRouter<Arc<Server>>)];
+
 /// The routes of one node.
 pub fn router(server: Arc<Server>) -> Router {
     let cors = cors(&server.options.cors_origins);
-    let routes = Router::new()
-        .route("/v1/batch", post(batch::batch))
-        .route("/v1/keymap", get(keymap::get).put(keymap::put).delete(keymap::delete))
-        .route("/v1/versions", get(keymap::versions))
-        .route("/v1/list", get(list::list))
-        .route("/v1/map", get(map::map))
-        .route("/v1/locate", get(map::locate))
-        .route("/v1/changes", get(changes::changes).post(feed::open))
-        .route("/v1/summaries", post(summaries::tell))
-        .route("/v1/model", get(model::model))
-        .merge(admin_routes());
+    let routes = with(with(Router::new(), &routes()), &admin_routes());
     around_all(routes, &server).layer(cors).with_state(server)
 }
 
 /// The routes of a listener for operators: how the node is, and what takes the verb `admin`.
 pub(super) fn admin_router(server: Arc<Server>) -> Router {
-    around_all(admin_routes(), &server).with_state(server)
+    around_all(with(Router::new(), &admin_routes()), &server).with_state(server)
 }
 
-fn admin_routes() -> Router<Arc<Server>> {
-    Router::new()
-        .route("/v1/hot", get(hot::hot))
-        .route("/v1/load", post(load::load))
-        .route("/v1/plan", get(plan::plan))
-        .route("/v1/plan/apply", post(plan::apply))
-        .route("/v1/shifter/freeze", post(plan::freeze))
-        .route("/v1/summaries/take", post(summaries::take))
-        .route("/v1/model/forget", post(model::forget))
-        .route("/v1/backup", get(backup::backup))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
+/// Every path that a node answers.
+pub fn paths() -> Vec<&'static str> {
+    routes().iter().chain(&admin_routes()).map(|(path, _)| *path).collect()
+}
+
+fn with(router: Router<Arc<Server>>, routes: &Routes) -> Router<Arc<Server>> {
+    routes.iter().fold(router, |router, (path, methods)| router.route(path, methods.clone()))
+}
+
+fn routes() -> [(&'static str, MethodRouter<Arc<Server>>); 9] {
+    [
+        (Route::BATCH.path, post(batch::batch)),
+        (Route::GET_KEYMAP.path, get(keymap::get).put(keymap::put).delete(keymap::delete)),
+        (Route::VERSIONS.path, get(keymap::versions)),
+        (Route::LIST.path, get(list::list)),
+        (Route::MAP.path, get(map::map)),
+        (Route::LOCATE.path, get(map::locate)),
+        (Route::CHANGES.path, get(changes::changes).post(feed::open)),
+        (Route::SUMMARIES.path, post(summaries::tell)),
+        (Route::MODEL.path, get(model::model)),
+    ]
+}
+
+fn admin_routes() -> [(&'static str, MethodRouter<Arc<Server>>); 11] {
+    [
+        (Route::HOT.path, get(hot::hot)),
+        (Route::LOAD.path, post(load::load)),
+        (Route::PLAN.path, get(plan::plan)),
+        (Route::APPLY.path, post(plan::apply)),
+        (Route::FREEZE.path, post(plan::freeze)),
+        (Route::TAKE.path, post(summaries::take)),
+        (Route::FORGET.path, post(model::forget)),
+        (Route::BACKUP.path, get(backup::backup)),
+        (Route::HEALTHZ.path, get(health::healthz)),
+        (Route::READYZ.path, get(health::readyz)),
+        (Route::METRICS.path, get(health::metrics)),
+    ]
 }
 
 fn around_all(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Router<Arc<Server>> {
@@ -72,6 +89,12 @@ async fn wrong_method(request: Request) -> Refusal {
 
 async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let route = label(request.uri().path());
+    let known = Route::ALL.iter().find(|known| known.path == route && known.method == request.method().as_str());
+    // Routes with parameters look at them themselves; probes may have any.
+    let without = known.filter(|known| known.query.is_empty() && known.path.starts_with("/v1/"));
+    if let Some(Err(refusal)) = without.map(|route| Params::of(request.uri(), route)) {
+        return observe(&server, route, async { refusal }).await;
+    }
     observe(&server, route, next.run(request)).await
 }
 
@@ -100,29 +123,7 @@ pub(super) async fn observe<R: IntoResponse>(
 
 /// A bounded set of labels, whatever is asked for.
 fn label(path: &str) -> &'static str {
-    const ROUTES: [&str; 20] = [
-        "/v1/batch",
-        "/v1/keymap",
-        "/v1/versions",
-        "/v1/list",
-        "/v1/map",
-        "/v1/locate",
-        "/v1/changes",
-        "/v1/hot",
-        "/v1/load",
-        "/v1/plan",
-        "/v1/plan/apply",
-        "/v1/shifter/freeze",
-        "/v1/summaries",
-        "/v1/summaries/take",
-        "/v1/model",
-        "/v1/model/forget",
-        "/v1/backup",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    ];
-    ROUTES.into_iter().find(|route| *route == path).unwrap_or("other")
+    Route::ALL.iter().map(|route| route.path).find(|known| *known == path).unwrap_or("other")
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

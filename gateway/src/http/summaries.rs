@@ -12,7 +12,7 @@ use foremap::Millis;
 use foremap::codec::MAX_SAFE_INTEGER;
 use foremap::model::{ClientId, MAX_TOLD_BYTES, Summary};
 use foremap::node::Priority;
-use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem};
+use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem, Route};
 
 use super::entry::Peer;
 use super::refusal::{Answer, Refusal};
@@ -103,9 +103,9 @@ fn too_much(wait: Millis) -> Refusal {
 pub(super) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
     require_sharing(&server)?;
-    let params = Params::of(&uri, &["outbox", "next"])?;
+    let params = Params::of(&uri, &Route::TAKE)?;
     let outbox = params.get("outbox").map(|text| {
-        u64::from_str_radix(text, 16).map_err(|_| Refusal::bad_request("`outbox` is a number in hexadecimal"))
+        request::hexadecimal(text).ok_or_else(|| Refusal::bad_request("`outbox` is a number in hexadecimal"))
     });
     let taken = match (outbox.transpose()?, params.number("next")?) {
         (Some(outbox), Some(next)) if next <= MAX_SAFE_INTEGER => Some((outbox, next)),

@@ -1,7 +1,7 @@
 //! A write, and what became of it.
 
 use foremap::key::CompositeKey;
-use foremap::protocol::KeymapFields;
+use foremap::protocol::{KeymapFields, MAX_WRITE_ID_BYTES};
 
 /// Names a write, so that a retry returns the first outcome instead of writing twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct WriteId(Box<str>);
 
 impl WriteId {
     /// Longest write id in bytes: a UUID with room to spare.
-    pub const MAX_BYTES: usize = 64;
+    pub const MAX_BYTES: usize = MAX_WRITE_ID_BYTES;
 
     /// A write id of 1 to 64 visible ASCII characters.
     pub fn new(text: &str) -> Option<Self> {

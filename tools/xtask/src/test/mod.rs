@@ -1,5 +1,6 @@
 //! Every test, in stages: all of them run, each is reported, one failure fails the whole.
 
+mod interface;
 mod needs;
 mod stages;
 
@@ -18,8 +19,8 @@ use crate::fuzz;
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Install what is missing: Debian packages (as root or with sudo), engines from Python wheels (below the target
-    /// directory) and the wasm test runner
+    /// Install what is missing: Debian packages (as root or with sudo), engines and Schemathesis from Python wheels (below the
+    /// target directory) and the wasm test runner
     #[arg(long)]
     install: bool,
     /// Run these stages only (may be given several times)

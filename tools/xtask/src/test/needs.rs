@@ -8,6 +8,7 @@ use xtask::engine::Engine;
 use xtask::process;
 use xtask::workspace::Workspace;
 
+use super::interface;
 use super::stages::Stage;
 
 /// Something to be installed.
@@ -21,12 +22,14 @@ pub(crate) enum Need {
     Redis,
     /// A server of this engine.
     Engine(Engine),
+    /// What makes requests of a description of the interface.
+    Schemathesis,
     /// The test runner of `wasm-bindgen`, of the version in `Cargo.lock`.
     WasmRunner,
 }
 
 impl Need {
-    const ALL: [Self; 4] = [Self::Chromium, Self::ChromeDriver, Self::Redis, Self::WasmRunner];
+    const ALL: [Self; 5] = [Self::Chromium, Self::ChromeDriver, Self::Redis, Self::Schemathesis, Self::WasmRunner];
 
     /// What `stages` need, each once.
     fn of(stages: &[Stage], engines: &[Engine]) -> Vec<Self> {
@@ -43,7 +46,7 @@ impl Need {
             Self::Chromium => Some("chromium"),
             Self::ChromeDriver => Some("chromium-driver"),
             Self::Redis | Self::Engine(Engine::Redis7) => Some("redis-server"),
-            Self::WasmRunner | Self::Engine(_) => None,
+            Self::Schemathesis | Self::WasmRunner | Self::Engine(_) => None,
         }
     }
 
@@ -54,6 +57,7 @@ impl Need {
             Self::ChromeDriver => ("CHROMEDRIVER", &["chromedriver"]),
             Self::Redis => ("REDIS_SERVER", &["redis-server"]),
             Self::Engine(engine) => return engine.find(workspace),
+            Self::Schemathesis => return interface::find(workspace),
             Self::WasmRunner => {
                 let runner = tools_folder(workspace).join("wasm-bindgen-test-runner");
                 let version = process::first_line(runner.to_str()?, &["--version"])?;
@@ -89,7 +93,8 @@ pub(super) fn meet(workspace: &Workspace, stages: &[Stage], engines: &[Engine], 
         })
         .collect();
     let mut packages: Vec<&str> = missing.iter().filter_map(|need| need.debian_package()).collect();
-    if !wheels.is_empty() && process::first_line("python3", &["-m", "pip", "--version"]).is_none() {
+    let uses_pip = !wheels.is_empty() || missing.contains(&Need::Schemathesis);
+    if uses_pip && process::first_line("python3", &["-m", "pip", "--version"]).is_none() {
         packages.push("python3-pip");
     }
     packages.sort_unstable();
@@ -100,6 +105,9 @@ pub(super) fn meet(workspace: &Workspace, stages: &[Stage], engines: &[Engine], 
     }
     if missing.contains(&Need::WasmRunner) {
         commands.push(install_runner(workspace)?);
+    }
+    if missing.contains(&Need::Schemathesis) {
+        commands.extend(interface::install(workspace));
     }
     commands.extend(wheels.iter().map(|wheel| wheel.install(workspace)));
     if !install {

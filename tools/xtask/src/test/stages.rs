@@ -10,6 +10,7 @@ use xtask::engine::Engine;
 use xtask::process;
 use xtask::workspace::Workspace;
 
+use super::interface;
 use super::needs::{self, Need};
 use crate::fuzz;
 use crate::readme;
@@ -41,6 +42,8 @@ pub(super) enum Stage {
     Simulation,
     /// Generated sequences of a client at length: 1,000,000, of which the native stage has 20,000
     Model,
+    /// What docs/openapi.json describes, asked of a gateway by Schemathesis for 40 s
+    Interface,
     /// Every fuzz target: 30 s each with --full, 3 s if only named
     Fuzz,
 }
@@ -63,6 +66,7 @@ impl Stage {
             Self::Native | Self::Cluster => &[Need::Redis],
             // What fuzzing needs, it sees to itself.
             Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Model | Self::Fuzz => &[],
+            Self::Interface => &[Need::Schemathesis],
             Self::Wasm => &[Need::Chromium, Need::ChromeDriver, Need::WasmRunner],
             Self::Browser | Self::Readme => &[Need::Chromium],
         }
@@ -70,12 +74,13 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        !matches!(self, Self::Native | Self::Cluster | Self::Wasm | Self::Simulation | Self::Model | Self::Fuzz)
+        use Stage::{Cluster, Fuzz, Interface, Model, Native, Simulation, Wasm};
+        !matches!(self, Native | Cluster | Wasm | Simulation | Model | Interface | Fuzz)
     }
 
     /// Whether it only takes part in the long version of the tests.
     pub(super) fn is_long(self) -> bool {
-        matches!(self, Self::Simulation | Self::Model | Self::Fuzz)
+        matches!(self, Self::Simulation | Self::Model | Self::Interface | Self::Fuzz)
     }
 
     /// Runs it; where it has a long version, that one if `full`.
@@ -105,6 +110,9 @@ impl Stage {
             Self::Readme => readme::run(workspace),
             Self::Simulation => at_length(workspace, SIMULATION),
             Self::Model => at_length(workspace, MODEL),
+            Self::Interface => {
+                interface::run(workspace, Need::Schemathesis.find(workspace).context("schemathesis is missing")?)
+            }
             Self::Fuzz => fuzz::all(workspace, if full { fuzz::SECONDS } else { fuzz::SHORT_SECONDS }),
         }
     }
