@@ -28,9 +28,9 @@ const CORE: Budget = Budget { target: 151.0, aim: 60.0 };
 const BROWSER: Budget = Budget { target: 179.0, aim: 90.0 };
 /// With the hub of the shared model, which only workers have: half of what workers may have on the free plan at the least
 /// that it ever was, a megabyte.
-const WORKER: Budget = Budget { target: 283.0, aim: 70.0 };
+const WORKER: Budget = Budget { target: 287.0, aim: 70.0 };
 /// Everything: both cores, types and both module formats.
-const TARBALL: Budget = Budget { target: 815.0, aim: 250.0 };
+const TARBALL: Budget = Budget { target: 822.0, aim: 250.0 };
 
 /// Measures the built package.
 pub(super) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
