@@ -111,6 +111,7 @@ pub fn all() -> Seeds {
         let [older, delta] = ["older", "binary"].map(|name| unhex(text(case, name)));
         if let Ok(length) = u8::try_from(older.len()) {
             add("model_delta", [&[length], &older[..], &delta].concat());
+            add("model_delta", [&[length], &older[..], &delta[..delta.len() - 1]].concat());
         }
     }
     for case in cases(&models, "refused") {
