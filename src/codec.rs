@@ -308,6 +308,16 @@ pub(crate) mod hex {
     }
 }
 
+/// A difference as a varint takes it, small ones first whatever their sign: 0, -1, 1, -2 and so on are 0, 1, 2, 3.
+pub(crate) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// What [`zigzag`] was given.
+pub(crate) fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
 #[cfg(test)]
 #[path = "codec_tests.rs"]
 mod tests;

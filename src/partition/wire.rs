@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::{
     Epoch, HashId, HotKey, MapDelta, MapError, MapNode, NodeId, PartitionMap, Portion, Rule, StorageLayout, xxh3,
 };
-use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer};
+use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer, unzigzag, zigzag};
 use crate::key::{CompositeKey, KeyPrefix, MAX_KEY_BYTES};
 
 const MAP_MAGIC: [u8; 4] = *b"FMAP";
@@ -267,18 +267,15 @@ struct Distance {
 }
 
 impl Distance {
-    /// Zigzag: 0, -1, 1, -2 and so on are 0, 1, 2, 3.
     fn write(&mut self, w: &mut Writer, value: u32) {
-        let distance = i64::from(value) - i64::from(self.last);
-        w.varint(((distance << 1) ^ (distance >> 63)) as u64);
+        w.varint(zigzag(i64::from(value) - i64::from(self.last)));
         self.last = value;
     }
 
     fn read(&mut self, r: &mut Reader<'_>, field: &'static str) -> Result<u32, DecodeError> {
         // The longest distance is 33 bits: further, the sum could overflow.
         let coded = r.at_most(1 << 33, field)?;
-        let distance = (coded >> 1) as i64 ^ -((coded & 1) as i64);
-        self.last = u32::try_from(i64::from(self.last) + distance).map_err(|_| DecodeError::BadValue(field))?;
+        self.last = u32::try_from(i64::from(self.last) + unzigzag(coded)).map_err(|_| DecodeError::BadValue(field))?;
         Ok(self.last)
     }
 }

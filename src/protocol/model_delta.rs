@@ -7,7 +7,7 @@
 use fxhash::FxHashMap;
 
 use super::snapshot::MAX_SNAPSHOT_BYTES;
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{DecodeError, Reader, Writer, unzigzag, zigzag};
 use crate::partition::xxh3;
 
 const MAGIC: [u8; 4] = *b"FMLD";
@@ -43,8 +43,7 @@ pub fn model_delta(older: &[u8], newer: &[u8]) -> Vec<u8> {
     for step in &steps {
         // Where as much was replaced as there was, that is 0.
         expected += step.literal as i64;
-        let distance = step.from as i64 - expected;
-        w.varint(((distance << 1) ^ (distance >> 63)) as u64);
+        w.varint(zigzag(step.from as i64 - expected));
         expected = (step.from + step.copied) as i64;
     }
     let mut at = 0;
@@ -107,8 +106,7 @@ pub fn apply_model_delta(older: &[u8], delta: &[u8]) -> Result<Vec<u8>, DecodeEr
     let mut newer = Vec::with_capacity(length);
     let mut expected = 0_i64;
     for ((literal, copied), distance) in literals.into_iter().zip(copied).zip(distances) {
-        let distance = (distance >> 1) as i64 ^ -((distance & 1) as i64);
-        let from = expected.saturating_add(i64::from(literal)).saturating_add(distance);
+        let from = expected.saturating_add(i64::from(literal)).saturating_add(unzigzag(distance));
         let from = usize::try_from(from).map_err(|_| DecodeError::BadValue("from"))?;
         let to = from.checked_add(copied as usize).ok_or(DecodeError::BadValue("from"))?;
         newer.extend_from_slice(r.raw(literal as usize)?);

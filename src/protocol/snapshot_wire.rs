@@ -3,20 +3,11 @@
 use super::snapshot::{
     KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
 };
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{DecodeError, Reader, Writer, unzigzag, zigzag};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
 
 const MAGIC: [u8; 4] = *b"FMLM";
 const VERSION: u8 = 2;
-
-/// A difference, small ones first whatever their sign.
-fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
-}
 
 /// Length of the common beginning.
 fn shared(a: &[u8], b: &[u8]) -> usize {
