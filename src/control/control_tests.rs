@@ -4,17 +4,6 @@ use crate::load::Count;
 use crate::partition::{MapNode, Placement, StorageLayout};
 use crate::shifter::Move;
 
-const CONFIG: ControlConfig = ControlConfig {
-    is_shared: true,
-    plans: true,
-    applies: true,
-    beat_ms: 1_000,
-    brisk_ms: 200,
-    pause_ms: 50,
-    ttl_ms: 3_000,
-    coordinator: CoordinatorConfig { grace_ms: 6_000, warm_ms: 2_000 },
-};
-
 fn member(id: NodeId, origin: &str) -> Member {
     let (state, origin) = (MemberState::Serving, origin.to_owned());
     Member { id, incarnation: u64::from(id) + 100, origin, weight: 1, state, warm_for: 0 }
@@ -194,7 +183,7 @@ impl Host {
 
 #[test]
 fn a_member_that_comes_is_proposed_warmed_up_for_and_in_the_map() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.pass(100);
     let stats = host.control.stats();
     assert_eq!((stats.term, stats.members, host.record.origin.as_str()), (Some(3), 2, "http://n1"));
@@ -211,7 +200,7 @@ fn a_member_that_comes_is_proposed_warmed_up_for_and_in_the_map() {
 
 #[test]
 fn who_has_no_lease_changes_nothing_and_follows() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.term = None;
     host.others.push(member(3, "http://n3"));
     host.pass(5_000);
@@ -231,7 +220,7 @@ fn who_has_no_lease_changes_nothing_and_follows() {
 
 #[test]
 fn a_hot_node_is_relieved_and_a_freeze_stops_that() {
-    for config in [CONFIG, ControlConfig { is_shared: false, ..CONFIG }] {
+    for config in [ControlConfig::default(), ControlConfig { is_shared: false, ..ControlConfig::default() }] {
         let mut host = Host::new(config, &[1, 2]);
         host.load = |node| if node == 1 { 9_000 } else { 1_000 };
         host.pass(100);
@@ -253,7 +242,7 @@ fn a_hot_node_is_relieved_and_a_freeze_stops_that() {
 
 #[test]
 fn a_freeze_is_answered_when_no_plan_can_come_in_force_any_more() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.load = |node| if node == 1 { 9_000 } else { 1_000 };
     // The map is on its way to the store.
     host.holds = |command| matches!(command, Command::Store { change: Change::Flip { .. }, .. });
@@ -289,7 +278,7 @@ fn a_freeze_is_answered_when_no_plan_can_come_in_force_any_more() {
 
 #[test]
 fn a_freeze_that_the_store_does_not_keep_says_so() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.pass(100);
     host.is_down = true;
     host.control.handle_freeze(host.times, 1, true);
@@ -305,7 +294,7 @@ fn a_freeze_that_the_store_does_not_keep_says_so() {
 
 #[test]
 fn what_is_asked_for_is_applied_while_frozen_and_once() {
-    let mut host = Host::new(ControlConfig { applies: false, ..CONFIG }, &[1, 2]);
+    let mut host = Host::new(ControlConfig { applies: false, ..ControlConfig::default() }, &[1, 2]);
     host.load = |node| if node == 1 { 9_000 } else { 1_000 };
     host.pass(9_000);
     assert_eq!((host.flips(), host.control.stats().shifter.frozen), (0, true), "plans are told, not applied");
@@ -329,7 +318,7 @@ fn what_is_asked_for_is_applied_while_frozen_and_once() {
 
 #[test]
 fn a_plan_that_does_not_come_in_force_is_given_up() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.load = |node| if node == 1 { 9_000 } else { 1_000 };
     host.holds = |command| matches!(command, Command::Beat(_));
     host.pass(10);
@@ -347,7 +336,7 @@ fn a_plan_that_does_not_come_in_force_is_given_up() {
 
 #[test]
 fn a_store_that_is_empty_gets_a_map_of_a_later_incarnation() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.pass(100);
     let known = host.epoch();
     host.map = None;
@@ -358,7 +347,7 @@ fn a_store_that_is_empty_gets_a_map_of_a_later_incarnation() {
 
 #[test]
 fn who_leaves_hands_over_and_keeps_the_lease_until_it_has() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.pass(100);
     host.control.handle_leave();
     host.others[0].warm_for = 1;
@@ -372,7 +361,7 @@ fn who_leaves_hands_over_and_keeps_the_lease_until_it_has() {
 
 #[test]
 fn requests_have_a_bound_and_end_with_the_lease() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.pass(100);
     host.holds = |command| matches!(command, Command::Plan(_));
     host.control.handle_status(host.times, 0);
@@ -394,7 +383,7 @@ fn requests_have_a_bound_and_end_with_the_lease() {
 
 #[test]
 fn an_epoch_that_somebody_made_up_costs_five_looks_a_second() {
-    let mut host = Host::new(CONFIG, &[1, 2]);
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.pass(100);
     let mut beats = 0;
     for _ in 0..100 {
@@ -408,4 +397,18 @@ fn an_epoch_that_somebody_made_up_costs_five_looks_a_second() {
         host.times.now += 10;
     }
     assert!((4..=7).contains(&beats), "{beats}");
+}
+
+#[test]
+fn what_is_asked_before_the_leader_has_read_the_record_waits_for_it() {
+    let mut host = Host::new(ControlConfig::default(), &[1, 2]);
+    host.holds = |command| matches!(command, Command::ReadRecord);
+    host.pass(100);
+    host.control.handle_status(host.times, 1);
+    host.control.handle_freeze(host.times, 2, true);
+    host.perform();
+    assert!(host.answers.is_empty() && host.control.stats().term.is_none());
+    host.release();
+    assert_eq!(host.answers.len(), 2, "{:?}", host.answers);
+    assert!(host.record.frozen);
 }

@@ -35,8 +35,8 @@ pub(super) struct Plans {
     is_dry: bool,
     frozen: bool,
     pending: Option<Pending>,
-    /// Content hash of the last map that came in force by a plan, until the shifter is told.
-    came: Option<u64>,
+    /// Epoch of the last map that came in force by a plan, until the shifter is told.
+    came: Option<Epoch>,
     last: Option<Plan>,
     loads: BTreeMap<NodeId, u32>,
     /// As the shifter was last seen.
@@ -72,12 +72,10 @@ impl Plans {
         Self { is_dry, ..Self::default() }
     }
 
-    /// Begins under `term`, knowing nothing, with the freeze switch as it was left.
+    /// Begins under `term`, after [`Plans::end`], with the freeze switch as it was left. What has been asked for meanwhile
+    /// is answered.
     pub(super) fn begin(&mut self, term: Term, frozen: bool) {
-        let lost = self.lost;
-        // A job of an earlier term may be under way: it is thrown away when it comes back.
-        let (is_busy, busy_for) = (self.is_busy, self.busy_for);
-        *self = Self { term: Some(term), frozen, lost, is_busy, busy_for, ..Self::new(self.is_dry) };
+        (self.term, self.frozen, self.round) = (Some(term), frozen, 0);
     }
 
     /// Plans no more. Whoever waits for something is told that the leader is elsewhere.
@@ -85,6 +83,7 @@ impl Plans {
         for (id, _) in std::mem::take(&mut self.asked) {
             commands.push_back(Command::Answer(id, Answer::Refused(NotDone::Elsewhere)));
         }
+        // A job may be under way: it is thrown away when it comes back.
         let (is_busy, busy_for) = (self.is_busy, self.busy_for);
         *self = Self { lost: self.lost, is_busy, busy_for, ..Self::new(self.is_dry) };
     }
@@ -141,7 +140,7 @@ impl Plans {
     pub(super) fn follow(&mut self, map: &PartitionMap) {
         let hash = map.hash();
         if let Some(done) = self.pending.take_if(|pending| pending.hash == hash) {
-            (self.last, self.came) = (Some(done.plan), Some(hash));
+            (self.last, self.came) = (Some(done.plan), Some(map.epoch));
         }
         self.pending.take_if(|pending| pending.plan.base != map.epoch);
     }
@@ -157,7 +156,7 @@ impl Plans {
                 Task::Apply { id, .. } | Task::Status { id } => Some(id),
                 Task::Begin | Task::Round { .. } => None,
             };
-            let is_planned = self.came.take().is_some_and(|hash| hash == map.hash());
+            let is_planned = self.came.take() == Some(map.epoch);
             let job = PlanJob { shifter: self.shifter.take(), term, map: map.clone(), is_planned, task };
             commands.push_back(Command::Plan(Box::new(job)));
         }
@@ -201,11 +200,16 @@ impl Plans {
                 self.loads = loads;
                 self.lost += lost;
                 // Shifts may have been frozen while it was planned.
-                return action.is_some_and(|action| !self.frozen && self.await_map(times, action, false).is_some());
+                let action = action.filter(|_| !self.frozen);
+                let is_wanted = action.is_some();
+                if let Some(action) = action {
+                    self.await_map(times, action, false);
+                }
+                return is_wanted;
             }
             Outcome::Apply { id, action: Err(epoch) } => ((id, Answer::Refused(NotDone::Epoch(epoch))), false),
             Outcome::Apply { id, action: Ok(action) } => {
-                let plan = action.and_then(|action| self.await_map(times, action, true));
+                let plan = action.map(|action| self.await_map(times, action, true));
                 let is_wanted = plan.is_some();
                 ((id, Answer::Applied(Box::new(plan.unwrap_or_default()))), is_wanted)
             }
@@ -222,11 +226,11 @@ impl Plans {
         commands.extend(asked.map(|id| Command::Answer(id, Answer::Refused(NotDone::Busy))));
     }
 
-    fn await_map(&mut self, times: Times, action: ShifterAction, is_asked_for: bool) -> Option<Plan> {
+    fn await_map(&mut self, times: Times, action: ShifterAction, is_asked_for: bool) -> Plan {
         let ShifterAction::Publish { map, plan } = action;
         let pending = Pending { plan: plan.clone(), hash: map.hash(), since: times.now, is_asked_for };
         self.pending = Some(pending);
-        Some(plan)
+        plan
     }
 
     fn status(&self, epoch: Epoch, next: Plan) -> ControlStatus {
