@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::Process;
 use super::clock::unix_ms;
+use super::operators::blocking;
 use super::warm::{Warmed, warm_up_in_time};
 use crate::store::{Blob, Registry, Store, StoreError, Term};
 
@@ -265,9 +266,7 @@ impl ControlTask {
                 self.under_way.spawn(async move { Done::Loads(process.loads(&map, round).await) });
             }
             Command::Plan(job) => {
-                self.under_way.spawn(async move {
-                    Done::Planned(tokio::task::spawn_blocking(move || job.run(unix_ms())).await.ok())
-                });
+                self.under_way.spawn(async move { Done::Planned(blocking(move || job.run(unix_ms())).await) });
             }
             Command::Answer(id, answer) => {
                 if let Some(asked) = self.asked.remove(&id) {

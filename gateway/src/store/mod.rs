@@ -23,6 +23,8 @@ mod status;
 mod values;
 mod write;
 
+pub use foremap::control::Term;
+
 pub use self::answer::{Answer, Answers, Read};
 pub use self::change_log::ChangeLog;
 pub use self::clock::Clock;
@@ -34,7 +36,7 @@ pub use self::namespace::{Blob, Namespace};
 pub use self::open_error::OpenError;
 pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
-pub use self::registry::{Registry, Term};
+pub use self::registry::Registry;
 pub use self::status::{ClockStatus, DiskStatus, MasterStatus, StoreStatus, Trouble};
 pub use self::values::{ListPart, ListRange, Values, VersionRecord};
 pub use self::write::{Expect, Write, WriteId, WriteOutcome, Written};

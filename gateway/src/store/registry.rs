@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use foremap::control::Member;
+use foremap::control::{Member, Term};
 use foremap::partition::NodeId;
 
 use super::Answer;
-
-/// Number of a coordinator's time, raised whenever the lease changes hands. It fences: what a coordinator
-/// of an earlier term still sends is refused.
-pub type Term = u64;
 
 /// Registrations of gateways, and the lease of the one that leads. All of them expire by themselves.
 ///
