@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use foremap::protocol::Problem;
+use foremap::protocol::{ErrorCode, Problem};
 use foremap_gateway::host::ShifterMode;
 use foremap_gateway::http::HttpOptions;
 use foremap_gateway::run::{Options, Running, ShareOptions, StoreOptions, start, start_over};
@@ -18,8 +18,14 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// How long a node that has too much to do is asked again: one that has for longer is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[derive(Clone)]
-pub(crate) struct Client(HyperClient<HttpConnector, Full<Bytes>>);
+pub(crate) struct Client {
+    http: HyperClient<HttpConnector, Full<Bytes>>,
+    is_patient: bool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -29,8 +35,14 @@ pub(crate) struct Reply {
 }
 
 impl Client {
+    /// One that comes again, as clients do, while a node has more to do than it can: on a loaded machine any may.
     pub(crate) fn new() -> Self {
-        Self(HyperClient::builder(TokioExecutor::new()).build_http())
+        Self { http: HyperClient::builder(TokioExecutor::new()).build_http(), is_patient: true }
+    }
+
+    /// One that returns every refusal.
+    pub(crate) fn impatient() -> Self {
+        Self { is_patient: false, ..Self::new() }
     }
 
     /// `None` where no answer arrived.
@@ -44,7 +56,7 @@ impl Client {
         let request =
             headers.iter().fold(Request::builder().method(method).uri(url), |r, (name, v)| r.header(*name, *v));
         let request = request.body(Full::new(body.into())).expect("a valid request");
-        let response = self.0.request(request).await.ok()?;
+        let response = self.http.request(request).await.ok()?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
         Some(Reply { status: head.status, headers: head.headers, body })
@@ -57,7 +69,14 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Reply {
-        self.try_send(method, url, headers, body).await.expect("an answer")
+        let (body, since) = (body.into(), Instant::now());
+        loop {
+            let reply = self.try_send(method.clone(), url, headers, body.clone()).await.expect("an answer");
+            if !self.is_patient || !reply.is_overloaded() || since.elapsed() > PATIENCE {
+                return reply;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn get(&self, url: &str) -> Reply {
@@ -72,7 +91,7 @@ impl Client {
     /// The body of an endless answer as it arrives.
     pub(crate) async fn open(&self, url: &str, headers: &[(&str, &str)]) -> hyper_util::client::legacy::ResponseFuture {
         let request = headers.iter().fold(Request::builder().uri(url), |r, (name, value)| r.header(*name, *value));
-        self.0.request(request.body(Full::default()).expect("a valid request"))
+        self.http.request(request.body(Full::default()).expect("a valid request"))
     }
 }
 
@@ -92,6 +111,11 @@ impl Reply {
         assert_eq!((problem.status, problem.kind.as_str()), (self.status.as_u16(), "about:blank"));
         assert!(!problem.title.is_empty() && !problem.detail.is_empty());
         problem
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+            && serde_json::from_slice::<Problem>(&self.body).is_ok_and(|problem| problem.code == ErrorCode::Overloaded)
     }
 
     pub(crate) fn code(&self) -> &'static str {

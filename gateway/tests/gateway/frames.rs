@@ -107,7 +107,7 @@ async fn put(client: &Client, gateway: &str, token: &str, key: &str) -> u64 {
     let headers = [("content-type", "application/json"), ("authorization", token)];
     let url = format!("{gateway}/v1/keymap?key={key}");
     let reply = client.send(Method::PUT, &url, &headers, r#"{"locator":"x"}"#).await;
-    reply.json()["version"].as_u64().expect("a version")
+    reply.json()["version"].as_u64().unwrap_or_else(|| panic!("a version in {reply:?}"))
 }
 
 /// A batch of one key, with the feed to extend.

@@ -11,7 +11,7 @@ use foremap::protocol::{BatchItem, BatchRequest, BatchResponse, CONTENT_TYPE, Cl
 use foremap_gateway::host::Gate;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{Gateway, Reply};
+use crate::client::{Client, Gateway, Reply};
 use crate::connections::{connect, metric};
 
 const BINARY: [(&str, &str); 1] = [("content-type", CONTENT_TYPE)];
@@ -58,7 +58,8 @@ async fn shed(gateway: &Gateway) -> [u64; 3] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_fetched_ahead_is_shed_first_then_lists_then_demand_and_health_never() {
-    let gateway = Gateway::start(1).await;
+    let mut gateway = Gateway::start(1).await;
+    gateway.client = Client::impatient();
     let client = &gateway.client;
     let (key, list) = (gateway.url(1, "/v1/keymap?key=user/0"), gateway.url(1, "/v1/list?prefix=user"));
     assert_eq!(client.put(&key, "x").await.status, StatusCode::CREATED);

@@ -11,7 +11,7 @@ use foremap::partition::StorageLayout;
 use foremap::protocol::{Cursor, KeymapFields, MAX_VERSION};
 use foremap_gateway::store::{
     ChangeLog, Expect, Lifecycle, ListRange, MasterStatus, OpenError, Promise, RedisOptions, RedisStore, Registry,
-    StoreError, StoreStatus, Values, Write, WriteOutcome,
+    Store, StoreError, StoreStatus, Values, Write, WriteOutcome,
 };
 use foremap_redis_cluster::RedisCluster;
 
@@ -37,7 +37,12 @@ pub(crate) fn options(cluster: &RedisCluster) -> RedisOptions {
     options
 }
 
-pub(crate) async fn open(options: &RedisOptions) -> RedisStore {
+/// As tests open it whose subject is not when an answer is told.
+pub(crate) async fn open(options: &RedisOptions) -> Patient<RedisStore> {
+    Patient::new(open_bare(options).await)
+}
+
+pub(crate) async fn open_bare(options: &RedisOptions) -> RedisStore {
     RedisStore::open(options).await.expect("opened")
 }
 
@@ -57,14 +62,14 @@ fn put(text: &str) -> Write {
     Write { key: key(text), fields: Some(fields), expect: Expect::Any, id: None }
 }
 
-async fn write(store: &RedisStore, text: &str) -> Result<u64, StoreError> {
+async fn write(store: &impl Store, text: &str) -> Result<u64, StoreError> {
     match store.write(put(text)).await?.value {
         WriteOutcome::Written(written) => Ok(written.version),
         other => panic!("written, not {other:?}"),
     }
 }
 
-async fn read(store: &RedisStore, text: &str) -> Result<Option<u64>, StoreError> {
+async fn read(store: &impl Store, text: &str) -> Result<Option<u64>, StoreError> {
     Ok(store.read(vec![key(text)]).await.remove(0)?.value.map(|keymap| keymap.version))
 }
 
@@ -162,7 +167,7 @@ async fn a_machine_whose_clock_is_ahead_of_the_servers_does_not_write_and_says_s
     let (plain, set) = (options(&cluster), ahead.clone());
     let clock = plain.clock.clone();
     let options = RedisOptions { clock: Arc::new(move || clock() + set.load(Ordering::SeqCst)), ..plain };
-    let store = open(&options).await;
+    let store = open_bare(&options).await;
     let refused = write(&store, "a/b").await;
     assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("this machine")), "{refused:?}");
     assert_eq!(read(&store, "a/b").await, Ok(None), "it reads");
@@ -180,14 +185,29 @@ async fn a_machine_whose_clock_is_ahead_of_the_servers_does_not_write_and_says_s
     assert_eq!(read(&store, "a/b").await, Ok(Some(version)), "it heals by itself");
 }
 
-#[tokio::test]
-async fn lost_functions_are_loaded_again_and_damage_is_told() {
-    let cluster = shared();
-    let options = RedisOptions { layout: StorageLayout { shards: 1, depth: 1, fan: 1 }, ..options(&cluster) };
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_fail_and_nothing_false_is_told() {
+    let mut cluster = RedisCluster::start(3, 1).expect("a cluster");
+    what_is_not_set_up_well_is_refused(&cluster).await;
+    lost_functions_are_loaded_again_and_damage_is_told(&cluster).await;
+    let options = options(&cluster);
+    let store = open_bare(&options).await;
+    let keys = Keys::find(&store);
+    a_server_that_breaks_a_rule_stops_the_writes_of_its_shards(&cluster, &store, &keys).await;
+    nobody_stands_in_for_a_replica_of_the_cluster(&mut cluster, &store, &keys).await;
+    a_full_master_is_read(&cluster, &store, &keys).await;
+    without_its_replica_a_master_tells_nothing(&mut cluster, &store, &keys).await;
+    a_silent_master_does_not_touch_the_others(&mut cluster, &store, &keys).await;
+    a_master_that_was_a_replica_has_another_history(&cluster, &store, &keys).await;
+    acknowledged_writes_survive_a_failover(&mut cluster, &store, &keys).await;
+}
+
+async fn lost_functions_are_loaded_again_and_damage_is_told(cluster: &RedisCluster) {
+    let options = RedisOptions { layout: StorageLayout { shards: 1, depth: 1, fan: 1 }, ..options(cluster) };
     let store = open(&options).await;
     let name = format!("{}{{0}}/a/b", options.namespace);
-    let master = holder(&cluster, &name);
-    // As on a master that was added later. Other tests load them again as well, each for itself.
+    let master = holder(cluster, &name);
+    // As on a master that was added later.
     cluster.ask::<String>(master, &["FUNCTION", "FLUSH"]).expect("flushed");
     write(&store, "a/b").await.expect("written");
     cluster.ask::<String>(master, &["SET", &name, "nonsense"]).expect("set");
@@ -201,22 +221,6 @@ async fn lost_functions_are_loaded_again_and_damage_is_told() {
         .expect("set");
     let damaged = store.poll(vec![Cursor { shard: 0, position: 0 }], 10).await;
     assert!(matches!(damaged, Err(StoreError::Corrupt(_))), "{damaged:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_fail_and_nothing_false_is_told() {
-    let mut cluster = RedisCluster::start(3, 1).expect("a cluster");
-    what_is_not_set_up_well_is_refused(&cluster).await;
-    let options = options(&cluster);
-    let store = open(&options).await;
-    let keys = Keys::find(&store);
-    a_server_that_breaks_a_rule_stops_the_writes_of_its_shards(&cluster, &store, &keys).await;
-    nobody_stands_in_for_a_replica_of_the_cluster(&mut cluster, &store, &keys).await;
-    a_full_master_is_read(&cluster, &store, &keys).await;
-    without_its_replica_a_master_tells_nothing(&mut cluster, &store, &keys).await;
-    a_silent_master_does_not_touch_the_others(&mut cluster, &store, &keys).await;
-    a_master_that_was_a_replica_has_another_history(&cluster, &store, &keys).await;
-    acknowledged_writes_survive_a_failover(&mut cluster, &store, &keys).await;
 }
 
 /// Settings, with a value that will not do and one that will.

@@ -9,6 +9,7 @@ use foremap_gateway::store::{
     Blob, Namespace as _, RedisOptions, RedisStore, Registry as _, StoreError, Term, Values as _,
 };
 
+use crate::patient::Patient;
 use crate::redis::{open, options, shared};
 
 const OLD: &[u8] = b"the secret that a fleet begins with, long enough";
@@ -19,12 +20,12 @@ fn member(id: u32, origin: &str) -> Member {
     Member { id, incarnation: id.into(), origin: origin.into(), weight: 1, state: MemberState::Serving, warm_for: 0 }
 }
 
-fn map(store: &RedisStore, origin: &str) -> std::sync::Arc<PartitionMap> {
+fn map(store: &Patient<RedisStore>, origin: &str) -> std::sync::Arc<PartitionMap> {
     let nodes = vec![MapNode { id: 1, origin: origin.into(), weight: 1 }];
     PartitionMap::new(7, 64, store.layout(), nodes).into()
 }
 
-async fn with(base: &RedisOptions, key: Option<&[u8]>) -> (RedisStore, Option<TokenKey>) {
+async fn with(base: &RedisOptions, key: Option<&[u8]>) -> (Patient<RedisStore>, Option<TokenKey>) {
     let token_key = key.map(|content| TokenKey::new(content).expect("a key"));
     (open(&RedisOptions { token_key: token_key.clone(), ..base.clone() }).await, token_key)
 }

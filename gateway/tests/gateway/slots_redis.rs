@@ -13,7 +13,7 @@ use foremap::protocol::{Cursor, KeymapFields};
 use foremap_gateway::store::{Blob, Expect, RedisOptions, Store, StoreError, Write, WriteOutcome, list};
 use foremap_redis_cluster::{AT_ONCE, ClusterOptions, RedisCluster, SlotMove};
 
-use crate::redis::{answered, holder, key, open, options};
+use crate::redis::{answered, holder, key, open_bare, options};
 
 /// Names at the namespace that are not of a shard.
 const META: &str = "meta";
@@ -42,7 +42,7 @@ struct Held {
 
 impl Held {
     async fn fill(options: &RedisOptions) -> Self {
-        let store: Arc<dyn Store> = Arc::new(open(options).await);
+        let store: Arc<dyn Store> = Arc::new(open_bare(options).await);
         let member = Member {
             id: 1,
             incarnation: 7,
@@ -293,7 +293,7 @@ async fn a_master_that_fails_in_the_middle_of_a_move_makes_nothing_false() {
     let role: String = cluster.ask(replica, &["INFO", "replication"]).expect("answers");
     assert!(role.contains("role:master"), "{role}");
     // A gateway that starts now tells nothing false either.
-    held.store = Arc::new(open(&RedisOptions { namespace: held.namespace.clone(), ..one_shard(&cluster) }).await);
+    held.store = Arc::new(open_bare(&RedisOptions { namespace: held.namespace.clone(), ..one_shard(&cluster) }).await);
     for _ in 0..5 {
         held.check_reads("after a restart").await;
     }
