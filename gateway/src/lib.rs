@@ -19,5 +19,6 @@ pub mod cli;
 pub mod host;
 pub mod http;
 pub(crate) mod model;
+mod parse;
 pub mod run;
 pub mod store;

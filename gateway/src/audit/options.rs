@@ -7,8 +7,8 @@ use clap::Args;
 use foremap::key::KeyPrefix;
 
 use super::judge::Time;
-use crate::cli::{prefix, seconds};
 use crate::host::reachable;
+use crate::parse::{prefix, seconds};
 use crate::run::{Failure, TOKEN, secret};
 
 /// Options of `audit`.

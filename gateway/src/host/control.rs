@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foremap::control::{
-    Answer, Beat, Change, Command, Control, ControlConfig, ControlStats, Found, LeaderRecord, Member, NotDone, Planned,
+    Answer, Beat, Change, Command, Control, ControlConfig, Found, LeaderRecord, Member, Planned,
     RequestId, StoreFailed, Times,
 };
 use foremap::load::LoadReport;
-use foremap::partition::{Epoch, PartitionMap};
+use foremap::partition::PartitionMap;
 use futures_util::future::try_join_all;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Process;
 use super::clock::unix_ms;
+use super::control_handle::{Request, Requests};
 use super::operators::blocking;
 use super::warm::{Warmed, warm_up_in_time};
 use crate::store::{Blob, Registry, Store, StoreError, Term};
-
-/// Requests of operators that are not taken in yet.
-const REQUESTS: usize = 64;
 
 /// Why a process may not join.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,67 +28,6 @@ pub enum Refused {
     Taken(foremap::partition::NodeId),
     /// The store failed.
     Store(StoreError),
-}
-
-/// What an operator asks for.
-pub(super) enum Request {
-    Apply(Option<Epoch>),
-    Freeze(bool),
-    Status,
-}
-
-/// What others tell the control machine.
-pub(super) struct ControlHandle {
-    requests: mpsc::Sender<(Request, oneshot::Sender<Answer>)>,
-    /// Something in the store's registry or map is new.
-    pub(super) news: Notify,
-    newer: watch::Sender<Epoch>,
-    leaving: watch::Sender<bool>,
-    stats: watch::Sender<ControlStats>,
-}
-
-/// The requests, for the task.
-pub struct Requests(mpsc::Receiver<(Request, oneshot::Sender<Answer>)>);
-
-impl ControlHandle {
-    pub(super) fn new() -> (Self, Requests) {
-        let (requests, taken) = mpsc::channel(REQUESTS);
-        let handle = Self {
-            requests,
-            news: Notify::new(),
-            newer: watch::Sender::default(),
-            leaving: watch::Sender::default(),
-            stats: watch::Sender::default(),
-        };
-        (handle, Requests(taken))
-    }
-
-    /// Asks, and waits for the answer.
-    pub(super) async fn ask(&self, request: Request) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        let elsewhere = Answer::Refused(NotDone::Elsewhere);
-        match self.requests.send((request, answer)).await {
-            Ok(()) => answered.await.unwrap_or(elsewhere),
-            Err(_) => elsewhere,
-        }
-    }
-
-    /// Somebody has a map of `epoch`.
-    pub(super) fn newer_epoch(&self, epoch: Epoch) {
-        self.newer.send_replace(epoch);
-    }
-
-    pub(super) fn leave(&self) {
-        self.leaving.send_replace(true);
-    }
-
-    pub(super) fn is_leaving(&self) -> bool {
-        *self.leaving.borrow()
-    }
-
-    pub(super) fn stats(&self) -> watch::Receiver<ControlStats> {
-        self.stats.subscribe()
-    }
 }
 
 /// Registers `members`, which are all of one incarnation: the first heartbeat.

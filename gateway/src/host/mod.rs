@@ -3,6 +3,7 @@
 
 mod clock;
 mod control;
+mod control_handle;
 mod gate;
 mod operators;
 mod peers;
@@ -10,17 +11,20 @@ mod process;
 mod pump;
 mod share_rounds;
 mod sharing;
+mod shifter_mode;
 mod tailer;
+mod wakers;
 mod warm;
 
 pub use clock::Clock;
-pub use control::{ControlTask, Refused, Requests, join};
+pub use control::{ControlTask, Refused, join};
+pub use control_handle::Requests;
 pub use gate::Gate;
-pub use operators::ShifterMode;
 pub(crate) use peers::{HotKeys, RELAYED, Relayed, SUBJECT, client, reachable};
 pub use peers::{PeerOutcome, PeerStats, Peers};
 pub use process::{NodeHandle, Process};
-pub(crate) use pump::Calls;
 pub(crate) use sharing::NotKept;
 pub use sharing::{Sharing, SharingStats};
+pub use shifter_mode::ShifterMode;
 pub use tailer::Tailers;
+pub(crate) use wakers::Calls;

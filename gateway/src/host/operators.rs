@@ -8,27 +8,13 @@ use foremap::node::Node;
 use foremap::partition::{Epoch, MapNode, NodeId, PartitionMap};
 use foremap::shifter::Plan;
 use futures_util::future::join_all;
-use serde::Serialize;
 
-use super::control::Request;
+use super::control_handle::Request;
 use super::{NodeHandle, Process};
 use crate::store::{Blob, StoreError};
 
 /// Nodes of other processes that are asked for their load at once.
 const ASKED: usize = 256;
-
-/// Who acts on what the shifter plans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum ShifterMode {
-    /// The shifter.
-    #[default]
-    Auto,
-    /// Whoever asks for it: plans are made and told, and applied on demand only.
-    DryRun,
-    /// Nobody: no loads are collected.
-    Off,
-}
 
 impl Process {
     /// What the shifter knows and would do. Takes as long as planning.

@@ -14,8 +14,8 @@ use foremap::protocol::{BatchRequest, BatchResponse, Cursor, Problem};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
 
-use super::control::{ControlHandle, Requests};
-use super::pump::Wakers;
+use super::control_handle::{ControlHandle, Requests};
+use super::wakers::Wakers;
 use super::{Clock, Gate, PeerStats, Peers, Relayed, Sharing, ShifterMode};
 use crate::auth::TokenKey;
 use crate::store::{Store, StoreError, Term};

@@ -15,9 +15,10 @@ use foremap::protocol::{
     Problem, ReadPoint,
 };
 
-use super::entry::Peer;
+use super::forwarded::Peer;
+use super::headers::{MODEL, number, whole_seconds};
 use super::refusal::{Answer, Refusal};
-use super::server::{MODEL, Server, number, whole_seconds};
+use super::server::Server;
 use super::{model, request, summaries};
 use crate::auth::{Scope, Verb};
 

@@ -23,15 +23,13 @@ use jsonwebtoken::get_current_timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::entry::Peer;
+use super::forwarded::Peer;
+use super::places::Share;
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, Share};
+use super::server::Server;
 use crate::auth::{Scope, Verb};
 
-/// Most change feeds of one node in this form. Each has a queue of its own in front of its connection, and text to write:
-/// the binary form is for many.
-pub(super) const MAX_EVENT_FEEDS: usize = 1_024;
 const BAD_CURSOR: &str =
     "a feed's cursor is `shard:position` joined by commas, and `@` with the incarnation of the store";
 /// Longest time without an event: a feed that says nothing covers nothing.

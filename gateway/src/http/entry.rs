@@ -17,6 +17,7 @@ use tower_service::Service as _;
 
 use super::connections::{Connections, Ticket};
 use super::feed::Handover;
+use super::forwarded::Peer;
 use super::receiving::{Held, Received};
 use super::router::{admin_router, observe, router};
 use super::server::Server;
@@ -74,10 +75,6 @@ pub(super) struct Requests {
     /// Who is at its other end.
     pub(super) peer: IpAddr,
 }
-
-/// Whom a request comes from, as far as the connection tells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, HandedOver>> + Send>>;
 

@@ -21,7 +21,7 @@ use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use jsonwebtoken::get_current_timestamp;
 
-use super::entry::Peer;
+use super::forwarded::Peer;
 use super::refusal::{Answer, Refusal};
 use super::request;
 use super::server::Server;

@@ -30,6 +30,10 @@ fn read(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(bare).or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
+/// Whom a request comes from, as far as the connection tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;

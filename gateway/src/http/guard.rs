@@ -10,9 +10,8 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, Method, header};
 use foremap::protocol::ErrorCode;
 
+use super::options::HttpOptions;
 use super::refusal::Refusal;
-use super::router::matches;
-use super::server::HttpOptions;
 
 /// Lets a request in, or says why not. Whether a node is well everybody may know: probes have names of their own for it.
 pub(super) fn admit(options: &HttpOptions, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -52,6 +51,20 @@ fn is_own(options: &HttpOptions, host: &str) -> bool {
 /// Host and port of an origin.
 fn authority(origin: &str) -> Option<&str> {
     origin.split_once("://").map(|(_, authority)| authority)
+}
+
+/// Exact, or any port where the pattern ends in `:*`.
+pub(super) fn matches(pattern: &str, origin: &str) -> bool {
+    match pattern.strip_suffix(":*") {
+        None => pattern == origin,
+        Some(host) => match origin.strip_prefix(host) {
+            Some("") => true,
+            Some(rest) => {
+                rest.strip_prefix(':').is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+            }
+            None => false,
+        },
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::refusal::{Answer, Refusal};
 use super::server::Server;
 use crate::auth::Verb;
-use crate::store::{MasterStatus, StoreStatus, Trouble};
+use crate::store::{Trouble, troubles};
 
 /// Age of the change log above which memory answers nobody.
 const MAX_LOG_AGE_MS: u32 = 5_000;
@@ -37,16 +37,6 @@ struct ReadyBody {
     /// The shared model, where one is served.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<ReadyModel>,
-}
-
-/// What is wrong with the store, and with each of its masters.
-pub(super) fn troubles(store: &dyn StoreStatus) -> Vec<Trouble> {
-    let of = |master: MasterStatus| {
-        let unfit = master.unfit.map(|why| format!("takes no writes: {why}"));
-        let whys = master.trouble.into_iter().chain(unfit);
-        whys.map(|why| Trouble { what: master.address.clone(), why, is_whole: false }).collect::<Vec<_>>()
-    };
-    store.troubles().into_iter().chain(store.masters().into_iter().flat_map(of)).collect()
 }
 
 /// The same of the shared model.

@@ -14,9 +14,10 @@ use foremap::protocol::{
 };
 use serde::Serialize;
 
+use super::headers::{WRITE_ID, etag, set};
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, WRITE_ID, etag, set};
+use super::server::Server;
 use crate::auth::Verb;
 use crate::store::{Expect, Read, VersionRecord, Write, WriteId, WriteOutcome};
 

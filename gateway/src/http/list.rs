@@ -14,15 +14,13 @@ use foremap::node::Priority;
 use foremap::protocol::{CONTENT_TYPE, DEFAULT_PAGE, ErrorCode, Keymap, ListPage, MAX_PAGE, Problem, ReadPoint, Route};
 use serde::Serialize;
 
-use super::entry::Peer;
+use super::forwarded::Peer;
+use super::places::Share;
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, Share};
+use super::server::Server;
 use crate::auth::Verb;
 use crate::store::{Listed, Page, list as list_store};
-
-/// Most lists under way. Each reads up to 32 storage shards at once.
-pub(super) const MAX_LISTS: usize = 64;
 
 #[derive(Serialize)]
 struct ListBody {

@@ -10,13 +10,12 @@ use foremap::partition::Epoch;
 use foremap::protocol::{CONTENT_TYPE, ErrorCode, MAX_MAP_WAIT_S, MapKnowledge, MapUpdate, Problem, Route};
 use serde_json::json;
 
+use super::headers::set;
+use super::places::{MAX_MAP_WAITS, Slot};
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, Slot, set};
+use super::server::Server;
 use crate::auth::Verb;
-
-/// Most requests of one node that wait for a newer map.
-pub(super) const MAX_MAP_WAITS: usize = 1_024;
 
 pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?;

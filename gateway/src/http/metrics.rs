@@ -18,15 +18,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::changes::MAX_EVENT_FEEDS;
 use super::connections::{ConnectionStats, Connections};
-use super::health::troubles;
-use super::list::MAX_LISTS;
-use super::map::MAX_MAP_WAITS;
-use super::model_metrics;
+use super::model_metrics::{self, Row};
+use super::places::{MAX_EVENT_FEEDS, MAX_LISTS, MAX_MAP_WAITS};
 use super::receiving::Receiving;
 use crate::host::{NodeHandle, PeerOutcome, PeerStats, Process};
-use crate::store::{ClockStatus, MasterStatus, Promise};
+use crate::store::{ClockStatus, MasterStatus, Promise, troubles};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -180,8 +177,6 @@ impl Collector for NodeCollector {
         Ok(())
     }
 }
-
-pub(super) type Row = (&'static str, &'static str, u64);
 
 fn counters(s: &NodeStats) -> [Row; 26] {
     [

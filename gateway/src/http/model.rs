@@ -14,10 +14,11 @@ use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish, Route};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::headers::set;
 use super::plan::{answer, parse, relay};
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, set};
+use super::server::Server;
 use super::summaries::require_sharing;
 use crate::auth::{Scope, Verb};
 use crate::host::NotKept;

@@ -2,7 +2,6 @@
 
 use foremap::model::{Allowances, Outbox};
 
-use super::metrics::Row;
 use crate::host::SharingStats;
 
 pub(super) fn counters(s: &SharingStats) -> [Row; 14] {
@@ -59,3 +58,5 @@ pub(super) fn gauges(s: &SharingStats) -> [Row; 25] {
         ("snapshots_earlier_max", "Bound of snapshots_earlier", s.earlier_max as u64),
     ]
 }
+
+pub(super) type Row = (&'static str, &'static str, u64);

@@ -12,9 +12,11 @@ use axum::routing::{MethodRouter, get, post};
 use foremap::protocol::{ErrorCode, Route};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::guard::matches;
+use super::headers::{AGE, EPOCH, MODEL, NODE, PARTITION, POSITION, STREAM, WRITE_ID};
 use super::refusal::Refusal;
 use super::request::Params;
-use super::server::{AGE, EPOCH, MODEL, NODE, PARTITION, POSITION, STREAM, Server, WRITE_ID};
+use super::server::Server;
 use super::{backup, batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
 
 /// How long browsers may remember a preflight: two hours is the most that any of them honours.
@@ -146,18 +148,4 @@ fn cors(origins: &[String]) -> CorsLayer {
         ])
         .expose_headers(expose)
         .max_age(PREFLIGHT_AGE)
-}
-
-/// Exact, or any port where the pattern ends in `:*`.
-pub(super) fn matches(pattern: &str, origin: &str) -> bool {
-    match pattern.strip_suffix(":*") {
-        None => pattern == origin,
-        Some(host) => match origin.strip_prefix(host) {
-            Some("") => true,
-            Some(rest) => {
-                rest.strip_prefix(':').is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
-            }
-            None => false,
-        },
-    }
 }

@@ -1,56 +1,25 @@
 //! [`Server`]: what every handler needs.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use axum::Extension;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use foremap::Millis;
+use axum::http::{HeaderMap, header};
 use foremap::key::CompositeKey;
 use foremap::node::{Priority, Shares, Subject};
 use foremap::protocol::{ErrorCode, Problem, ReadPoint};
-use ipnet::IpNet;
 use tokio::sync::watch;
 
-use super::changes::MAX_EVENT_FEEDS;
 use super::connections::Connections;
-use super::entry::Peer;
-use super::limits::Limits;
-use super::list::MAX_LISTS;
+use super::forwarded::Peer;
+use super::headers::{AGE, EPOCH, NODE, PARTITION, POSITION, number, set, whole_seconds};
 use super::metrics::{Metrics, Watched};
+use super::options::HttpOptions;
+use super::places::{MAX_EVENT_FEEDS, MAX_LISTS};
 use super::receiving::Receiving;
 use super::refusal::Refusal;
-use crate::auth::{Scope, TokenKey};
+use crate::auth::Scope;
 use crate::host::{NodeHandle, Process};
-
-pub(super) const POSITION: HeaderName = HeaderName::from_static("foremap-position");
-pub(super) const AGE: HeaderName = HeaderName::from_static("foremap-age");
-pub(super) const EPOCH: HeaderName = HeaderName::from_static("foremap-epoch");
-pub(super) const NODE: HeaderName = HeaderName::from_static("foremap-node");
-pub(super) const PARTITION: HeaderName = HeaderName::from_static("foremap-partition");
-pub(super) const MODEL: HeaderName = HeaderName::from_static("foremap-model");
-pub(super) const WRITE_ID: HeaderName = HeaderName::from_static("foremap-write-id");
-pub(super) const STREAM: HeaderName = HeaderName::from_static("foremap-stream");
-
-/// How a node speaks HTTP.
-#[derive(Clone, Default)]
-pub struct HttpOptions {
-    /// Origins that browsers may call from; `http://localhost:*` stands for any port.
-    pub cors_origins: Vec<String>,
-    /// Checks tokens; without it everything is allowed.
-    pub token_key: Option<TokenKey>,
-    /// Origins that the node itself goes by.
-    pub origins: Vec<String>,
-    /// Further names that a token may be for.
-    pub audiences: Vec<String>,
-    /// Proxies whose word counts about who calls.
-    pub trusted_proxies: Vec<IpNet>,
-    /// What is taken from whoever connects.
-    pub limits: Limits,
-    /// Slept before handling a request and again before answering it, for demonstrations.
-    pub origin_latency: Duration,
-}
 
 /// One node's HTTP server.
 pub struct Server {
@@ -151,65 +120,4 @@ impl Server {
         number(&mut headers, AGE, at.age_ms.into());
         headers
     }
-}
-
-/// For `retry-after`: not sooner.
-pub(super) fn whole_seconds(wait: Millis) -> u64 {
-    wait.div_ceil(1_000).max(1)
-}
-
-/// Sets a header whose value is a number.
-pub(super) fn number(headers: &mut HeaderMap, name: HeaderName, value: u64) {
-    headers.insert(name, HeaderValue::from(value));
-}
-
-/// One of a bounded number of places, for as long as it lives.
-pub(super) struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    /// `None` where `most` are taken.
-    pub(super) fn enter(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let slot = Self(count.clone());
-        // Dropped where it is one too many.
-        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(slot)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// One of a bounded number of places that subjects share, for as long as it lives.
-pub(super) struct Share {
-    shares: Arc<Mutex<Shares>>,
-    subject: Subject,
-}
-
-impl Share {
-    /// # Errors
-    /// The bound that stands in the way.
-    pub(super) fn enter(shares: &Arc<Mutex<Shares>>, subject: Subject) -> Result<Self, usize> {
-        shares.lock().unwrap_or_else(PoisonError::into_inner).enter(subject)?;
-        Ok(Self { shares: shares.clone(), subject })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner).leave(self.subject);
-    }
-}
-
-/// Sets a header whose value is made of digits and punctuation.
-pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
-}
-
-/// The entity tag of a version.
-pub(super) fn etag(version: u64) -> String {
-    format!("\"{version}\"")
 }

@@ -14,10 +14,11 @@ use foremap::model::{ClientId, MAX_TOLD_BYTES, Summary};
 use foremap::node::Priority;
 use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem, Route};
 
-use super::entry::Peer;
+use super::forwarded::Peer;
+use super::headers::{number, whole_seconds};
 use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
-use super::server::{Server, number, whole_seconds};
+use super::server::Server;
 use crate::auth::{Scope, Verb};
 
 /// `NO_ROUTE` where nothing is shared.

@@ -4,8 +4,6 @@ use std::fmt;
 
 use foremap::protocol::ErrorCode;
 
-use super::Blob;
-
 /// Why a store operation failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
@@ -30,15 +28,6 @@ impl StoreError {
             Self::Corrupt(_) | Self::UsedUp => ErrorCode::Internal,
             Self::TooLarge(_) => ErrorCode::BodyTooLarge,
         }
-    }
-
-    /// Refuses what is over [`Blob::MAX_BYTES`].
-    pub(super) fn check_blob(content: Option<&[u8]>) -> Result<(), Self> {
-        let bytes = content.map_or(0, <[u8]>::len);
-        if bytes <= Blob::MAX_BYTES {
-            return Ok(());
-        }
-        Err(Self::TooLarge(format!("{bytes} bytes, the limit is {}", Blob::MAX_BYTES)))
     }
 }
 

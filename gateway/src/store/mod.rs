@@ -37,6 +37,7 @@ pub use self::open_error::OpenError;
 pub use self::redb::{Disk, RedbOptions, RedbStore};
 pub use self::redis::{RedisOptions, RedisStore};
 pub use self::registry::Registry;
+pub(crate) use self::status::troubles;
 pub use self::status::{ClockStatus, DiskStatus, MasterStatus, StoreStatus, Trouble};
 pub use self::values::{ListPart, ListRange, Values, VersionRecord};
 pub use self::write::{Expect, Write, WriteId, WriteOutcome, Written};

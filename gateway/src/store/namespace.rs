@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foremap::partition::{Epoch, PartitionMap};
 
-use super::{Answer, Term};
+use super::{Answer, StoreError, Term};
 
 /// Record about the whole namespace that the coordinator keeps in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,15 +37,24 @@ impl Blob {
             Self::Leader => "office-record",
         }
     }
+
+    /// Refuses content over [`Self::MAX_BYTES`].
+    pub(super) fn check(content: Option<&[u8]>) -> Result<(), StoreError> {
+        let bytes = content.map_or(0, <[u8]>::len);
+        if bytes <= Self::MAX_BYTES {
+            return Ok(());
+        }
+        Err(StoreError::TooLarge(format!("{bytes} bytes, the limit is {}", Self::MAX_BYTES)))
+    }
 }
 
 /// Map and blobs of the whole namespace, which change under the terms of coordinators: what one of an earlier term still
 /// sends changes nothing.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`](super::StoreError::Unavailable), [`StoreError::Corrupt`](super::StoreError::Corrupt), of a
-/// change also [`StoreError::Unknown`](super::StoreError::Unknown), and for a blob over [`Blob::MAX_BYTES`]
-/// [`StoreError::TooLarge`](super::StoreError::TooLarge).
+/// [`StoreError::Unavailable`](StoreError::Unavailable), [`StoreError::Corrupt`](StoreError::Corrupt), of a
+/// change also [`StoreError::Unknown`](StoreError::Unknown), and for a blob over [`Blob::MAX_BYTES`]
+/// [`StoreError::TooLarge`](StoreError::TooLarge).
 pub trait Namespace: Send + Sync + 'static {
     /// Reads the stored partition map; `None` where there is none yet.
     fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>>;

@@ -92,3 +92,13 @@ pub trait StoreStatus: Send + Sync + 'static {
     /// Microseconds since 1970, by the clocks that versions follow.
     fn now_us(&self) -> u64;
 }
+
+/// What is wrong with the store, and with each of its masters.
+pub(crate) fn troubles(store: &dyn StoreStatus) -> Vec<Trouble> {
+    let of = |master: MasterStatus| {
+        let unfit = master.unfit.map(|why| format!("takes no writes: {why}"));
+        let whys = master.trouble.into_iter().chain(unfit);
+        whys.map(|why| Trouble { what: master.address.clone(), why, is_whole: false }).collect::<Vec<_>>()
+    };
+    store.troubles().into_iter().chain(store.masters().into_iter().flat_map(of)).collect()
+}

@@ -5,19 +5,11 @@ use foremap::key::CompositeKey;
 use foremap::node::{NoVersion, next_version};
 use foremap::protocol::{Keymap, MAX_VERSION};
 
-use super::handle::failed;
+use super::error::failed;
+use super::options::Retention;
 use super::tables::{CURRENT, LOG, SHARDS, ShardLog, VERSIONS};
 use crate::store::record::{decode_keymap, encode_version, version_head};
 use crate::store::{Expect, Read, StoreError, VersionRecord, Write, WriteOutcome, Written};
-
-/// Retention, as `RedbOptions` sets it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Retention {
-    /// Versions kept of a key, the current one included.
-    pub(super) versions: usize,
-    /// Log entries kept of a shard.
-    pub(super) log_entries: u64,
-}
 
 /// The tables of one write transaction.
 pub(super) struct Tables<'txn> {

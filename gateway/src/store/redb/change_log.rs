@@ -8,7 +8,7 @@ use foremap::node::LogPage;
 use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;
 
-use super::handle::failed;
+use super::error::failed;
 use super::open::RedbStore;
 use super::snapshot::shard_log;
 use super::tables::LOG;

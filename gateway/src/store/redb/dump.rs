@@ -10,8 +10,10 @@ use foremap::key::CompositeKey;
 use foremap::partition::PartitionMap;
 use tokio::sync::mpsc;
 
-use super::handle::{Handle, failed};
-use super::open::RedbOptions;
+use super::error::failed;
+use super::handle::Handle;
+use super::options::RedbOptions;
+use super::records::decode_map;
 use super::tables::{CURRENT, LOG, META, META_FORMAT, META_LEASE, META_MAP, META_PROBE, SHARDS, VERSIONS};
 use crate::store::backup::{Entry, FULL, PREAMBLE, Part, Parts};
 use crate::store::record::{decode_format, decode_keymap, decode_version};
@@ -175,7 +177,7 @@ fn add(txn: &WriteTransaction, entries: Vec<Entry>, incarnation: u32, checked: &
     for entry in entries {
         match entry {
             Entry::Meta(name, bytes) if name == META_MAP => {
-                let mut map = super::namespace::decode_map(&bytes)?;
+                let mut map = decode_map(&bytes)?;
                 raise(&mut map, incarnation);
                 meta.insert(META_MAP, map.encode().as_slice()).map_err(failed)?;
             }

@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ::redb::backends::FileBackend;
@@ -19,7 +19,8 @@ use ::redb::{
 };
 use foremap::partition::StorageLayout;
 
-use super::open::RedbOptions;
+use super::error::{failed, open_error};
+use super::options::{Disk, RedbOptions};
 use super::pages::{Kind, Pages};
 use super::tables::{CURRENT, LOG, MEMBERS, META, META_FORMAT, SHARDS, VERSIONS};
 use crate::store::record::{decode_format, encode_format};
@@ -27,9 +28,6 @@ use crate::store::{OpenError, StoreError, Trouble};
 
 /// Shortest time between two attempts to open a file that does not open.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// What is under the store: the file itself, unless a test puts something in between.
-pub type Disk = Arc<dyn Fn(FileBackend) -> Box<dyn StorageBackend> + Send + Sync>;
 
 /// How the file is doing.
 #[derive(Debug, Default)]
@@ -193,30 +191,6 @@ impl Handle {
             Trouble { what: what.clone(), why, is_whole: false }
         });
         broken.into_iter().chain(damage).collect()
-    }
-}
-
-/// Before the commit nothing has happened yet, so a failure is never an unknown outcome.
-pub(super) fn failed(error: impl Into<::redb::Error>) -> StoreError {
-    match error.into() {
-        ::redb::Error::Corrupted(why) => StoreError::Corrupt(why),
-        ::redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            StoreError::Corrupt(error.to_string())
-        }
-        other => StoreError::Unavailable(other.to_string()),
-    }
-}
-
-pub(super) fn open_error(error: impl Into<::redb::Error>) -> OpenError {
-    use std::io::ErrorKind;
-    match error.into() {
-        ::redb::Error::DatabaseAlreadyOpen => OpenError::Locked,
-        // redb reports a wrong magic number or a file cut short as one of these.
-        ::redb::Error::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
-            OpenError::Damaged(error.to_string())
-        }
-        ::redb::Error::Io(error) => OpenError::Io(error),
-        other => OpenError::Damaged(other.to_string()),
     }
 }
 

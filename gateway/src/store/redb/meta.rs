@@ -8,9 +8,10 @@ use foremap::control::Member;
 use foremap::node::MAX_LIFE_US;
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
-use super::handle::failed;
-use super::namespace::{put_blob, put_map};
-use super::registry::{announce, retract, take_lease};
+use super::error::failed;
+use super::lease::take_lease;
+use super::members::{announce, retract};
+use super::records::{put_blob, put_map};
 use super::tables::{META, META_PROBE};
 use crate::store::{Blob, StoreError, Term};
 

@@ -7,11 +7,16 @@
 mod apply;
 mod change_log;
 mod dump;
+mod error;
 mod handle;
+mod lease;
+mod members;
 mod meta;
 mod namespace;
 mod open;
+mod options;
 mod pages;
+mod records;
 mod registry;
 mod snapshot;
 mod status;
@@ -19,5 +24,5 @@ mod tables;
 mod values;
 mod writer;
 
-pub use handle::Disk;
-pub use open::{RedbOptions, RedbStore};
+pub use open::RedbStore;
+pub use options::{Disk, RedbOptions};

@@ -7,48 +7,12 @@ use std::thread::JoinHandle;
 use foremap::partition::StorageLayout;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::apply::Retention;
 use super::dump;
-use super::handle::{Disk, Handle};
+use super::handle::Handle;
 use super::meta::{MetaChange, MetaOutcome};
+use super::options::{RedbOptions, Retention};
 use super::writer::{Job, MAX_QUEUE, Writer};
-use crate::store::clock::system_clock;
 use crate::store::{Answer, Backup, Checked, Clock, Lifecycle, NoBackup, OpenError, StoreError};
-
-/// How a store file is opened.
-#[derive(Clone)]
-pub struct RedbOptions {
-    /// Layout of a new file. An existing file keeps its own.
-    pub layout: StorageLayout,
-    /// Versions kept of a key, the current one included.
-    pub versions: usize,
-    /// Change log entries kept of a shard.
-    pub log_entries: u64,
-    /// Page cache in bytes.
-    pub cache_bytes: usize,
-    /// Verify every page on opening: reads the whole file, and finds damage that would otherwise show later.
-    pub check: bool,
-    /// Microseconds since 1970.
-    pub clock: Clock,
-    /// What is under it.
-    pub disk: Disk,
-}
-
-impl Default for RedbOptions {
-    /// 100 versions a key; 100,000 log entries a shard, so that a gateway that was away reads the log instead of
-    /// starting cold; 64 MiB of page cache; checked; the system's clock.
-    fn default() -> Self {
-        Self {
-            layout: StorageLayout::default(),
-            versions: 100,
-            log_entries: 100_000,
-            cache_bytes: 64 << 20,
-            check: true,
-            clock: system_clock(),
-            disk: Arc::new(|file| Box::new(file)),
-        }
-    }
-}
 
 /// A store in one redb file. Dropping it lets writes under way finish.
 pub struct RedbStore {

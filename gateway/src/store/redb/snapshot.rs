@@ -2,7 +2,7 @@
 
 use ::redb::ReadTransaction;
 
-use super::handle::failed;
+use super::error::failed;
 use super::open::RedbStore;
 use super::tables::{SHARDS, ShardLog};
 use crate::store::{Answer, StoreError};

@@ -7,7 +7,7 @@ use foremap::key::CompositeKey;
 use foremap::node::StoreAnswer;
 use foremap::partition::StorageLayout;
 
-use super::handle::failed;
+use super::error::failed;
 use super::open::RedbStore;
 use super::snapshot::shard_log;
 use super::tables::{CURRENT, SHARDS, VERSIONS};

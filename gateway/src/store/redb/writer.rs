@@ -8,9 +8,11 @@ use ::redb::Database;
 use foremap::key::CompositeKey;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::apply::{Retention, Tables};
-use super::handle::{Handle, NotBegun, failed};
+use super::apply::Tables;
+use super::error::failed;
+use super::handle::{Handle, NotBegun};
 use super::meta::{self, MetaChange, MetaOutcome};
+use super::options::Retention;
 use crate::store::{Clock, Read, StoreError, Write, WriteOutcome};
 
 /// Most writes in one commit: bounds how long the first of them waits for the last.

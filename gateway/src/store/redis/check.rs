@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 use super::connect::Connector;
 use super::functions;
 use super::options::{Address, RedisOptions};
-use super::reply::{Fault, Replies, bytes};
+use super::reply::{Fault, Replies, bytes, field};
 use super::settings::{Unknown, Verdict};
-use super::topology::{MasterView, View, field};
+use super::topology::{MasterView, View};
 use crate::store::{OpenError, StoreError};
 
 /// Functions came with 7.0.

@@ -16,7 +16,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::cluster::Cluster;
 use super::connect::Connector;
 use super::options::Address;
-use super::registry::time;
+use super::reply::time;
 use crate::store::{Clock, ClockStatus, StoreError, Trouble};
 
 /// Between two comparisons. What is written meanwhile is checked by the server itself, against the time of the last one.

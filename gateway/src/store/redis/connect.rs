@@ -16,8 +16,6 @@ use super::reply::bytes;
 /// Longest time to connect: a server in the same region answers within a few milliseconds, so a longer wait than a lost
 /// packet is repeated after (200 ms) means that it is gone.
 const CONNECT: Duration = Duration::from_millis(300);
-/// Longest time for replicas to acknowledge, in milliseconds. Replicas are as near, and a fence waits for the slowest.
-pub(super) const WAIT_MS: u64 = 300;
 /// Longest time for a pipeline: what its commands take, and the wait. It must be longer than the wait, so that a silent
 /// replica is told from a silent master.
 const RESPONSE: Duration = Duration::from_millis(600);

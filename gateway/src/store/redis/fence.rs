@@ -6,16 +6,12 @@
 //! in front of them in one round trip. Replicas are known by address: what one tells its master (`INFO replication`)
 //! must be what the cluster tells of it (`CLUSTER REPLICAS`).
 
-use std::net::IpAddr;
-
 use ::redis::{Cmd, Pipeline, ServerError, Value};
 use foremap::node::{Attached, Fence, Lack};
 
-use super::connect::WAIT_MS;
 use super::line::Line;
-use super::options::Address;
-use super::reply::{bytes, items};
-use super::topology::field;
+use super::options::{Address, plain};
+use super::reply::{bytes, field, items};
 
 /// Commands of a fence.
 pub(super) const COMMANDS: usize = 5;
@@ -217,10 +213,8 @@ fn attached(info: &str, members: &[Line]) -> Option<Vec<Attached<Address>>> {
     Some(attached)
 }
 
-/// One spelling for each IP address.
-pub(super) fn plain(host: &str) -> String {
-    host.parse::<IpAddr>().map_or_else(|_| host.to_owned(), |ip| ip.to_canonical().to_string())
-}
+/// Longest time for replicas to acknowledge, in milliseconds. Replicas are as near, and a fence waits for the slowest.
+const WAIT_MS: u64 = 300;
 
 #[cfg(test)]
 #[path = "fence_tests.rs"]

@@ -7,11 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::line::Imported;
 use super::options::Address;
 use super::topology::View;
-
-/// Slots with the name of the master that each comes from.
-pub(super) type Imported = Vec<(u16, String)>;
 
 /// What each server imports, as it told last.
 #[derive(Debug, Default)]
@@ -47,17 +45,6 @@ impl Imports {
         }
         torn
     }
-}
-
-/// What the server that answered CLUSTER NODES with `text` imports.
-pub(super) fn imported(text: &str) -> Imported {
-    let own = text.lines().find(|line| line.split(' ').nth(2).is_some_and(|flags| flags.contains("myself")));
-    // `[slot-<-id]` is imported, `[slot->-id]` goes.
-    let import = |word: &str| {
-        let (slot, from) = word.strip_prefix('[')?.strip_suffix(']')?.split_once("-<-")?;
-        Some((slot.parse().ok()?, from.to_owned()))
-    };
-    own.map_or_else(Vec::new, |line| line.split(' ').skip(8).filter_map(import).collect())
 }
 
 #[cfg(test)]

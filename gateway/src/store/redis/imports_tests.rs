@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::redis::line::imported;
 use crate::store::redis::topology::MasterView;
 
 fn address(port: u16) -> Address {

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::connect::Link;
 use super::fence::{self, Told};
 use super::fences::{self, asking};
-use super::master::Health;
+use super::health::Health;
 use super::reply::Fault;
 
 /// Most commands in one pipeline: bounds how long the first of them waits for the last. A request with more goes alone.

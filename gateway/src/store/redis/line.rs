@@ -1,6 +1,6 @@
 //! [`Line`]: a server of the cluster as `CLUSTER NODES` and `CLUSTER REPLICAS` tell of it.
 
-use super::fence::plain;
+use super::options::plain;
 
 /// `id ip:port@bus[,hostname[,name=value...]] flags master ping pong epoch link [slots...]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,3 +49,17 @@ impl Line {
         self.flags.split(',').any(|found| found == flag)
     }
 }
+
+/// What the server that answered CLUSTER NODES with `text` imports.
+pub(super) fn imported(text: &str) -> Imported {
+    let own = text.lines().find(|line| line.split(' ').nth(2).is_some_and(|flags| flags.contains("myself")));
+    // `[slot-<-id]` is imported, `[slot->-id]` goes.
+    let import = |word: &str| {
+        let (slot, from) = word.strip_prefix('[')?.strip_suffix(']')?.split_once("-<-")?;
+        Some((slot.parse().ok()?, from.to_owned()))
+    };
+    own.map_or_else(Vec::new, |line| line.split(' ').skip(8).filter_map(import).collect())
+}
+
+/// Slots with the name of the master that each comes from.
+pub(super) type Imported = Vec<(u16, String)>;

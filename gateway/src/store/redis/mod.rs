@@ -14,6 +14,7 @@ mod course;
 mod fence;
 mod fences;
 mod functions;
+mod health;
 mod imports;
 mod keys;
 mod lane;

@@ -122,7 +122,7 @@ impl Namespace for RedisStore {
 
     fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
         Box::pin(async move {
-            StoreError::check_blob(content.as_deref())?;
+            Blob::check(content.as_deref())?;
             let mut command = call("put_blob", &[self.blob_key(blob), self.meta(LEASE)]);
             let sealed = content.map(|content| self.seal.close(blob.name(), content));
             command.arg(term).arg(if sealed.is_some() { "1" } else { "0" }).arg(sealed.unwrap_or_default());

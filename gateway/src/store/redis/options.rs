@@ -1,6 +1,7 @@
 //! [`RedisOptions`], and the URL that names a cluster.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use foremap::partition::StorageLayout;
 use percent_encoding::percent_decode_str;
@@ -141,6 +142,11 @@ impl fmt::Display for Address {
             write!(f, "{}:{}", self.host, self.port)
         }
     }
+}
+
+/// One spelling for each IP address.
+pub(super) fn plain(host: &str) -> String {
+    host.parse::<IpAddr>().map_or_else(|_| host.to_owned(), |ip| ip.to_canonical().to_string())
 }
 
 #[cfg(test)]

@@ -11,21 +11,12 @@ use foremap::partition::NodeId;
 use super::functions::call;
 use super::keys::{LEASE, MEMBERS, Place};
 use super::open::RedisStore;
-use super::reply::{Replies, bytes, items, number, odd};
-use super::topology::pairs;
+use super::reply::{Replies, bytes, number, odd, pairs, time};
 use crate::store::{Answer, Registry, StoreError, Term};
 
 /// Microseconds to live.
 fn micros(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX).min(MAX_LIFE_US)
-}
-
-/// The answer to TIME, in microseconds since 1970.
-pub(super) fn time(value: Value) -> Result<u64, StoreError> {
-    let parts = items(value, "the time")?;
-    let [seconds, micros] = parts.as_slice() else { return Err(odd("the time")) };
-    let seconds = number(seconds, "the time")?.checked_mul(1_000_000).ok_or_else(|| odd("the time"))?;
-    seconds.checked_add(number(micros, "the time")?).ok_or_else(|| odd("the time"))
 }
 
 /// When a registration expires, and what its gateway encoded and sealed. Its form is described in `functions.lua`.

@@ -164,6 +164,32 @@ pub(super) fn records(value: Value) -> Result<Vec<VersionRecord>, StoreError> {
     items(value, "the versions of a key")?.into_iter().map(one).collect()
 }
 
+/// The value of `name` in the text of an INFO.
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.trim())
+}
+
+/// Names and values, which RESP2 tells as a flat list.
+pub(super) fn pairs(value: Value) -> Result<Vec<(Vec<u8>, Value)>, StoreError> {
+    let mut list = items(value, "a list of names and values")?.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(name), Some(value)) = (list.next(), list.next()) {
+        pairs.push((bytes(name, "a name")?.unwrap_or_default(), value));
+    }
+    Ok(pairs)
+}
+
+/// The answer to TIME, in microseconds since 1970.
+pub(super) fn time(value: Value) -> Result<u64, StoreError> {
+    let parts = items(value, "the time")?;
+    let [seconds, micros] = parts.as_slice() else { return Err(odd("the time")) };
+    let seconds = number(seconds, "the time")?.checked_mul(1_000_000).ok_or_else(|| odd("the time"))?;
+    seconds.checked_add(number(micros, "the time")?).ok_or_else(|| odd("the time"))
+}
+
 #[cfg(test)]
 #[path = "reply_tests.rs"]
 mod tests;

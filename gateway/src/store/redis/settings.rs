@@ -8,8 +8,7 @@ use ::redis::{Cmd, Value};
 
 use super::connect::Connector;
 use super::options::Address;
-use super::reply::{Replies, bytes};
-use super::topology::{field, pairs};
+use super::reply::{Replies, bytes, field, pairs};
 
 /// A setting, what it must be, and what happens otherwise.
 const RULES: [(&str, &str, &str); 3] = [

@@ -10,11 +10,10 @@ use std::collections::BTreeMap;
 use ::redis::{Cmd, Value};
 
 use super::connect::Connector;
-use super::imports::{Imported, imported};
 use super::keys::SLOTS;
-use super::line::Line;
+use super::line::{Imported, Line, imported};
 use super::options::Address;
-use super::reply::{Replies, bytes, items, odd};
+use super::reply::{Replies, bytes, field, items, odd};
 use crate::store::StoreError;
 
 /// A master.
@@ -175,24 +174,6 @@ impl View {
         let covered: u32 = ranges.map(|&(first, last)| u32::from(last - first) + 1).sum();
         u32::from(SLOTS).saturating_sub(covered)
     }
-}
-
-/// The value of `name` in the text of an INFO.
-pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(found, _)| *found == name)
-        .map(|(_, value)| value.trim())
-}
-
-/// Names and values, which RESP2 tells as a flat list.
-pub(super) fn pairs(value: Value) -> Result<Vec<(Vec<u8>, Value)>, StoreError> {
-    let mut list = items(value, "a list of names and values")?.into_iter();
-    let mut pairs = Vec::new();
-    while let (Some(name), Some(value)) = (list.next(), list.next()) {
-        pairs.push((bytes(name, "a name")?.unwrap_or_default(), value));
-    }
-    Ok(pairs)
 }
 
 /// The names under which servers want to be reached, by CLUSTER SLOTS: `[first, last, [name, port, id, ...]...]` for

@@ -1,0 +1,69 @@
+//! [`ControlHandle`]: what others tell the control machine of a process, and ask of it.
+
+use foremap::control::{Answer, ControlStats, NotDone};
+use foremap::partition::Epoch;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+/// Requests of operators that are not taken in yet.
+const REQUESTS: usize = 64;
+
+/// What an operator asks for.
+pub(super) enum Request {
+    Apply(Option<Epoch>),
+    Freeze(bool),
+    Status,
+}
+
+/// What others tell the control machine.
+pub(super) struct ControlHandle {
+    requests: mpsc::Sender<(Request, oneshot::Sender<Answer>)>,
+    /// Something in the store's registry or map is new.
+    pub(super) news: Notify,
+    pub(super) newer: watch::Sender<Epoch>,
+    pub(super) leaving: watch::Sender<bool>,
+    pub(super) stats: watch::Sender<ControlStats>,
+}
+
+/// The requests, for the task.
+pub struct Requests(pub(super) mpsc::Receiver<(Request, oneshot::Sender<Answer>)>);
+
+impl ControlHandle {
+    pub(super) fn new() -> (Self, Requests) {
+        let (requests, taken) = mpsc::channel(REQUESTS);
+        let handle = Self {
+            requests,
+            news: Notify::new(),
+            newer: watch::Sender::default(),
+            leaving: watch::Sender::default(),
+            stats: watch::Sender::default(),
+        };
+        (handle, Requests(taken))
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(&self, request: Request) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let elsewhere = Answer::Refused(NotDone::Elsewhere);
+        match self.requests.send((request, answer)).await {
+            Ok(()) => answered.await.unwrap_or(elsewhere),
+            Err(_) => elsewhere,
+        }
+    }
+
+    /// Somebody has a map of `epoch`.
+    pub(super) fn newer_epoch(&self, epoch: Epoch) {
+        self.newer.send_replace(epoch);
+    }
+
+    pub(super) fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
+    }
+
+    pub(super) fn stats(&self) -> watch::Receiver<ControlStats> {
+        self.stats.subscribe()
+    }
+}
