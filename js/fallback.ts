@@ -2,12 +2,13 @@ import type { Backend, Lookup } from "./backend.js";
 import { readBookmark, writeBookmark } from "./bookmark.js";
 import { errorOfAnswer } from "./calls.js";
 import type { CoreWrite } from "./engine/core.js";
-import { retryAfter, type RawAnswer } from "./engine/exchange.js";
+import type { RawAnswer } from "./engine/exchange.js";
 import type { CallSpec } from "./engine/pending.js";
 import { ForemapError, toForemapError, type ErrorCode } from "./errors.js";
 import { isRecord, jsonOf, keymapOfJson } from "./keymap.js";
 import { MAX_BATCH_KEYS } from "./limits.js";
 import type { CoreStats, Explanation, GetResult, Prediction } from "./types.js";
+import { retryAfter } from "./retry-after.js";
 
 /** Longest that one origin is waited for before the next is tried, in milliseconds. */
 const ATTEMPT_MS = 3_000;

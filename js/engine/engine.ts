@@ -10,12 +10,14 @@ import {
   type CoreWrite,
   type Instantiate,
 } from "./core.js";
-import { exchange, retryAfter, type RawAnswer } from "./exchange.js";
+import { exchange, type RawAnswer } from "./exchange.js";
 import { Feeds } from "./feeds.js";
 import type { News } from "../feed/news.js";
 import { Guard } from "./guard.js";
 import type { Call, CallSpec, Flight, GetSpec, Waiter } from "./pending.js";
-import { Scope, type ScopeHost } from "./scope.js";
+import { retryAfter } from "../retry-after.js";
+import { Scope } from "./scope.js";
+import type { ScopeHost } from "./scope-host.js";
 
 /** What browsers let all requests of a page together carry beyond its end is 64 KiB. */
 const MAX_TOLD_BYTES = 60 << 10;
@@ -43,6 +45,8 @@ export class Engine {
   #calls = new Map<number, Call>();
   #flights = new Map<number, Flight>();
   readonly #feeds: Feeds;
+  /** Gets that a trap of the core cut short, to be asked again when their scope runs. */
+  readonly #reissues = new Set<Waiter>();
   #nextScope = 0;
 
   constructor(
@@ -57,7 +61,7 @@ export class Engine {
 
   /** Begins a scope; the first one is 0. */
   openScope(host: ScopeHost): Scope {
-    const scope = new Scope(this.#nextScope++, host, this);
+    const scope = new Scope(this.#nextScope++, host, (scope) => this.poll(scope));
     this.#scopes.set(scope.id, scope);
     return scope;
   }
@@ -71,7 +75,7 @@ export class Engine {
       this.#waiters.delete(id);
       waiter.reject(reason);
     }
-    for (const waiter of scope.reissue) waiter.reject(reason);
+    for (const waiter of this.#takeReissues(scope)) waiter.reject(reason);
     for (const [id, call] of this.#calls) {
       if (call.scope !== scope) continue;
       this.#calls.delete(id);
@@ -251,6 +255,14 @@ export class Engine {
   }
 
   /** A trap at the second try is the last one: nobody else would settle this waiter. */
+  #takeReissues(scope: Scope): Waiter[] {
+    // As nearly always.
+    if (this.#reissues.size === 0) return [];
+    const taken = [...this.#reissues].filter((waiter) => waiter.scope === scope);
+    for (const waiter of taken) this.#reissues.delete(waiter);
+    return taken;
+  }
+
   #reissue(waiter: Waiter): void {
     try {
       this.#issue(waiter);
@@ -265,8 +277,7 @@ export class Engine {
       this.#waiters.delete(waiter.id);
       this.#quietly(scope, (core, now) => core.cancel(now, waiter.id));
     }
-    const at = scope.reissue.indexOf(waiter);
-    if (at >= 0) scope.reissue.splice(at, 1);
+    this.#reissues.delete(waiter);
     if (spec.signal) waiter.reject(aborted(spec.signal));
   }
 
@@ -292,7 +303,7 @@ export class Engine {
     // A trap while draining leaves a new core and gets to ask again; more than one in a row ends the attempt.
     for (let traps = 0; traps < 3; ) {
       try {
-        const again = scope.reissue.splice(0);
+        const again = this.#takeReissues(scope);
         for (const waiter of again) this.#reissue(waiter);
         const actions = scope.mail.splice(0).concat(this.guard.ask((core) => core.actions()));
         if (actions.length === 0 && again.length === 0) return;
@@ -428,7 +439,7 @@ export class Engine {
     const { request, prefetch, timeoutMs } = action;
     if (prefetch && scope.host.mayPrefetch?.() === false) return Promise.resolve(FAILED_ABORTED);
     this.events.request?.(request.url, prefetch);
-    return exchange(scope, () => request, flight.controller, timeoutMs);
+    return exchange(scope.host, () => request, flight.controller, timeoutMs);
   }
 
   #attempt(scope: Scope, action: Extract<Action, { kind: "attempt" }>): void {
@@ -442,7 +453,7 @@ export class Engine {
       const last = this.#fence();
       const first = (call.firstFence ??= last);
       const request = () => call.request(action.origin);
-      const result = await exchange(scope, request, controller, action.timeoutMs, spec.unread);
+      const result = await exchange(scope.host, request, controller, action.timeoutMs, spec.unread);
       if (typeof result !== "number") call.answer = { ...result, sent: { first, last, generation } };
       if (generation !== this.guard.generation) return this.#endOrphan(call, result);
       // Nobody would read what has not been read yet.
@@ -501,7 +512,7 @@ export class Engine {
         waiter.reject(new ForemapError("CORE_PANIC", `the core trapped and was rebuilt: ${message}`));
       } else {
         waiter.reissued = true;
-        waiter.scope.reissue.push(waiter);
+        this.#reissues.add(waiter);
       }
     }
     this.#waiters.clear();

@@ -1,6 +1,6 @@
 import { FAILED_ABORTED, FAILED_NETWORK, FAILED_TIMEOUT, type CoreFence } from "./core.js";
 import { readAnswer } from "./model.js";
-import type { Scope } from "./scope.js";
+import type { ScopeHost } from "./scope-host.js";
 
 /** An answer, read to its end. */
 export interface RawAnswer {
@@ -17,7 +17,7 @@ export interface RawAnswer {
 
 /** One HTTP exchange; a number is a kind of failure. @param unread whether a success is returned before its body arrives */
 export async function exchange(
-  scope: Scope,
+  host: ScopeHost,
   request: () => Request,
   controller: AbortController,
   timeoutMs: number,
@@ -29,7 +29,7 @@ export async function exchange(
     controller.abort();
   }, timeoutMs);
   try {
-    const response = await scope.host.fetch(request(), { signal: controller.signal });
+    const response = await host.fetch(request(), { signal: controller.signal });
     const { status, headers } = response;
     if (unread && response.ok) return { status, headers, body: new Uint8Array(0), stream: response.body };
     return { status, headers, ...(await readAnswer(response)) };
@@ -39,13 +39,4 @@ export async function exchange(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** Milliseconds that an answer asks to wait (RFC 9110, 10.2.3), or -1. */
-export function retryAfter(headers: Headers): number {
-  const text = headers.get("retry-after");
-  if (text === null) return -1;
-  const seconds = Number(text);
-  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, Math.round(ms)) : -1;
 }

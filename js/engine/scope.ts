@@ -1,21 +1,5 @@
-import type { FeedSource } from "../feed/source.js";
 import type { Action } from "./core.js";
-import type { Engine } from "./engine.js";
-import type { Waiter } from "./pending.js";
-
-/** What a scope needs from its surroundings. */
-export interface ScopeHost {
-  /** Performs a request. */
-  fetch(request: Request, init: { signal?: AbortSignal }): Promise<Response>;
-  /** Most requests open at once; further ones wait, demand before prefetch. Default: no bound. */
-  maxOpen?: number;
-  /** Whether something may be fetched ahead now; without this it always may. */
-  mayPrefetch?(): boolean;
-  /** Where change feeds come from; none where an answer cannot be read while it arrives, or the scope does not last. */
-  feed?: FeedSource | undefined;
-  /** Takes each frame of the feed, behind its length, while frames are passed on ({@link Engine.setRelaying}). */
-  relay?(frame: Uint8Array<ArrayBuffer>): void;
-}
+import type { ScopeHost } from "./scope-host.js";
 
 // Timers take 31 bits; a longer wait would fire at once.
 const MAX_DELAY_MS = 0x7fff_ffff;
@@ -34,8 +18,6 @@ interface Queued {
 export class Scope {
   /** Actions of this scope that came up while another one ran. */
   readonly mail: Action[] = [];
-  /** Gets that a trap of the core cut short, to be asked again. */
-  readonly reissue: Waiter[] = [];
   /** Calls that wait, and requests that are open or queued. */
   waiting = 0;
   open = 0;
@@ -49,7 +31,7 @@ export class Scope {
   constructor(
     readonly id: number,
     readonly host: ScopeHost,
-    private readonly engine: Engine,
+    private readonly poll: (scope: Scope) => void,
   ) {}
 
   /** Polls once at the end of this turn, so that all gets of the turn share batches. */
@@ -58,7 +40,7 @@ export class Scope {
     this.#pollQueued = true;
     queueMicrotask(() => {
       this.#pollQueued = false;
-      this.engine.poll(this);
+      this.poll(this);
       this.#checkIdle();
     });
   }
@@ -73,7 +55,7 @@ export class Scope {
     this.#timer = setTimeout(
       () => {
         this.#wakeAt = Infinity;
-        this.engine.poll(this);
+        this.poll(this);
       },
       Math.min(at - now, MAX_DELAY_MS),
     );
@@ -132,7 +114,6 @@ export class Scope {
     clearTimeout(this.#timer);
     this.#queue = [];
     this.mail.length = 0;
-    this.reissue.length = 0;
     this.#checkIdle();
   }
 }

@@ -1,4 +1,4 @@
-import { retryAfter } from "../engine/exchange.js";
+import { retryAfter } from "../retry-after.js";
 import { releaseProcess } from "./release.js";
 
 /** Takes in what a feed brings, in order; nothing after its end. Never throws. */

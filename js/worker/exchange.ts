@@ -9,10 +9,8 @@ import { MAX_STREAM_BYTES } from "../limits.js";
 import type { Consistency } from "../types.js";
 import type { Grant, Verb } from "./access.js";
 import { json, problem, readBody } from "./answers.js";
-import { answerBatch } from "./batch.js";
 import type { Isolate } from "./isolate.js";
 import type { WorkerContext } from "./options.js";
-import { answerForget, answerModel, answerSummaries, hubStats } from "./model.js";
 import { matches } from "./negotiate.js";
 import { Query } from "./query.js";
 import type { Subrequests } from "./subrequests.js";
@@ -45,8 +43,8 @@ export interface ReadSpec {
 export class Exchange {
   readonly #began = performance.now();
   /** `HEAD` is answered as `GET` is; the body stays behind on the way out. */
-  readonly #method: string;
-  readonly #url: URL;
+  readonly method: string;
+  readonly url: URL;
   #client: Promise<string> | null = null;
 
   constructor(
@@ -56,47 +54,8 @@ export class Exchange {
     readonly request: Request,
     readonly context: WorkerContext,
   ) {
-    this.#url = new URL(request.url);
-    this.#method = request.method === "HEAD" ? "GET" : request.method;
-  }
-
-  /** Routes. @throws {ForemapError} what becomes problem details */
-  async answer(): Promise<Response> {
-    const { pathname } = this.#url;
-    const methods = METHODS[pathname];
-    if (methods === undefined) throw new ForemapError("NO_ROUTE", `there is no \`${pathname}\` here`);
-    if (!methods.includes(this.#method)) {
-      const error = new ForemapError("METHOD_NOT_ALLOWED", `\`${pathname}\` takes ${methods.join(", ")}`);
-      return problem(error, { allow: methods.flatMap((name) => (name === "GET" ? ["GET", "HEAD"] : [name])).join(",") });
-    }
-    if (pathname === "/healthz") return json({ status: "ok", panics: this.isolate.panics });
-    // What takes parameters looks at them itself.
-    if (this.#method === "POST") new Query(this.#url.search, []);
-    const grant = await this.isolate.rules.access.grant(this.request, (key) => this.canonical(key));
-    switch (pathname) {
-      case "/v1/batch":
-        return answerBatch(this, grant);
-      case "/v1/keymap":
-        return this.#keymap(grant);
-      case "/v1/versions":
-        return this.#passKey(grant, "get");
-      case "/v1/list":
-        return this.#list(grant);
-      case "/v1/changes":
-        return this.#changes(grant);
-      case "/v1/map":
-        // As with changes: what a function decides about named keys does not cover what names any.
-        if (!grant.relayed) await this.#require(grant, "get", "");
-        return this.#pass(grant, "get", undefined, undefined);
-      case "/v1/summaries":
-        return answerSummaries(this, grant);
-      case "/v1/model":
-        return answerModel(this, grant);
-      case "/v1/model/forget":
-        return answerForget(this, grant);
-      default:
-        return this.#inspect(grant, pathname);
-    }
+    this.url = new URL(request.url);
+    this.method = request.method === "HEAD" ? "GET" : request.method;
   }
 
   /** Canonical text of a key. @throws {ForemapError} `BAD_KEY` */
@@ -158,9 +117,10 @@ export class Exchange {
     return Math.min(asked ?? maxStaleness, maxStaleness);
   }
 
-  async #keymap(grant: Grant): Promise<Response> {
-    if (this.#method !== "GET") return this.#write(grant);
-    const query = new Query(this.#url.search, ["key", "version", "consistency", "max_staleness_ms"]);
+  /** `/v1/keymap`. */
+  async keymap(grant: Grant): Promise<Response> {
+    if (this.method !== "GET") return this.#write(grant);
+    const query = new Query(this.url.search, ["key", "version", "consistency", "max_staleness_ms"]);
     const key = await this.#key(query, grant, "get");
     if (query.number("version") !== undefined) return this.#pass(grant, "get", key, undefined);
     const consistency = query.get("consistency") ?? "bounded";
@@ -199,8 +159,8 @@ export class Exchange {
   }
 
   async #write(grant: Grant): Promise<Response> {
-    const verb = this.#method === "PUT" ? "put" : "delete";
-    const query = new Query(this.#url.search, verb === "put" ? ["key"] : ["key", "version"]);
+    const verb = this.method === "PUT" ? "put" : "delete";
+    const query = new Query(this.url.search, verb === "put" ? ["key"] : ["key", "version"]);
     const key = await this.#key(query, grant, verb);
     const body = verb === "put" ? await readBody(this.request) : undefined;
     const answer = await this.#call(grant, verb, key, body);
@@ -215,8 +175,9 @@ export class Exchange {
     return back(answer);
   }
 
-  async #list(grant: Grant): Promise<Response> {
-    const prefix = (new Query(this.#url.search, ["prefix", "limit", "cursor"]).get("prefix") ?? "").replace(/\/$/, "");
+  /** `/v1/list`. */
+  async list(grant: Grant): Promise<Response> {
+    const prefix = (new Query(this.url.search, ["prefix", "limit", "cursor"]).get("prefix") ?? "").replace(/\/$/, "");
     await this.#require(grant, "list", prefix === "" ? "" : this.canonical(prefix));
     return this.#pass(grant, "list", undefined, undefined);
   }
@@ -225,16 +186,24 @@ export class Exchange {
    * A change feed: the gateway's own bytes, as they arrive. Nothing here reads them, so a caller that leaves ends the
    * gateway's answer too, if the gateway still writes.
    */
-  async #changes(grant: Grant): Promise<Response> {
+  async changes(grant: Grant): Promise<Response> {
     // What a function decides about named keys says nothing about those that change.
     if (!grant.relayed || !grant.may("get")) throw new ForemapError("FORBIDDEN", "changes are not told here");
-    const body = this.#method === "POST" ? await readBody(this.request) : undefined;
+    const body = this.method === "POST" ? await readBody(this.request) : undefined;
     return back(await this.#call(grant, "get", undefined, body, true));
   }
 
-  async #passKey(grant: Grant, verb: Verb): Promise<Response> {
-    const key = await this.#key(new Query(this.#url.search, ["key"]), grant, verb);
-    return this.#pass(grant, verb, key, undefined);
+  /** `/v1/versions`. */
+  async versions(grant: Grant): Promise<Response> {
+    const key = await this.#key(new Query(this.url.search, ["key"]), grant, "get");
+    return this.#pass(grant, "get", key, undefined);
+  }
+
+  /** `/v1/map`. */
+  async map(grant: Grant): Promise<Response> {
+    // As with changes: what a function decides about named keys does not cover what names any.
+    if (!grant.relayed) await this.#require(grant, "get", "");
+    return this.#pass(grant, "get", undefined, undefined);
   }
 
   async #pass(grant: Grant, verb: Verb, key: string | undefined, body: Uint8Array<ArrayBuffer> | undefined): Promise<Response> {
@@ -249,7 +218,7 @@ export class Exchange {
     unread = false,
     others: { readonly [name: string]: string } = {},
   ): Promise<RawAnswer> {
-    const method = this.#method;
+    const method = this.method;
     const headers = new Headers(others);
     for (const name of PASSED_ON) {
       const value = this.request.headers.get(name);
@@ -260,7 +229,7 @@ export class Exchange {
     // All attempts carry one id, so that a retried write is applied once.
     if ((verb === "put" || verb === "delete") && key !== undefined && !headers.has("foremap-write-id")) headers.set("foremap-write-id", crypto.randomUUID());
     const init = { method, headers, ...(body && { body }) };
-    return this.pass(`${this.#url.pathname}${this.#url.search}`, grant, verb, key, init, unread);
+    return this.pass(`${this.url.pathname}${this.url.search}`, grant, verb, key, init, unread);
   }
 
   /** Lets a gateway answer. */
@@ -280,28 +249,6 @@ export class Exchange {
     return this.isolate.engine.call(this.scope, spec, (origin) => new Request(origin + target, { ...init, headers }));
   }
 
-  /** Figures and explanations, for operators: what is public is what the keymaps say, not who asks for them when. */
-  async #inspect(grant: Grant, pathname: string): Promise<Response> {
-    const { guard } = this.isolate.engine;
-    const { debug } = this.isolate.rules.options;
-    const may = async (key: string) =>
-      debug === true ? grant.allows("get", key) : grant.decided && (await grant.allows("admin", key));
-    const refused = () => new ForemapError("FORBIDDEN", "`admin` is not allowed here");
-    if (pathname === "/v1/stats") {
-      new Query(this.#url.search, []);
-      if (debug === true ? !grant.may("get") : !(await may(""))) throw refused();
-      const { maxStaleness } = this.isolate.rules.settings;
-      const shared = { sharing: this.isolate.sharing?.stats() ?? null, hub: await hubStats(this) };
-      return json({ panics: this.isolate.panics, maxStaleness, ...shared, ...guard.run((core, now) => core.stats(now)) });
-    }
-    const key = this.canonical(new Query(this.#url.search, ["key"]).get("key") ?? "");
-    if (!(await may(key))) throw refused();
-    const next = guard.run((core) => core.predictions(key));
-    // What is predicted tells of other keys, and of those only what the caller may know.
-    const known = await Promise.all(next.map((one) => may(one.key)));
-    return json({ ...guard.run((core, now) => core.explain(now, key)), next: next.filter((_, at) => known[at]) });
-  }
-
   async #key(query: Query, grant: Grant, verb: Verb): Promise<string> {
     const text = query.get("key");
     if (text === undefined) throw new ForemapError("BAD_REQUEST", "the query has no `key`");
@@ -316,22 +263,6 @@ export class Exchange {
     }
   }
 }
-
-/** A test holds these against the routes of gateways. */
-export const METHODS: { readonly [path: string]: readonly string[] } = {
-  "/healthz": ["GET"],
-  "/v1/batch": ["POST"],
-  "/v1/keymap": ["GET", "PUT", "DELETE"],
-  "/v1/versions": ["GET"],
-  "/v1/list": ["GET"],
-  "/v1/changes": ["GET", "POST"],
-  "/v1/map": ["GET"],
-  "/v1/summaries": ["POST"],
-  "/v1/model": ["GET"],
-  "/v1/model/forget": ["POST"],
-  "/v1/stats": ["GET"],
-  "/v1/explain": ["GET"],
-};
 
 /** What an acknowledged write left behind; nothing is known where it was written in another form than JSON. */
 function leftBehind(body: Uint8Array): LeftBehind {

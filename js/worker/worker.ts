@@ -1,5 +1,6 @@
 import { problem, refusal } from "./answers.js";
 import { Exchange } from "./exchange.js";
+import { route } from "./router.js";
 import { Isolate, Rules, type Platform } from "./isolate.js";
 import type { EdgeWorker, WorkerContext, WorkerOptions } from "./options.js";
 import { Subrequests } from "./subrequests.js";
@@ -19,7 +20,7 @@ export function makeWorker<Env>(
     const subrequests = new Subrequests(known.subrequests);
     const scope = shared.enter(subrequests);
     try {
-      return await new Exchange(shared, scope, subrequests, request, context).answer();
+      return await route(new Exchange(shared, scope, subrequests, request, context));
     } finally {
       shared.leave(scope, subrequests, context);
     }

@@ -5,7 +5,7 @@ import { loadInlined } from "../../js/entry/inline.js";
 import { ForemapError, RETRYABLE, codeOfStatus, type ErrorCode } from "../../js/errors.js";
 import * as limits from "../../js/limits.js";
 import { STATUS, TITLE } from "../../js/worker/answers.js";
-import { METHODS } from "../../js/worker/exchange.js";
+import { METHODS } from "../../js/worker/router.js";
 import { LIMITS, golden } from "../support/cases.js";
 
 let warn: ReturnType<typeof vi.spyOn>;

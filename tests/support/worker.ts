@@ -1,5 +1,5 @@
 import { Miniflare } from "miniflare";
-import { COMPATIBILITY_DATE, modules } from "./edge.js";
+import { COMPATIBILITY_DATE, modules } from "./bundle.js";
 
 /** An edge worker in the real workerd. */
 export interface Worker {

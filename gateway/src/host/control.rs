@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foremap::control::{
-    Answer, Beat, Change, Command, Control, ControlConfig, Found, LeaderRecord, Member, Planned,
-    RequestId, StoreFailed, Times,
+    Answer, Beat, Change, Command, Control, ControlConfig, Found, LeaderRecord, Member, Planned, RequestId,
+    StoreFailed, Times,
 };
 use foremap::load::LoadReport;
 use foremap::partition::PartitionMap;

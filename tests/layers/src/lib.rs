@@ -10,9 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use petgraph::algo::tarjan_scc;
-use petgraph::graphmap::DiGraphMap;
-
 use self::modules::Modules;
 
 /// Imports of a crate: of each pair of files, the names that the first takes from the second.
@@ -42,9 +39,25 @@ impl Imports {
     /// Files that import each other, each circle with its imports, one a line.
     #[must_use]
     pub fn circles(&self) -> Vec<Vec<String>> {
-        let graph: DiGraphMap<&Path, ()> = self.names.keys().map(|(from, to)| (&**from, &**to)).collect();
-        let circles = tarjan_scc(&graph).into_iter().filter(|files| files.len() > 1);
-        circles.map(|files| self.within(&files)).collect()
+        let reached: BTreeMap<&Path, BTreeSet<&Path>> =
+            self.names.keys().map(|(from, _)| (&**from, self.reach(from))).collect();
+        let reaches = |from: &Path, to: &Path| reached.get(from).is_some_and(|files| files.contains(to));
+        let with = |file: &Path| {
+            reached.keys().copied().filter(|other| reaches(file, other) && reaches(other, file)).collect()
+        };
+        let circles: BTreeSet<Vec<&Path>> = reached.keys().map(|file| with(file)).collect();
+        circles.into_iter().filter(|files| files.len() > 1).map(|files| self.within(&files)).collect()
+    }
+
+    /// The files that `file` imports, and those that these import, and so on.
+    fn reach<'a>(&'a self, file: &'a Path) -> BTreeSet<&'a Path> {
+        let mut reached = BTreeSet::new();
+        let mut left = vec![file];
+        while let Some(file) = left.pop() {
+            let imported = self.names.keys().filter(|(from, _)| from == file).map(|(_, to)| &**to);
+            left.extend(imported.filter(|to| reached.insert(*to)));
+        }
+        reached
     }
 
     fn within(&self, files: &[&Path]) -> Vec<String> {

