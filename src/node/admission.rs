@@ -1,4 +1,4 @@
-//! [`Admission`]: which requests a node takes on while it has more to do than it can.
+//! [`AdmissionControl`]: which requests a node takes on while it has more to do than it can.
 //!
 //! What is measured is how long requests wait before anybody begins with them, as in Breakwater (I. Cho et al., *Overload
 //! Control for us-scale RPCs with Breakwater*, OSDI 2020): unlike how long they take, that is the same for cheap and for
@@ -8,6 +8,8 @@
 //! Scaling WeChat Microservices*, SoCC 2018): what is fetched ahead where half as many wait, lists where three quarters do,
 //! and what somebody waits for where all do. Each kind stays out for a second, so that one is shed as a whole before the
 //! next one is.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Millis;
 
@@ -52,9 +54,55 @@ pub struct AdmissionStats {
     pub bound: u64,
 }
 
-/// Decides. Bounded: a few numbers.
+/// Admits requests to a process, from many threads at once. Bounded: a few numbers. Every operation is O(1).
+#[derive(Debug, Default)]
+pub struct AdmissionControl(Mutex<Admission>);
+
+impl AdmissionControl {
+    fn admission(&self) -> MutexGuard<'_, Admission> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request that waits from now on, unless it is refused.
+    ///
+    /// # Errors
+    /// When to come again, in milliseconds.
+    pub fn enter(&self, now: Micros, priority: Priority) -> Result<(), Millis> {
+        self.admission().enter(now, priority)
+    }
+
+    /// Part of a request that was taken on, which is of lower priority: whether it is left out. It waits with the rest.
+    ///
+    /// # Errors
+    /// When to come again, in milliseconds.
+    pub fn accompany(&self, now: Micros, priority: Priority) -> Result<(), Millis> {
+        self.admission().accompany(now, priority)
+    }
+
+    /// A request that was taken on waits again, for something else.
+    pub fn wait_again(&self) {
+        self.admission().wait_again();
+    }
+
+    /// Somebody begins with a request that has waited since `since`.
+    pub fn begin(&self, now: Micros, since: Micros) {
+        self.admission().begin(now, since);
+    }
+
+    /// A request that waited is not wanted any more.
+    pub fn give_up(&self) {
+        self.admission().give_up();
+    }
+
+    /// Counters and fill.
+    pub fn stats(&self) -> AdmissionStats {
+        self.admission().stats()
+    }
+}
+
+/// What [`AdmissionControl`] decides by.
 #[derive(Debug, Clone)]
-pub struct Admission {
+struct Admission {
     bound: usize,
     waiting: usize,
     /// Until when what is fetched ahead, and lists, stay out.
@@ -87,14 +135,14 @@ impl Default for Admission {
 
 impl Admission {
     /// How long requests may wait: what a hop inside a data centre takes, and no user notices.
-    pub const TARGET: Micros = 500;
+    const TARGET: Micros = 500;
     /// How many of them may wait at least, whatever was measured. Those that somebody works on do not count, so that one is
     /// there for whichever processor is the next to have nothing to do, and two that come together are both taken on.
-    pub const LEAST: usize = 2;
+    const LEAST: usize = 2;
     /// And at most: what a fast processor answers from memory within a few milliseconds.
-    pub const MOST: usize = 1_024;
+    const MOST: usize = 1_024;
     /// How long a kind of request stays out, and when it is to be tried again.
-    pub const HOLD_MS: Millis = 1_000;
+    const HOLD_MS: Millis = 1_000;
     const HOLD: Micros = Self::HOLD_MS * 1_000;
     /// Shortest time after which the bound is set anew: many times what a request takes.
     const WINDOW: Micros = 20_000;
@@ -105,11 +153,7 @@ impl Admission {
     /// Late windows in a row after which nothing is fetched ahead: one or two may be a burst, or other work on the machine.
     const LATE_WINDOWS: u32 = 3;
 
-    /// A request that waits from now on, unless it is refused. O(1).
-    ///
-    /// # Errors
-    /// When to come again, in milliseconds.
-    pub fn enter(&mut self, now: Micros, priority: Priority) -> Result<(), Millis> {
+    fn enter(&mut self, now: Micros, priority: Priority) -> Result<(), Millis> {
         let refused = self.is_out(now, priority);
         let count = if refused { &mut self.stats.refused } else { &mut self.stats.admitted };
         count[priority as usize] += 1;
@@ -120,37 +164,29 @@ impl Admission {
         Ok(())
     }
 
-    /// Part of a request that was taken on, which is of lower priority: whether it is left out. It waits with the rest.
-    ///
-    /// # Errors
-    /// When to come again, in milliseconds.
-    pub fn accompany(&mut self, now: Micros, priority: Priority) -> Result<(), Millis> {
+    fn accompany(&mut self, now: Micros, priority: Priority) -> Result<(), Millis> {
         let refused = self.is_out(now, priority);
         let count = if refused { &mut self.stats.refused } else { &mut self.stats.admitted };
         count[priority as usize] += 1;
         if refused { Err(Self::HOLD_MS) } else { Ok(()) }
     }
 
-    /// A request that was taken on waits again, for something else.
-    pub fn wait_again(&mut self) {
+    fn wait_again(&mut self) {
         self.waiting += 1;
     }
 
-    /// Somebody begins with a request that has waited since `since`.
-    pub fn begin(&mut self, now: Micros, since: Micros) {
+    fn begin(&mut self, now: Micros, since: Micros) {
         self.waiting = self.waiting.saturating_sub(1);
         self.window.begun_with += 1;
         self.window.late += u32::from(now.saturating_sub(since) > Self::TARGET);
         self.close_window(now);
     }
 
-    /// A request that waited is not wanted any more.
-    pub fn give_up(&mut self) {
+    fn give_up(&mut self) {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
-    /// Counters and fill.
-    pub fn stats(&self) -> AdmissionStats {
+    fn stats(&self) -> AdmissionStats {
         AdmissionStats { waiting: self.waiting as u64, bound: self.bound as u64, ..self.stats }
     }
 

@@ -27,6 +27,7 @@ mod load;
 mod maps;
 mod memory;
 mod node;
+mod peer_table;
 mod pending;
 mod shard;
 mod shares;
@@ -37,11 +38,12 @@ mod warm;
 #[path = "threads_tests.rs"]
 mod threads_tests;
 
-pub use admission::{Admission, AdmissionStats, Micros, Priority};
+pub use admission::{AdmissionControl, AdmissionStats, Micros, Priority};
 pub use clocks::{MAX_AHEAD_US, MAX_LIFE_US, NoVersion, agreed_time, is_alive, next_version};
 pub use feeds::{FeedNumber, Feeds, Subscriber, additions};
 pub use fence::{Attached, Fence, Lack};
 pub use node::{Node, NodeConfig};
+pub use peer_table::{PeerOutcome, PeerPass, PeerStats, PeerTable};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
 pub use shard::{ChangeSet, LogPage};
 pub use shares::{Shares, Subject};

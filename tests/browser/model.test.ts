@@ -72,7 +72,8 @@ test("the third click of a fresh profile is a hit, and its next page knows the m
   expect((await click(page, KEYS[0] ?? ""))?.source).toBe("network");
   await expect.poll(async () => (await model(page)).imported, PATIENCE).toBe(1);
   await click(page, KEYS[1] ?? "");
-  await page.waitForTimeout(1_000);
+  const known = (key: string | undefined) => page.evaluate((key) => window.client.peek(key ?? "") !== undefined, key);
+  await expect.poll(() => known(KEYS[2]), PATIENCE).toBe(true);
   expect((await click(page, KEYS[2] ?? ""))?.source).toBe("cache");
   // What is kept is taken over before anything is asked for.
   await page.waitForTimeout(500);

@@ -97,7 +97,10 @@ test("three tabs and a writer: one feed at the gateway, and every tab hears of e
   expect(site.feeds()).toBe(1);
   // What is cached stays fresh in all of them without a request.
   const before = await Promise.all(tabs.map(requests));
-  await new Promise((done) => setTimeout(done, 12_000));
+  // A frame comes each third of the bound: after so many, what no frame had kept fresh would be far too old.
+  const frames = async (page: Page) => ((await isFed(page)) as unknown as { frames: number }).frames;
+  const enough = (await frames(tabs[0]!)) + 9;
+  await expect.poll(() => frames(tabs[0]!), { ...PATIENCE, timeout: 60_000 }).toBeGreaterThanOrEqual(enough);
   for (const page of tabs) expect((await get(page, page === tabs[2] ? "b" : "a"))?.source).toBe("cache");
   expect(await Promise.all(tabs.map(requests))).toEqual(before);
 }, 120_000);

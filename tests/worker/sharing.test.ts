@@ -153,9 +153,12 @@ test("the Cache API answers a cold isolate within the bound, and not beyond", as
     expect(await cached.json()).toMatchObject({ locator: "edge/a" });
     expect(Number(cached.headers.get("foremap-age"))).toBeGreaterThan(0);
     expect(asked()).toBe(before);
-    await new Promise((done) => setTimeout(done, 1_600));
-    const fresh = await read();
-    expect(Number(fresh.headers.get("foremap-age"))).toBeLessThan(1_500);
+    // Whatever it is answered in between is within the bound.
+    const age = async () => Number((await read()).headers.get("foremap-age"));
+    for (const end = Date.now() + 30_000; asked() === before && Date.now() < end; ) {
+      expect(await age()).toBeLessThan(1_500);
+    }
+    expect(await age()).toBeLessThan(1_500);
     expect(asked()).toBeGreaterThan(before);
   } finally {
     await cold.stop();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use foremap::Millis;
 use foremap::load::ROUND_MS;
+use foremap::node::Micros;
 
 /// Milliseconds since the process began to count.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,11 @@ impl Clock {
     /// Now.
     pub fn now(&self) -> Millis {
         self.0.elapsed().as_millis() as Millis
+    }
+
+    /// Now, in microseconds.
+    pub(super) fn now_us(&self) -> Micros {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 

@@ -1,18 +1,18 @@
 //! [`Gate`]: where requests wait before anybody begins with them.
 
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Instant;
 
 use foremap::Millis;
-use foremap::node::{Admission, AdmissionStats, Micros, Priority};
+use foremap::node::{AdmissionControl, AdmissionStats, Micros, Priority};
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::Clock;
 
 /// Admits requests to a process, and measures how long they wait.
 pub struct Gate {
-    begun: Instant,
-    admission: Mutex<Admission>,
+    clock: Clock,
+    admission: AdmissionControl,
     /// `None` where reads take no time of this machine.
     reads: Option<Semaphore>,
 }
@@ -20,18 +20,10 @@ pub struct Gate {
 impl Gate {
     /// `reads_here` where the store is read by this process: then as many reads go on at once as there are processors, for
     /// they take processor time rather than wait for the disk, and more would only make each of them slower.
-    pub(super) fn new(reads_here: bool) -> Self {
+    pub(super) fn new(clock: Clock, reads_here: bool) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let reads = reads_here.then(|| Semaphore::new(processors.max(2)));
-        Self { begun: Instant::now(), admission: Mutex::default(), reads }
-    }
-
-    fn admission(&self) -> MutexGuard<'_, Admission> {
-        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> Micros {
-        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+        Self { clock, admission: AdmissionControl::default(), reads }
     }
 
     /// Returns when it is the request's turn, behind all that this thread knew of before it.
@@ -39,8 +31,8 @@ impl Gate {
     /// # Errors
     /// When to come again, in milliseconds.
     pub async fn enter(&self, priority: Priority) -> Result<(), Millis> {
-        let since = self.now();
-        self.admission().enter(since, priority)?;
+        let since = self.clock.now_us();
+        self.admission.enter(since, priority)?;
         let waiting = Waiting { gate: self, since: Some(since) };
         let mut has_waited = false;
         // Whatever is ready is looked at first: only then is it known how many wait.
@@ -61,7 +53,7 @@ impl Gate {
     /// # Errors
     /// When to come again, in milliseconds.
     pub(crate) fn accompany(&self, priority: Priority) -> Result<(), Millis> {
-        self.admission().accompany(self.now(), priority)
+        self.admission.accompany(self.clock.now_us(), priority)
     }
 
     /// Returns when the store may be read; it is for as long as the permit lives.
@@ -70,8 +62,8 @@ impl Gate {
         if let Ok(permit) = reads.try_acquire() {
             return Some(permit);
         }
-        let since = self.now();
-        self.admission().wait_again();
+        let since = self.clock.now_us();
+        self.admission.wait_again();
         let waiting = Waiting { gate: self, since: Some(since) };
         // It is never closed.
         let permit = reads.acquire().await.ok();
@@ -81,7 +73,7 @@ impl Gate {
 
     /// Counters and fill.
     pub fn stats(&self) -> AdmissionStats {
-        self.admission().stats()
+        self.admission.stats()
     }
 }
 
@@ -94,7 +86,7 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     fn begin(mut self) {
         if let Some(since) = self.since.take() {
-            self.gate.admission().begin(self.gate.now(), since);
+            self.gate.admission.begin(self.gate.clock.now_us(), since);
         }
     }
 }
@@ -102,7 +94,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if self.since.is_some() {
-            self.gate.admission().give_up();
+            self.gate.admission.give_up();
         }
     }
 }

@@ -1,18 +1,14 @@
 //! [`Peers`]: the way to nodes of other processes.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header, request};
-use foremap::Millis;
-use foremap::breaker::{Breaker, BreakerConfig};
-use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::key::CompositeKey;
 use foremap::load::LoadReport;
 use foremap::model::Handover;
-use foremap::node::Subject;
-use foremap::partition::{MapNode, NodeId, PartitionMap};
+use foremap::node::{PeerOutcome, PeerPass, PeerStats, PeerTable, Subject};
+use foremap::partition::{MapNode, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, CONTENT_TYPE};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
 
 use super::Clock;
-use crate::auth::{Grant, TokenKey, Verb};
+use crate::auth::{OwnTokens, TokenKey, Verb};
 
 /// Longest wait for a peer's answer, connecting included. A hop inside a data centre takes a few milliseconds; the
 /// store answers as well, so there is no point in waiting for long.
@@ -33,74 +29,12 @@ const LOAD_TIME_OUT: Duration = Duration::from_millis(700);
 pub(crate) const RELAYED: HeaderName = HeaderName::from_static("foremap-relayed");
 /// Names the subject that an extension of a feed is for, as 32 hexadecimal digits. It counts from another gateway only.
 pub(crate) const SUBJECT: HeaderName = HeaderName::from_static("foremap-subject");
-/// Most forwards under way to one peer; the others go to the store.
-pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// Connections kept open to one peer.
 const IDLE_PER_PEER: usize = 16;
 /// How long an unused connection is kept: less than what anything in between would tolerate.
 const IDLE: Duration = Duration::from_secs(30);
-/// Two in a row may be chance. A peer that came back is noticed after two seconds at the latest.
-const BREAKER: BreakerConfig = BreakerConfig { failures: 2, first_ms: 200, most_ms: 2_000 };
 /// Over every answer that a peer gives to a batch.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
-/// How long a token that the process signs for a request of its own is valid: clocks may differ by a few seconds more.
-const TOKEN_S: u64 = 10;
-/// How long one is used, in milliseconds.
-const TOKEN_USE_MS: Millis = 5_000;
-
-/// What became of a request to another process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerOutcome {
-    /// It answered.
-    Answered,
-    /// It answered with a problem.
-    Refused,
-    /// No connection, or one that broke.
-    Failed,
-    /// No answer in time.
-    TimedOut,
-    /// Not sent: the peer has not answered lately.
-    Open,
-    /// Not sent: too many are under way.
-    Busy,
-    /// Not sent: the map does not name it, or by an origin that cannot be reached from here.
-    Unreachable,
-}
-
-impl PeerOutcome {
-    /// All of them, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Answered, Self::Refused, Self::Failed, Self::TimedOut, Self::Open, Self::Busy, Self::Unreachable];
-
-    /// Its name in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-            Self::Open => "open",
-            Self::Busy => "busy",
-            Self::Unreachable => "unreachable",
-        }
-    }
-}
-
-/// Counters since start, and fills.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PeerStats {
-    /// Requests by [`PeerOutcome`], in its order.
-    pub outcomes: [u64; PeerOutcome::ALL.len()],
-    /// Times that a breaker opened.
-    pub breaker_opens: u64,
-    /// Peers whose breaker is open.
-    pub open: u64,
-    /// Forwards under way.
-    pub in_flight: u64,
-    /// Bound of `in_flight`.
-    pub in_flight_max: u64,
-}
-
 /// Keys in the memory of a node, as `GET /v1/hot` tells them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, Deserialize)]
 pub(crate) struct HotKeys {
@@ -120,65 +54,31 @@ pub(crate) struct Relayed {
     pub(crate) patience: Duration,
 }
 
-/// What a request to a peer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Purpose {
-    /// A caller's reads.
-    Forward,
-    /// What the peer knows of itself.
-    Ask,
-    /// What an operator asks of the coordinator: the caller's own token has been checked.
-    Relay,
-}
-
-impl Purpose {
-    fn verbs(self) -> &'static [Verb] {
-        match self {
-            Self::Forward => &[Verb::Get, Verb::Peer],
-            Self::Ask => &[Verb::Peer],
-            Self::Relay => &[Verb::Admin],
-        }
-    }
-}
+/// What a caller's reads need at a peer.
+const FORWARD: &[Verb] = &[Verb::Get, Verb::Peer];
+/// What asking a peer for what it knows of itself needs.
+const ASK: &[Verb] = &[Verb::Peer];
+/// What handing on what an operator asks of the coordinator needs: the caller's own token has been checked.
+const RELAY: &[Verb] = &[Verb::Admin];
 
 /// Sends forwards to the nodes of other processes. One breaker a peer; bounded connections and requests under way.
 pub struct Peers {
     client: Client<HttpConnector, Body>,
     clock: Clock,
-    token_key: Option<TokenKey>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    peers: BTreeMap<NodeId, Peer>,
-    /// The process's own tokens, one a peer and purpose, each with when it was signed.
-    tokens: BTreeMap<(Arc<str>, Purpose), (Arc<str>, Millis)>,
-    outcomes: [u64; PeerOutcome::ALL.len()],
-    breaker_opens: u64,
-}
-
-struct Peer {
-    origin: Arc<str>,
-    breaker: Breaker,
-    in_flight: usize,
+    tokens: OwnTokens,
+    table: PeerTable,
 }
 
 impl Peers {
     pub(super) fn new(clock: Clock, token_key: Option<TokenKey>) -> Self {
         let client = client(TIME_OUT);
-        Self { client, clock, token_key, state: Mutex::default() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { client, clock, tokens: OwnTokens::new(token_key), table: PeerTable::default() }
     }
 
     /// Forgets peers that `map` does not name.
     pub(super) fn follow(&self, map: &PartitionMap) {
-        let mut state = self.state();
-        state.peers.retain(|&id, _| map.node(id).is_some());
-        state.tokens.retain(|(origin, _), _| map.nodes.iter().any(|node| reachable(&node.origin) == Some(origin)));
+        self.table.retain(|id| map.node(id).is_some());
+        self.tokens.retain(|origin| map.nodes.iter().any(|node| reachable(&node.origin) == Some(origin)));
     }
 
     /// What node `to` answers to `request`; `None` where it does not, and the store has to. A request that names a feed
@@ -189,9 +89,9 @@ impl Peers {
         request: &BatchRequest,
         subject: Subject,
     ) -> Option<BatchResponse> {
-        let (origin, guard) = self.enter(to)?;
-        let url = format!("{origin}/v1/batch");
-        let mut head = self.request(Method::POST, &origin, Purpose::Forward, &url);
+        let guard = self.enter(to)?;
+        let origin = guard.origin();
+        let mut head = self.request(Method::POST, origin, FORWARD, &format!("{origin}/v1/batch"));
         if request.feed.is_some() {
             head = head.header(SUBJECT, format!("{:032x}", subject.0));
         }
@@ -212,7 +112,7 @@ impl Peers {
     /// The hot keys of node `of`, at most `limit`, asked for outside the breaker: it is about to be relied on less.
     pub(super) async fn hot_keys(&self, of: &MapNode, limit: usize) -> Result<Vec<CompositeKey>, &'static str> {
         let origin = reachable(&of.origin).ok_or("unreachable")?;
-        let head = self.request(Method::GET, origin, Purpose::Ask, &format!("{origin}/v1/hot?limit={limit}"));
+        let head = self.request(Method::GET, origin, ASK, &format!("{origin}/v1/hot?limit={limit}"));
         let answer = self.send(head, Body::empty(), MAX_ANSWER_BYTES);
         let answer = tokio::time::timeout(HOT_TIME_OUT, answer).await.unwrap_or(Err(PeerOutcome::TimedOut));
         let bytes = answer.map_err(PeerOutcome::name)?;
@@ -223,7 +123,7 @@ impl Peers {
     /// The load report of node `of` for `round`, asked for outside the breaker: that is about requests.
     pub(super) async fn load(&self, of: &MapNode, round: u64) -> Option<LoadReport> {
         let origin = reachable(&of.origin)?;
-        let head = self.request(Method::POST, origin, Purpose::Ask, &format!("{origin}/v1/load?round={round}"));
+        let head = self.request(Method::POST, origin, ASK, &format!("{origin}/v1/load?round={round}"));
         let answer = self.send(head, Body::empty(), LoadReport::MAX_BYTES);
         let bytes = tokio::time::timeout(LOAD_TIME_OUT, answer).await.ok()?.ok()?;
         // Nobody reports for another.
@@ -238,7 +138,7 @@ impl Peers {
             None => format!("{origin}/v1/summaries/take"),
             Some((outbox, next)) => format!("{origin}/v1/summaries/take?outbox={outbox:016x}&next={next}"),
         };
-        let head = self.request(Method::POST, origin, Purpose::Ask, &url);
+        let head = self.request(Method::POST, origin, ASK, &url);
         let answer = self.send(head, Body::empty(), Handover::MAX_ENCODED);
         let bytes = tokio::time::timeout(LOAD_TIME_OUT, answer).await.ok()?.ok()?;
         Handover::decode(&bytes).ok()
@@ -248,7 +148,7 @@ impl Peers {
     pub(crate) async fn relay(&self, origin: &str, relayed: Relayed) -> Option<(StatusCode, HeaderMap, Bytes)> {
         let (origin, patience) = (reachable(origin)?, relayed.patience);
         let url = format!("{origin}{}", relayed.path);
-        let mut request = self.request(relayed.method, origin, Purpose::Relay, &url).header(RELAYED, "1");
+        let mut request = self.request(relayed.method, origin, RELAY, &url).header(RELAYED, "1");
         for (name, value) in &relayed.headers {
             request = request.header(name, value);
         }
@@ -262,29 +162,13 @@ impl Peers {
         tokio::time::timeout(patience, answered).await.ok()?
     }
 
-    fn enter(&self, to: Option<&MapNode>) -> Option<(Arc<str>, Guard<'_>)> {
-        let mut state = self.state();
+    fn enter(&self, to: Option<&MapNode>) -> Option<Guard<'_>> {
         let Some((node, origin)) = to.and_then(|node| Some((node, reachable(&node.origin)?))) else {
-            state.outcomes[PeerOutcome::Unreachable as usize] += 1;
+            self.table.unreachable();
             return None;
         };
-        let fresh = || Peer { origin: origin.into(), breaker: Breaker::new(BREAKER), in_flight: 0 };
-        let peer = state.peers.entry(node.id).or_insert_with(fresh);
-        if *peer.origin != *origin {
-            // It is elsewhere now: what is known of the old place says nothing.
-            *peer = fresh();
-        }
-        let refused = if peer.in_flight >= MAX_IN_FLIGHT {
-            PeerOutcome::Busy
-        } else if !peer.breaker.enter(self.clock.now()) {
-            PeerOutcome::Open
-        } else {
-            peer.in_flight += 1;
-            let origin = peer.origin.clone();
-            return Some((origin.clone(), Guard { peers: self, id: node.id, origin, done: false }));
-        };
-        state.outcomes[refused as usize] += 1;
-        None
+        let pass = self.table.enter(self.clock.now(), node.id, origin).ok()?;
+        Some(Guard { peers: self, pass: Some(pass) })
     }
 
     async fn send(&self, head: request::Builder, body: Body, limit: usize) -> Result<Bytes, PeerOutcome> {
@@ -297,43 +181,18 @@ impl Peers {
         to_bytes(Body::new(response.into_body()), limit).await.map_err(|_| PeerOutcome::Failed)
     }
 
-    /// A request to be sent with the process's own token for `purpose` at `origin`.
-    fn request(&self, method: Method, origin: &str, purpose: Purpose, url: &str) -> request::Builder {
+    /// A request to be sent with the process's own token for `verbs` at `origin`.
+    fn request(&self, method: Method, origin: &str, verbs: &'static [Verb], url: &str) -> request::Builder {
         let request = Request::builder().method(method).uri(url);
-        match self.token(origin, purpose) {
+        match self.tokens.token(self.clock.now(), origin, verbs) {
             Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,
         }
     }
 
-    /// A token that is good for `purpose` at `origin` alone, and for seconds: whoever gets hold of it can do nothing with it
-    /// elsewhere. Signed with the key that the peers check with.
-    fn token(&self, origin: &str, purpose: Purpose) -> Option<Arc<str>> {
-        let key = self.token_key.as_ref()?;
-        let now = self.clock.now();
-        let at = (Arc::from(origin), purpose);
-        let known = self.state().tokens.get(&at).filter(|(_, signed)| now < signed + TOKEN_USE_MS).cloned();
-        if let Some((token, _)) = known {
-            return Some(token);
-        }
-        let (audience, prefixes) = (Some(origin), &[KeyPrefix::default()]);
-        let grant = Grant { audience, verbs: purpose.verbs(), prefixes, ttl_s: TOKEN_S, ..Grant::default() };
-        let token: Arc<str> = key.sign_grant(grant)?.into();
-        self.state().tokens.insert(at, (token.clone(), now));
-        Some(token)
-    }
-
     /// Counters and fills.
     pub fn stats(&self) -> PeerStats {
-        let now = self.clock.now();
-        let state = self.state();
-        PeerStats {
-            outcomes: state.outcomes,
-            breaker_opens: state.breaker_opens,
-            open: state.peers.values().filter(|peer| peer.breaker.is_open(now)).count() as u64,
-            in_flight: state.peers.values().map(|peer| peer.in_flight as u64).sum(),
-            in_flight_max: (state.peers.len() * MAX_IN_FLIGHT) as u64,
-        }
+        self.table.stats(self.clock.now())
     }
 }
 
@@ -357,46 +216,27 @@ pub(crate) fn reachable(origin: &str) -> Option<&str> {
 /// Counts a forward for as long as it is under way, also where its request is dropped.
 struct Guard<'a> {
     peers: &'a Peers,
-    id: NodeId,
-    origin: Arc<str>,
-    done: bool,
+    pass: Option<PeerPass>,
 }
 
 impl Guard<'_> {
+    fn origin(&self) -> &str {
+        self.pass.as_ref().map_or("", PeerPass::origin)
+    }
+
     fn leave(mut self, outcome: PeerOutcome) {
-        self.done = true;
         self.end(Some(outcome));
     }
 
-    fn end(&self, outcome: Option<PeerOutcome>) {
-        let now = self.peers.clock.now();
-        let mut state = self.peers.state();
-        let mut opened = false;
-        // A peer that has moved meanwhile is another one.
-        if let Some(peer) = state.peers.get_mut(&self.id).filter(|peer| Arc::ptr_eq(&peer.origin, &self.origin)) {
-            peer.in_flight = peer.in_flight.saturating_sub(1);
-            match outcome {
-                // A problem is an answer too.
-                Some(PeerOutcome::Answered | PeerOutcome::Refused) => peer.breaker.succeeded(),
-                Some(_) => {
-                    let before = peer.breaker.is_open(now);
-                    peer.breaker.failed(now);
-                    opened = !before && peer.breaker.is_open(now);
-                }
-                None => {}
-            }
-        }
-        state.breaker_opens += u64::from(opened);
-        if let Some(outcome) = outcome {
-            state.outcomes[outcome as usize] += 1;
+    fn end(&mut self, outcome: Option<PeerOutcome>) {
+        if let Some(pass) = self.pass.take() {
+            self.peers.table.leave(self.peers.clock.now(), pass, outcome);
         }
     }
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if !self.done {
-            self.end(None);
-        }
+        self.end(None);
     }
 }

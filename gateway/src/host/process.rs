@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use foremap::Millis;
 use foremap::control::ControlStats;
 use foremap::key::CompositeKey;
-use foremap::node::{Forward, Node, NodeConfig, Pending, ReadTicket, StoreAnswer, StoreFailure, Subject};
+use foremap::node::{Forward, Node, NodeConfig, PeerStats, Pending, ReadTicket, StoreAnswer, StoreFailure, Subject};
 use foremap::partition::{Epoch, MapError, NodeId, PartitionMap};
 use foremap::protocol::{BatchRequest, BatchResponse, Cursor, Problem};
 use futures_util::future::join_all;
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use super::control_handle::{ControlHandle, Requests};
 use super::wakers::Wakers;
-use super::{Clock, Gate, PeerStats, Peers, Relayed, Sharing, ShifterMode};
+use super::{Clock, Gate, Peers, Relayed, Sharing, ShifterMode};
 use crate::auth::TokenKey;
 use crate::store::{Store, StoreError, Term};
 
@@ -82,7 +82,7 @@ impl Process {
         let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
         let clock = Clock::start();
         let incarnation = configs.first().map_or(0, |config| config.seed);
-        let gate = Gate::new(!store.is_shared());
+        let gate = Gate::new(clock, !store.is_shared());
         let (control, requests) = ControlHandle::new();
         let process = Self {
             store,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use foremap::node::Subject;
 use foremap::protocol::{BatchRequest, Cursor, FeedId};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 
 use super::Process;
 
@@ -17,7 +17,8 @@ impl Process {
     /// Calls the feeds of all nodes whenever they are due, until `stop` becomes true; then all of them, to end.
     pub async fn pump(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut applied = self.applied();
-        let mut last = Instant::now();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -25,8 +26,7 @@ impl Process {
                 () = self.feed_news.notified() => {}
                 () = self.feeds_due() => {}
             }
-            tokio::time::sleep_until(last + TICK).await;
-            last = Instant::now();
+            ticks.tick().await;
             for node in self.nodes() {
                 let due = node.node().feeds().due(self.clock.now());
                 if !due.is_empty() {

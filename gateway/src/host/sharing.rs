@@ -4,19 +4,17 @@
 //! all nodes of the map, as it asks for their loads. It merges, and stores a snapshot when one is due. Every gateway looks
 //! once a round whether the store has another snapshot than its own.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-use foremap::Millis;
-use foremap::model::{
-    Allowances, ClientId, DEFAULT_BYTES, Earlier, Handover, MAX_TOLD_BYTES, MergerStats, ModelKeeper, Observer,
-    ObserverStats, Outbox, OutboxStats, Told, class_of,
-};
-use foremap::partition::NodeId;
-use foremap::protocol::{BatchItem, Rider};
+use foremap::key::KeyPrefix;
+use foremap::model::{DEFAULT_BYTES, Earlier, Inbox, InboxStats, MergerStats, class_of};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::{Encoding, Served, ShareOptions, Stored};
-use crate::store::Term;
+use crate::store::StoreError;
+
+/// Requests to forget that wait for the end of a round.
+const FORGETS: usize = 16;
 
 /// Why something was not forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +28,10 @@ pub(crate) enum NotKept {
 /// Counts since start, and fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SharingStats {
-    /// Summaries taken in.
-    pub received: u64,
-    /// Summaries refused: malformed, not covered by their token, or over what their address may tell.
-    pub refused: u64,
-    /// Summaries taken over by the leader.
-    pub taken: u64,
+    /// Of what this process is told.
+    pub inbox: InboxStats,
     /// Pages that nodes did not hand over to this process as leader.
     pub lost: u64,
-    /// Of the clients that are followed from batch to batch.
-    pub observer: ObserverStats,
-    /// Of the outbox.
-    pub outbox: OutboxStats,
-    /// Addresses whose telling is bounded.
-    pub addresses: usize,
     /// What was merged, while this process leads.
     pub merger: MergerStats,
     /// Summaries that could not be merged as they cannot be read.
@@ -70,119 +58,67 @@ pub struct SharingStats {
 
 /// See the head of the file. Bounded as its parts are.
 pub struct Sharing {
-    options: OnceLock<ShareOptions>,
-    told: Mutex<Inbox>,
-    served: Mutex<Option<Arc<Served>>>,
-    /// There is one while the process coordinates. Locked by jobs on threads of their own, for as long as they take.
-    pub(super) keeper: Arc<Mutex<Option<ModelKeeper>>>,
-    /// Held for a round: what a leader knows besides.
-    pub(super) turn: tokio::sync::Mutex<Turn>,
-    figures: Mutex<SharingStats>,
+    begun: OnceLock<Begun>,
+    /// Told by clients.
+    pub(crate) inbox: Inbox,
+    served: watch::Sender<Option<Arc<Served>>>,
+    /// The figures that only the rounds know.
+    figures: watch::Sender<SharingStats>,
 }
 
-/// What is touched by requests.
-struct Inbox {
-    observer: Observer,
-    outbox: Outbox,
-    allowances: Allowances,
-    received: u64,
-    refused: u64,
-    taken: u64,
+/// What rounds begin with.
+struct Begun {
+    options: ShareOptions,
+    forgets: mpsc::Sender<Forget>,
 }
 
-impl Inbox {
-    /// Puts into the outbox what the observer has to tell.
-    fn collect(&mut self, ask: impl FnOnce(&mut Observer, &mut Vec<Told>)) {
-        let mut due = Vec::new();
-        ask(&mut self.observer, &mut due);
-        self.received += due.len() as u64;
-        for Told { client, summary } in due {
-            self.outbox.add(client, summary);
-        }
-    }
-}
+/// A prefix to be forgotten, and where to say what came of it.
+pub(super) type Forget = (KeyPrefix, oneshot::Sender<Forgotten>);
 
-/// Where the rounds stand.
-#[derive(Default)]
-pub(super) struct Turn {
-    /// The term under which it merges.
-    pub(super) term: Option<Term>,
-    /// The name of the stored snapshot that it has.
-    pub(super) head: Option<Vec<u8>>,
-    /// Which outbox each node has, and how far that is taken.
-    pub(super) taken: BTreeMap<NodeId, (u64, u64)>,
-}
+/// What came of forgetting.
+pub(super) type Forgotten = Result<Result<(), NotKept>, StoreError>;
 
 impl Sharing {
     /// Of a process that began at `incarnation`.
     pub(super) fn new(incarnation: u64) -> Self {
-        let (observer, allowances) = (Observer::new(incarnation), Allowances::new(MAX_TOLD_BYTES));
-        let told = Inbox { observer, outbox: Outbox::default(), allowances, received: 0, refused: 0, taken: 0 };
         Self {
-            options: OnceLock::new(),
-            told: Mutex::new(told),
-            served: Mutex::default(),
-            keeper: Arc::default(),
-            turn: tokio::sync::Mutex::default(),
-            figures: Mutex::default(),
+            begun: OnceLock::new(),
+            inbox: Inbox::new(incarnation),
+            served: watch::Sender::default(),
+            figures: watch::Sender::default(),
         }
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Sharing {
-    /// Takes effect once. Until then nothing is shared.
-    pub fn begin(&self, options: ShareOptions) {
-        self.options.get_or_init(|| options);
+    /// Takes effect once. Until then nothing is shared. Returns what is to be forgotten, for the rounds.
+    pub(super) fn begin(&self, options: ShareOptions) -> mpsc::Receiver<Forget> {
+        let (forgets, asked) = mpsc::channel(FORGETS);
+        self.begun.get_or_init(|| Begun { options, forgets });
+        asked
     }
 
     /// What the operator decided; `None` where nothing is shared.
     pub fn options(&self) -> Option<&ShareOptions> {
-        self.options.get().filter(|options| options.is_on)
+        self.begun.get().map(|begun| &begun.options).filter(|options| options.is_on)
     }
 
-    /// Follows a client by what a batch of it says.
-    pub(crate) fn observe(&self, now: Millis, client: ClientId, rider: &Rider, items: &[BatchItem]) {
-        lock(&self.told).collect(|observer, due| observer.observe(now, client, rider, items, due));
-    }
-
-    /// Whether a caller without a token may tell so many bytes; if not, in how many milliseconds it may.
-    pub(crate) fn allow(&self, now: Millis, client: ClientId, bytes: usize) -> Result<(), Millis> {
-        lock(&self.told).allowances.take(now, client, bytes)
-    }
-
-    /// Keeps a summary in binary form, which has been read, until the leader has taken it.
-    pub(crate) fn tell(&self, client: ClientId, summary: Vec<u8>) {
-        let mut told = lock(&self.told);
-        told.received += 1;
-        told.outbox.add(client, summary.into());
-    }
-
-    /// Counts one that is not kept.
-    pub(crate) fn refuse(&self) {
-        lock(&self.told).refused += 1;
-    }
-
-    /// The first page of the outbox called `id`, once what the leader has taken of it has left.
-    pub(crate) fn page(&self, now: Millis, id: u64, taken: Option<(u64, u64)>) -> Handover {
-        let mut told = lock(&self.told);
-        told.collect(|observer, due| observer.due(now, due));
-        if let Some((outbox, next)) = taken
-            && outbox == id
-        {
-            let before = told.outbox.stats().entries;
-            told.outbox.taken(next);
-            told.taken += (before - told.outbox.stats().entries) as u64;
+    /// Forgets every way over a key below `prefix`, also what gateways still wait to hand over, and has a snapshot without
+    /// them stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store does not take it: it is due again in the next round.
+    pub(crate) async fn forget(&self, prefix: KeyPrefix) -> Forgotten {
+        let elsewhere = || Ok(Err(NotKept::Elsewhere));
+        let Some(begun) = self.begun.get() else { return elsewhere() };
+        let (answer, answered) = oneshot::channel();
+        match begun.forgets.send((prefix, answer)).await {
+            Ok(()) => answered.await.unwrap_or_else(|_| elsewhere()),
+            Err(_) => elsewhere(),
         }
-        told.outbox.page(id)
     }
 
     /// The snapshot that is served.
     pub(crate) fn served(&self) -> Option<Arc<Served>> {
-        lock(&self.served).clone()
+        self.served.borrow().clone()
     }
 
     pub(super) fn serve(&self, stored: Option<Stored>) {
@@ -191,24 +127,17 @@ impl Sharing {
             // What most clients wish for, so that the first of them has it behind its first answer.
             served.ready(None, class_of(DEFAULT_BYTES as usize), Encoding::Gzip, None);
         }
-        let old = std::mem::replace(&mut *lock(&self.served), served);
-        drop(old);
+        self.served.send_replace(served);
     }
 
     /// Changes the figures that only the rounds know.
     pub(super) fn note(&self, change: impl FnOnce(&mut SharingStats)) {
-        change(&mut lock(&self.figures));
+        self.figures.send_modify(change);
     }
 
     /// Counts and fills.
     pub fn stats(&self) -> SharingStats {
-        let mut stats = *lock(&self.figures);
-        {
-            let told = lock(&self.told);
-            (stats.received, stats.refused, stats.taken) = (told.received, told.refused, told.taken);
-            stats.observer = told.observer.stats();
-            (stats.outbox, stats.addresses) = (told.outbox.stats(), told.allowances.clients());
-        }
+        let mut stats = SharingStats { inbox: self.inbox.stats(), ..*self.figures.borrow() };
         if let Some(served) = self.served() {
             (stats.snapshot_bytes, stats.snapshot_made) = (served.bytes(), served.stored.made);
             stats.snapshot_age_ms = served.age_ms();

@@ -79,7 +79,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         made: stats.snapshot_made,
         age_ms: stats.snapshot_age_ms,
         bytes: stats.snapshot_bytes,
-        waiting: stats.outbox.entries,
+        waiting: stats.inbox.outbox.entries,
     });
     let (epoch, promise) = (server.node.node().map().epoch, server.process.store.promise().name());
     let body = ReadyBody { fresh, groups: groups.len(), epoch, promise, troubles, model };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use foremap::control::ControlStats;
 use foremap::load::LoadModel;
-use foremap::node::{AdmissionStats, Node, NodeStats, Priority, Shares};
+use foremap::node::{AdmissionStats, Node, NodeStats, PeerOutcome, PeerStats, Priority, Shares};
 use foremap::partition::PartitionMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
@@ -22,7 +22,7 @@ use super::connections::{ConnectionStats, Connections};
 use super::model_metrics::{self, Row};
 use super::places::{MAX_EVENT_FEEDS, MAX_LISTS, MAX_MAP_WAITS};
 use super::receiving::Receiving;
-use crate::host::{NodeHandle, PeerOutcome, PeerStats, Process};
+use crate::host::{NodeHandle, Process};
 use crate::store::{ClockStatus, MasterStatus, Promise, troubles};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -87,7 +87,7 @@ pub(super) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap
     let bytes = request::body(&headers, body).await?;
     let ForgetBody { prefix } = parse(&headers, &bytes)?;
     scope.require_prefix(Verb::Admin, &prefix)?;
-    match server.process.forget(prefix.clone()).await? {
+    match server.process.sharing.forget(prefix.clone()).await? {
         Ok(()) => {
             let body = json!({"forgotten": prefix.as_str()}).to_string().into_bytes();
             Ok(answer(&server, "application/json", body))

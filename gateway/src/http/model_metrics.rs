@@ -5,15 +5,15 @@ use foremap::model::{Allowances, Outbox};
 use crate::host::SharingStats;
 
 pub(super) fn counters(s: &SharingStats) -> [Row; 14] {
-    let merger = &s.merger;
+    let (inbox, merger) = (&s.inbox, &s.merger);
     [
-        ("summaries", "Summaries taken in: told by clients, or made of what their batches tell", s.received),
-        ("batches_followed", "Batches that told what led to them", s.observer.batches),
-        ("batches_continued", "Of these, those that followed one that is known", s.observer.continued),
-        ("batch_names_unknown", "Keys named by batches that were not known", s.observer.unknown),
-        ("summaries_refused", "Summaries refused: malformed, of foreign keys, or over what may be told", s.refused),
-        ("summaries_dropped", "Summaries dropped for want of room before the leader took them", s.outbox.dropped),
-        ("summaries_taken", "Summaries that the leader has taken", s.taken),
+        ("summaries", "Summaries taken in: told by clients, or made of what their batches tell", inbox.received),
+        ("batches_followed", "Batches that told what led to them", inbox.observer.batches),
+        ("batches_continued", "Of these, those that followed one that is known", inbox.observer.continued),
+        ("batch_names_unknown", "Keys named by batches that were not known", inbox.observer.unknown),
+        ("summaries_refused", "Summaries refused: malformed, of foreign keys, or over what may be told", inbox.refused),
+        ("summaries_dropped", "Summaries dropped for want of room before the leader took them", inbox.outbox.dropped),
+        ("summaries_taken", "Summaries that the leader has taken", inbox.taken),
         ("summary_pages_lost", "Pages of summaries that a node did not hand over to this process as leader", s.lost),
         ("summaries_merged", "Summaries merged as leader, those of leaders before it included", merger.merged),
         ("summaries_known", "Summaries that had been merged before", merger.known),
@@ -25,17 +25,17 @@ pub(super) fn counters(s: &SharingStats) -> [Row; 14] {
 }
 
 pub(super) fn gauges(s: &SharingStats) -> [Row; 25] {
-    let merger = &s.merger;
+    let (inbox, merger) = (&s.inbox, &s.merger);
     [
-        ("followed_clients", "Clients followed from batch to batch", s.observer.clients as u64),
-        ("followed_clients_max", "Bound of followed_clients", s.observer.max_clients as u64),
-        ("followed_bytes", "Bytes of what is known of them", s.observer.bytes as u64),
-        ("followed_bytes_max", "Bound of followed_bytes", s.observer.max_bytes as u64),
-        ("outbox_summaries", "Summaries that wait for the leader", s.outbox.entries as u64),
+        ("followed_clients", "Clients followed from batch to batch", inbox.observer.clients as u64),
+        ("followed_clients_max", "Bound of followed_clients", inbox.observer.max_clients as u64),
+        ("followed_bytes", "Bytes of what is known of them", inbox.observer.bytes as u64),
+        ("followed_bytes_max", "Bound of followed_bytes", inbox.observer.max_bytes as u64),
+        ("outbox_summaries", "Summaries that wait for the leader", inbox.outbox.entries as u64),
         ("outbox_summaries_max", "Bound of outbox_summaries", Outbox::MAX_ENTRIES as u64),
-        ("outbox_bytes", "Bytes of the summaries that wait for the leader", s.outbox.bytes as u64),
+        ("outbox_bytes", "Bytes of the summaries that wait for the leader", inbox.outbox.bytes as u64),
         ("outbox_bytes_max", "Bound of outbox_bytes", Outbox::MAX_BYTES as u64),
-        ("summary_addresses", "Addresses whose summaries are limited", s.addresses as u64),
+        ("summary_addresses", "Addresses whose summaries are limited", inbox.addresses as u64),
         ("summary_addresses_max", "Bound of summary_addresses", Allowances::MAX_CLIENTS as u64),
         ("shared_ways", "Ways from key to key that are merged by the leader", merger.ways as u64),
         ("shared_ways_max", "Bound of shared_ways", merger.ways_max as u64),

@@ -38,7 +38,7 @@ pub(super) async fn tell(
     require_sharing(&server)?;
     let told = take_in(&server, peer.map(|Extension(Peer(ip))| ip), &headers, body).await;
     if let Err(refusal) = told {
-        server.process.sharing.refuse();
+        server.process.sharing.inbox.refuse();
         return Err(refusal);
     }
     let mut about = server.headers();
@@ -54,7 +54,7 @@ pub(super) fn observe(server: &Server, scope: &Scope, headers: &HeaderMap, peer:
         && sharing.options().is_some()
         && batch.items.iter().all(|item| scope.covers(&item.key))
     {
-        sharing.observe(server.process.clock.now(), client(scope, headers, peer), rider, &batch.items);
+        sharing.inbox.observe(server.process.clock.now(), client(scope, headers, peer), rider, &batch.items);
     }
 }
 
@@ -68,7 +68,7 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
     let body = request::body_within(headers, body, Summary::MAX_BYTES).await?;
     let client = client(&scope, headers, peer);
     if !scope.is_verified() {
-        server.process.sharing.allow(server.process.clock.now(), client, body.len()).map_err(too_much)?;
+        server.process.sharing.inbox.allow(server.process.clock.now(), client, body.len()).map_err(too_much)?;
     }
     server.admit(Priority::Prefetch).await?;
     let summary = Summary::decode(&body);
@@ -76,7 +76,7 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
     if !summary.keys.iter().all(|key| scope.covers(key)) {
         return Err(Refusal::new(ErrorCode::Forbidden, "the token does not cover every key of the summary"));
     }
-    server.process.sharing.tell(client, body);
+    server.process.sharing.inbox.tell(client, body);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::files::Room;
 use super::map::{ensure_map, first_map};
 use super::{Failure, files, shutdown};
-use crate::host::{ControlTask, Process, Refused, ShifterMode, Tailers, join};
+use crate::host::{ControlTask, Process, Refused, ShareTask, ShifterMode, Tailers, join};
 use crate::http::{HttpOptions, Lanes, Server, serve_admin};
 use crate::model::ShareOptions;
 use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
@@ -193,7 +193,7 @@ async fn begin(
         ..ControlConfig::default()
     };
     tasks.spawn(ControlTask::new(process.clone(), config, members, requests).run(stopped.clone()));
-    tasks.spawn(process.clone().share(options.share.clone(), stopped.clone()));
+    tasks.spawn(ShareTask::new(process.clone(), options.share.clone()).run(stopped.clone()));
     let admin = options.admin_listen.map(listen_admin).transpose()?;
     let mut http = options.http.clone();
     http.limits.connections = http.limits.connections.min(connections);

@@ -39,6 +39,16 @@ async fn left(gateway: &Gateway) -> Vec<Value> {
     list["items"].as_array().expect("a list").clone()
 }
 
+/// Whether the metrics of a node tell of a hundred reads.
+fn read_often(metrics: &[u8]) -> bool {
+    let metrics = String::from_utf8_lossy(metrics);
+    let keymaps =
+        metrics.lines().filter(|line| line.contains("http_requests_total") && line.contains("status=\"200\""));
+    let counts = keymaps.filter(|line| line.contains("/v1/keymap") || line.contains("/v1/batch"));
+    let count: f64 = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    count >= 100.0
+}
+
 /// What a node has answered, and when.
 type Kept = Arc<Mutex<HashMap<String, (Instant, HeaderMap, StatusCode, Bytes)>>>;
 
@@ -191,7 +201,11 @@ async fn an_interrupted_audit_cleans_up_and_tells_what_it_found() {
         assert!(Instant::now() < deadline, "it never began");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let metrics = gateway.url(1, "/metrics");
+    while !read_often(&gateway.client.get(&metrics).await.body) {
+        assert!(Instant::now() < deadline, "it never read");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     assert!(kill.success());
     let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await.expect("no panic").expect("ended");

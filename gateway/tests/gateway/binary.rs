@@ -1,7 +1,7 @@
 //! The real binary: start, failure to start, shutdown.
 
-use std::io::{BufRead as _, BufReader, Lines, Read as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -176,15 +176,23 @@ async fn a_signal_lets_requests_in_flight_finish_and_closes_the_store() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = dir.path().join("s");
     for name in ["TERM", "INT"] {
-        let mut process = Process::dev(&store, 2, &["--origin-latency", "150"]);
+        let mut process = Process::dev(&store, 2, &[]);
         let client = Client::new();
         let key = format!("/v1/keymap?key=a/{name}");
-        let url = process.url(2, &key);
-        let (put, ()) = tokio::join!(client.put(&url, "x"), async {
-            tokio::time::sleep(Duration::from_millis(60)).await;
-            process.signal(name);
-        });
-        assert_eq!(put.status, StatusCode::CREATED, "{name}");
+        let mut stream = TcpStream::connect(process.origins[1].trim_start_matches("http://")).expect("connected");
+        let (content, body) = ("content-type: application/json", r#"{"locator":"x"}"#);
+        let length = body.len();
+        let head = format!(
+            "PUT {key} HTTP/1.1\r\nhost: localhost\r\n{content}\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        // Whoever asks for the body has begun with the request.
+        let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
+        let mut line = || lines.next().expect("a line").expect("readable");
+        assert_eq!((line(), line()), ("HTTP/1.1 100 Continue".to_owned(), String::new()));
+        process.signal(name);
+        stream.write_all(body.as_bytes()).expect("sent");
+        assert_eq!(line(), "HTTP/1.1 201 Created", "{name}");
         assert_eq!(process.wait(), Some(0), "{name}");
         // Everything is there, and the map of two nodes came back.
         let again = Process::dev(&store, 2, &[]);

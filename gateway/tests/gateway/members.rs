@@ -58,7 +58,7 @@ async fn a_restart_within_the_grace_moves_nothing_and_a_dead_node_is_dropped_aft
     let port = two.kill().await;
     let two = Gate::try_start(&store, 2, port, HttpOptions::default()).await.expect("started again at once");
     // Long enough for whatever might be decided.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    store.beats(2, 3).await;
     assert_eq!((one.epoch(), two.epoch()), (epoch, epoch));
     two.kill().await;
     eprintln!("two was dropped {:?} after its death", agree(&[&one], &[1]).await);
@@ -124,7 +124,7 @@ async fn a_silent_registry_stops_shifts_only() {
     load.goes_on(200).await;
     assert_eq!(client.get(&one.url("/readyz")).await.status, StatusCode::OK);
     // Longer than any registration holds: when it is back, everybody is there before anybody is missed.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    store.beats(2, 4).await;
     store.set_meta_down(false);
     until("one leads", || one.term() + two.term() > 0).await;
     load.goes_on(200).await;

@@ -133,8 +133,8 @@ async fn told_to_any_gateway_and_served_by_another() {
     tags.sort();
     tags.dedup();
     assert_eq!(tags.len(), 3, "one for each encoding");
-    until("the leader has taken it", || stats(&two).outbox.entries == 0 && stats(&two).taken == 6).await;
-    assert_eq!((stats(&one).merger.merged, stats(&two).received), (6, 6));
+    until("the leader has taken it", || stats(&two).inbox.outbox.entries == 0 && stats(&two).inbox.taken == 6).await;
+    assert_eq!((stats(&one).merger.merged, stats(&two).inbox.received), (6, 6));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,7 +232,7 @@ async fn without_tokens_an_address_may_tell_so_much_a_minute() {
     assert_eq!(refused.problem().limit, Some(65_536));
     assert!((1..=60).contains(&refused.header("retry-after").parse().unwrap_or(0)), "{refused:?}");
     let stats = gateway.running.process().sharing.stats();
-    assert_eq!((stats.refused, stats.addresses), (1, 1));
+    assert_eq!((stats.inbox.refused, stats.inbox.addresses), (1, 1));
     // Whoever shows a token is known by it.
     let gateway = Gateway::with(1, with_tokens()).await;
     let token = bearer("worker", &[Verb::Get], &[""]);
@@ -271,7 +271,7 @@ async fn hostile_requests_are_refused() {
         assert_eq!(send(Method::POST, "/v1/model/forget", &[JSON], body.into()).await, (400, "BAD_REQUEST"), "{body}");
     }
     let stats = gateway.running.process().sharing.stats();
-    assert_eq!((stats.received, stats.refused), (0, whole.len() as u64 + 3));
+    assert_eq!((stats.inbox.received, stats.inbox.refused), (0, whole.len() as u64 + 3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -345,10 +345,10 @@ async fn what_nobody_takes_waits_and_a_repeated_page_counts_once() {
     let (one, two) = two(&store).await;
     store.set_meta_down(true);
     six_tell(&[two.origin()], 100, &["a/1", "a/2"]).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert_eq!(stats(&two).outbox.entries, 6, "no leader");
+    store.beats(2, 2).await;
+    assert_eq!(stats(&two).inbox.outbox.entries, 6, "no leader");
     store.set_meta_down(false);
-    until("it is taken", || stats(&two).outbox.entries == 0).await;
+    until("it is taken", || stats(&two).inbox.outbox.entries == 0).await;
     let admin = bearer("operator", &[Verb::Admin, Verb::Get], &[""]);
     let take = async |path: &str, token: &str| {
         Client::new().send(Method::POST, &two.url(path), &[("authorization", token)], "").await

@@ -69,7 +69,7 @@ async fn what_batches_tell_is_in_the_model_and_the_model_comes_behind_an_answer(
     six_visit(&two.origin()).await;
     knows(&one.origin(), &reader, "shop/2", true).await;
     knows(&two.origin(), &reader, "cart/3", true).await;
-    let observer = stats(&two).observer;
+    let observer = stats(&two).inbox.observer;
     assert_eq!((observer.batches, observer.continued, observer.unknown, observer.clients), (12, 6, 0, 6));
     let wish = async |token: &str, known| {
         let model = Some(ModelWish { bytes: 4_096, known });
@@ -113,6 +113,6 @@ async fn whoever_asks_for_what_it_may_not_read_is_not_followed() {
     let mut tab = Tab { token: bearer("guest", &[Verb::Get], &["shop"]), ..Tab::new("") };
     tab.batch(&two.origin(), &[], &["cart/3"], &[]).await;
     tab.batch(&two.origin(), &[], &["shop/1"], &[]).await;
-    until("one is followed", || stats(&two).observer.batches == 1).await;
-    assert_eq!(stats(&two).observer.continued, 0);
+    until("one is followed", || stats(&two).inbox.observer.batches == 1).await;
+    assert_eq!(stats(&two).inbox.observer.continued, 0);
 }

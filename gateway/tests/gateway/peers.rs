@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use foremap::key::{CompositeKey, KeyPrefix};
+use foremap::node::PeerOutcome;
 use foremap::protocol::{BatchItem, BatchRequest, BatchResponse, CONTENT_TYPE, Class, Outcome};
 use foremap_gateway::auth::{TokenKey, Verb};
-use foremap_gateway::host::PeerOutcome;
 use foremap_gateway::http::HttpOptions;
 
 use crate::client::Client;

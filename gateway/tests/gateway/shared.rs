@@ -68,6 +68,13 @@ impl Shared {
     }
 
     /// What was written since the last time.
+    /// Waits until `gates` gateways have sent `count` more heartbeats each, whether they were taken or not.
+    pub(crate) async fn beats(&self, gates: usize, count: usize) {
+        let sent = || self.writes.lock().expect("no panic").iter().filter(|write| **write == "announce").count();
+        let before = sent();
+        until("heartbeats are sent", || sent() >= before + gates * count).await;
+    }
+
     pub(crate) fn take_writes(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.writes.lock().expect("no panic"))
     }

@@ -13,7 +13,7 @@ use foremap::protocol::{
     BatchRequest, BatchResponse, CONTENT_TYPE, FeedReader, Keymap, ListPage, PROBLEM_CONTENT_TYPE, Problem,
 };
 use foremap_gateway::auth::{TokenKey, Verb};
-use foremap_gateway::host::{Process, ShifterMode, Tailers};
+use foremap_gateway::host::{Process, ShareTask, ShifterMode, Tailers};
 use foremap_gateway::http::{HttpOptions, Server, router};
 use foremap_gateway::run::ShareOptions;
 use foremap_gateway::store::{RedbOptions, RedbStore, Values as _};
@@ -59,11 +59,11 @@ impl Gateway {
             (1..=3).map(|id| NodeConfig { memory_entries: 1_000, ..NodeConfig::new(id, 5) }).collect();
         let made = Process::new(Arc::new(store), &map, &configs, None, ShifterMode::Off);
         let process = Arc::new(made.expect("a valid map").0);
-        process.sharing.begin(ShareOptions::default());
         let (stop, stopped) = watch::channel(false);
         runtime.block_on(async {
             let tailers = Tailers::start(process.clone()).await.expect("a store that works");
             tokio::spawn(tailers.run(stopped.clone()));
+            tokio::spawn(ShareTask::new(process.clone(), ShareOptions::default()).run(stopped.clone()));
         });
         let key = TokenKey::new(SECRET).expect("long enough");
         let prefixes = [KeyPrefix::parse("user").expect("valid")];

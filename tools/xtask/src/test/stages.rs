@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -132,33 +134,57 @@ fn test_threads() -> String {
 }
 
 /// On each engine, the store's tests, unless the server at `conforms` is its own, and rounds of faults; each round is a seed,
-/// and says so. All engines have their turn, so that one failure hides no other.
+/// and says so. The engines have their turn beside each other, as servers and gateways wait most of the time.
 fn cluster(workspace: &Workspace, full: bool, engines: &[Engine], conforms: Option<&Path>) -> Result<()> {
     let gateway = build::gateway(workspace)?;
-    let mut failed = Vec::new();
-    for &engine in engines {
-        let server = engine.server(workspace)?;
-        println!("\n{engine}: {}", server.display());
-        let mut conformance = process::cargo();
-        conformance.current_dir(&workspace.root).env("REDIS_SERVER", &server).env("RUST_TEST_THREADS", test_threads());
-        conformance.args(["test", "--quiet", "--package", "foremap-gateway", "--test", "gateway", "redis::"]);
-        // These are about gateways, whatever is below them.
-        conformance.args(["--", "--skip", "model_redis::", "--skip", "shifter_redis::"]);
-        let mut faults = process::cargo();
-        faults.current_dir(&workspace.root).env("REDIS_SERVER", &server);
-        faults.args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
-        let [seed, rounds] = rounds(engine, full).map(|number| number.to_string());
-        faults.args(["--seed", &seed, "--rounds", &rounds, "--gateway"]).arg(&gateway);
-        let conformance = (conforms != Some(&*server)).then_some(conformance);
-        for mut command in conformance.into_iter().chain([faults]) {
-            if let Err(error) = process::run(&mut command) {
-                eprintln!("{engine}: {error:#}");
-                failed.push(engine.to_string());
+    let servers: Vec<_> = engines.iter().map(|engine| engine.server(workspace)).collect::<Result<_>>()?;
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for (engine, server) in engines.iter().zip(&servers) {
+            let mut commands = vec![faults(workspace, *engine, server, full, &gateway)];
+            if conforms != Some(server) {
+                commands.insert(0, conformance(workspace, server));
             }
+            let failed = &failed;
+            scope.spawn(move || {
+                let begun = Instant::now();
+                for mut command in commands {
+                    let told = process::run_quietly(&mut command).unwrap_or_else(|error| {
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(engine.to_string());
+                        format!("{error:#}")
+                    });
+                    // At once, so that lines of engines do not mix.
+                    println!(
+                        "\n{engine}, {:.0} s: {}\n{told}",
+                        begun.elapsed().as_secs_f64(),
+                        process::shown(&command)
+                    );
+                }
+            });
         }
-    }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     ensure!(failed.is_empty(), "failed on {}", failed.join(", "));
     Ok(())
+}
+
+/// The tests of stores that need no more than a server.
+fn conformance(workspace: &Workspace, server: &Path) -> Command {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).env("REDIS_SERVER", server).env("RUST_TEST_THREADS", test_threads());
+    command.args(["test", "--quiet", "--package", "foremap-gateway", "--test", "gateway", "redis::"]);
+    // These are about gateways, whatever is below them.
+    command.args(["--", "--skip", "model_redis::", "--skip", "shifter_redis::"]);
+    command
+}
+
+fn faults(workspace: &Workspace, engine: Engine, server: &Path, full: bool, gateway: &Path) -> Command {
+    let mut command = process::cargo();
+    command.current_dir(&workspace.root).env("REDIS_SERVER", server);
+    command.args(["run", "--quiet", "--package", "foremap-cluster-test", "--"]);
+    let [seed, rounds] = rounds(engine, full).map(|number| number.to_string());
+    command.args(["--seed", &seed, "--rounds", &rounds, "--gateway"]).arg(gateway);
+    command
 }
 
 /// The first seed, and the number of rounds. Ten have every fault. The newer engines differ in how they fail over and how
