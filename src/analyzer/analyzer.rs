@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::classes::{Classes, Shape};
 use super::components::Parts;
+use super::context::{Context, context_hash, pair, step_hash};
 use super::evidence::{Candidate, Evidence, Expert, Grade, Proposals, Visits};
 use super::history::{History, Reached};
 use super::keys::KeyId;
@@ -14,26 +15,11 @@ use super::streams::{STREAM_BYTES, Streams};
 use super::table::{KEY_WINDOW, PredictionTable, SHAPE_WINDOW};
 use super::template::{LastRead, apply, derive};
 use super::texts::TextStore;
-use super::types::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};
+use super::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
 use crate::protocol::ModelSnapshot;
 
-/// Where a stream is: what its next request is predicted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Context {
-    /// The last key.
-    pub last: Option<KeyId>,
-    /// Hash of the last key's shape; 0 if unknown.
-    shape: u64,
-    /// Hash of the last template and the shape it led to; 0 at the start.
-    step: u64,
-    /// Hash of the last two of them.
-    steps: u64,
-    /// Hash of the last two keys; 0 at the start.
-    pair: u64,
-}
-
-/// Where a stream is after an access.
+/// State of a stream after an access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamRef {
     /// The key just observed.
@@ -69,69 +55,10 @@ pub struct Analyzer {
     last: Vec<u8>,
 }
 
-/// Kinds of context, kept apart in one table by different multipliers (odd constants from SplitMix64, Steele
-/// et al., 2014).
-const KINDS: [u64; Expert::COUNT] = [
-    0x9e37_79b9_7f4a_7c15,
-    0xbf58_476d_1ce4_e5b9,
-    0x94d0_49bb_1331_11eb,
-    0xd6e8_feb8_6659_fd93,
-    0xff51_afd7_ed55_8ccd,
-    0xc4ce_b9fe_1a85_ec53,
-    0xa24b_aed4_963e_e407,
-    0x9fb2_1c65_1e98_df25,
-];
 /// Most bytes of a template.
 pub(super) const MAX_TEMPLATE: usize = ModelSnapshot::MAX_TEMPLATE_BYTES;
 /// Bytes that the buffers of texts take at most: they grow by doubling.
 const BUFFERS: usize = 2 * MAX_TEMPLATE + 6 * MAX_KEY_BYTES;
-
-/// Hash of a template and the shape it led to.
-pub(super) fn step_hash(shape: u64, template: KeyId) -> u64 {
-    shape ^ template.bits().rotate_left(20)
-}
-
-/// Hash of two steps; 0 where there are no two.
-fn steps(before: u64, last: u64) -> u64 {
-    if before == 0 || last == 0 { 0 } else { before.rotate_left(23) ^ last }
-}
-
-pub(super) fn pair(before: KeyId, last: KeyId) -> u64 {
-    before.bits().rotate_left(23) ^ last.bits()
-}
-
-pub(super) fn context_hash(kind: Expert, what: u64) -> u64 {
-    let mut hash = what.wrapping_mul(KINDS[kind as usize]);
-    hash ^= hash >> 32;
-    hash = hash.wrapping_mul(KINDS[2]);
-    hash ^ (hash >> 29)
-}
-
-impl Context {
-    /// The line of an expert in this context.
-    fn line(&self, expert: Expert) -> Option<u64> {
-        let what = match expert {
-            Expert::Order1 | Expert::Far => self.last.map_or(0, KeyId::bits),
-            Expert::Template | Expert::FarTemplate => self.shape,
-            Expert::Template2 => self.step,
-            Expert::Template3 => self.steps,
-            Expert::Order2 | Expert::Far2 => self.pair,
-            Expert::Hint => 0,
-        };
-        (what != 0).then(|| context_hash(expert, what))
-    }
-
-    /// The context after one more key of this shape, which was reached by `step`; 0 if that is not known.
-    fn then(&self, id: KeyId, shape: &Shape, step: u64) -> Self {
-        let pair = self.last.map_or(0, |last| pair(last, id));
-        Self { last: Some(id), shape: shape.hash, step, steps: steps(self.step, step), pair }
-    }
-
-    /// The context that consists of one key.
-    fn of(id: KeyId, shape: u64) -> Self {
-        Self { last: Some(id), shape, step: 0, steps: 0, pair: 0 }
-    }
-}
 
 impl Analyzer {
     /// An empty analyzer within the bounds of `config`: of the memory that no shared model takes, seven sixteenths for

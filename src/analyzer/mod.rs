@@ -21,27 +21,33 @@
 //! bounded at construction, costs O(1) per access, and says
 //! how likely nothing is: it hands evidence to the Confidence Map, which does.
 
+mod access;
 mod analyzer;
 mod classes;
 mod components;
+mod config;
+mod context;
 mod evidence;
 mod history;
 mod keys;
 mod packing;
 mod prior;
 mod shapes;
+mod stats;
 mod steps;
 mod streams;
 mod table;
 mod template;
 mod texts;
-mod types;
 
-pub use analyzer::{Analyzer, Context, StreamRef};
+pub use access::{Access, AccessCounts};
+pub use analyzer::{Analyzer, StreamRef};
+pub use config::AnalyzerConfig;
+pub use context::Context;
 pub use evidence::{Candidate, Evidence, Expert, Grade, Proposals};
 pub use keys::KeyId;
 pub use prior::Prior;
 pub(crate) use shapes::Shapes;
+pub use stats::AnalyzerStats;
 pub(crate) use steps::{step_of, stepped};
 pub use table::SUCCESSORS;
-pub use types::{Access, AccessCounts, AnalyzerConfig, AnalyzerStats};

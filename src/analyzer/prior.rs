@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use fxhash::FxHashMap;
 
-use super::analyzer::{context_hash, pair, step_hash};
 use super::classes::Places;
+use super::context::{context_hash, pair, step_hash};
 use super::evidence::Expert;
 use super::keys::KeyId;
 use super::table::{SUCCESSORS, Successors};

@@ -7,7 +7,6 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::actions::JsPage;
-use super::core::cursors;
 use super::errors::{plain, thrown};
 use super::fields::Fields;
 use crate::codec::DecodeError;
@@ -178,4 +177,9 @@ pub(super) fn read_fields(keymap: &Fields) -> Result<KeymapFields, JsValue> {
         tags: keymap.texts("tags")?.unwrap_or_default(),
         meta: keymap.text("meta")?.map(|text| Meta(text.into())),
     })
+}
+
+/// Cursors of `[shard, position, ...]`.
+pub(super) fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {
+    pairs.chunks_exact(2).map(|pair| Cursor { shard: pair[0] as u16, position: pair[1] as u64 })
 }

@@ -2,8 +2,9 @@
 
 use wasm_bindgen::JsValue;
 
+use super::errors::thrown;
 use super::fields::Fields;
-use crate::adapter::AdapterConfig;
+use crate::adapter::{AdapterConfig, Share};
 use crate::cache::CacheConfig;
 use crate::prefetch::PrefetchConfig;
 use crate::protocol::ErrorCode;
@@ -18,7 +19,7 @@ pub(super) fn read(options: JsValue) -> Result<(AdapterConfig, Option<String>), 
     set(&mut config.max_staleness_ms, options.whole("maxStalenessMs")?);
     set(&mut config.max_waiting, options.whole("maxWaiting")?);
     set(&mut config.max_prefetching, options.whole("maxPrefetching")?);
-    set(&mut config.share, super::model::read_share(&options)?);
+    set(&mut config.share, read_share(&options)?);
     set(&mut config.model_bytes, options.whole("modelBytes")?);
     if let Some(feed) = options.object("feed")? {
         set(&mut config.feed.enabled, feed.flag("enabled")?);
@@ -60,5 +61,16 @@ fn read_prefetch(config: &mut PrefetchConfig, prefetch: &Fields) -> Result<(), J
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
+    }
+}
+
+/// The option `share`: `"off"`, `"read"` or `"both"`.
+fn read_share(options: &Fields) -> Result<Option<Share>, JsValue> {
+    match options.text("share")?.as_deref() {
+        None => Ok(None),
+        Some("off") => Ok(Some(Share::Off)),
+        Some("read") => Ok(Some(Share::Read)),
+        Some("both") => Ok(Some(Share::Both)),
+        Some(_) => Err(thrown(ErrorCode::Config, "`share` is `off`, `read` or `both`")),
     }
 }

@@ -4,7 +4,7 @@ use js_sys::{Array, Float64Array, JsString};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::batch::read_fields;
+use super::batch::{cursors, read_fields};
 use super::errors::{bad_key, plain, thrown};
 use super::fields::Fields;
 use super::{actions, config};
@@ -16,7 +16,7 @@ use crate::cache::{Fence, Invalidate};
 use crate::clock::{LocalClock, Tick};
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::prefetch::Caution;
-use crate::protocol::{Consistency, Cursor, ErrorCode, ListPage};
+use crate::protocol::{Consistency, ErrorCode, ListPage};
 
 /// Bits of the `flags` of [`Core::get`].
 const STRONG: u32 = 1;
@@ -431,10 +431,6 @@ fn read_write(write: &Fields, fence: Fence) -> Result<OwnWrite, JsValue> {
         own,
         fence,
     })
-}
-
-pub(super) fn cursors(pairs: &[f64]) -> impl Iterator<Item = Cursor> + '_ {
-    pairs.chunks_exact(2).map(|pair| Cursor { shard: pair[0] as u16, position: pair[1] as u64 })
 }
 
 pub(super) fn millis(now: f64) -> Millis {

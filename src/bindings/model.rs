@@ -8,8 +8,6 @@ use web_sys::Request;
 use super::actions::binary_request;
 use super::core::{Core, millis};
 use super::errors::thrown;
-use super::fields::Fields;
-use crate::adapter::Share;
 use crate::protocol::{ErrorCode, is_model_delta};
 
 #[wasm_bindgen]
@@ -35,16 +33,5 @@ impl Core {
     pub fn tell_gateway(&mut self, now: f64, max_bytes: usize) -> Result<Option<Request>, JsValue> {
         let Some((origin, body)) = self.adapter.tell_gateway(millis(now), max_bytes) else { return Ok(None) };
         binary_request(&origin, "/v1/summaries", &body, self.token.as_deref()).map(Some)
-    }
-}
-
-/// The option `share`: `"off"`, `"read"` or `"both"`.
-pub(super) fn read_share(options: &Fields) -> Result<Option<Share>, JsValue> {
-    match options.text("share")?.as_deref() {
-        None => Ok(None),
-        Some("off") => Ok(Some(Share::Off)),
-        Some("read") => Ok(Some(Share::Read)),
-        Some("both") => Ok(Some(Share::Both)),
-        Some(_) => Err(thrown(ErrorCode::Config, "`share` is `off`, `read` or `both`")),
     }
 }

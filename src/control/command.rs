@@ -8,13 +8,10 @@ use serde::Serialize;
 use super::job::PlanJob;
 use super::member::Member;
 use super::record::LeaderRecord;
+use super::{RequestId, Term};
 use crate::Millis;
 use crate::partition::{Epoch, NodeId, PartitionMap};
 use crate::shifter::{Plan, ShifterStats};
-
-/// Number of a leader's time with the lease, raised whenever the lease changes hands. It fences: the store refuses what a leader
-/// of an earlier term still sends.
-pub type Term = u64;
 
 /// A moment on both clocks of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +21,6 @@ pub struct Times {
     /// In milliseconds since 1970, by its wall clock.
     pub unix: Millis,
 }
-
-/// Names a request of an operator to its host.
-pub type RequestId = u64;
 
 /// The store did not do it, or did not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

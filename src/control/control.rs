@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::command::{Answer, Beat, Change, Command, Found, NotDone, RequestId, StoreFailed, Term, Times};
+use super::command::{Answer, Beat, Change, Command, Found, NotDone, StoreFailed, Times};
 use super::coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 use super::job::Planned;
 use super::member::{Member, MemberState};
 use super::plans::{Ask, Plans};
 use super::record::LeaderRecord;
 use super::stats::ControlStats;
+use super::{RequestId, Term};
 use crate::Millis;
 use crate::load::LoadReport;
 use crate::partition::{Epoch, NodeId, PartitionMap};

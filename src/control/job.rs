@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::command::{RequestId, Term};
+use super::{RequestId, Term};
 use crate::Millis;
 use crate::load::LoadReport;
 use crate::partition::{Epoch, NodeId, PartitionMap};

@@ -23,13 +23,17 @@ mod member;
 mod new_owners;
 mod plans;
 mod record;
+mod request_id;
 mod stats;
+mod term;
 
-pub use command::{Answer, Beat, Change, Command, ControlStatus, Found, NotDone, RequestId, StoreFailed, Term, Times};
+pub use command::{Answer, Beat, Change, Command, ControlStatus, Found, NotDone, StoreFailed, Times};
 pub use control::{Control, ControlConfig};
 pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use job::{PlanJob, Planned};
 pub use member::{Member, MemberState};
 pub use new_owners::{changed_hot_keys, former_owners, new_owners};
 pub use record::LeaderRecord;
+pub use request_id::RequestId;
 pub use stats::ControlStats;
+pub use term::Term;

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::command::{Answer, Command, ControlStatus, NotDone, RequestId, Term, Times};
+use super::command::{Answer, Command, ControlStatus, NotDone, Times};
 use super::job::{Outcome, PlanJob, Planned, Task};
+use super::{RequestId, Term};
 use crate::Millis;
 use crate::load::{LoadReport, ROUND_MS};
 use crate::partition::{Epoch, NodeId, PartitionMap};

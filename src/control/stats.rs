@@ -1,6 +1,6 @@
 //! [`ControlStats`].
 
-use super::command::Term;
+use super::Term;
 use crate::shifter::ShifterStats;
 
 /// Counters since start, and where the process stands.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::MapNode;
+use super::map_node::MapNode;
 
 /// The hash function a map's placement is computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

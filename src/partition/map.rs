@@ -5,20 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{HashId, StorageLayout};
+use super::{HashId, MAX_DEPTH, MAX_SPREAD, MapNode, NodeId, Portion, StorageLayout};
 use crate::codec::{DecodeError, MAX_SAFE_INTEGER};
-use crate::key::{CompositeKey, KeyPrefix, MAX_COMPONENTS};
+use crate::key::{CompositeKey, KeyPrefix};
 
 /// Virtual partitions of a new namespace: as many as Redis Cluster has slots.
 pub const DEFAULT_PARTITIONS: u32 = 16_384;
-/// Most components a rule may hash.
-pub const MAX_DEPTH: u8 = MAX_COMPONENTS as u8;
-/// Most spread bits of a rule: a prefix is cut into at most 1,024 parts.
-pub const MAX_SPREAD: u8 = 10;
-
-/// Identifies a node for as long as the namespace lives.
-pub type NodeId = u32;
-
 /// Version of a map: ordered by incarnation first, so that a namespace
 /// restored from a backup can outrank maps handed out before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -35,21 +27,6 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The part of a key that is hashed: the first `depth` components, plus `spread` bits of the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Portion {
-    /// Leading components that are hashed whole.
-    pub depth: u8,
-    /// Bits of the next component's hash, 0 to [`MAX_SPREAD`].
-    pub spread: u8,
-}
-
-impl Default for Portion {
-    fn default() -> Self {
-        Self { depth: 2, spread: 0 }
-    }
-}
-
 /// Keys below `prefix` are placed by `portion`. The longest matching rule wins.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rule {
@@ -57,17 +34,6 @@ pub struct Rule {
     pub prefix: KeyPrefix,
     /// What is hashed below it.
     pub portion: Portion,
-}
-
-/// A gateway node as clients see it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct MapNode {
-    /// Its identity.
-    pub id: NodeId,
-    /// Where it answers, `scheme://host[:port]`, at most 300 bytes.
-    pub origin: String,
-    /// Its share of the partitions, relative to the others; 0 drains it.
-    pub weight: u32,
 }
 
 /// A key served by several nodes at once.

@@ -8,8 +8,10 @@
 mod delta;
 mod hash;
 mod map;
+mod map_node;
 mod parts;
 mod placement;
+mod portion;
 mod replicas;
 mod storage;
 mod wire;
@@ -17,9 +19,9 @@ mod wire;
 pub use delta::MapDelta;
 pub(crate) use hash::mix;
 pub use hash::{HashId, xxh3};
-pub use map::{
-    DEFAULT_PARTITIONS, Epoch, HotKey, MAX_DEPTH, MAX_SPREAD, MapError, MapNode, NodeId, PartitionMap, Portion, Rule,
-};
+pub use map::{DEFAULT_PARTITIONS, Epoch, HotKey, MapError, PartitionMap, Rule};
+pub use map_node::{MapNode, NodeId};
 pub use placement::{Location, Placement};
+pub use portion::{MAX_DEPTH, MAX_SPREAD, Portion};
 pub use replicas::replica;
 pub use storage::StorageLayout;

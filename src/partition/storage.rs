@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::map::MAX_DEPTH;
+use super::portion::MAX_DEPTH;
 use super::xxh3;
 use crate::key::{CompositeKey, KeyPrefix};
 

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClockReading, ErrorCode, FeedId, Keymap, MAX_BATCH_KEYS, MAX_SHARDS, MAX_VERSION, Problem, Rider};
-use crate::key::CompositeKey;
+use super::{
+    BatchItem, Change, Class, ClockReading, Cursor, ErrorCode, FeedId, Keymap, MAX_BATCH_KEYS, MAX_SHARDS, MAX_VERSION,
+    Problem, Rider,
+};
 use crate::partition::Epoch;
 
 /// How fresh an answer must be.
@@ -19,17 +21,6 @@ pub enum Consistency {
     Any,
 }
 
-/// Why the keys are asked for. Demand goes first wherever both wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Class {
-    /// Somebody is waiting.
-    #[default]
-    Demand,
-    /// Fetched ahead.
-    Prefetch,
-}
-
 /// The map that the caller has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
@@ -39,30 +30,6 @@ pub struct MapKnowledge {
     /// Its content hash, on which a delta can be based.
     #[serde(with = "crate::codec::hex")]
     pub hash: u64,
-}
-
-/// A position in the change log of one storage shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
-pub struct Cursor {
-    /// The storage shard.
-    pub shard: u16,
-    /// All changes up to and including this position are known.
-    pub position: u64,
-}
-
-/// One key of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
-pub struct BatchItem {
-    /// The key.
-    pub key: CompositeKey,
-    /// The version that the caller holds: the answer may then be `unchanged`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub if_version: Option<u64>,
-    /// Fetched ahead, or waited for.
-    #[serde(default)]
-    pub class: Class,
 }
 
 /// Asks for the model that clients share, behind the answer.
@@ -213,19 +180,6 @@ pub struct ItemResult {
     pub at: ReadPoint,
     /// The node that answered.
     pub node: u32,
-}
-
-/// A write, as the change log tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// The storage shard.
-    pub shard: u16,
-    /// Log position, which is the version written.
-    pub version: u64,
-    /// The key.
-    pub key: CompositeKey,
-    /// Whether the write removed it.
-    pub deleted: bool,
 }
 
 /// State of one storage shard's log, as the answering gateway has applied it.

@@ -11,28 +11,9 @@
 //! where one is missing the feed is of no use any more and is opened anew. Frames may therefore be lost, doubled,
 //! reordered and shared among readers without anybody being told something false.
 
-use super::batch::{Change, Cursor};
 use super::wire::{read_change, read_shard, read_version, write_change};
-use super::{MAX_CHANGES, MAX_SHARDS, MAX_VERSION};
+use super::{Change, Cursor, FeedId, MAX_CHANGES, MAX_SHARDS, MAX_VERSION};
 use crate::codec::{DecodeError, Reader, Writer};
-
-/// Names a feed of one gateway process. Batches that carry it add their shards to the feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct FeedId {
-    /// The node that serves it.
-    pub node: u32,
-    /// Its number there, drawn anew by each process, at most 2^53 - 1.
-    pub number: u64,
-}
-
-/// What a gateway's clock showed. Only readings of one clock can be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct ClockReading {
-    /// Which clock: another one for each process, at most 2^53 - 1.
-    pub id: u64,
-    /// Milliseconds since that clock began.
-    pub ms: u64,
-}
 
 /// What the first frame of a feed introduces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,13 @@
 //! of the same fields for people and for clients without wasm.
 
 mod batch;
+mod batch_item;
+mod bounds;
+mod change;
+mod clock_reading;
 mod error;
 mod feed;
+mod feed_id;
 mod json;
 mod keymap;
 mod limits;
@@ -20,16 +25,21 @@ mod snapshot_wire;
 mod wire;
 
 pub use batch::{
-    BatchItem, BatchRequest, BatchResponse, Change, Class, Consistency, Cursor, ItemResult, MapKnowledge, MapUpdate,
-    ModelWish, Outcome, ReadPoint, ShardPosition,
+    BatchRequest, BatchResponse, Consistency, ItemResult, MapKnowledge, MapUpdate, ModelWish, Outcome, ReadPoint,
+    ShardPosition,
 };
-pub use error::{ErrorCode, Problem};
-pub use feed::{ClockReading, FeedFrame, FeedId, FeedReader, FeedStep, Hello, LateShard};
-pub use keymap::{Keymap, KeymapFields, Meta};
-pub use limits::{
-    DEFAULT_PAGE, LIMITS, MAX_BATCH_KEYS, MAX_BODY_BYTES, MAX_CHANGES, MAX_HEAD_BYTES, MAX_MAP_WAIT_S, MAX_MODEL_BYTES,
+pub use batch_item::{BatchItem, Class};
+pub use bounds::{
+    DEFAULT_PAGE, MAX_BATCH_KEYS, MAX_BODY_BYTES, MAX_CHANGES, MAX_HEAD_BYTES, MAX_MAP_WAIT_S, MAX_MODEL_BYTES,
     MAX_PAGE, MAX_SHARDS, MAX_SUMMARY_BYTES, MAX_VERSION, MAX_WRITE_ID_BYTES, MIN_MODEL_BYTES,
 };
+pub use change::{Change, Cursor};
+pub use clock_reading::ClockReading;
+pub use error::{ErrorCode, Problem};
+pub use feed::{FeedFrame, FeedReader, FeedStep, Hello, LateShard};
+pub use feed_id::FeedId;
+pub use keymap::{Keymap, KeymapFields, Meta};
+pub use limits::LIMITS;
 pub use list::ListPage;
 pub use model_delta::{apply_model_delta, is_model_delta, model_delta};
 pub use rider::{Fetched, Rider};

@@ -2,9 +2,6 @@
 //!
 //! Every table is written column by column, sorted, as differences: that is what a general compressor makes least of.
 
-use super::snapshot_wire;
-use crate::codec::DecodeError;
-
 /// Largest snapshot in bytes, before compression.
 pub const MAX_SNAPSHOT_BYTES: usize = 1 << 20;
 
@@ -143,19 +140,6 @@ impl ModelSnapshot {
     pub const MAX_POPULARITY: u8 = 15;
     /// Most classes of places.
     pub const MAX_PLACES: usize = 512;
-
-    /// The binary form.
-    pub fn encode(&self) -> Vec<u8> {
-        snapshot_wire::encode(self)
-    }
-
-    /// Reads the binary form. Nothing is sorted or referred to that is not there. O(bytes).
-    ///
-    /// # Errors
-    /// [`DecodeError`] where the bytes are not those of a snapshot.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        snapshot_wire::decode(bytes)
-    }
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::Writer;
+use crate::codec::{DecodeError, Writer};
 use crate::key::CompositeKey;
 
 fn then(visits: u8, next: &[(u32, u8)]) -> Successors {

@@ -14,32 +14,80 @@ fn shared(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-pub(super) fn encode(model: &ModelSnapshot) -> Vec<u8> {
-    let mut w = Writer::with_header(MAGIC, VERSION);
-    w.varint(model.made);
-    w.u8(model.name_bytes);
-    let texts: Vec<&[u8]> = model.keys.iter().map(String::as_bytes).collect();
-    put_texts(&mut w, &texts);
-    w.bytes(&model.popularity);
-    let templates: Vec<&[u8]> = model.templates.iter().map(Vec::as_slice).collect();
-    put_texts(&mut w, &templates);
-    let rules = &model.rules;
-    w.varint(rules.len() as u64);
-    let mut last = 0;
-    for rule in rules {
-        w.varint(u64::from(rule.last - last));
-        last = rule.last;
+impl ModelSnapshot {
+    /// The binary form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(MAGIC, VERSION);
+        w.varint(self.made);
+        w.u8(self.name_bytes);
+        let texts: Vec<&[u8]> = self.keys.iter().map(String::as_bytes).collect();
+        put_texts(&mut w, &texts);
+        w.bytes(&self.popularity);
+        let templates: Vec<&[u8]> = self.templates.iter().map(Vec::as_slice).collect();
+        put_texts(&mut w, &templates);
+        let rules = &self.rules;
+        w.varint(rules.len() as u64);
+        let mut last = 0;
+        for rule in rules {
+            w.varint(u64::from(rule.last - last));
+            last = rule.last;
+        }
+        for rule in rules {
+            let before = rule.before.map(|before| 1 + zigzag(i64::from(before) - i64::from(rule.last)));
+            w.varint(before.unwrap_or(0));
+        }
+        put_successors(&mut w, rules.iter().map(|rule| (&rule.then, rule.last)));
+        put_template_rules(&mut w, &self.template_rules);
+        w.list(self.places.iter(), |w, place| w.u64_le(place.place & !1 | u64::from(place.is_kind)));
+        w.u8(self.threshold);
+        w.bytes(&self.calibration);
+        w.finish()
     }
-    for rule in rules {
-        let before = rule.before.map(|before| 1 + zigzag(i64::from(before) - i64::from(rule.last)));
-        w.varint(before.unwrap_or(0));
+
+    /// Reads the binary form. Nothing is sorted or referred to that is not there. O(bytes).
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the bytes are not those of a snapshot.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > MAX_SNAPSHOT_BYTES {
+            return Err(DecodeError::TooMany("bytes"));
+        }
+        let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
+        let made = r.at_most(crate::codec::MAX_SAFE_INTEGER, "made")?;
+        let name_bytes = r.u8()?;
+        if !(1..=8).contains(&name_bytes) {
+            return Err(DecodeError::BadValue("name_bytes"));
+        }
+        let texts = texts(&mut r, Self::MAX_KEYS, MAX_KEY_BYTES, "keys")?;
+        let keys = texts.into_iter().map(|text| {
+            let text = String::from_utf8(text).map_err(|_| DecodeError::BadValue("key"))?;
+            if CompositeKey::from_canonical(&text).is_some() { Ok(text) } else { Err(DecodeError::BadValue("key")) }
+        });
+        let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
+        let popularity = popularity(&mut r, keys.len())?;
+        let templates = self::texts(&mut r, Self::MAX_TEMPLATES, Self::MAX_TEMPLATE_BYTES, "templates")?;
+        let rules = rules(&mut r, keys.len())?;
+        let template_rules = template_rules(&mut r, templates.len())?;
+        let places = r.list(Self::MAX_PLACES, "places", |r| {
+            let place = r.u64_le()?;
+            Ok(PlaceClass { place: place & !1, is_kind: place & 1 == 1 })
+        })?;
+        let threshold = r.u8()?;
+        let calibration = r.bytes()?.to_vec();
+        r.finish()?;
+        Ok(Self {
+            made,
+            name_bytes,
+            keys,
+            popularity,
+            rules,
+            templates,
+            template_rules,
+            places,
+            threshold,
+            calibration,
+        })
     }
-    put_successors(&mut w, rules.iter().map(|rule| (&rule.then, rule.last)));
-    put_template_rules(&mut w, &model.template_rules);
-    w.list(model.places.iter(), |w, place| w.u64_le(place.place & !1 | u64::from(place.is_kind)));
-    w.u8(model.threshold);
-    w.bytes(&model.calibration);
-    w.finish()
 }
 
 fn put_template_rules(w: &mut Writer, rules: &[TemplateRule]) {
@@ -86,47 +134,6 @@ fn put_successors<'a>(w: &mut Writer, all: impl Iterator<Item = (&'a Successors,
             w.u8(share.step());
         }
     }
-}
-
-pub(super) fn decode(bytes: &[u8]) -> Result<ModelSnapshot, DecodeError> {
-    if bytes.len() > MAX_SNAPSHOT_BYTES {
-        return Err(DecodeError::TooMany("bytes"));
-    }
-    let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
-    let made = r.at_most(crate::codec::MAX_SAFE_INTEGER, "made")?;
-    let name_bytes = r.u8()?;
-    if !(1..=8).contains(&name_bytes) {
-        return Err(DecodeError::BadValue("name_bytes"));
-    }
-    let texts = texts(&mut r, ModelSnapshot::MAX_KEYS, MAX_KEY_BYTES, "keys")?;
-    let keys = texts.into_iter().map(|text| {
-        let text = String::from_utf8(text).map_err(|_| DecodeError::BadValue("key"))?;
-        if CompositeKey::from_canonical(&text).is_some() { Ok(text) } else { Err(DecodeError::BadValue("key")) }
-    });
-    let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
-    let popularity = popularity(&mut r, keys.len())?;
-    let templates = self::texts(&mut r, ModelSnapshot::MAX_TEMPLATES, ModelSnapshot::MAX_TEMPLATE_BYTES, "templates")?;
-    let rules = rules(&mut r, keys.len())?;
-    let template_rules = template_rules(&mut r, templates.len())?;
-    let places = r.list(ModelSnapshot::MAX_PLACES, "places", |r| {
-        let place = r.u64_le()?;
-        Ok(PlaceClass { place: place & !1, is_kind: place & 1 == 1 })
-    })?;
-    let threshold = r.u8()?;
-    let calibration = r.bytes()?.to_vec();
-    r.finish()?;
-    Ok(ModelSnapshot {
-        made,
-        name_bytes,
-        keys,
-        popularity,
-        rules,
-        templates,
-        template_rules,
-        places,
-        threshold,
-        calibration,
-    })
 }
 
 /// One byte for each key, or none at all.
