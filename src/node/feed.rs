@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::feeds::Subscriber;
 use super::shard::{Room, Shard};
 use super::shares::Subject;
+use super::subscriber::Subscriber;
 use crate::Millis;
 use crate::key::KeyPrefix;
 use crate::protocol::{Cursor, FeedFrame, FeedStep, Hello, LateShard, MAX_CHANGES};

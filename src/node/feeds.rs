@@ -4,45 +4,25 @@
 //! named it takes [`Feeds::next_frame`] until there is none. It may leave a feed alone for as long as its reader takes
 //! nothing: whatever comes meanwhile is in the frame after that, or in a gap.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use fxhash::FxHashMap;
-
-use super::Node;
 use super::feed::{Feed, Life};
-use super::shares::{Shares, Subject};
+use super::feed_table::{Entry, FeedNumber, FeedTable};
+use super::node::Node;
+use super::shares::Subject;
 use super::stats::NodeStats;
+use super::subscriber::Subscriber;
 use crate::Millis;
-use crate::key::KeyPrefix;
 use crate::partition::xxh3;
 use crate::protocol::{BatchRequest, Cursor, ErrorCode, FeedId, Hello, ItemResult, Outcome, Problem};
 
-/// A feed of one node: [`FeedId::number`].
-pub type FeedNumber = u64;
-
 /// Shortest and longest time between two frames without news.
 const HEARTBEAT_MS: (u32, u32) = (1_000, 10_000);
-/// When a feed that was called is looked after again: before any is due once more.
-const AGAIN_MS: Millis = 500;
 /// How long a feed lives since a batch last named it: at least, and a part of the second that differs from feed to feed, so
 /// that readers who came together do not come back together. One who left, or takes nothing, is noticed by the heartbeats: this
 /// bounds what they miss. So it may be longer than nearly all visits in which the cache answers everything.
 const LIFE_MS: (Millis, Millis) = (13_800_000, 1_200_000);
-
-/// Whoever reads a feed. The default one is everybody, may hear of everything, and stays as long as any.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Subscriber {
-    /// Who may extend the feed.
-    pub subject: Subject,
-    /// In whose share of the places it is.
-    pub share: Subject,
-    /// The keys whose changes it is told; `None` is all.
-    pub prefixes: Option<Arc<[KeyPrefix]>>,
-    /// When its right to read ends.
-    pub until: Option<Millis>,
-}
 
 /// What a batch with the answers `results` adds to its caller's feed: the shards of `cursors`, and those of the answers
 /// that are not among them, from where they were answered. Ascending, each shard once.
@@ -63,170 +43,6 @@ pub fn additions(cursors: &[Cursor], results: &[ItemResult]) -> Vec<Cursor> {
     added
 }
 
-/// The registry. Locks are taken in one order: the table, a feed, a shard's log.
-pub(super) struct FeedTable {
-    table: Mutex<Table>,
-}
-
-struct Table {
-    shares: Shares,
-    /// By place; places are used again.
-    places: Vec<Option<Place>>,
-    free: Vec<u32>,
-    by_number: FxHashMap<FeedNumber, u32>,
-    /// For each shard, the places of the feeds that follow it, as bits.
-    followers: Vec<Vec<u64>>,
-    /// For each shard, the position at which its followers were last called.
-    called: Vec<u64>,
-    /// Places by when they are due without news.
-    timers: BTreeSet<(Millis, u32)>,
-    /// Places that are due now.
-    urgent: Vec<u32>,
-    /// Numbers drawn.
-    drawn: u64,
-    /// Shards followed, over all feeds.
-    followed: usize,
-}
-
-#[derive(Clone)]
-struct Place {
-    entry: Arc<Entry>,
-    /// Its time in `timers`.
-    timer: Millis,
-}
-
-struct Entry {
-    number: FeedNumber,
-    /// The host was told that it is due, and has not asked for a frame since.
-    is_called: AtomicBool,
-    /// As the feed says.
-    due: AtomicU64,
-    feed: Mutex<Feed>,
-}
-
-impl Entry {
-    fn feed(&self) -> MutexGuard<'_, Feed> {
-        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FeedTable {
-    pub(super) fn new(shards: usize, most: usize) -> Self {
-        let table = Table {
-            shares: Shares::new(most),
-            places: Vec::new(),
-            free: Vec::new(),
-            by_number: FxHashMap::default(),
-            followers: vec![Vec::new(); shards],
-            called: vec![0; shards],
-            timers: BTreeSet::new(),
-            urgent: Vec::new(),
-            drawn: 0,
-            followed: 0,
-        };
-        Self { table: Mutex::new(table) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, number: FeedNumber) -> Option<Arc<Entry>> {
-        let table = self.lock();
-        let place = *table.by_number.get(&number)?;
-        table.places[place as usize].as_ref().map(|place| place.entry.clone())
-    }
-
-    /// Feeds, their bound, the shards that they follow together, and the bound of those.
-    pub(super) fn fill(&self) -> [u64; 4] {
-        let table = self.lock();
-        let most = table.shares.most();
-        [table.shares.taken(), most, table.followed, most * table.called.len()].map(|count| count as u64)
-    }
-}
-
-impl Table {
-    fn insert(&mut self, entry: Arc<Entry>) -> u32 {
-        let number = entry.number;
-        let place = self.free.pop().unwrap_or(self.places.len() as u32);
-        if place as usize == self.places.len() {
-            self.places.push(None);
-        }
-        self.places[place as usize] = Some(Place { entry, timer: 0 });
-        self.by_number.insert(number, place);
-        self.timers.insert((0, place));
-        self.urgent.push(place);
-        place
-    }
-
-    fn remove(&mut self, number: FeedNumber) -> bool {
-        let Some(at) = self.by_number.remove(&number) else { return false };
-        let Some(place) = self.places[at as usize].take() else { return false };
-        self.timers.remove(&(place.timer, at));
-        self.urgent.retain(|&urgent| urgent != at);
-        self.free.push(at);
-        let feed = place.entry.feed();
-        for shard in feed.shards() {
-            self.followers[usize::from(shard)][at as usize / 64] &= !(1 << (at % 64));
-            self.followed -= 1;
-        }
-        self.shares.leave(feed.share);
-        true
-    }
-
-    fn follow(&mut self, place: u32, feed: &mut Feed, cursors: &[Cursor]) -> usize {
-        let added = feed.follow(cursors);
-        for &shard in &added {
-            let bits = &mut self.followers[usize::from(shard)];
-            let word = place as usize / 64;
-            if bits.len() <= word {
-                bits.resize(word + 1, 0);
-            }
-            bits[word] |= 1 << (place % 64);
-        }
-        self.followed += added.len();
-        added.len()
-    }
-
-    fn set_timer(&mut self, at: u32, due: Millis) {
-        if let Some(place) = &mut self.places[at as usize] {
-            self.timers.remove(&(place.timer, at));
-            place.timer = due;
-            self.timers.insert((due, at));
-        }
-    }
-
-    /// The places of the feeds that have something to say, as bits.
-    fn candidates(&mut self, now: Millis, positions: impl Iterator<Item = u64>) -> Vec<u64> {
-        let mut bits = vec![0_u64; self.places.len().div_ceil(64)];
-        for ((called, followers), position) in self.called.iter_mut().zip(&self.followers).zip(positions) {
-            if *called != position {
-                *called = position;
-                bits.iter_mut().zip(followers).for_each(|(bits, followers)| *bits |= followers);
-            }
-        }
-        let due = std::iter::from_fn(|| {
-            self.timers.first().filter(|(due, _)| *due <= now).copied().inspect(|first| {
-                self.timers.remove(first);
-            })
-        });
-        for (_, at) in due.collect::<Vec<_>>() {
-            let Some(place) = &mut self.places[at as usize] else { continue };
-            let due = place.entry.due.load(Ordering::Relaxed);
-            if due <= now {
-                bits[at as usize / 64] |= 1 << (at % 64);
-            }
-            // Whoever is called takes a frame soon, and is then due later; who does not is not called again.
-            place.timer = if due > now { due } else { now + AGAIN_MS };
-            self.timers.insert((place.timer, at));
-        }
-        for at in self.urgent.drain(..) {
-            bits[at as usize / 64] |= 1 << (at % 64);
-        }
-        bits
-    }
-}
-
 /// The change feeds of a node. Any number of threads may use it at once.
 #[derive(Clone, Copy)]
 pub struct Feeds<'a> {
@@ -242,7 +58,7 @@ impl Node {
 
 impl Feeds<'_> {
     /// Most feeds of a node that is configured as ever: a process may have fewer files open than this on few systems.
-    pub const MAX: usize = 16_384;
+    pub const MAX: usize = FeedTable::MAX;
 
     /// Opens a feed of the shards of `request.cursors`, from there on. Its first frame is there at once.
     ///

@@ -1,5 +1,6 @@
 use super::*;
 use crate::key::CompositeKey;
+use crate::key::KeyPrefix;
 use crate::node::{LogPage, NodeConfig};
 use crate::partition::{MapNode, PartitionMap, StorageLayout};
 use crate::protocol::{Change, FeedFrame, FeedStep, LateShard, MAX_CHANGES, ReadPoint};

@@ -1,26 +1,12 @@
-//! What a node serves, counted for the Partition Shifter.
+//! Counting what a node serves, for the Partition Shifter.
 
 use std::sync::{MutexGuard, PoisonError};
 
 use super::node::Node;
 use super::pending::Pending;
+use super::places::Places;
 use crate::Millis;
 use crate::load::{LoadCollector, LoadReport, Served};
-use crate::partition::Location;
-
-/// Where the keys of a batch belong, in order of its slots.
-#[derive(Default)]
-pub(super) struct Places(Vec<(u32, u8, bool)>);
-
-impl Places {
-    pub(super) fn with_capacity(keys: usize) -> Self {
-        Self(Vec::with_capacity(keys))
-    }
-
-    pub(super) fn add(&mut self, location: &Location, replicated: bool) {
-        self.0.push((location.partition, location.portion.depth, replicated));
-    }
-}
 
 impl Node {
     /// What this node served since the report before; counting starts anew. `round` is the number of the round that ends:

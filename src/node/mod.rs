@@ -18,8 +18,10 @@
 //! then a slice of memory. A batch that memory answers takes the lock of no shard unless it asks for changes.
 
 mod admission;
+mod batch;
 mod clocks;
 mod feed;
+mod feed_table;
 mod feeds;
 mod fence;
 mod hot;
@@ -29,9 +31,11 @@ mod memory;
 mod node;
 mod peer_table;
 mod pending;
+mod places;
 mod shard;
 mod shares;
 mod stats;
+mod subscriber;
 mod warm;
 
 #[cfg(test)]
@@ -40,7 +44,8 @@ mod threads_tests;
 
 pub use admission::{AdmissionControl, AdmissionStats, Micros, Priority};
 pub use clocks::{MAX_AHEAD_US, MAX_LIFE_US, NoVersion, agreed_time, is_alive, next_version};
-pub use feeds::{FeedNumber, Feeds, Subscriber, additions};
+pub use feed_table::FeedNumber;
+pub use feeds::{Feeds, additions};
 pub use fence::{Attached, Fence, Lack};
 pub use node::{Node, NodeConfig};
 pub use peer_table::{PeerOutcome, PeerPass, PeerStats, PeerTable};
@@ -48,3 +53,4 @@ pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
 pub use shard::{ChangeSet, LogPage};
 pub use shares::{Shares, Subject};
 pub use stats::NodeStats;
+pub use subscriber::Subscriber;

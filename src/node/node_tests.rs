@@ -1,8 +1,11 @@
 //! A node driven by hand: the tests are the host.
 
 use super::*;
+use crate::node::{StoreAnswer, StoreFailure};
 use crate::partition::{MapNode, StorageLayout};
-use crate::protocol::{Change, Keymap, KeymapFields, ReadPoint};
+use crate::protocol::{
+    BatchItem, BatchResponse, Change, Class, Consistency, ItemResult, Keymap, KeymapFields, Outcome,
+};
 
 fn map(nodes: u32) -> PartitionMap {
     let node = |id| MapNode { id, origin: format!("http://node-{id}"), weight: 1 };

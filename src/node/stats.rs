@@ -1,10 +1,6 @@
-//! What a node tells about itself.
+//! [`NodeStats`]: counters of a node, and the fill of every bounded table.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::Node;
-use super::hot::HotSet;
-use crate::load::{LoadCollector, LoadReport};
 
 /// Counters since start, and the fill of every bounded table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -141,40 +137,4 @@ counters! {
     keys prefetch_keys memory_hits memory_too_old store_reads store_failures stale_answers forwarded forward_failures
     received_forwards fills fills_refused warmed log_entries log_gaps invalidated hot_uncounted resets maps_full
     maps_delta feeds_opened feeds_refused feed_frames feed_gaps feed_shards_added
-}
-
-impl Node {
-    /// Counters and fills. While other threads are at work, each figure is of its own moment.
-    pub fn stats(&self) -> NodeStats {
-        let load = self.collector().fill();
-        let [feeds, feeds_max, feed_shards, feed_shards_max] = self.feeds.fill();
-        NodeStats {
-            evictions: self.memory.evictions(),
-            memory_entries: self.memory.len() as u64,
-            memory_entries_max: self.config.memory_entries as u64,
-            memory_bytes: self.memory.bytes(),
-            memory_bytes_max: self.config.memory_bytes as u64,
-            ring_entries: self.shards.iter().map(|s| s.ring_len() as u64).sum(),
-            ring_entries_max: (self.config.ring_entries * self.shards.len()) as u64,
-            map_history: self.maps.newest().len() as u64,
-            map_history_max: self.config.map_history.max(1) as u64,
-            load_partitions: load.partitions as u64,
-            load_partitions_max: LoadReport::MAX_PARTITIONS as u64,
-            load_prefixes: load.prefixes as u64,
-            load_prefixes_max: LoadCollector::MAX_PREFIXES as u64,
-            load_cells: load.cells as u64,
-            load_cells_max: LoadCollector::MAX_CELLS as u64,
-            load_keys: load.keys as u64,
-            load_keys_max: LoadCollector::MAX_KEYS as u64,
-            load_pairs: load.pairs as u64,
-            load_pairs_max: LoadCollector::MAX_PAIRS as u64,
-            hot_keys: self.hot_set().len() as u64,
-            hot_keys_max: HotSet::CAPACITY as u64,
-            feeds,
-            feeds_max,
-            feed_shards,
-            feed_shards_max,
-            ..self.counters.sums()
-        }
-    }
 }

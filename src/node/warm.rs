@@ -2,8 +2,9 @@
 
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
+use super::batch::answered;
 use super::hot::HotSet;
-use super::node::{Node, answered};
+use super::node::Node;
 use super::pending::{Pending, ReadTicket, StoreAnswer, StoreFailure};
 use super::stats::NodeStats;
 use crate::key::CompositeKey;
