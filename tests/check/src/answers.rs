@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::key_ops::KeyOps;
 use super::versions::Versions;
 use super::windows::Windows;
-use super::{KeyOps, Level, Outcome, Read, Rule, Time, Violation, Write};
+use super::{Level, Outcome, Read, Rule, Time, Violation, Write};
 
 /// An operation with a place in a session.
 enum Step<'a> {

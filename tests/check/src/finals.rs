@@ -1,7 +1,8 @@
 //! What must still be there at the end.
 
+use super::key_ops::KeyOps;
 use super::versions::Versions;
-use super::{KeyOps, Rule, Violation};
+use super::{Rule, Violation};
 
 /// Checks the end of a key's history. O(n r) for r kept versions.
 ///

@@ -19,6 +19,7 @@
 mod answers;
 mod finals;
 mod history;
+mod key_ops;
 mod summary;
 mod versions;
 mod violation;
@@ -30,17 +31,9 @@ pub use history::{Final, Found, History, Kept, Level, Outcome, Read, Time, Write
 pub use summary::Summary;
 pub use violation::{Rule, Violation};
 
+use key_ops::KeyOps;
 use versions::Versions;
 use windows::Windows;
-
-/// What is known of one key.
-#[derive(Default)]
-struct KeyOps<'a> {
-    key: &'a str,
-    writes: Vec<&'a Write>,
-    reads: Vec<&'a Read>,
-    last: Option<&'a Final>,
-}
 
 /// Checks `history`. O(n log n) for n operations.
 ///

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{KeyOps, Outcome, Read, Rule, Time, Violation, Write};
+use super::key_ops::KeyOps;
+use super::{Outcome, Read, Rule, Time, Violation, Write};
 
 /// Who told of a version.
 #[derive(Clone, Copy)]

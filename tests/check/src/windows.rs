@@ -10,8 +10,9 @@
 //! first is before the second, then something was certainly there in between; otherwise a moment can be chosen at which
 //! the values come and go, and any read may have found nothing.
 
+use super::key_ops::KeyOps;
 use super::versions::{State, Told, Versions};
-use super::{KeyOps, Level, Outcome, Read, Rule, Time, Violation, Write};
+use super::{Level, Outcome, Read, Rule, Time, Violation, Write};
 
 /// One version's window.
 struct Window<'a> {

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::fleet::Fleet;
-use crate::plan::MASTERS;
+use crate::fleet::{Fleet, MASTERS};
 
 /// How long Redis may take to promote a replica: much, because machines that run tests are busy.
 const FAILOVER: Duration = Duration::from_secs(30);

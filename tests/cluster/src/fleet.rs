@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Masters of a fleet's cluster.
+pub(crate) const MASTERS: usize = 3;
 /// Gateways of a fleet.
 pub const GATEWAYS: usize = 4;
 

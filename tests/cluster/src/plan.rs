@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::fault::Fault;
-use crate::fleet::GATEWAYS;
+use crate::fleet::{GATEWAYS, MASTERS};
 
 /// Faults that begin and end together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,6 @@ pub(crate) struct Plan {
     /// All gateways are restarted one after the other, and no call of a client may fail.
     pub(crate) rolling: bool,
 }
-
-/// Masters of the cluster.
-pub(crate) const MASTERS: usize = 3;
 
 impl Plan {
     /// Replicas of each master in the round of `seed`.

@@ -34,6 +34,11 @@ impl Workspace {
         self.root.join(relative)
     }
 
+    /// Folder of programs that tests install.
+    pub fn tools(&self) -> PathBuf {
+        self.target.join("tools/bin")
+    }
+
     /// Version of a package in `Cargo.lock`.
     pub fn locked_version(&self, package: &str) -> Result<String> {
         let path = self.path("Cargo.lock");

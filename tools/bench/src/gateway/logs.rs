@@ -8,10 +8,9 @@ use foremap_redis_cluster::RedisCluster;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::ROUNDS;
 use super::coefficients::{Report, costs, reaches};
 use super::machine::{cpu_of, cpu_seconds};
-use super::programs::{Bench, Gateway};
+use super::programs::{Bench, Gateway, ROUNDS};
 use super::writes::servers;
 
 /// How long something at rest is watched.

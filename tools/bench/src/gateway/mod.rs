@@ -28,9 +28,6 @@ use self::coefficients::Report;
 use self::programs::Bench;
 use crate::capacity::Coefficients;
 
-/// Rounds of what is held against something else.
-const ROUNDS: usize = 5;
-
 /// Measures the change feeds alone.
 pub(super) fn run_feeds(workspace: &Workspace, against: Option<&Path>) -> Result<Vec<Row>> {
     let bench = Bench::prepare(workspace, None)?;

@@ -15,6 +15,8 @@ use xtask::workspace::Workspace;
 
 use super::machine;
 
+/// Rounds of what is held against something else.
+pub(super) const ROUNDS: usize = 5;
 /// How long a server may take to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -3,9 +3,8 @@
 use anyhow::{Context as _, Result};
 use foremap_bench::rows::{self, Better, Row};
 
-use super::ROUNDS;
 use super::coefficients::{Report, costs, reaches};
-use super::programs::{Bench, Measured, quietest};
+use super::programs::{Bench, Measured, ROUNDS, quietest};
 
 /// How many connections ask at once.
 const CONNECTIONS: [usize; 3] = [1, 16, 64];

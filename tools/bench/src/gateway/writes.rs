@@ -4,9 +4,8 @@ use anyhow::Result;
 use foremap_bench::rows;
 use foremap_redis_cluster::RedisCluster;
 
-use super::ROUNDS;
 use super::coefficients::{Report, costs, reaches};
-use super::programs::{Bench, Measured, quietest};
+use super::programs::{Bench, Measured, ROUNDS, quietest};
 
 const CONNECTIONS: [usize; 2] = [1, 32];
 const SECONDS: f64 = 2.0;

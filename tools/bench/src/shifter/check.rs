@@ -4,12 +4,12 @@ use anyhow::Result;
 use foremap_bench::rows::{self, Better, Row};
 use xtask::workspace::Workspace;
 
-use super::run::{Clock, Drift, Fleet, Together};
+use super::run::{Clock, Drift, Fleet, Simulation, Together};
 use crate::report::Report;
 
 /// Measures and prints what the bounds are about.
 pub(crate) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
-    let simulation = super::simulation(workspace)?;
+    let simulation = Simulation::build(workspace)?;
     let fleet = Fleet { nodes: 16, partitions: 16_384 };
     let mut report = Report::default();
     let mut table = rows::table(["measure", "value", "bound"]);

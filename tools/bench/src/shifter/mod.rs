@@ -10,15 +10,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use foremap_bench::rows::Row;
-use xtask::build;
 use xtask::workspace::Workspace;
 
 use self::run::{Fleet, Simulation};
 use crate::report::Report;
 
 pub(super) use self::check::run as check;
-
-const PACKAGE: &str = "foremap-shift";
 
 /// Fleets that are measured, and how many changes of the hot set.
 const FLEETS: [(Fleet, usize); 3] = [
@@ -27,13 +24,9 @@ const FLEETS: [(Fleet, usize); 3] = [
     (Fleet { nodes: 1_000, partitions: 65_536 }, 6),
 ];
 
-fn simulation(workspace: &Workspace) -> Result<Simulation> {
-    Ok(Simulation { program: build::optimised(workspace, PACKAGE)? })
-}
-
 /// Measures everything, printing each table as soon as it is there, what takes longest last.
 pub(super) fn run(workspace: &Workspace, traces: Option<&Path>) -> Result<Vec<Row>> {
-    let simulation = simulation(workspace)?;
+    let simulation = Simulation::build(workspace)?;
     let mut report = Report::default();
     map::measure(workspace, &mut report)?;
     map::planning(&simulation, &mut report)?;

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use xtask::process;
+use xtask::workspace::Workspace;
+use xtask::{build, process};
 
 /// Percentiles of a figure.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -78,10 +79,14 @@ pub(super) struct Planning {
 
 /// The simulation, built optimised.
 pub(super) struct Simulation {
-    pub(super) program: PathBuf,
+    program: PathBuf,
 }
 
 impl Simulation {
+    pub(super) fn build(workspace: &Workspace) -> Result<Self> {
+        Ok(Self { program: build::optimised(workspace, "foremap-shift")? })
+    }
+
     /// Runs a scenario; `options` are split at spaces.
     pub(super) fn run<T: for<'de> Deserialize<'de>>(&self, scenario: &str, fleet: Fleet, options: &str) -> Result<T> {
         let Fleet { nodes, partitions } = fleet;

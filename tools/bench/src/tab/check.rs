@@ -8,8 +8,8 @@ use foremap_bench::rows::{self, Better, Row};
 use xtask::workspace::BUNDLED_TRACE;
 use xtask::workspace::Workspace;
 
-use super::run::Figures;
-use super::{HUMAN, tables};
+use super::run::{Figures, HUMAN, Simulation};
+use super::tables;
 use crate::report::Report;
 
 const REQUESTS: usize = 6_000;
@@ -49,7 +49,7 @@ const BOUNDS: [Bound; 8] = [
 
 /// Measures and prints what the bounds are about.
 pub(crate) fn run(workspace: &Workspace) -> Result<Vec<Row>> {
-    let simulation = super::simulation(workspace)?;
+    let simulation = Simulation::build(workspace)?;
     let mut report = Report::default();
     let mut table = rows::table([
         "trace and mode",

@@ -15,24 +15,16 @@ use std::path::Path;
 
 use anyhow::Result;
 use foremap_bench::rows::Row;
-use xtask::build;
 use xtask::workspace::Workspace;
 
-use self::run::{Figures, Simulation};
+use self::run::{Figures, HUMAN, Simulation};
 use crate::prediction::traces_of;
 use crate::report::Report;
 
 pub(super) use self::check::run as check;
 
-const PACKAGE: &str = "foremap-tab";
-/// The synthetic trace of the simulation.
-const HUMAN: &str = "human";
 /// Most requests of a trace, unless told otherwise.
 const REQUESTS: usize = 60_000;
-
-fn simulation(workspace: &Workspace) -> Result<Simulation> {
-    Ok(Simulation { program: build::optimised(workspace, PACKAGE)? })
-}
 
 /// Names and paths of what is replayed.
 fn sources(workspace: &Workspace, folder: Option<&Path>) -> Result<Vec<(String, String)>> {
@@ -53,7 +45,7 @@ fn sources(workspace: &Workspace, folder: Option<&Path>) -> Result<Vec<(String, 
 /// Measures everything, printing the tables of each trace as soon as they are there.
 pub(super) fn run(workspace: &Workspace, traces: Option<&Path>, requests: Option<usize>) -> Result<Vec<Row>> {
     let sources = sources(workspace, traces)?;
-    let simulation = simulation(workspace)?;
+    let simulation = Simulation::build(workspace)?;
     let mut report = Report::default();
     let mut measured: Vec<Figures> = Vec::new();
     for (name, path) in sources {

@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use xtask::process;
+use xtask::workspace::Workspace;
+use xtask::{build, process};
 
 /// The figures of one trace, mode and rate of writes. Rates are per demand request.
 #[derive(Debug, Clone, Deserialize)]
@@ -76,12 +77,19 @@ impl Figures {
     }
 }
 
+/// The synthetic trace of the simulation.
+pub(super) const HUMAN: &str = "human";
+
 /// The simulation, built optimised.
 pub(super) struct Simulation {
-    pub(super) program: PathBuf,
+    program: PathBuf,
 }
 
 impl Simulation {
+    pub(super) fn build(workspace: &Workspace) -> Result<Self> {
+        Ok(Self { program: build::optimised(workspace, "foremap-tab")? })
+    }
+
     /// Replays a trace; `options` are split at spaces.
     pub(super) fn run(&self, trace: &str, options: &str) -> Result<Vec<Figures>> {
         self.figures(trace, options)

@@ -9,16 +9,15 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use xtask::process;
 use xtask::workspace::Workspace;
 
 use self::report::{Outcome, Run};
+use self::tools::FOLDER;
 
-/// Where the crate of the fuzz binaries is.
-const FOLDER: &str = "tests/fuzz";
 /// Most bytes that one allocation may take: far above every body limit, far below what a forged length could claim.
 const MALLOC_LIMIT_MB: u32 = 256;
 /// Seconds of each target where none are given.
@@ -130,19 +129,6 @@ fn arguments(kept: &Path, seconds: u64) -> [String; 7] {
         "-len_control=20".into(),
         "-print_final_stats=1".into(),
     ]
-}
-
-/// How an input of a failed run is repeated.
-fn repeat(target: &str, input: &str) -> String {
-    format!(
-        "RUSTUP_TOOLCHAIN=nightly target/tools/bin/cargo-fuzz fuzz run --fuzz-dir {FOLDER} --target-dir target/fuzz \
-         {target} {input}"
-    )
-}
-
-/// Time of one target, for the table.
-fn seconds(time: Duration) -> String {
-    format!("{:.1}", time.as_secs_f64())
 }
 
 #[cfg(test)]

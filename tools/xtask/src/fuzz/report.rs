@@ -1,13 +1,13 @@
-//! What a run of libFuzzer says of itself.
+//! Reading and printing the runs of libFuzzer.
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use xtask::table;
 
-use super::{repeat, seconds};
+use super::tools::FOLDER;
 
-/// How a run ended.
+/// End of a run.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     /// No promise was broken.
@@ -89,6 +89,19 @@ pub(super) fn print(runs: &[Run], time: Duration) -> Result<()> {
         runs.len(),
         lines.join("\n")
     )
+}
+
+/// Command that repeats an input of a failed run.
+fn repeat(target: &str, input: &str) -> String {
+    format!(
+        "RUSTUP_TOOLCHAIN=nightly target/tools/bin/cargo-fuzz fuzz run --fuzz-dir {FOLDER} --target-dir target/fuzz \
+         {target} {input}"
+    )
+}
+
+/// Time of one target, for the table.
+fn seconds(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What fuzzing needs beyond a stable compiler, and how it gets here.
+//! Tools that fuzzing needs beyond a stable compiler.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,8 +7,8 @@ use anyhow::{Result, bail, ensure};
 use xtask::process;
 use xtask::workspace::Workspace;
 
-use super::FOLDER;
-
+/// Folder of the crate of the fuzz binaries.
+pub(super) const FOLDER: &str = "tests/fuzz";
 /// The version of cargo-fuzz that is installed and asked for.
 const VERSION: &str = "0.13.2";
 /// Instrumentation needs unstable options of the compiler.

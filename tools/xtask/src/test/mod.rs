@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let chosen = |stage: &Stage| only.contains(stage) || by_default(stage);
     let stages: Vec<Stage> = Stage::value_variants().iter().copied().filter(chosen).collect();
     let engines = if options.engine.is_empty() { Engine::value_variants() } else { &options.engine[..] };
-    needs::meet(workspace, &stages, engines, options.install)?;
+    needs::meet(workspace, stages::needs(&stages, engines), options.install)?;
     if stages.contains(&Stage::Fuzz) {
         fuzz::meet(workspace, options.install)?;
     }

@@ -1,4 +1,4 @@
-//! What tests need beyond Rust, Node.js and the npm packages, and how it gets here.
+//! [`Need`]: something that tests need beyond Rust, Node.js and the npm packages.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,6 @@ use xtask::workspace::Workspace;
 
 use super::interface;
 use super::sources::Checker;
-use super::stages::Stage;
 
 /// Something to be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,20 +31,16 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    const ALL: [Self; 5] = [Self::Chromium, Self::ChromeDriver, Self::Redis, Self::Schemathesis, Self::WasmRunner];
-
-    /// What `stages` need, each once.
-    fn of(stages: &[Stage], engines: &[Engine]) -> Vec<Self> {
-        let needed = |need: &Self| stages.iter().any(|stage| stage.needs().contains(need));
-        let mut needs: Vec<Self> = Self::ALL.into_iter().filter(needed).collect();
-        if stages.contains(&Stage::Sources) {
-            needs.extend(Checker::ALL.map(Self::Checker));
-        }
-        if stages.contains(&Stage::Cluster) {
-            needs.extend(engines.iter().map(|&engine| Self::Engine(engine)));
-        }
-        needs
-    }
+    pub(super) const ALL: [Self; 8] = [
+        Self::Chromium,
+        Self::ChromeDriver,
+        Self::Redis,
+        Self::Schemathesis,
+        Self::WasmRunner,
+        Self::Checker(Checker::Typos),
+        Self::Checker(Checker::Machete),
+        Self::Checker(Checker::Deny),
+    ];
 
     fn debian_package(self) -> Option<&'static str> {
         match self {
@@ -56,7 +51,7 @@ impl Need {
         }
     }
 
-    /// Where it is, if it is here. The environment may name another browser and driver.
+    /// Its path, if it is here. The environment may name another browser and driver.
     pub(crate) fn find(self, workspace: &Workspace) -> Option<PathBuf> {
         let (variable, names): (_, &[&str]) = match self {
             Self::Chromium => ("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"]),
@@ -66,7 +61,7 @@ impl Need {
             Self::Checker(checker) => return checker.find(workspace),
             Self::Schemathesis => return interface::find(workspace),
             Self::WasmRunner => {
-                let runner = tools_folder(workspace).join("wasm-bindgen-test-runner");
+                let runner = workspace.tools().join("wasm-bindgen-test-runner");
                 let version = process::first_line(runner.to_str()?, &["--version"])?;
                 let wanted = workspace.locked_version("wasm-bindgen").ok()?;
                 return version.ends_with(&wanted).then_some(runner);
@@ -76,17 +71,11 @@ impl Need {
     }
 }
 
-/// Where the test runner is installed.
-pub(super) fn tools_folder(workspace: &Workspace) -> PathBuf {
-    workspace.target.join("tools/bin")
-}
-
-/// Installs what the stages need and is missing, or says how.
+/// Installs what is missing of these, or says how.
 ///
 /// # Errors
 /// Without `install`, if anything is missing: with the exact command of each.
-pub(super) fn meet(workspace: &Workspace, stages: &[Stage], engines: &[Engine], install: bool) -> Result<()> {
-    let mut missing = Need::of(stages, engines);
+pub(super) fn meet(workspace: &Workspace, mut missing: Vec<Need>, install: bool) -> Result<()> {
     missing.retain(|need| need.find(workspace).is_none());
     if missing.is_empty() {
         return Ok(());
@@ -152,7 +141,7 @@ fn as_root(words: &[&str]) -> Command {
 /// Not `--locked`: the lock file of that release may name versions that a registry does not serve.
 fn install_runner(workspace: &Workspace) -> Result<Command> {
     let version = workspace.locked_version("wasm-bindgen")?;
-    let root = tools_folder(workspace).parent().context("the folder of tools has a parent")?.to_path_buf();
+    let root = workspace.tools().parent().context("the folder of tools has a parent")?.to_path_buf();
     Ok(process::install_crate("wasm-bindgen-cli", &version, &root))
 }
 

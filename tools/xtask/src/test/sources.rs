@@ -7,8 +7,6 @@ use anyhow::{Context, Result};
 use xtask::process;
 use xtask::workspace::Workspace;
 
-use super::needs::tools_folder;
-
 /// A program that checks sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Checker {
@@ -21,8 +19,7 @@ pub(crate) enum Checker {
 }
 
 impl Checker {
-    /// All of them.
-    pub(super) const ALL: [Self; 3] = [Self::Typos, Self::Machete, Self::Deny];
+    const ALL: [Self; 3] = [Self::Typos, Self::Machete, Self::Deny];
 
     /// Name and version of the package that it comes in.
     fn package(self) -> (&'static str, &'static str) {
@@ -38,7 +35,7 @@ impl Checker {
         let (name, version) = self.package();
         let program = match self {
             Self::Typos => wheel_folder(workspace).join("bin"),
-            Self::Machete | Self::Deny => tools_folder(workspace),
+            Self::Machete | Self::Deny => workspace.tools(),
         };
         let program = program.join(name);
         process::first_line(program.to_str()?, &["--version"])?.ends_with(version).then_some(program)

@@ -13,7 +13,7 @@ use xtask::process;
 use xtask::workspace::Workspace;
 
 use super::interface;
-use super::needs::{self, Need};
+use super::needs::Need;
 use super::sources::{self, Checker};
 use crate::fuzz;
 use crate::readme;
@@ -128,6 +128,16 @@ impl Stage {
     }
 }
 
+/// Needs of `stages`, each once.
+pub(super) fn needs(stages: &[Stage], engines: &[Engine]) -> Vec<Need> {
+    let needed = |need: &Need| stages.iter().any(|stage| stage.needs().contains(need));
+    let mut needs: Vec<Need> = Need::ALL.into_iter().filter(needed).collect();
+    if stages.contains(&Stage::Cluster) {
+        needs.extend(engines.iter().map(|&engine| Need::Engine(engine)));
+    }
+    needs
+}
+
 /// Twice the processors: tests of gateways wait for heartbeats and failovers most of the time.
 fn test_threads() -> String {
     (2 * std::thread::available_parallelism().map_or(1, usize::from)).to_string()
@@ -234,7 +244,7 @@ fn wasm(workspace: &Workspace) -> Result<()> {
         let mut command = process::cargo();
         command.current_dir(&workspace.root);
         command.args(["test", "--target", "wasm32-unknown-unknown", "--package", "foremap", "--test", "wasm"]);
-        let folders = [needs::tools_folder(workspace)].into_iter().chain(process::path_folders());
+        let folders = [workspace.tools()].into_iter().chain(process::path_folders());
         command.env("PATH", std::env::join_paths(folders).context("PATH cannot be extended")?);
         Ok(command)
     };
