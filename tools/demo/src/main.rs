@@ -15,6 +15,7 @@ mod load;
 mod measure;
 mod metrics;
 mod options;
+mod progress;
 mod replay;
 mod report;
 mod shift;
@@ -27,7 +28,6 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use foremap_bench::rows;
 use foremap_replay::trace::Trace;
-use indicatif::{ProgressBar, ProgressStyle};
 use xtask::build;
 use xtask::process::{self, Scratch};
 use xtask::workspace::{BUNDLED_TRACE, Workspace};
@@ -35,8 +35,9 @@ use xtask::workspace::{BUNDLED_TRACE, Workspace};
 use self::fleet::{Fleet, Mode, Nodes, Worker};
 use self::measure::{Measured, ModeResult};
 use self::options::Options;
+use self::progress::progress;
 
-/// How long prefetches that are under way at the end may take to land before the counters are read.
+/// Time for prefetches that are under way at the end to land before the counters are read.
 const SETTLE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -115,15 +116,6 @@ fn measure_mode(fleet: &Fleet, mode: Mode, trace: &Trace, options: &Options) -> 
     ensure!(gateway_requests > 0, "{}: the gateways counted no request", mode.title());
     let measured = Measured { gateway_requests, prefetch, models: 0 };
     Ok((ModeResult { mode, replayed, measured, seconds }, (nodes, worker)))
-}
-
-fn progress(title: &'static str, steps: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:<18} {bar:40} {human_pos}/{human_len}  {elapsed} (left: {eta})");
-    let bar = ProgressBar::new(steps as u64).with_message(title);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 /// Leaves everything running until Ctrl-C.

@@ -1,6 +1,6 @@
 //! Timing what takes about as long as looking at the clock.
 
-use super::run::Host;
+use super::host::Host;
 
 /// Looks at the clock from which its own cost is told.
 const LOOKS: usize = 4_096;

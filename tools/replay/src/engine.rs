@@ -9,8 +9,9 @@ use foremap::protocol::ReadPoint;
 use fxhash::FxHashMap;
 
 use super::banks::Banks;
+use super::demand::Demand;
 use super::early::Early;
-use super::rules::{Cache, Demand, Observed, Predictor};
+use super::rules::{Cache, Observed, Predictor};
 use super::settings::Models;
 use super::sharing::Sharing;
 

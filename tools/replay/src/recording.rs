@@ -6,8 +6,9 @@ use foremap::prefetch::Fate;
 
 use super::clock::Clock;
 use super::engine::Engines;
+use super::host::Host;
 use super::rules::{Caches, Observed, Player, Predictor};
-use super::run::{Host, engines, local, parsed};
+use super::run::{engines, local, parsed};
 use super::settings::{Models, Settings};
 use super::tally::Tally;
 use super::trace::Trace;

@@ -8,19 +8,11 @@ use foremap::prefetch::Fate;
 use fxhash::FxHashMap;
 
 use super::clock::Clock;
+use super::demand::Demand;
 use super::flights::Flights;
 use super::settings::Latency;
 use super::tally::Tally;
 use super::trace::Request;
-
-/// What a demand access found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Demand {
-    Hit,
-    /// First event after a prefetched key was inserted.
-    FirstUse,
-    Miss,
-}
 
 /// A cache of unit-sized keys.
 pub(super) trait Cache<K> {

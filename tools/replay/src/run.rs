@@ -9,6 +9,7 @@ use foremap::prefetch::PrefetchConfig;
 use super::baseline::{Belady, Lru, Oracle, Ppm, PpmVariant, S3Fifo, Sight, next_uses};
 use super::clock::Clock;
 use super::engine::{Engines, Local, Summary};
+use super::host::Host;
 use super::method::{Kind, Method};
 use super::report::{Quality, Row};
 use super::rules::{Cache, Caches, Nothing, Player, Predictor};
@@ -18,19 +19,6 @@ use super::trace::Trace;
 
 /// Requests after which a host is told how far a replay is.
 const TICK: u64 = 1_024;
-
-/// What a replay asks of whom it runs for; nothing is timed, and nobody is told, for `()`.
-pub trait Host {
-    /// Nanoseconds since some moment, always the same one; `None` where there is no clock.
-    fn nanos(&self) -> Option<u64> {
-        None
-    }
-
-    /// A method replayed so many more requests.
-    fn replayed(&self, _method: &str, _requests: u64) {}
-}
-
-impl Host for () {}
 
 /// What a trace gave.
 pub struct Replayed {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use hdrhistogram::Histogram;
 
 use super::clients::Clients;
-use super::rules::Demand;
+use super::demand::Demand;
 
 /// What happened in a replay.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use foremap::load::{LoadCollector, LoadReport, ROUND_MS, Served};
 use foremap::partition::{DEFAULT_PARTITIONS, MapNode, PartitionMap, StorageLayout};
 use foremap::shifter::{Plan, PlanSettings, Shifter, ShifterAction};
+use foremap_replay::Random;
 
-use crate::rng::Rng;
 use crate::view::View;
 use crate::workload::Workload;
 
@@ -91,7 +91,7 @@ pub struct Fleet {
     /// What clients ask for.
     pub workload: Workload,
     /// Source of chance.
-    pub rng: Rng,
+    pub rng: Random,
     /// The coordinator.
     pub shifter: Shifter,
     /// Plans carried out.
@@ -128,7 +128,7 @@ impl Fleet {
         let first = Spread { view, published: 0, clients: vec![0; CLIENTS], nodes: vec![0; settings.nodes] };
         Self {
             workload,
-            rng: Rng::new(settings.seed),
+            rng: Random::apart(settings.seed),
             shifter,
             done: Vec::new(),
             reports: (0, 0),
@@ -166,7 +166,7 @@ impl Fleet {
     }
 
     /// Changes what clients ask for.
-    pub fn change(&mut self, change: impl FnOnce(&mut Workload, &mut Rng)) {
+    pub fn change(&mut self, change: impl FnOnce(&mut Workload, &mut Random)) {
         change(&mut self.workload, &mut self.rng);
         for map in &mut self.maps {
             map.view.weigh(&self.workload);
@@ -210,7 +210,7 @@ impl Fleet {
         while served < requests {
             self.workload.draw(&mut self.rng, &mut batch);
             let salt = self.rng.bits();
-            let view = &self.maps[clients[self.rng.below(CLIENTS)]].view;
+            let view = &self.maps[clients[self.rng.index(CLIENTS)]].view;
             for &key in &batch {
                 let node = usize::from(view.node(key, salt));
                 let own = &self.maps[nodes[node]].view;
@@ -219,7 +219,7 @@ impl Fleet {
                 let replicated = own.is_hot(key);
                 self.collectors[node].observe(now, Served { key: key_text, partition, depth, replicated });
             }
-            if batch.len() > 1 && self.rng.below(WHOLE) == 0 {
+            if batch.len() > 1 && self.rng.index(WHOLE) == 0 {
                 let node = usize::from(view.node(batch[0], salt));
                 let own = &self.maps[nodes[node]].view;
                 let keys = batch.iter().map(|&key| (&self.workload.keys[key as usize], own.places[key as usize].1));
@@ -235,7 +235,7 @@ impl Fleet {
             let report = collector.take(now, at as u32 + 1, 1, round);
             let bytes = report.encode();
             self.reports = (self.reports.0 + bytes.len() as u64, self.reports.1 + 1);
-            if self.rng.below(LOST) > 0 {
+            if self.rng.index(LOST) > 0 {
                 self.waiting.push(LoadReport::decode(&bytes).unwrap_or_else(|error| panic!("an own report: {error}")));
             }
         }
@@ -274,7 +274,7 @@ impl Fleet {
             foremap::partition::MapDelta::between(&last.map, &map).map_or_else(Vec::new, |delta| delta.encode());
         self.done.push(Done { step: self.step, plan, entries: last.rehomed(&view), delta, took_ms });
         let rng = &mut self.rng;
-        let mut late = |count: usize| (0..count).map(|_| 1 + rng.below(LATEST) as u64).collect::<Vec<_>>();
+        let mut late = |count: usize| (0..count).map(|_| 1 + rng.index(LATEST) as u64).collect::<Vec<_>>();
         let (clients, nodes) = (late(CLIENTS), late(self.settings.nodes));
         self.maps.push(Spread { view, published: self.step, clients, nodes });
     }

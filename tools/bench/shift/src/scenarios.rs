@@ -1,11 +1,11 @@
 //! What is simulated, and the figures that come out of it.
 
 use foremap::shifter::PlanSettings;
+use foremap_replay::Random;
 use serde::Serialize;
 
 use crate::fleet::{Fleet, STEPS, Settings, max_over_mean};
 use crate::peers;
-use crate::rng::Rng;
 use crate::workload::Workload;
 
 /// Rounds before anything is measured.
@@ -87,7 +87,7 @@ pub fn drift(settings: Settings, changes: usize, seed: u64) -> Drift {
     for change in 0..changes {
         fleet.change(Workload::replace_hot_set);
         let since = fleet.step();
-        let until = since + GAP.0 + fleet.rng.below((GAP.1 - GAP.0) as usize) as u64;
+        let until = since + GAP.0 + fleet.rng.index((GAP.1 - GAP.0) as usize) as u64;
         let mut last_bad = since;
         while fleet.step() < until {
             fleet.advance();
@@ -146,9 +146,10 @@ fn mean(values: &[f64]) -> f64 {
 /// Mean of the largest of so many Poisson counts over their mean, for requests of one round.
 fn floor(nodes: usize, rate: usize) -> f64 {
     let mean = 2.0 * rate as f64;
-    let mut rng = Rng::new(1);
-    let normal = |rng: &mut Rng| (-2.0 * (1.0 - rng.unit()).ln()).sqrt() * (std::f64::consts::TAU * rng.unit()).cos();
-    let largest = |rng: &mut Rng| (0..nodes).map(|_| normal(rng)).fold(f64::MIN, f64::max);
+    let mut rng = Random::apart(1);
+    let normal =
+        |rng: &mut Random| (-2.0 * (1.0 - rng.unit()).ln()).sqrt() * (std::f64::consts::TAU * rng.unit()).cos();
+    let largest = |rng: &mut Random| (0..nodes).map(|_| normal(rng)).fold(f64::MIN, f64::max);
     let times = 200;
     1.0 + (0..times).map(|_| largest(&mut rng)).sum::<f64>() / f64::from(times) / mean.sqrt()
 }
@@ -254,7 +255,7 @@ pub fn together(settings: Settings, rounds: u64, seed: u64) -> Together {
     let mut imbalances = Vec::new();
     let (mut own, mut whole, mut fan) = (0_u32, 0_u32, (0_usize, 0_usize));
     let mut batches = 0_u32;
-    let mut rng = Rng::new(seed ^ 0x77);
+    let mut rng = Random::apart(seed ^ 0x77);
     let mut batch = Vec::new();
     for _ in 0..10 * STEPS {
         fleet.advance();

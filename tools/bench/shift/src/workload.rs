@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use foremap::key::CompositeKey;
+use foremap_replay::Random;
 
-use crate::rng::{Alias, Rng, zipf};
+use crate::alias::{Alias, zipf};
 
 /// Prefixes of the synthetic workloads.
 pub const PREFIXES: usize = 20_000;
@@ -68,7 +69,7 @@ impl Workload {
     }
 
     fn build(seed: u64, together: Option<f64>) -> Self {
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::apart(seed);
         let keys = (0..PREFIXES * OBJECTS).map(|at| {
             let (prefix, object) = (at / OBJECTS, at % OBJECTS);
             match together {
@@ -136,10 +137,10 @@ impl Workload {
     }
 
     /// Other prefixes become the hottest ones.
-    pub fn replace_hot_set(&mut self, rng: &mut Rng) {
+    pub fn replace_hot_set(&mut self, rng: &mut Random) {
         if let Kind::Nested { prefix_of, .. } = &mut self.kind {
             for rank in 0..HOT_SET {
-                let other = HOT_SET + rng.below(prefix_of.len() - HOT_SET);
+                let other = HOT_SET + rng.index(prefix_of.len() - HOT_SET);
                 prefix_of.swap(rank, other);
             }
         }
@@ -170,7 +171,7 @@ impl Workload {
     }
 
     /// Draws what a client asks for next: one key, or a batch.
-    pub fn draw(&self, rng: &mut Rng, batch: &mut Vec<u32>) {
+    pub fn draw(&self, rng: &mut Random, batch: &mut Vec<u32>) {
         batch.clear();
         match &self.kind {
             Kind::Flat(alias) => batch.push(alias.draw(rng) as u32),
@@ -192,7 +193,7 @@ impl Workload {
                 let first = (object / BATCH * BATCH) as u32;
                 let other = if rng.unit() < batches.share { batches.partner[prefix as usize] } else { prefix };
                 // Which two of four is left to chance, so that all are asked for as often.
-                let turn = rng.below(BATCH) as u32;
+                let turn = rng.index(BATCH) as u32;
                 for n in 0..BATCH as u32 {
                     let of = if n < BATCH as u32 / 2 { prefix } else { other };
                     batch.push(of * OBJECTS as u32 + first + (n + turn) % BATCH as u32);
@@ -202,10 +203,10 @@ impl Workload {
     }
 }
 
-fn shuffled(count: usize, rng: &mut Rng) -> Vec<u32> {
+fn shuffled(count: usize, rng: &mut Random) -> Vec<u32> {
     let mut all: Vec<u32> = (0..count as u32).collect();
     for at in (1..count).rev() {
-        all.swap(at, rng.below(at + 1));
+        all.swap(at, rng.index(at + 1));
     }
     all
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use foremap_bench::rows::{self, Better, Row};
 
-use super::run::{Drift, Fleet, Simulation};
+use super::simulation::{Drift, Fleet, Simulation};
 use crate::report::Report;
 
 /// What is required and wished for, by fleet: imbalance once settled.

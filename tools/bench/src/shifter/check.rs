@@ -4,7 +4,7 @@ use anyhow::Result;
 use foremap_bench::rows::{self, Better, Row};
 use xtask::workspace::Workspace;
 
-use super::run::{Clock, Drift, Fleet, Simulation, Together};
+use super::simulation::{Clock, Drift, Fleet, Simulation, Together};
 use crate::report::Report;
 
 /// Measures and prints what the bounds are about.

@@ -11,7 +11,7 @@ use foremap_bench::rows::{self, Better, Row};
 use xtask::workspace::Workspace;
 use xtask::{build, process};
 
-use super::run::{Fleet, Planning, Simulation};
+use super::simulation::{Fleet, Planning, Simulation};
 use crate::report::Report;
 
 const PACKAGE: &str = "foremap-timing";

@@ -3,7 +3,7 @@
 mod balance;
 mod check;
 mod map;
-mod run;
+mod simulation;
 mod workloads;
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use anyhow::Result;
 use foremap_bench::rows::Row;
 use xtask::workspace::Workspace;
 
-use self::run::{Fleet, Simulation};
+use self::simulation::{Fleet, Simulation};
 use crate::report::Report;
 
 pub(super) use self::check::run as check;

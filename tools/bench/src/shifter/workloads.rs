@@ -6,7 +6,7 @@ use anyhow::Result;
 use foremap_bench::rows::{self, Better, Row};
 use xtask::workspace::Workspace;
 
-use super::run::{Clock, Fleet, OfTrace, Simulation, Together};
+use super::simulation::{Clock, Fleet, OfTrace, Simulation, Together};
 use crate::prediction::traces_of;
 use crate::report::Report;
 

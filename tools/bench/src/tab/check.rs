@@ -8,7 +8,7 @@ use foremap_bench::rows::{self, Better, Row};
 use xtask::workspace::BUNDLED_TRACE;
 use xtask::workspace::Workspace;
 
-use super::run::{Figures, HUMAN, Simulation};
+use super::simulation::{Figures, HUMAN, Simulation};
 use super::tables;
 use crate::report::Report;
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use foremap_bench::rows::{self, Better, Row};
 
-use super::run::Simulation;
+use super::simulation::Simulation;
 use crate::report::Report;
 
 const LISTS: u32 = 100_000;

@@ -6,8 +6,8 @@
 
 mod check;
 mod lists;
-mod run;
 mod sharing;
+mod simulation;
 mod summary;
 mod tables;
 
@@ -17,7 +17,7 @@ use anyhow::Result;
 use foremap_bench::rows::Row;
 use xtask::workspace::Workspace;
 
-use self::run::{Figures, HUMAN, Simulation};
+use self::simulation::{Figures, HUMAN, Simulation};
 use crate::prediction::traces_of;
 use crate::report::Report;
 

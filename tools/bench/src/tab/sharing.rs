@@ -2,7 +2,7 @@
 
 use foremap_bench::rows::{self, Better, Row};
 
-use super::run::Figures;
+use super::simulation::Figures;
 use crate::report::Report;
 
 /// Hits in percent, and mean latency as a share of that without any cache: required, aim.

@@ -2,7 +2,7 @@
 
 use foremap_bench::rows::{self, Better, Row};
 
-use super::run::Figures;
+use super::simulation::Figures;
 use crate::report::Report;
 
 /// Hits in percent on a trace that prediction was developed on: required, aim.

@@ -2,7 +2,7 @@
 
 use foremap_bench::rows::{self, Better, Row};
 
-use super::run::Figures;
+use super::simulation::Figures;
 use crate::report::Report;
 
 /// The words of the tables for a mode of the simulation.

@@ -1,8 +1,7 @@
 //! A synthetic workload at human pace, for measurements without recorded traces.
 
+use foremap_replay::Random;
 use foremap_replay::trace::{Request, Trace};
-
-use super::rng::Rng;
 
 /// Pages of the site.
 const PAGES: u64 = 600;
@@ -20,7 +19,7 @@ const RETURNING: u32 = 200;
 /// # Panics
 /// If `requests` is beyond 2^32.
 pub fn human(seed: u64, requests: usize) -> Trace {
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::apart(seed);
     let mut asked: Vec<Request> = Vec::with_capacity(requests + 10);
     let (mut clients, mut begin) = (0_u64, 0_u64);
     while asked.len() < requests {
@@ -40,7 +39,7 @@ pub fn human(seed: u64, requests: usize) -> Trace {
     }
 }
 
-fn visit(rng: &mut Rng, begin: u64, client: u32, asked: &mut Vec<Request>) {
+fn visit(rng: &mut Random, begin: u64, client: u32, asked: &mut Vec<Request>) {
     let mut trail = vec![popular(rng, PAGES)];
     let mut at = begin;
     for _ in 0..rng.range(3, 10) {
@@ -56,14 +55,14 @@ fn visit(rng: &mut Rng, begin: u64, client: u32, asked: &mut Vec<Request>) {
 }
 
 /// Small numbers far more often than large ones.
-fn popular(rng: &mut Rng, bound: u64) -> u64 {
+fn popular(rng: &mut Random, bound: u64) -> u64 {
     let draws = [rng.below(bound), rng.below(bound), rng.below(bound)];
     draws.into_iter().min().unwrap_or_default()
 }
 
 /// Where the n-th link of a page leads: the same for everybody.
 fn link(page: u64, nth: u64) -> u64 {
-    Rng::new(page * LINKS + nth).below(PAGES)
+    Random::apart(page * LINKS + nth).below(PAGES)
 }
 
 #[cfg(test)]

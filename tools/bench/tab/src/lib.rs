@@ -22,17 +22,21 @@ pub mod lists;
 pub mod mode;
 pub mod pace;
 pub mod queue;
-pub mod rng;
 pub mod store;
 pub mod tally;
 pub mod ttl;
 
+mod event;
 mod feeds;
+mod scene;
+mod setup;
 mod shared;
 mod visit;
 mod world;
 
+pub use event::ONE_WAY_MS;
 pub use mode::Mode;
 pub use pace::{Paced, paced};
+pub use setup::Setup;
 pub use tally::Figures;
-pub use world::{ONE_WAY_MS, Setup, replay};
+pub use world::replay;

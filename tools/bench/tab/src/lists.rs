@@ -9,8 +9,8 @@ use foremap::protocol::{
 };
 use serde::Serialize;
 
+use super::event::ONE_WAY_MS;
 use super::pace::START;
-use super::world::ONE_WAY_MS;
 
 /// Keymaps on a list.
 pub const ITEMS: usize = 50;

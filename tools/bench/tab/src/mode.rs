@@ -1,9 +1,6 @@
 //! What a tab has between its application and the network.
 
-use foremap::adapter::{Adapter, AdapterConfig, Share};
 use foremap::prefetch::{PrefetchConfig, PrefetchEngine};
-
-use super::world::Setup;
 
 /// One way to answer requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,30 +39,6 @@ impl Mode {
     /// The mode of this name.
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
-    }
-
-    /// The adapter of a tab that may talk to `origins`.
-    ///
-    /// # Panics
-    /// If `origins` is empty.
-    pub(crate) fn adapter(self, origins: Vec<String>, seed: u64, setup: &Setup) -> Adapter {
-        let Setup { bound_ms: max_staleness_ms, feed, .. } = *setup;
-        let mut config = AdapterConfig { origins, seed, max_staleness_ms, feed, ..AdapterConfig::default() };
-        if matches!(self, Self::NoCache | Self::CacheOnly) {
-            config.prefetch.enabled = false;
-        }
-        if self == Self::NoCache {
-            (config.cache.max_bytes, config.cache.max_entries) = (0, 0);
-            config.feed.enabled = false;
-        }
-        if self == Self::Shared {
-            config.share = Share::Both;
-        }
-        if self == Self::Pooled {
-            // Its own engine is never used.
-            config.prefetch.analyzer.memory_bytes = PrefetchConfig::MIN_MEMORY;
-        }
-        Adapter::new(config).expect("valid options")
     }
 
     /// The engine that all tabs share.

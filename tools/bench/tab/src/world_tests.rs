@@ -97,7 +97,7 @@ fn a_node_that_claims_to_be_more_current_than_it_is_does_not_go_unnoticed() {
     lying.lie_ms = 20_000;
     let mut world = World::new(lying, &trace, setup(Mode::Default, 900));
     world.run();
-    assert!(world.tally.beyond > 0, "{:?}", world.tally);
+    assert!(world.scene.tally.beyond > 0, "{:?}", world.scene.tally);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn the_shared_model_hears_of_every_order_what_became_of_it() {
     let mut world = World::new(Fleet::new(7), &trace, Setup { bound_ms: 30_000, ..unfed(Mode::Pooled, 10) });
     world.run();
     let engine = world.pool.as_ref().expect("pooled").stats();
-    let ahead = world.tally.ahead;
+    let ahead = world.scene.tally.ahead;
     assert_eq!(engine.outstanding, 0, "every tab is closed");
     assert!(ahead.used > 100 && ahead.outdated > 20, "{ahead:?}");
     assert_eq!((engine.issued - engine.refunded, engine.used), (ahead.issued, ahead.used));

@@ -9,10 +9,11 @@ use foremap_redis_cluster::RedisCluster;
 use xtask::gateway::node_origins;
 use xtask::process::{Scratch, Server};
 
-use super::report::LAST_PLAN;
 use super::route::map;
 
-/// How many nodes run.
+/// Beginning, in the text of a coordinator, of the last plan in force.
+pub(super) const LAST_PLAN: &str = "\nlast: ";
+/// Nodes that run.
 pub(super) const NODES: u16 = 6;
 /// Masters of the Redis Cluster, and replicas of each.
 const MASTERS: usize = 3;

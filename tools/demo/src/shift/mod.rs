@@ -7,6 +7,7 @@ mod clients;
 mod demand;
 mod fleet;
 mod gauge;
+mod play;
 mod report;
 mod route;
 
@@ -19,6 +20,7 @@ use xtask::process::{self, Scratch};
 use xtask::workspace::Workspace;
 
 use self::fleet::Fleet;
+use self::play::play;
 use super::options::Options;
 
 /// Plays both acts.
@@ -37,12 +39,12 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     {
         println!("demo: act 1: six nodes in one process over redb");
         let mut fleet = Fleet::in_one_process(&gateway, &scratch)?;
-        acts.push(act::play("one process, redb", &mut fleet)?);
+        acts.push(play("one process, redb", &mut fleet)?);
     }
     {
         println!("\ndemo: act 2: six processes over a Redis Cluster, three masters with a replica each");
         let mut fleet = Fleet::over_redis(&gateway, &scratch)?;
-        acts.push(act::play("six processes, Redis Cluster", &mut fleet)?);
+        acts.push(play("six processes, Redis Cluster", &mut fleet)?);
     }
 
     report::print(&acts);

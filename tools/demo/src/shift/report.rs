@@ -3,10 +3,10 @@
 use foremap_bench::rows::{Better, Row, figure, table};
 
 use super::act::{Act, BOUND, KEYS, Part};
+use super::fleet::LAST_PLAN;
 use super::gauge::bar;
 
-/// Where the text of a coordinator begins to tell of the last plan in force, and of what comes after it.
-pub(super) const LAST_PLAN: &str = "\nlast: ";
+/// Beginnings, in the text of a coordinator, of what comes after the last plan in force.
 const NEXT_PLANS: [&str; 2] = ["\non its way: ", "\nnow: "];
 /// Lines of a plan that are shown.
 const PLAN_LINES: usize = 12;

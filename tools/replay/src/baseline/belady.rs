@@ -6,8 +6,9 @@ use std::rc::Rc;
 use crate::trace::Trace;
 use fxhash::FxHashMap;
 
-use super::Id;
-use crate::rules::{Cache, Demand};
+use super::id::Id;
+use crate::demand::Demand;
+use crate::rules::Cache;
 
 /// For each request, the next one for the same key (of the same client with `private`); `usize::MAX` for none.
 pub(crate) fn next_uses(trace: &Trace, private: bool) -> Rc<[usize]> {

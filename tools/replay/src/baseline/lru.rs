@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
-use super::Id;
-use crate::rules::{Cache, Demand};
+use super::id::Id;
+use crate::demand::Demand;
+use crate::rules::Cache;
 
 /// An LRU cache that knows which entries are prefetched and unused.
 pub(crate) struct Lru {

@@ -5,6 +5,7 @@
 //! al., SOSP 2023).
 
 mod belady;
+mod id;
 mod lru;
 mod oracle;
 mod ppm;
@@ -15,9 +16,6 @@ pub(super) use lru::Lru;
 pub(super) use oracle::{Oracle, Sight};
 pub(super) use ppm::{Ppm, PpmVariant};
 pub(super) use s3fifo::S3Fifo;
-
-/// A key of the trace, by order of first appearance.
-pub(super) type Id = u32;
 
 #[cfg(test)]
 #[path = "baseline_tests.rs"]

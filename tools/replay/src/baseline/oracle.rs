@@ -2,7 +2,7 @@
 
 use crate::trace::Trace;
 
-use super::Id;
+use super::id::Id;
 use crate::rules::{Observed, Predictor};
 
 /// What an oracle may foresee.

@@ -3,7 +3,7 @@
 use crate::trace::Trace;
 use fxhash::FxHashMap;
 
-use super::Id;
+use super::id::Id;
 use crate::rules::{Observed, Predictor};
 
 /// One setting of the predictor.

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use fxhash::FxHashMap;
 
-use super::Id;
-use crate::rules::{Cache, Demand};
+use super::id::Id;
+use crate::demand::Demand;
+use crate::rules::Cache;
 
 /// Small queue of a tenth of the entries, main queue with the rest, ghosts of nine tenths; two accesses in the small
 /// queue lead to the main one.

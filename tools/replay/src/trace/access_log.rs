@@ -7,7 +7,7 @@
 
 use foremap::key::CompositeKey;
 
-use super::Line;
+use super::line::Line;
 
 /// Component that stands for a path's trailing slash.
 const INDEX: &str = "_index";

@@ -2,7 +2,7 @@
 
 use foremap::key::CompositeKey;
 
-use super::Line;
+use super::line::Line;
 
 /// The header line.
 pub(super) const HEADER: &str = "timestamp_ms,client,key";

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use flate2::bufread::MultiGzDecoder;
 
 use super::builder::Builder;
-use super::{Line, Trace, access_log, csv};
+use super::line::Line;
+use super::{Trace, access_log, csv};
 
 /// Longest line; a longer one is bad. Bounds the memory for a file that is no text.
 const MAX_LINE: usize = 64 << 10;

@@ -1,7 +1,7 @@
 //! Numbered things: items and map tiles.
 
-use super::random::Random;
-use super::{Step, Workload};
+use super::workload::{Step, Workload};
+use crate::random::Random;
 
 /// Items of a category.
 const ITEMS: i64 = 1_000_000;

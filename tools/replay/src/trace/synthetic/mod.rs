@@ -17,43 +17,28 @@
 mod calendar;
 mod items;
 mod pages;
-mod random;
 mod records;
 mod tenants;
+mod workload;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use self::items::{Tiles, Walks};
 use self::pages::{Noise, Phase, Scan};
-use self::random::Random;
 use self::records::{Profiles, Series};
 use self::tenants::Tenants;
+use self::workload::Workload;
 use super::Trace;
 use super::builder::Builder;
+use crate::random::Random;
 
-/// How the name of a synthetic workload begins.
+/// Beginning of the name of a synthetic workload.
 pub const PREFIX: &str = "synthetic:";
 
 /// Most requests of a workload: 1.6 GB in memory.
 const MAX_REQUESTS: usize = 100_000_000;
 /// Mean time between two requests of anybody.
 const MEAN_GAP_MS: u64 = 10;
-
-/// One request of a client.
-#[derive(Debug, PartialEq, Eq)]
-struct Step {
-    key: String,
-    /// Whether the rules determine the key, given what was asked before.
-    foreseeable: bool,
-}
-
-/// The clients of a workload.
-trait Workload {
-    fn clients(&self) -> usize;
-
-    /// The next request of `client`.
-    fn step(&mut self, client: usize, random: &mut Random) -> Step;
-}
 
 /// Generates the workload that `name` describes.
 ///

@@ -1,7 +1,7 @@
 //! Pages whose names tell nothing.
 
-use super::random::{Random, opaque};
-use super::{Step, Workload};
+use super::workload::{Step, Workload};
+use crate::random::{Random, opaque};
 
 /// Pages of the popular set, and of the uniform one.
 const POPULAR: usize = 2_000;

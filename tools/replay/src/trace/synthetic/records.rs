@@ -1,8 +1,8 @@
 //! Records of users, and time series.
 
 use super::calendar::civil;
-use super::random::{Random, opaque};
-use super::{Step, Workload};
+use super::workload::{Step, Workload};
+use crate::random::{Random, opaque};
 
 /// What is read of a user, in this order.
 const PARTS: [&str; 5] = ["profile", "avatar", "settings", "friends", "feed"];

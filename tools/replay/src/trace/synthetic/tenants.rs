@@ -1,9 +1,9 @@
 //! Tenants side by side.
 
 use super::items::Walks;
-use super::random::Random;
 use super::records::{Profiles, Series};
-use super::{Step, Workload};
+use super::workload::{Step, Workload};
+use crate::random::Random;
 
 /// Clients of each tenant.
 const CLIENTS: usize = 5;

@@ -1,33 +1,6 @@
-//! The one source of chance, and draws by weight.
+//! [`Alias`]: draws by weight.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-#[derive(Debug, Clone)]
-pub struct Rng(u64);
-
-impl Rng {
-    /// A generator that is determined by its seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed ^ 0x6a09_e667_f3bc_c909)
-    }
-
-    /// 64 random bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in `0..bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.bits()) * bound as u128) >> 64) as usize
-    }
-
-    /// Uniform in [0, 1).
-    pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
+use foremap_replay::Random;
 
 /// Draws an index by weight in O(1) (Walker's alias method, as built by Vose, 1991).
 #[derive(Debug, Clone)]
@@ -55,8 +28,8 @@ impl Alias {
     }
 
     /// The next index.
-    pub fn draw(&self, rng: &mut Rng) -> usize {
-        let at = rng.below(self.keep.len());
+    pub fn draw(&self, rng: &mut Random) -> usize {
+        let at = rng.index(self.keep.len());
         if rng.unit() < self.keep[at] { at } else { self.other[at] as usize }
     }
 }
