@@ -8,32 +8,34 @@
 //! |---|---|
 //! | [`cluster`] | the servers: masters, replicas, `WAIT`, promotions, disks, clocks |
 //! | `net` | what is cut off, and what stands still |
-//! | `trouble` | when machines fail, and how they come back |
-//! | `control` | the host of a control machine, through the servers |
-//! | `gateway`, `pipes` | hosts of nodes: pipelines behind the fence, hops, log polls |
-//! | `client`, `outcome` | hosts of adapters, those who call, and what they are told |
-//! | `world` | virtual time and the queue of what happens next |
+//! | `client`, `session` | hosts of adapters, and those who call |
+//! | `gateway`, `hop`, `pipe`, `feeds`, `seat`, `maps` | hosts of nodes, and what is under way between them and others |
 //! | `truth`, `check` | what is certain to stay, and every answer held against it as it comes |
-//! | `record` | the history, for the check in the end |
+//! | `event`, `world` | what happens next, and how it does |
 
 pub mod cluster;
-mod control;
 
 mod check;
 mod client;
+mod clocks;
+mod event;
 mod feeds;
 mod gateway;
+mod hop;
+mod maps;
 mod mutant;
 mod net;
-mod outcome;
-mod pipes;
+mod nodes;
+mod pipe;
 mod profile;
-mod record;
 mod rng;
+mod seat;
+mod session;
 mod tally;
-mod trouble;
+mod times;
 mod truth;
 mod world;
+mod write_request;
 
 pub use mutant::Mutant;
 pub use tally::Tally;

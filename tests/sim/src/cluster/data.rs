@@ -9,7 +9,8 @@ use foremap::partition::StorageLayout;
 use foremap::protocol::{Change, Cursor, Keymap};
 
 use super::meta::Meta;
-use super::types::{Expect, Outcome, Record, Retention, Write};
+use super::record::{Record, Retention};
+use super::write::{Expect, Outcome, Write};
 
 /// One shard.
 #[derive(Debug, Clone, Default)]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use foremap::node::Attached;
 
+use super::command::{Command, Reply};
 use super::data::Dataset;
 use super::server::{Follower, Refused, Role, Server, Wait};
 use super::stream::{Entry, Snapshot, Stored, Stream};
-use super::types::{Command, Outcome, Reply};
+use super::write::Outcome;
 
 /// Something on its way.
 #[derive(Clone)]

@@ -10,12 +10,14 @@
 //! Nothing happens by itself: whoever drives a [`Cluster`] carries its [`Message`]s, late or much later, and says when a
 //! server crashes, returns, is promoted, or hears of who leads.
 
+mod command;
 mod data;
 mod group;
 mod meta;
+mod record;
 mod server;
 mod stream;
-mod types;
+mod write;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,11 +26,13 @@ use foremap::key::CompositeKey;
 use foremap::node::Fence;
 use foremap::partition::StorageLayout;
 
+pub use command::{Command, Reply};
 pub use group::{Body, Image, Link, Message, Told};
 pub use meta::{MetaChange, MetaRead, MetaReply};
+pub use record::{Record, Retention};
 pub use server::Refused;
 pub use stream::Stored;
-pub use types::{Command, Expect, Outcome, Record, Reply, Retention, Write};
+pub use write::{Expect, Outcome, Write};
 
 use data::Dataset;
 use group::Group;

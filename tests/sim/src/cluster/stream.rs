@@ -6,7 +6,7 @@ use foremap::key::CompositeKey;
 
 use super::data::Dataset;
 use super::meta::Meta;
-use super::types::Record;
+use super::record::Record;
 
 /// A write that a server has executed.
 #[derive(Debug, PartialEq)]

@@ -7,9 +7,9 @@ use foremap::key::CompositeKey;
 use foremap::protocol::{Consistency, KeymapFields};
 use foremap_check::{Final, Found, History, Kept, Level, Outcome, Time, Write};
 
-use super::check::{Read, Violation};
-use super::cluster::{Command, Record, Reply};
 use super::world::{VERSIONS, World};
+use crate::check::{Read, Violation};
+use crate::cluster::{Command, Record, Reply};
 
 /// Microseconds, counted on within a millisecond so that steps of one moment have an order.
 const PER_MS: Time = 1_000;
@@ -24,25 +24,25 @@ fn value(fields: &KeymapFields) -> Arc<str> {
 
 impl World {
     /// Now, as the history has it.
-    pub(crate) fn time(&self) -> Time {
+    pub(super) fn time(&self) -> Time {
         self.now * PER_MS + self.tick.min(PER_MS - 1)
     }
 
     /// A write begins, and its outcome is not known yet. Returns its place in the history.
-    pub(crate) fn record_write(&mut self, key: &CompositeKey, session: u64, fields: Option<&KeymapFields>) -> usize {
+    pub(super) fn record_write(&mut self, key: &CompositeKey, session: u64, fields: Option<&KeymapFields>) -> usize {
         let (invoked, returned, outcome) = (self.time(), Time::MAX, Outcome::Unknown);
         let value = fields.map(value);
         self.history.writes.push(Write { key: text(key), session, value, invoked, returned, outcome });
         self.history.writes.len() - 1
     }
 
-    pub(crate) fn record_outcome(&mut self, at: usize, outcome: Outcome) {
+    pub(super) fn record_outcome(&mut self, at: usize, outcome: Outcome) {
         let returned = self.time();
         let write = &mut self.history.writes[at];
         (write.returned, write.outcome) = (returned, outcome);
     }
 
-    pub(crate) fn record_read(&mut self, read: &Read, session: usize, answer: &Answer) {
+    pub(super) fn record_read(&mut self, read: &Read, session: usize, answer: &Answer) {
         let level = match read.consistency {
             Consistency::Strong => Level::Strong,
             Consistency::Bounded => Level::Bounded { max_staleness: Time::from(read.max_staleness_ms) * PER_MS },
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Reads what the cluster holds in the end, and checks the whole history.
-    pub(crate) fn check_history(&mut self) {
+    pub(super) fn check_history(&mut self) {
         for at in 0..self.keys.len() {
             let key = self.keys[at].clone();
             match self.final_state(&key) {

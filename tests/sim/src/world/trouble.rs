@@ -2,21 +2,20 @@
 
 use foremap::Millis;
 
-use super::cluster::Server;
-use super::mutant::Mutant;
-use super::net::Place;
-use super::world::{ACTIVE_UNTIL, Event, LAST_READS, World};
+use super::world::World;
+use crate::clocks::{FAR_US, JUMP_US};
+use crate::cluster::Server;
+use crate::event::Event;
+use crate::mutant::Mutant;
+use crate::net::Place;
+use crate::times::{ACTIVE_UNTIL, LAST_READS};
 
-/// How far a clock is set ahead or back, in microseconds.
-pub(crate) const JUMP_US: u64 = 5_000_000;
-/// How far a clock is ahead that is plainly wrong: five minutes, a year, ten years.
-pub(crate) const FAR_US: [i64; 3] = [300_000_000, 31_536_000_000_000, 315_360_000_000_000];
 /// How often servers look after their connections.
 const CRON_MS: Millis = 250;
 
 impl World {
     /// Something goes wrong, and later something else.
-    pub(crate) fn trouble(&mut self) {
+    pub(super) fn trouble(&mut self) {
         if !self.is_active() || self.profile.faults == 0 {
             return;
         }
@@ -65,7 +64,7 @@ impl World {
         self.schedule(at, Event::ClockSet { server });
     }
 
-    pub(crate) fn clock_set(&mut self, server: Server) {
+    pub(super) fn clock_set(&mut self, server: Server) {
         self.cluster.set_clock(server, 0);
         self.far_ahead = None;
     }
@@ -94,7 +93,7 @@ impl World {
         self.schedule(at, Event::ServerUp { server });
     }
 
-    pub(crate) fn server_up(&mut self, server: Server) {
+    pub(super) fn server_up(&mut self, server: Server) {
         if self.cluster.run(server).is_some() {
             return;
         }
@@ -213,7 +212,7 @@ impl World {
     }
 
     /// The other masters agree on a new leader, whether or not the old one is gone. It does not know.
-    pub(crate) fn promote(&mut self, group: usize) {
+    pub(super) fn promote(&mut self, group: usize) {
         let old = self.cluster.leader(group);
         let can = |server: &usize| {
             self.cluster.is_candidate((group, *server))
@@ -236,7 +235,7 @@ impl World {
     }
 
     /// A server hears of who leads, once it can.
-    pub(crate) fn notice(&mut self, server: Server) {
+    pub(super) fn notice(&mut self, server: Server) {
         let (group, leader) = (server.0, self.cluster.leader(server.0));
         if self.cluster.leader_seen_by(server).is_none_or(|seen| seen == leader) {
             return;
@@ -252,7 +251,7 @@ impl World {
     }
 
     /// Replicas whose connection is gone connect again.
-    pub(crate) fn cron(&mut self) {
+    pub(super) fn cron(&mut self) {
         if self.now < LAST_READS {
             self.schedule(self.now + CRON_MS, Event::Cron);
         }
@@ -278,7 +277,7 @@ impl World {
     }
 
     /// Everything runs again and is reached.
-    pub(crate) fn heal(&mut self) {
+    pub(super) fn heal(&mut self) {
         self.net.heal();
         for group in 0..self.cluster.groups() {
             for at in 0..self.cluster.servers() {

@@ -4,14 +4,15 @@ use foremap::adapter::{Answer, CallEnd, CallId, Own, OwnWrite, RequestId};
 use foremap::cache::Fence;
 use foremap::protocol::{Consistency, ErrorCode};
 
-use super::check::{Read, check};
-use super::client::{TIMER_SLACK, Waiting, Writing};
-use super::cluster::Outcome;
-use super::mutant::Mutant;
-use super::world::{Event, World};
+use super::world::World;
+use crate::check::{Read, check};
+use crate::client::{TIMER_SLACK, Waiting, Writing};
+use crate::cluster::Outcome;
+use crate::event::Event;
+use crate::mutant::Mutant;
 
 impl World {
-    pub(crate) fn answered(&mut self, client: usize, request: RequestId, answer: &Answer) {
+    pub(super) fn answered(&mut self, client: usize, request: RequestId, answer: &Answer) {
         self.note(|| format!("client {client} answers {request}: {answer:?}"));
         let Some(waiting) = self.clients[client].reads.remove(&request) else {
             return self.violate("once", format!("client {client} resolved {request}, which nobody waits for"));
@@ -20,7 +21,7 @@ impl World {
         self.judge(&waiting.read, waiting.session, answer);
     }
 
-    pub(crate) fn failed(&mut self, client: usize, request: RequestId, code: ErrorCode, detail: &str) {
+    pub(super) fn failed(&mut self, client: usize, request: RequestId, code: ErrorCode, detail: &str) {
         self.note(|| format!("client {client} fails {request}: {code} {detail}"));
         let Some(waiting) = self.clients[client].reads.remove(&request) else {
             return self.violate("once", format!("client {client} rejected {request}, which nobody waits for"));
@@ -49,7 +50,7 @@ impl World {
         }
     }
 
-    pub(crate) fn judge(&mut self, read: &Read, session: usize, answer: &Answer) {
+    pub(super) fn judge(&mut self, read: &Read, session: usize, answer: &Answer) {
         self.tally.add(answer.served.as_str(), 1);
         if read.consistency == Consistency::Bounded && answer.age_ms > read.max_staleness_ms.into() {
             self.tally.add("over the bound, through the store", 1);
@@ -66,7 +67,7 @@ impl World {
         }
     }
 
-    pub(crate) fn call_ended(&mut self, client: usize, call: CallId, end: CallEnd) {
+    pub(super) fn call_ended(&mut self, client: usize, call: CallId, end: CallEnd) {
         let Some(writing) = self.clients[client].writes.remove(&call) else {
             return self.violate("once", format!("client {client} ended call {call}, which nobody waits for"));
         };

@@ -1,14 +1,14 @@
 //! How gateways talk to the cluster: pipelines of commands, each with the fence behind it.
 
 use foremap::Millis;
-use foremap::adapter::FlightId;
-use foremap::node::{Lack, ReadTicket};
+use foremap::node::Lack;
 
-use super::cluster::{Body, Command, Message, Refused, Reply, Server, Told};
-use super::control::Pending;
-use super::mutant::Mutant;
-use super::net::Place;
-use super::world::{Event, World, WriteRequest};
+use super::world::World;
+use crate::cluster::{Body, Command, Message, Refused, Server, Told};
+use crate::event::Event;
+use crate::mutant::Mutant;
+use crate::net::Place;
+use crate::pipe::{End, Errand, Link, Pipe};
 
 /// How long a master may wait for its replicas.
 const WAIT_MS: Millis = 250;
@@ -19,66 +19,9 @@ const MAX_AGAIN: u32 = 2;
 /// When TCP sends a lost packet again, at the earliest.
 const RETRANSMISSION_MS: Millis = 200;
 
-/// A connection to the server that a gateway takes for the master of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) server: Server,
-    /// Start of the server that it was opened to.
-    pub(crate) run: u32,
-    pub(crate) connection: u64,
-    /// Its history then: what waits for replicas in another one says nothing of what was executed in this one.
-    pub(crate) history: usize,
-}
-
-/// What a pipeline is for.
-pub(crate) enum Errand {
-    Read {
-        job: u64,
-        tickets: Vec<ReadTicket>,
-        attempt: u32,
-    },
-    Poll,
-    Positions,
-    Write {
-        client: usize,
-        flight: FlightId,
-        write: std::sync::Arc<WriteRequest>,
-    },
-    Control(Pending),
-    /// Nobody waits for it.
-    Leave,
-}
-
-pub(crate) struct Pipe {
-    gateway: usize,
-    incarnation: u32,
-    group: usize,
-    link: Link,
-    /// Replicas that it waits for.
-    wait_for: u32,
-    /// Times that it has waited.
-    waits: u32,
-    commands: Vec<Command>,
-    replies: Vec<Reply>,
-    /// On the clock of the gateway.
-    sent_at: Millis,
-    errand: Errand,
-}
-
-/// How a pipeline ended, as the gateway is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was executed; whether the fence behind it holds.
-    Executed(bool),
-    /// It certainly was not executed.
-    Refused,
-    /// It may have been, or may still be.
-    Broken,
-}
-
 impl World {
     /// Sends `commands` to the master of `group`, as far as `gateway` knows it.
-    pub(crate) fn send_pipe(&mut self, gateway: usize, group: usize, commands: Vec<Command>, errand: Errand) {
+    pub(super) fn send_pipe(&mut self, gateway: usize, group: usize, commands: Vec<Command>, errand: Errand) {
         let id = self.fresh_id();
         let host = &self.gateways[gateway];
         let (incarnation, sent_at) = (host.incarnation, host.local(self.now));
@@ -101,7 +44,7 @@ impl World {
     }
 
     /// A pipeline reaches a server: it is executed, though its gateway may have given up.
-    pub(crate) fn reach(&mut self, id: u64) {
+    pub(super) fn reach(&mut self, id: u64) {
         let Some(pipe) = self.pipes.get(&id) else { return };
         let (gateway, link, commands) = (pipe.gateway, pipe.link, pipe.commands.clone());
         if let Some(until) = self.held_up(gateway, link.server) {
@@ -132,7 +75,7 @@ impl World {
     }
 
     /// The fence of a pipeline reaches the server; later perhaps the wait of it once more.
-    pub(crate) fn reach_fence(&mut self, id: u64) {
+    pub(super) fn reach_fence(&mut self, id: u64) {
         let Some(pipe) = self.pipes.get(&id) else { return };
         let (gateway, link, wait_for, again) = (pipe.gateway, pipe.link, pipe.wait_for, pipe.waits > 0);
         if let Some(until) = self.held_up(gateway, link.server) {
@@ -153,7 +96,7 @@ impl World {
     }
 
     /// The time of a `WAIT` is over; a server that stands still does not notice.
-    pub(crate) fn wait_over(&mut self, server: Server, pipe: u64) {
+    pub(super) fn wait_over(&mut self, server: Server, pipe: u64) {
         if let Some(until) = self.net.paused(self.now, Place::Server(server)) {
             return self.schedule(until, Event::WaitOver { server, pipe });
         }
@@ -162,7 +105,7 @@ impl World {
     }
 
     /// Puts what the cluster has to say on its way.
-    pub(crate) fn pump(&mut self) {
+    pub(super) fn pump(&mut self) {
         for message in self.cluster.take_messages() {
             match message.body {
                 Body::Waited(pipe, Some(told)) if self.is_same_history(pipe) => self.waited(pipe, &told),
@@ -222,7 +165,7 @@ impl World {
     }
 
     /// A message from server to server. Connections lose nothing, but what is held up arrives late.
-    pub(crate) fn carry(&mut self, message: Message) {
+    pub(super) fn carry(&mut self, message: Message) {
         let Some(to) = message.to else { return };
         let (from, to) = (Place::Server((message.group, message.from)), Place::Server((message.group, to)));
         let held = self.net.cut(self.now, from, to).or_else(|| self.net.paused(self.now, to));
@@ -243,7 +186,7 @@ impl World {
     }
 
     /// The end of a pipeline, or of the gateway's patience.
-    pub(crate) fn pipe_done(&mut self, id: u64, end: End) {
+    pub(super) fn pipe_done(&mut self, id: u64, end: End) {
         // A time-out leaves the commands on their way.
         let ended = if end == End::Broken {
             self.pipes.get_mut(&id).map(|pipe| {
@@ -272,13 +215,13 @@ impl World {
         self.pipe_ended(gateway, incarnation, group, replies, sent_at, errand, end);
     }
 
-    pub(crate) fn relink_soon(&mut self, gateway: usize, group: usize) {
+    pub(super) fn relink_soon(&mut self, gateway: usize, group: usize) {
         let at = self.now + self.rng.range(1, 40);
         self.schedule(at, Event::Relink { gateway, group });
     }
 
     /// Asks a server that can be reached who leads its group, and connects to that.
-    pub(crate) fn relink(&mut self, gateway: usize, group: usize) {
+    pub(super) fn relink(&mut self, gateway: usize, group: usize) {
         let server = (group, self.rng.below(self.cluster.servers()));
         let seen = if self.held_up(gateway, server).is_none() { self.cluster.leader_seen_by(server) } else { None };
         let link = seen.and_then(|leader| {
