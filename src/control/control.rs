@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::command::{Answer, Beat, Change, Command, Found, NotDone, StoreFailed, Times};
-use super::coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
+use super::command::{Beat, Change, Command, Found, StoreFailed, Times};
+use super::config::ControlConfig;
+use super::coordinator::{Coordinator, Seen, Step};
 use super::job::Planned;
 use super::member::{Member, MemberState};
-use super::plans::{Ask, Plans};
+use super::plans::Plans;
 use super::record::LeaderRecord;
 use super::stats::ControlStats;
 use super::{RequestId, Term};
@@ -15,47 +16,9 @@ use crate::Millis;
 use crate::load::LoadReport;
 use crate::partition::{Epoch, NodeId, PartitionMap};
 
-/// What a control machine is made with. Times are in milliseconds.
+/// State of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ControlConfig {
-    /// Whether other processes use the store. Where none does, the process leads, always under term 0, and registers nothing.
-    pub is_shared: bool,
-    /// Whether loads are collected and plans made.
-    pub plans: bool,
-    /// Whether plans are put in force without being asked for.
-    pub applies: bool,
-    /// Time between two heartbeats.
-    pub beat_ms: Millis,
-    /// The same while a proposal is stored: everybody waits for its end.
-    pub brisk_ms: Millis,
-    /// Shortest time between two heartbeats, whoever asks for one.
-    pub pause_ms: Millis,
-    /// How long a registration and the lease hold without a heartbeat.
-    pub ttl_ms: Millis,
-    /// How patient the coordinator is.
-    pub coordinator: CoordinatorConfig,
-}
-
-impl Default for ControlConfig {
-    /// Two heartbeats may be lost. A node may be away for two lives of its registration, which is a restart, and members have as
-    /// long for warming up as a bounded read may be stale.
-    fn default() -> Self {
-        Self {
-            is_shared: true,
-            plans: true,
-            applies: true,
-            beat_ms: 1_000,
-            brisk_ms: 200,
-            pause_ms: 50,
-            ttl_ms: 3_000,
-            coordinator: CoordinatorConfig { grace_ms: 6_000, warm_ms: 2_000 },
-        }
-    }
-}
-
-/// What a heartbeat waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Nothing is under way.
     Idle,
     /// The store is to tell what it has, or to change.
@@ -69,30 +32,30 @@ enum Phase {
 /// shifter, three maps, the members, and 64 requests of operators.
 #[derive(Debug)]
 pub struct Control {
-    config: ControlConfig,
-    members: Vec<Member>,
-    map: Arc<PartitionMap>,
+    pub(super) config: ControlConfig,
+    pub(super) members: Vec<Member>,
+    pub(super) map: Arc<PartitionMap>,
     /// The proposal that is followed.
-    proposal: Option<Arc<PartitionMap>>,
-    is_leaving: bool,
-    phase: Phase,
+    pub(super) proposal: Option<Arc<PartitionMap>>,
+    pub(super) is_leaving: bool,
+    pub(super) phase: Phase,
     /// When the next heartbeat is due, and when it may be at the earliest.
-    due: Millis,
+    pub(super) due: Millis,
     not_before: Millis,
     /// When a newer epoch that somebody named was last heeded.
     newer_at: Option<Millis>,
-    term: Option<Term>,
+    pub(super) term: Option<Term>,
     /// Whether the leader's record is asked for or written at the moment.
-    is_recording: bool,
+    pub(super) is_recording: bool,
     coordinator: Coordinator,
     /// Content hash of the proposal that is warmed up for.
     warming: Option<u64>,
     /// Content hash of the last proposal that the nodes are warm for.
     warm_for: u64,
-    plans: Plans,
+    pub(super) plans: Plans,
     /// The freeze switch is to be turned, in this order.
-    switches: VecDeque<(RequestId, bool)>,
-    commands: VecDeque<Command>,
+    pub(super) switches: VecDeque<(RequestId, bool)>,
+    pub(super) commands: VecDeque<Command>,
     stats: ControlStats,
 }
 
@@ -355,68 +318,6 @@ impl Control {
         }
     }
 
-    /// What the leader before left counts before anything is planned.
-    fn ask_record(&mut self) {
-        if !std::mem::replace(&mut self.is_recording, true) {
-            self.commands.push_back(Command::ReadRecord);
-        }
-    }
-
-    /// What came of [`Command::ReadRecord`].
-    pub fn handle_record(&mut self, times: Times, record: Result<LeaderRecord, StoreFailed>) {
-        self.is_recording = false;
-        if let (Ok(mut record), Some(term)) = (record, self.term) {
-            // It may lead before a map names it.
-            if let Some(member) = self.members.first() {
-                record.origin = member.origin.clone();
-            }
-            self.is_recording = true;
-            self.commands.push_back(Command::Store { change: Change::Record(record), term });
-        }
-        self.advance(times);
-    }
-
-    fn recorded(&mut self, record: &LeaderRecord, stored: Result<bool, StoreFailed>) {
-        self.is_recording = false;
-        if let Phase::Freezing { id, frozen } = self.phase {
-            if stored == Ok(true) {
-                self.plans.freeze(frozen);
-            }
-            match (stored, self.term) {
-                // What is proposed may not be wanted any more: taken out, as whoever leads next would finish it.
-                (Ok(true), Some(term)) if frozen => {
-                    self.commands.push_back(Command::Store { change: Change::Withdraw, term });
-                }
-                (Ok(true), _) => self.switched(id, Answer::Frozen),
-                _ => self.switched(id, Answer::Refused(NotDone::Store)),
-            }
-            return;
-        }
-        if let (Ok(true), Some(term)) = (stored, self.term) {
-            self.plans.begin(term, record.frozen);
-        }
-    }
-
-    fn withdrawn(&mut self, stored: Result<bool, StoreFailed>) {
-        let Phase::Freezing { id, .. } = self.phase else { return };
-        let done = stored == Ok(true);
-        if done && !self.config.is_shared {
-            self.proposal = None;
-        }
-        self.switched(id, if done { Answer::Frozen } else { Answer::Refused(NotDone::Store) });
-    }
-
-    fn switched(&mut self, id: RequestId, answer: Answer) {
-        (self.phase, self.due) = (Phase::Idle, 0);
-        self.commands.push_back(Command::Answer(id, answer));
-    }
-
-    fn refuse_switches(&mut self) {
-        for (id, _) in std::mem::take(&mut self.switches) {
-            self.commands.push_back(Command::Answer(id, Answer::Refused(NotDone::Elsewhere)));
-        }
-    }
-
     /// The reports that came of [`Command::CollectLoads`], `None` for each node that did not answer.
     pub fn handle_loads(&mut self, times: Times, reports: Vec<Option<LoadReport>>) {
         self.plans.loaded(reports);
@@ -434,42 +335,6 @@ impl Control {
     /// A job ended without a result: the shifter begins anew.
     pub fn handle_plan_lost(&mut self, times: Times) {
         self.plans.lose(&mut self.commands);
-        self.advance(times);
-    }
-
-    /// Puts what the dry run tells on its way, whatever the mode, also while frozen. Where the caller names the epoch that it
-    /// saw, that has to be the map in force. An empty plan does nothing. The answer to `id` comes as a command.
-    pub fn handle_apply(&mut self, times: Times, id: RequestId, seen: Option<Epoch>) {
-        self.ask(times, id, Ask::Apply { seen });
-    }
-
-    /// What the shifter knows and would do, as a command that answers `id`.
-    pub fn handle_status(&mut self, times: Times, id: RequestId) {
-        self.ask(times, id, Ask::Status);
-    }
-
-    fn ask(&mut self, times: Times, id: RequestId, ask: Ask) {
-        // It waits for what the leader before left, too.
-        let refused = match self.term {
-            Some(_) if self.config.plans => self.plans.ask(id, ask).err(),
-            _ => Some(NotDone::Elsewhere),
-        };
-        self.commands.extend(refused.map(|why| Command::Answer(id, Answer::Refused(why))));
-        self.advance(times);
-    }
-
-    /// Turns the freeze switch, for this leader and all after it. The answer to `id` comes as a command, when no plan that
-    /// nobody asked for can come in force any more.
-    pub fn handle_freeze(&mut self, times: Times, id: RequestId, frozen: bool) {
-        let refused = match self.term {
-            None => Some(NotDone::Elsewhere),
-            Some(_) if self.switches.len() == Plans::MAX_ASKED => Some(NotDone::Busy),
-            Some(_) => None,
-        };
-        match refused {
-            Some(why) => self.commands.push_back(Command::Answer(id, Answer::Refused(why))),
-            None => self.switches.push_back((id, frozen)),
-        }
         self.advance(times);
     }
 
@@ -493,7 +358,7 @@ impl Control {
     }
 
     /// What can begin now, does.
-    fn advance(&mut self, times: Times) {
+    pub(super) fn advance(&mut self, times: Times) {
         if self.phase == Phase::Idle
             && !self.is_recording
             && self.plans.term() == self.term

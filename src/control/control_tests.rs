@@ -1,4 +1,4 @@
-use super::super::command::ControlStatus;
+use super::super::command::{Answer, ControlStatus, NotDone};
 use super::*;
 use crate::load::Count;
 use crate::partition::{MapNode, Placement, StorageLayout};

@@ -16,11 +16,13 @@
 //! * **Freeze**: answered when no plan that nobody asked for can come in force any more.
 
 mod command;
+mod config;
 mod control;
 mod coordinator;
 mod job;
 mod member;
 mod new_owners;
+mod operators;
 mod plans;
 mod record;
 mod request_id;
@@ -28,7 +30,8 @@ mod stats;
 mod term;
 
 pub use command::{Answer, Beat, Change, Command, ControlStatus, Found, NotDone, StoreFailed, Times};
-pub use control::{Control, ControlConfig};
+pub use config::ControlConfig;
+pub use control::Control;
 pub use coordinator::{Coordinator, CoordinatorConfig, Seen, Step};
 pub use job::{PlanJob, Planned};
 pub use member::{Member, MemberState};
