@@ -39,7 +39,7 @@ pub struct Analyzer {
     keys: TextStore,
     templates: TextStore,
     classes: Classes,
-    /// What others learned.
+    /// The model that others learned.
     prior: Arc<Prior>,
     prior_max: usize,
     streams: Streams,
@@ -302,7 +302,7 @@ impl Analyzer {
         made
     }
 
-    /// Whether it has been learnt what to order in a context for the time after the delay of orders.
+    /// Tells whether it has been learnt what to order in a context for the time after the delay of orders.
     pub fn knows_far(&self, context: &Context) -> bool {
         context.line(Expert::Far).is_some_and(|line| self.table.get(line).is_some())
     }

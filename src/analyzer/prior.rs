@@ -1,4 +1,4 @@
-//! What others learned: successors of contexts from a shared model, which local evidence overrides.
+//! [`Prior`]: successors of contexts from a shared model, which local evidence overrides.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Prior {
         self.bytes.get(start as usize..start as usize + usize::from(len))
     }
 
-    /// How often a key was asked for elsewhere, as a power of two.
+    /// Popularity of a key elsewhere, as a power of two.
     pub(super) fn popularity(&self, id: KeyId) -> Option<u8> {
         if self.texts.is_empty() {
             return None;
@@ -153,7 +153,7 @@ impl Prior {
         self.lines.len()
     }
 
-    /// What followed a context, here and elsewhere; `None` if nothing is known of it.
+    /// Successors of a context, here and elsewhere; `None` if nothing is known of it.
     pub(super) fn mix(&self, context: u64, local: Option<Successors>) -> Option<Mix> {
         let prior = if self.lines.is_empty() { None } else { self.lines.get(&context) };
         if local.is_none() && prior.is_none() {
@@ -188,7 +188,7 @@ struct Mixed {
     latest: bool,
 }
 
-/// What followed a context, here and elsewhere.
+/// Successors of a context, here and elsewhere.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Mix {
     pub(super) total: u16,

@@ -32,7 +32,7 @@ pub struct Core {
     pub(super) adapter: Adapter,
     pub(super) token: Option<String>,
     clock: LocalClock,
-    /// What the clock of an earlier core of this host had counted more than the monotonic clock.
+    /// Milliseconds that the clock of an earlier core of this host had counted more than the monotonic clock.
     since: f64,
 }
 
@@ -65,7 +65,7 @@ impl Core {
         now
     }
 
-    /// What the host must do, in order.
+    /// Actions for the host to perform, in order.
     ///
     /// # Errors
     /// Throws `{code: "CONFIG", message}` where an origin makes no URL.
@@ -222,7 +222,7 @@ impl Core {
         Ok(plain(&actions::JsPage::from(&page)))
     }
 
-    /// Whether somebody looks at the page; on return what is cached is made current.
+    /// Tells whether somebody looks at the page; on return what is cached is made current.
     #[wasm_bindgen(js_name = setAttention)]
     pub fn set_attention(&mut self, now: f64, active: bool) {
         let attention = if active { Attention::Active } else { Attention::Away };
@@ -256,25 +256,25 @@ impl Core {
         self.adapter.on_feed_end(millis(now), feed, end);
     }
 
-    /// Whether each frame of the feed comes back as a `relay`.
+    /// Sets whether each frame of the feed comes back as a `relay`.
     #[wasm_bindgen(js_name = setRelaying)]
     pub fn set_relaying(&mut self, relaying: bool) {
         self.adapter.set_relaying(relaying);
     }
 
-    /// Whether another core of this host holds a feed, which costs nothing to join.
+    /// Tells whether another core of this host holds a feed, which costs nothing to join.
     #[wasm_bindgen(js_name = setFeedAtHand)]
     pub fn set_feed_at_hand(&mut self, now: f64, at_hand: bool) {
         self.adapter.set_feed_at_hand(millis(now), at_hand);
     }
 
-    /// What another core needs to follow this one's feed from here on, or `undefined`.
+    /// Everything that another core needs to follow this one's feed from here on, or `undefined`.
     #[wasm_bindgen(js_name = feedOpening)]
     pub fn feed_opening(&self, now: f64) -> Option<Vec<u8>> {
         self.adapter.feed_opening(millis(now))
     }
 
-    /// What this session has seen, for another device.
+    /// A bookmark of what this session has seen, for another device.
     pub fn bookmark(&self) -> Vec<u8> {
         self.adapter.bookmark()
     }
@@ -305,7 +305,7 @@ impl Core {
         self.adapter.import(millis(now), state).map_err(refused)
     }
 
-    /// What the cache would answer now, or `undefined`.
+    /// The answer that the cache would give now, or `undefined`.
     ///
     /// # Errors
     /// Throws `{code: "BAD_KEY", message}`.
@@ -315,7 +315,7 @@ impl Core {
         Ok(answer.map_or(JsValue::UNDEFINED, |answer| plain(&actions::JsAnswer::from(&answer))))
     }
 
-    /// What is expected after `key`, or next in `stream` where no key is given: `[{key, confidence, expert}]`.
+    /// Predictions of what comes after `key`, or next in `stream` where no key is given: `[{key, confidence, expert}]`.
     ///
     /// # Errors
     /// Throws `{code: "BAD_KEY", message}`.

@@ -24,7 +24,7 @@ impl Core {
         Ok(is_model_delta(model).then(|| Uint8Array::from(whole)))
     }
 
-    /// What to tell of the requests since it last told, in at most so many bytes, as a request to a gateway; `undefined` where there
+    /// A summary of the requests since it last told, in at most so many bytes, as a request to a gateway; `undefined` where there
     /// is nothing to tell, or nothing that may be told.
     ///
     /// # Errors

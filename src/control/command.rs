@@ -1,4 +1,4 @@
-//! What a [`Control`](super::Control) asks its host to do, and what the host tells it.
+//! [`Command`]: a task of a [`Control`](super::Control) for its host, and what the host tells of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ pub struct Times {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreFailed;
 
-/// What the host is to do. Commands may be under way at the same time; each is told of at most once.
+/// A task for the host. Commands may be under way at the same time; each is told of at most once.
 #[derive(Debug)]
 pub enum Command {
     /// Register, try for the lease, and read; then [`handle_beat`](super::Control::handle_beat).
     Beat(Beat),
     /// Change the store under a term; then [`handle_stored`](super::Control::handle_stored).
     Store {
-        /// What is changed.
+        /// The change.
         change: Change,
         /// The term that it is changed under.
         term: Term,
@@ -68,18 +68,18 @@ pub enum Command {
 /// One heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beat {
-    /// What is registered, each for as long as [`ControlConfig::ttl_ms`](super::ControlConfig::ttl_ms).
+    /// Members to register, each for as long as [`ControlConfig::ttl_ms`](super::ControlConfig::ttl_ms).
     pub members: Vec<Member>,
-    /// Whether to try for the lease, for as long.
+    /// Set to try for the lease, for as long.
     pub may_lead: bool,
-    /// Whether to read who is registered.
+    /// Set to read who is registered.
     pub reads_members: bool,
 }
 
-/// What a heartbeat found.
+/// Findings of a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Whether all registrations are this process's own.
+    /// Set where all registrations are this process's own.
     pub is_own: bool,
     /// The term, with the lease.
     pub term: Option<Term>,
@@ -87,7 +87,7 @@ pub struct Found {
     pub map: Option<Arc<PartitionMap>>,
     /// The proposed map, where one can be read.
     pub proposal: Option<Arc<PartitionMap>>,
-    /// Who is registered, by ascending id, where that was asked for.
+    /// Registered members, by ascending id, where that was asked for.
     pub members: Option<Vec<Member>>,
     /// Milliseconds since 1970 by the store's clock.
     pub store_ms: Millis,
@@ -122,7 +122,7 @@ pub enum Answer {
     Applied(Box<Plan>),
     /// Shifts are frozen, or not any more.
     Frozen,
-    /// What the shifter knows and would do.
+    /// Knowledge and plan of the shifter.
     Status(Box<ControlStatus>),
     /// Nothing was done.
     Refused(NotDone),
@@ -143,10 +143,10 @@ pub enum NotDone {
     Busy,
 }
 
-/// What the shifter knows and would do, for operators.
+/// Knowledge and plan of the shifter, for operators.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ControlStatus {
-    /// Whether nothing is applied, by the freeze switch.
+    /// Set where nothing is applied, by the freeze switch.
     pub frozen: bool,
     /// Epoch of the map in force.
     pub epoch: Epoch,
@@ -158,6 +158,6 @@ pub struct ControlStatus {
     pub last: Option<Plan>,
     /// The plan that waits to come in force.
     pub pending: Option<Plan>,
-    /// What would be done now: the dry run.
+    /// The dry run: the plan that would be made now.
     pub next: Plan,
 }

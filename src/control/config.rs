@@ -1,4 +1,4 @@
-//! [`ControlConfig`]: what a control machine is made with.
+//! [`ControlConfig`]: settings of a control machine.
 
 use super::coordinator::CoordinatorConfig;
 use crate::Millis;
@@ -6,11 +6,11 @@ use crate::Millis;
 /// Settings of a control machine. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ControlConfig {
-    /// Whether other processes use the store. Where none does, the process leads, always under term 0, and registers nothing.
+    /// Set where other processes use the store. Where none does, the process leads, always under term 0, and registers nothing.
     pub is_shared: bool,
-    /// Whether loads are collected and plans made.
+    /// Set where loads are collected and plans made.
     pub plans: bool,
-    /// Whether plans are put in force without being asked for.
+    /// Set where plans are put in force without being asked for.
     pub applies: bool,
     /// Time between two heartbeats.
     pub beat_ms: Millis,

@@ -45,7 +45,7 @@ pub struct Control {
     /// When a newer epoch that somebody named was last heeded.
     newer_at: Option<Millis>,
     pub(super) term: Option<Term>,
-    /// Whether the leader's record is asked for or written at the moment.
+    /// Set while the leader's record is asked for or written at the moment.
     pub(super) is_recording: bool,
     coordinator: Coordinator,
     /// Content hash of the proposal that is warmed up for.
@@ -97,7 +97,7 @@ impl Control {
         self.commands.pop_front()
     }
 
-    /// How long after `times` the machine wants [`Control::handle_timeout`] at the latest.
+    /// Time after `times` at which the machine wants [`Control::handle_timeout`] at the latest.
     pub fn poll_timeout(&self, times: Times) -> Millis {
         let beat = match self.phase {
             Phase::Idle => self.due.max(self.not_before).saturating_sub(times.now),
@@ -144,7 +144,7 @@ impl Control {
         }));
     }
 
-    /// What came of [`Command::Beat`].
+    /// Takes the outcome of [`Command::Beat`].
     pub fn handle_beat(&mut self, times: Times, found: Result<Found, StoreFailed>) {
         self.phase = Phase::Idle;
         match found {
@@ -234,7 +234,7 @@ impl Control {
         self.commands.push_back(Command::Store { change, term });
     }
 
-    /// What came of [`Command::Store`]: whether it took effect.
+    /// Takes the outcome of [`Command::Store`]: whether it took effect.
     pub fn handle_stored(&mut self, times: Times, change: Change, stored: Result<bool, StoreFailed>) {
         match change {
             Change::Record(record) => self.recorded(&record, stored),
@@ -324,7 +324,7 @@ impl Control {
         self.advance(times);
     }
 
-    /// What came of [`Command::Plan`].
+    /// Takes the outcome of [`Command::Plan`].
     pub fn handle_planned(&mut self, times: Times, planned: Box<Planned>) {
         if self.plans.planned(times, *planned, &mut self.commands) {
             self.due = 0;
@@ -357,7 +357,7 @@ impl Control {
         (self.is_leaving, self.due) = (true, 0);
     }
 
-    /// What can begin now, does.
+    /// Begins what can begin now.
     pub(super) fn advance(&mut self, times: Times) {
         if self.phase == Phase::Idle
             && !self.is_recording

@@ -20,7 +20,7 @@ pub struct PlanJob {
     pub(super) task: Task,
 }
 
-/// What is to be done.
+/// Work of a job.
 #[derive(Debug)]
 pub(super) enum Task {
     Begin,

@@ -8,7 +8,7 @@ use super::record::LeaderRecord;
 use crate::partition::Epoch;
 
 impl Control {
-    /// What came of [`Command::ReadRecord`].
+    /// Takes the outcome of [`Command::ReadRecord`].
     pub fn handle_record(&mut self, times: Times, record: Result<LeaderRecord, StoreFailed>) {
         self.is_recording = false;
         if let (Ok(mut record), Some(term)) = (record, self.term) {
@@ -63,7 +63,7 @@ impl Control {
         }
     }
 
-    /// What the leader before left counts before anything is planned.
+    /// Asks for what the leader before left, which counts before anything is planned.
     pub(super) fn ask_record(&mut self) {
         if !std::mem::replace(&mut self.is_recording, true) {
             self.commands.push_back(Command::ReadRecord);
@@ -76,7 +76,7 @@ impl Control {
         self.ask(times, id, Ask::Apply { seen });
     }
 
-    /// What the shifter knows and would do, as a command that answers `id`.
+    /// Knowledge and plan of the shifter, as a command that answers `id`.
     pub fn handle_status(&mut self, times: Times, id: RequestId) {
         self.ask(times, id, Ask::Status);
     }

@@ -11,7 +11,7 @@ use crate::load::{LoadReport, ROUND_MS};
 use crate::partition::{Epoch, NodeId, PartitionMap};
 use crate::shifter::{Move, Plan, Shifter, ShifterAction, ShifterStats};
 
-/// How long a plan may take to come in force before another is made: the warm-up, and two heartbeats of everybody.
+/// Longest time that a plan may take to come in force before another is made: the warm-up, and two heartbeats of everybody.
 const PATIENCE_MS: Millis = 8_000;
 
 /// The shifter of a leader, and what it has under way. Bounded as the load model is, and by [`Plans::MAX_ASKED`].
@@ -19,10 +19,10 @@ const PATIENCE_MS: Millis = 8_000;
 pub(super) struct Plans {
     /// The term that it plans under.
     term: Option<Term>,
-    /// Where nothing is done with it at the moment.
+    /// The shifter, where nothing is done with it at the moment.
     shifter: Option<Box<Shifter>>,
     is_begun: bool,
-    /// Whether a job has it.
+    /// Set while a job has it.
     is_busy: bool,
     /// The request that it is for.
     busy_for: Option<RequestId>,
@@ -57,7 +57,7 @@ struct Pending {
     is_asked_for: bool,
 }
 
-/// What an operator asked for.
+/// Request of an operator.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ask {
     Apply { seen: Option<Epoch> },
@@ -93,7 +93,7 @@ impl Plans {
         self.term
     }
 
-    /// Whether the shifter is at work.
+    /// Tells whether the shifter is at work.
     pub(super) fn is_begun(&self) -> bool {
         self.is_begun
     }

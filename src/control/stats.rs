@@ -12,15 +12,15 @@ pub struct ControlStats {
     pub term: Option<Term>,
     /// Heartbeats that failed, as the store did.
     pub failures: u64,
-    /// Whether the last one did.
+    /// Set where the last one did.
     pub is_failing: bool,
-    /// Whether another process has registered under a node id of this one.
+    /// Set where another process has registered under a node id of this one.
     pub is_doubled: bool,
     /// Proposals that it made.
     pub proposals: u64,
     /// Maps that it put in force.
     pub flips: u64,
-    /// What it wanted to store and was refused, as its term was over or the map had changed.
+    /// Changes that the store refused, as its term was over or the map had changed.
     pub refusals: u64,
     /// Keys read ahead of a flip.
     pub warm_keys: u64,
@@ -28,7 +28,7 @@ pub struct ControlStats {
     pub warm_failures: u64,
     /// It was leaving, and no map or nobody else waits for it any more.
     pub has_left: bool,
-    /// Whether the shifter is at work.
+    /// Set while the shifter is at work.
     pub is_planning: bool,
     /// Of the shifter; zeros where the process does not lead.
     pub shifter: ShifterStats,

@@ -119,7 +119,7 @@ impl Node {
         true
     }
 
-    /// What memory has of the slot's key, and what it includes.
+    /// The entry that memory has of the slot's key, and the point that it includes.
     fn remembered(&self, slot: &Slot) -> Option<(Point, Arc<Entry>)> {
         let (point, entry) = self.shards[usize::from(slot.shard)].recall(|| self.memory.get(slot.id, &slot.key));
         entry.filter(|entry| entry.generation == point.generation).map(|entry| (point, entry))
@@ -261,7 +261,7 @@ impl Node {
         }
     }
 
-    /// What a key is answered whose store was replaced while it was being read.
+    /// Answer for a key whose store was replaced while it was being read.
     fn replaced(&self) -> Done {
         let detail = "the store was replaced by another one".to_owned();
         let outcome = Outcome::Error { code: ErrorCode::Unavailable, detail };

@@ -21,9 +21,9 @@ const AHEAD_MS: Millis = 100;
 /// A reader, what it follows, and how far it has been told. Holds no frame and no change: the next frame is made when
 /// the last one has been taken. 16 bytes for each shard.
 pub(super) struct Feed {
-    /// Who opened it.
+    /// The subject that opened it.
     pub(super) subject: Subject,
-    /// Whose place it has.
+    /// The subject whose place it has.
     pub(super) share: Subject,
     /// The keys that it may hear of; `None` is all.
     prefixes: Option<Arc<[KeyPrefix]>>,
@@ -41,7 +41,7 @@ pub(super) struct Feed {
     followed: Vec<Followed>,
 }
 
-/// How long a feed may live.
+/// Life of a feed.
 #[derive(Clone, Copy)]
 pub(super) struct Life {
     /// Since the last sign of its reader.

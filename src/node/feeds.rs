@@ -19,12 +19,12 @@ use crate::protocol::{BatchRequest, Cursor, ErrorCode, FeedId, Hello, ItemResult
 
 /// Shortest and longest time between two frames without news.
 const HEARTBEAT_MS: (u32, u32) = (1_000, 10_000);
-/// How long a feed lives since a batch last named it: at least, and a part of the second that differs from feed to feed, so
+/// Life of a feed since a batch last named it: at least, and a part of the second that differs from feed to feed, so
 /// that readers who came together do not come back together. One who left, or takes nothing, is noticed by the heartbeats: this
 /// bounds what they miss. So it may be longer than nearly all visits in which the cache answers everything.
 const LIFE_MS: (Millis, Millis) = (13_800_000, 1_200_000);
 
-/// What a batch with the answers `results` adds to its caller's feed: the shards of `cursors`, and those of the answers
+/// Cursors that a batch with the answers `results` adds to its caller's feed: the shards of `cursors`, and those of the answers
 /// that are not among them, from where they were answered. Ascending, each shard once.
 pub fn additions(cursors: &[Cursor], results: &[ItemResult]) -> Vec<Cursor> {
     let lowest_first = |cursors: &mut Vec<Cursor>| {
@@ -169,7 +169,7 @@ impl Feeds<'_> {
         Some(made.bytes)
     }
 
-    /// Whether a feed has ended, or never was. It is for the host to end it well, and to close it.
+    /// Tells whether a feed has ended, or never was. It is for the host to end it well, and to close it.
     pub fn is_over(&self, now: Millis, number: FeedNumber) -> bool {
         self.node.feeds.find(number).is_none_or(|entry| entry.feed().is_over(now))
     }

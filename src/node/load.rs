@@ -9,7 +9,7 @@ use crate::Millis;
 use crate::load::{LoadCollector, LoadReport, Served};
 
 impl Node {
-    /// What this node served since the report before; counting starts anew. `round` is the number of the round that ends:
+    /// Load that this node served since the report before; counting starts anew. `round` is the number of the round that ends:
     /// milliseconds since 1970 divided by [`ROUND_MS`](crate::load::ROUND_MS), as the node itself knows no time of day.
     /// A request that is counted meanwhile is in this report or in the next one, and in one of them only.
     pub fn take_load(&self, now: Millis, incarnation: u64, round: u64) -> LoadReport {

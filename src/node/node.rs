@@ -97,7 +97,7 @@ impl Node {
         self.maps.newest().knowledge()
     }
 
-    /// What takes a caller with `known` to the newest map; `None` where it has it.
+    /// The update that takes a caller with `known` to the newest map; `None` where it has it.
     pub fn map_update(&self, known: Option<MapKnowledge>) -> Option<MapUpdate> {
         self.update_from(&self.maps.newest(), known)
     }
@@ -132,7 +132,7 @@ impl Node {
         Ok(is_newer)
     }
 
-    /// Where `key` belongs in the newest map.
+    /// The place of `key` in the newest map.
     pub fn locate(&self, key: &CompositeKey) -> Location {
         self.maps.newest().placement.locate(key)
     }
@@ -152,7 +152,7 @@ impl Node {
         Ok(())
     }
 
-    /// What the clock shows that its times are on. Its id is another one for each seed, and tells nothing about it.
+    /// A reading of the clock that its times are on. Its id is another one for each seed, and tells nothing about it.
     pub fn clock(&self, now: Millis) -> ClockReading {
         ClockReading { id: xxh3(self.config.seed, b"clock") >> 11, ms: now }
     }

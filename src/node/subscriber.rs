@@ -9,7 +9,7 @@ use crate::key::KeyPrefix;
 /// Reader of a feed. The default one is everybody, may hear of everything, and stays as long as any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subscriber {
-    /// Who may extend the feed.
+    /// The subject that may extend the feed.
     pub subject: Subject,
     /// In whose share of the places it is.
     pub share: Subject,

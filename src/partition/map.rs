@@ -32,7 +32,7 @@ impl fmt::Display for Epoch {
 pub struct Rule {
     /// Whole leading components.
     pub prefix: KeyPrefix,
-    /// What is hashed below it.
+    /// The part that is hashed below it.
     pub portion: Portion,
 }
 
@@ -166,7 +166,7 @@ impl PartitionMap {
         self.nodes.get(usize::from(self.index_of(id)?))
     }
 
-    /// Where the node `id` is in [`PartitionMap::nodes`], in O(log n).
+    /// Index of the node `id` in [`PartitionMap::nodes`], in O(log n).
     pub fn index_of(&self, id: NodeId) -> Option<u16> {
         self.nodes.binary_search_by_key(&id, |n| n.id).ok().map(|at| at as u16)
     }

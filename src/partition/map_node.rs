@@ -10,7 +10,7 @@ pub type NodeId = u32;
 pub struct MapNode {
     /// Its identity.
     pub id: NodeId,
-    /// Where it answers, `scheme://host[:port]`, at most 300 bytes.
+    /// Its address, `scheme://host[:port]`, at most 300 bytes.
     pub origin: String,
     /// Its share of the partitions, relative to the others; 0 drains it.
     pub weight: u32,

@@ -1,4 +1,4 @@
-//! Where a key lives in the store: static, independent of the map's epochs.
+//! [`StorageLayout`]: the place of a key in the store, independent of the map's epochs.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ impl StorageLayout {
     /// Seed of the layout: fixed for ever, as stored data depends on it.
     const SEED: u64 = 0x666f_7265_6d61_7073; // "foremaps"
 
-    /// Whether the numbers make sense together: `1 <= fan <= shards` and `depth <= 16`.
+    /// Tells whether the numbers make sense together: `1 <= fan <= shards` and `depth <= 16`.
     pub fn is_valid(&self) -> bool {
         self.shards > 0 && self.fan > 0 && self.fan <= self.shards && self.depth <= MAX_DEPTH
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::partition::Epoch;
 
-/// How fresh an answer must be.
+/// Freshness that an answer must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Consistency {
@@ -71,10 +71,10 @@ pub struct BatchRequest {
     pub feed: Option<FeedId>,
     /// Set on the one hop between gateways; such a request is never forwarded again.
     pub forwarded: bool,
-    /// What the caller tells of the requests that led to this one. Binary form only.
+    /// Account of the requests that led to this one. Binary form only.
     #[serde(skip)]
     pub rider: Option<Rider>,
-    /// Whether the model is to follow the answer. Binary form only.
+    /// Wish for the model behind the answer. Binary form only.
     #[serde(skip)]
     pub model: Option<ModelWish>,
 }
@@ -98,7 +98,7 @@ impl Default for BatchRequest {
 }
 
 impl BatchRequest {
-    /// How old a bounded answer may be where nothing else is asked for.
+    /// Greatest age of a bounded answer where nothing else is asked for.
     pub const DEFAULT_MAX_STALENESS_MS: u32 = 2_000;
     /// Longest name of a stream in bytes.
     pub const MAX_STREAM_BYTES: usize = 128;
@@ -134,7 +134,7 @@ impl BatchRequest {
     }
 }
 
-/// What an answer is known to be current as of.
+/// Point in a shard's log that an answer is known to include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReadPoint {
     /// Storage shard of the key.
@@ -176,7 +176,7 @@ pub struct ItemResult {
     /// The answer.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// What it is current as of. For an error only the shard means something.
+    /// The point that it includes. For an error only the shard means something.
     pub at: ReadPoint,
     /// The node that answered.
     pub node: u32,
@@ -200,7 +200,7 @@ pub enum MapUpdate {
 pub struct BatchResponse {
     /// The gateway's epoch.
     pub epoch: Epoch,
-    /// What its clock showed when it answered. A caller that follows its feed learns from it how the clocks differ.
+    /// Reading of its clock when it answered. A caller that follows its feed learns from it how the clocks differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockReading>,
     /// One result per key, in order.
@@ -211,7 +211,7 @@ pub struct BatchResponse {
     pub changes: Vec<Change>,
     /// Shards whose log no longer reaches back to the cursor: what is cached of them is not covered any more.
     pub resets: Vec<u16>,
-    /// Where the caller's map was older. Binary form only: `GET /v1/map` serves JSON readers.
+    /// The newer map, where the caller's was older. Binary form only: `GET /v1/map` serves JSON readers.
     #[serde(skip)]
     pub map: Option<MapUpdate>,
 }

@@ -23,6 +23,6 @@ pub struct Change {
     pub version: u64,
     /// The key.
     pub key: CompositeKey,
-    /// Whether the write removed it.
+    /// Set where the write removed it.
     pub deleted: bool,
 }

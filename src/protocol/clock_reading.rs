@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a gateway's clock showed. Only readings of one clock can be compared.
+/// Reading of a gateway's clock. Only readings of one clock can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClockReading {
     /// Which clock: another one for each process, at most 2^53 - 1.

@@ -15,7 +15,7 @@ use super::wire::{read_change, read_shard, read_version, write_change};
 use super::{Change, Cursor, FeedId, MAX_CHANGES, MAX_SHARDS, MAX_VERSION};
 use crate::codec::{DecodeError, Reader, Writer};
 
-/// What the first frame of a feed introduces.
+/// Introduction of a feed, in its first frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
     /// The feed.
@@ -27,7 +27,7 @@ pub struct Hello {
     /// Incarnation of the store whose log it follows, as in an [`Epoch`](crate::partition::Epoch); 0 where the sender does
     /// not know it. Positions of another one mean nothing here.
     pub incarnation: u32,
-    /// Whether it was made up by a reader that passes the feed on: its time may then be later than when it was sent.
+    /// Set where it was made up by a reader that passes the feed on: its time may then be later than when it was sent.
     pub relayed: bool,
 }
 
@@ -36,9 +36,9 @@ pub struct Hello {
 pub struct FeedStep {
     /// The storage shard.
     pub shard: u16,
-    /// Where the shard's last step ended; for its first one, where following it began.
+    /// End of the shard's last step; for its first one, the position from which it is followed.
     pub from: u64,
-    /// How far its log has been passed on.
+    /// Position up to which its log has been passed on.
     pub to: u64,
 }
 
@@ -61,7 +61,7 @@ pub struct FeedFrame {
     pub hello: Option<Hello>,
     /// Number of the frame in its feed; any in the first one, and one more in each that follows.
     pub number: u32,
-    /// What the gateway's clock showed when the frame was made.
+    /// Time of the gateway's clock when the frame was made.
     pub clock_ms: u64,
     /// Age of the knowledge about all followed shards but the late ones.
     pub age_ms: u32,
@@ -77,7 +77,7 @@ const HAS_HELLO: u8 = 1;
 const RELAYED: u8 = 2;
 
 impl FeedFrame {
-    /// What a feed begins with: magic number and format version.
+    /// Beginning of a feed: magic number and format version.
     pub const PREAMBLE: [u8; 5] = *b"FMCF\x01";
     /// Longest frame in bytes, without its length. Whoever has more to say makes several of it.
     pub const MAX_BYTES: usize = 1 << 20;

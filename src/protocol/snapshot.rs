@@ -5,7 +5,7 @@
 /// Largest snapshot in bytes, before compression.
 pub const MAX_SNAPSHOT_BYTES: usize = 1 << 20;
 
-/// What followed one context: numbers of keys or of templates, each with its share of the visits in [`Share`] steps.
+/// Successors of one context: numbers of keys or of templates, each with its share of the visits in [`Share`] steps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Successors {
     /// Visits that the shares stand for, as a power of two: 0 to [`Successors::MAX_VISITS`].
@@ -50,21 +50,21 @@ impl Share {
         u32::from(self.0) * u32::from(self.0)
     }
 
-    /// What lies halfway to the next step.
+    /// The probability halfway to the next step.
     fn between(self) -> f32 {
         let square = |step: u8| f32::from(step) * f32::from(step);
         (square(self.0) + square(self.0 + 1)) / 2_048.0
     }
 }
 
-/// What followed a key, or a key and the one before it.
+/// Successors of a key, or of a key and the one before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRule {
     /// The key before the last one; `None` where it does not matter.
     pub before: Option<u32>,
     /// The last key.
     pub last: u32,
-    /// What followed.
+    /// The successors.
     pub then: Successors,
 }
 
@@ -79,7 +79,7 @@ pub enum TemplateContext {
     Far,
 }
 
-/// What template followed a shape.
+/// Templates that followed a shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateRule {
     /// The context.
@@ -90,7 +90,7 @@ pub struct TemplateRule {
     pub then: Successors,
 }
 
-/// Whether the components at one place of a key name a kind; see the analyzer's component classes.
+/// Class of the components at one place of a key, which may name a kind; see the analyzer's component classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaceClass {
     /// Hash of the place.
@@ -108,7 +108,7 @@ pub struct ModelSnapshot {
     pub name_bytes: u8,
     /// Canonical texts in byte order, each once.
     pub keys: Vec<String>,
-    /// How often each key was asked for lately, as a power of two from 0 to [`ModelSnapshot::MAX_POPULARITY`]; empty if
+    /// Requests for each key lately, as a power of two from 0 to [`ModelSnapshot::MAX_POPULARITY`]; empty if
     /// that is not known.
     pub popularity: Vec<u8>,
     /// Sorted by context, each once.
@@ -121,7 +121,7 @@ pub struct ModelSnapshot {
     pub places: Vec<PlaceClass>,
     /// The threshold that clients with this model settle at, in 256ths.
     pub threshold: u8,
-    /// What the Confidence Map learned, in its own form; empty if nothing.
+    /// Calibration of the Confidence Map, in its own form; empty if nothing.
     pub calibration: Vec<u8>,
 }
 

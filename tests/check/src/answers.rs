@@ -1,4 +1,4 @@
-//! How new an answer must be, and what a session has seen before it.
+//! Bounds of the age of answers, and sessions that never go back.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What must still be there at the end.
+//! Keymaps that must still be there at the end.
 
 use super::key_ops::KeyOps;
 use super::versions::Versions;

@@ -6,7 +6,7 @@ use std::fmt;
 use super::key_ops::KeyOps;
 use super::{Outcome, Read, Rule, Time, Violation, Write};
 
-/// Who told of a version.
+/// Source of a version.
 #[derive(Clone, Copy)]
 pub(crate) enum Told<'a> {
     Write(&'a Write),
@@ -24,7 +24,7 @@ impl fmt::Display for Told<'_> {
     }
 }
 
-/// What a version is.
+/// Content of a version.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State<'a> {
     Value(&'a str),
@@ -50,7 +50,7 @@ pub(crate) struct Version<'a> {
     pub(crate) born: Time,
     /// The write that made it, where that is known.
     pub(crate) write: Option<&'a Write>,
-    /// Who was the first to tell that it is there, and when.
+    /// The first source that told of it, and when.
     pub(crate) proof: (Time, Told<'a>),
 }
 
@@ -77,7 +77,7 @@ impl<'a> Versions<'a> {
     /// Collects them. O(n log n).
     ///
     /// # Errors
-    /// What nobody wrote, or was written twice.
+    /// A version that nobody wrote, or that was written twice.
     pub(crate) fn of(ops: &KeyOps<'a>) -> Result<Self, Violation> {
         let mut collector = Collector::new(ops)?;
         for &write in &ops.writes {

@@ -169,7 +169,7 @@ impl<'a> Windows<'a> {
         spans
     }
 
-    /// Whether a delete that left no trace, between two values of `span`, explains an absence.
+    /// Tells whether a delete that left no trace, between two values of `span`, explains an absence.
     fn may_be_deleted(&self, span: &Present, invoked: Time, returned: Time) -> bool {
         if self.traceless_delete.is_none_or(|sent| sent > returned) {
             return false;

@@ -1,4 +1,4 @@
-//! What is done to processes, and how it is undone.
+//! [`Fault`]: a blow to processes, and its end.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::fleet::{Fleet, MASTERS};
 
-/// How long Redis may take to promote a replica: much, because machines that run tests are busy.
+/// Longest time that Redis may take to promote a replica: much, because machines that run tests are busy.
 const FAILOVER: Duration = Duration::from_secs(30);
 
-/// How long a master that will be lost writes alone.
+/// Time that a master that will be lost writes alone.
 const TAIL: Duration = Duration::from_millis(600);
 
 /// Slots that move in one fault: of a round's 60 keys each has a few.
@@ -50,7 +50,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Whether it strikes a gateway, and not the store.
+    /// Tells whether it strikes a gateway, and not the store.
     pub(crate) fn is_of_gateway(self) -> bool {
         matches!(self, Self::GatewayKilled { .. } | Self::GatewayPaused { .. } | Self::GatewayStopped { .. })
     }
@@ -75,7 +75,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// How a fault ends.
+/// End of a fault.
 #[derive(Debug)]
 enum Undo {
     StartServer(usize),

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::gateway::Gateway;
 use crate::http::Http;
 
-/// How long a gateway may take until it is ready: much, because machines that run tests are busy.
+/// Longest time that a gateway may take until it is ready: much, because machines that run tests are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(20);
@@ -53,7 +53,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Where clients reach the gateways.
+    /// Addresses of the gateways.
     pub fn origins(&self) -> Vec<String> {
         self.gateways.iter().map(|gateway| gateway.origin.clone()).collect()
     }

@@ -11,11 +11,11 @@ use crate::fleet::{GATEWAYS, MASTERS};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) faults: Vec<Fault>,
-    /// How long they last, counted from their effect.
+    /// Their time, counted from their effect.
     pub(crate) hold: Duration,
 }
 
-/// What a round does.
+/// Plan of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
@@ -32,7 +32,7 @@ impl Plan {
         if seed.wrapping_sub(1) % 10 >= 7 { 2 } else { 1 }
     }
 
-    /// Whether a master crashes and is back before another takes its place: what survives that only `durable` promises, as
+    /// Tells whether a master crashes and is back before another takes its place: what survives that only `durable` promises, as
     /// Redis answers before it has written where an earlier fsync is not done within a second or two.
     pub(crate) fn needs_durable(&self) -> bool {
         let mut faults = self.steps.iter().flat_map(|step| &step.faults);

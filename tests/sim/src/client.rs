@@ -32,7 +32,7 @@ pub(crate) struct Writing {
     pub(crate) request: Arc<WriteRequest>,
     pub(crate) session: usize,
     pub(crate) scope: Scope,
-    /// What the last attempt was told.
+    /// Answer to the last attempt.
     pub(crate) told: Option<cluster::Outcome>,
     /// Times that it was sent.
     pub(crate) sent: usize,

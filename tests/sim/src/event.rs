@@ -1,4 +1,4 @@
-//! [`Event`]: what happens next.
+//! [`Event`]: a step of a history.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use super::pipe::End;
 use super::seat::Job;
 use super::write_request::WriteRequest;
 
-/// What a client gets back.
+/// Answer to a client.
 pub(crate) enum Outcome {
     Response {
         status: u16,
         retry_after: Option<Millis>,
         body: Vec<u8>,
     },
-    /// What became of a write.
+    /// Outcome of a write.
     Written(cluster::Outcome),
     Failure(FailureKind),
 }

@@ -18,7 +18,7 @@ pub(crate) struct Job {
     pub(crate) pending: Pending,
     /// Reads and hops under way.
     pub(crate) outstanding: usize,
-    /// What its answers must reach.
+    /// Positions that its answers must reach.
     pub(crate) floors: Vec<Cursor>,
     /// The caller's feed, and what it wants to follow beside the shards of its keys.
     pub(crate) follows: Option<(FeedId, Vec<Cursor>)>,
@@ -33,14 +33,14 @@ pub(crate) struct Gateway {
     pub(crate) jobs: BTreeMap<u64, Job>,
     /// To the masters of the groups.
     pub(crate) links: Vec<Option<Link>>,
-    /// How many replicas a fence waits for, in each group: all that the newest one told of.
+    /// Number of replicas that a fence waits for, in each group: all that the newest one told of.
     pub(crate) wait_for: Vec<u32>,
     pub(crate) config: NodeConfig,
     /// Its clock is ahead of true time by so much.
     pub(crate) offset: Millis,
     /// An earlier position of the logs of every group, for polls that overlap; `None` before they were asked for.
     pub(crate) cursors: Vec<Option<Vec<Cursor>>>,
-    /// What most clocks showed when they were last compared, and when that was.
+    /// Time that most clocks showed when they were last compared, and when that was.
     pub(crate) agreed: Option<(Millis, u64)>,
     /// Hops to other nodes that it waits for.
     pub(crate) hops: BTreeSet<u64>,

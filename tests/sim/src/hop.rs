@@ -15,7 +15,7 @@ pub(crate) struct Hop {
     pub(crate) sent_at: Millis,
 }
 
-/// Who gets the answer of a node.
+/// Receiver of the answer of a node.
 pub(crate) enum Reply {
     Client { client: usize, flight: FlightId },
     Peer(Box<Hop>),

@@ -11,7 +11,7 @@ use foremap::partition::{Epoch, NodeId, PartitionMap};
 use super::nodes::{NODES, origin};
 use super::rng::Rng;
 
-/// How long a registration and the lease hold, in milliseconds of the master's clock: a history is too short for the seconds of
+/// Life of a registration and of the lease, in milliseconds of the master's clock: a history is too short for the seconds of
 /// a real gateway.
 pub(crate) const TTL: Millis = 800;
 pub(crate) const CONFIG: ControlConfig = ControlConfig {
@@ -33,7 +33,7 @@ pub(crate) struct Seat {
     pub(crate) wake: Millis,
     /// Content hashes of the maps that it has really warmed up for.
     pub(crate) warmed: BTreeSet<u64>,
-    /// Whom it saw registered last.
+    /// Members that it saw registered last.
     pub(crate) members: Vec<Member>,
 }
 

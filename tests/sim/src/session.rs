@@ -1,4 +1,4 @@
-//! [`Session`]: a user.
+//! [`Session`]: a caller.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub(crate) struct Session {
     /// Its own client; `None` for a user of the workers.
     pub(crate) client: Option<usize>,
     pub(crate) seen: Seen,
-    /// What a user of the workers sends along.
+    /// Floors that a user of the workers sends along.
     pub(crate) floors: BTreeMap<u16, u64>,
     pub(crate) at: usize,
 }

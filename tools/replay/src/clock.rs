@@ -8,7 +8,7 @@ const LOOKS: usize = 4_096;
 /// The clock of a host, which leaves its own cost out.
 pub(super) struct Clock<'a> {
     host: &'a dyn Host,
-    /// Whether the host has one.
+    /// Set where the host has a clock.
     is_there: bool,
     /// Nanoseconds that timing nothing takes.
     own: u64,
@@ -23,7 +23,7 @@ impl<'a> Clock<'a> {
         Self { host, is_there: host.nanos().is_some(), own: nothing.get(LOOKS / 2).copied().unwrap_or(0) }
     }
 
-    /// Whether there is one.
+    /// Tells whether there is one.
     pub(super) fn is_there(&self) -> bool {
         self.is_there
     }

@@ -74,17 +74,17 @@ pub(super) struct Engines<'a> {
     clients: &'a [String],
     open: FxHashMap<u32, Box<PrefetchEngine>>,
     orders: Vec<Order>,
-    /// Where each client is held to the budget by itself.
+    /// Excess of each client, where it is held to the budget by itself.
     banks: Option<Banks>,
     /// With private caches.
     early: Option<Early>,
-    /// What clients tell each other.
+    /// The model that clients tell each other of.
     sharing: Option<Sharing>,
     now: Millis,
     summary: Summary,
 }
 
-/// What engines say of themselves, of all together.
+/// Counts of all engines together.
 #[derive(Default)]
 pub(super) struct Summary {
     /// Of all predictions.
@@ -129,7 +129,7 @@ impl<'a> Engines<'a> {
         }
     }
 
-    /// What all engines said, after the replay.
+    /// Counts of all engines, after the replay.
     pub(super) fn finish(mut self) -> Summary {
         let mut left: Vec<u32> = self.open.keys().copied().collect();
         left.sort_unstable();

@@ -1,4 +1,4 @@
-//! What an engine costs for each access: a replay with it, and the same once more without.
+//! Cost of an engine for each access: a replay with it, and the same once more without.
 
 use anyhow::{Result, ensure};
 use foremap::key::CompositeKey;

@@ -19,7 +19,7 @@ pub(super) trait Cache<K> {
     /// A demand access, the `at`th request of the trace. A miss inserts the key.
     fn demand(&mut self, at: usize, key: &K) -> Demand;
 
-    /// Whether an access would be a hit.
+    /// Tells whether an access would be a hit.
     fn contains(&self, key: &K) -> bool;
 
     /// Inserts a prefetched key that is not there; returns whether it was taken in.
@@ -42,7 +42,7 @@ pub(super) struct Observed<'a, K> {
 
 /// Learns from requests and orders prefetches.
 pub(super) trait Predictor<K> {
-    /// Whether there is anything to time.
+    /// Set where there is anything to time.
     const PREDICTS: bool = true;
 
     /// One request. Appends what to prefetch, in the order of landing; what is cached or in flight is dropped anyway.

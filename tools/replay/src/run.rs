@@ -20,11 +20,11 @@ use super::trace::Trace;
 /// Requests after which a host is told how far a replay is.
 const TICK: u64 = 1_024;
 
-/// What a trace gave.
+/// Figures of a trace.
 pub struct Replayed {
     /// The engine's row, and then that of each baseline.
     pub rows: Vec<Row>,
-    /// How well the engine's predictions came true: all of them.
+    /// Reliability of the engine's predictions: all of them.
     pub all: Reliability,
     /// The same of those that were prefetched.
     pub issued: Reliability,

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::clients::Clients;
 use super::demand::Demand;
 
-/// What happened in a replay.
+/// Counts of a replay.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) requests: u64,
@@ -110,7 +110,7 @@ impl Tally {
         }
     }
 
-    /// What is unused at the end is waste.
+    /// Counts what is unused at the end as waste.
     pub(super) fn end(&mut self) {
         self.wasted = self.issued - self.used;
         self.weigh();

@@ -23,7 +23,7 @@ pub enum Command {
     List {
         /// The shard.
         shard: u16,
-        /// What they are below.
+        /// The prefix that they are below.
         prefix: KeyPrefix,
         /// The key that they come after.
         after: Option<CompositeKey>,

@@ -141,7 +141,7 @@ impl Dataset {
         }
     }
 
-    /// Whether `version` may be removed.
+    /// Tells whether `version` may be removed.
     pub(crate) fn decide_removal(&self, key: &CompositeKey, version: u64) -> Outcome {
         let records = self.of(key).keys.get(key).map_or(&[][..], Vec::as_slice);
         match records.iter().rposition(|record| record.version == version) {

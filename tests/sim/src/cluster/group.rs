@@ -19,11 +19,11 @@ pub struct Message {
     pub from: usize,
     /// The server that it is for; `None` where it is for a client.
     pub to: Option<usize>,
-    /// What it says.
+    /// Its content.
     pub body: Body,
 }
 
-/// What a [`Message`] says.
+/// Content of a [`Message`].
 #[derive(Clone)]
 pub enum Body {
     /// A replica asks to be synchronised.
@@ -40,10 +40,10 @@ pub enum Body {
     Waited(u64, Option<Told>),
 }
 
-/// What a master says of its replicas after a `WAIT`.
+/// Answer of a master to a `WAIT`, with its replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// How many have acknowledged, whoever they are: all that `WAIT` itself tells.
+    /// Number that have acknowledged, whoever they are: all that `WAIT` itself tells.
     pub count: u32,
     /// Offset of what was waited for.
     pub offset: u64,
@@ -87,12 +87,12 @@ impl Group {
         Self { at, servers, streams, leader: 0, last_link, outbox: Vec::new(), held: Vec::new() }
     }
 
-    /// How many servers are of the cluster.
+    /// Number of servers of the cluster.
     pub(super) fn members(&self) -> usize {
         self.servers.len() - 1
     }
 
-    /// What a master says of its replicas after waiting for `offset`.
+    /// Answer of a master that has waited for `offset`.
     pub(super) fn told(&self, at: usize, offset: usize) -> Told {
         let server = &self.servers[at];
         let attached = server.followers.iter().map(|(&id, follower)| {
@@ -107,7 +107,7 @@ impl Group {
         self.outbox.push(Message { group: self.at, from, to, body });
     }
 
-    /// What was sent since the last call; the stream of each master goes to its replicas in one piece.
+    /// Takes the messages since the last call; the stream of each master goes to its replicas in one piece.
     pub(super) fn take_messages(&mut self) -> Vec<Message> {
         for (from, server) in self.servers.iter_mut().enumerate() {
             if !server.is_master() {
@@ -399,7 +399,7 @@ impl Group {
         }
     }
 
-    /// Whether the server that is not of the cluster is attached to `to`, or on its way there.
+    /// Tells whether the server that is not of the cluster is attached to `to`, or on its way there.
     pub(super) fn has_outside(&self, to: usize) -> bool {
         let Role::Replica { of, link, .. } = self.servers[self.members()].role else { return false };
         let known = self.servers[to].followers.get(&self.members());

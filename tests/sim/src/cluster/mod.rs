@@ -57,12 +57,12 @@ impl Cluster {
         Self { layout, groups, effective: BTreeSet::new(), last_serial: 0 }
     }
 
-    /// How the namespace is sliced.
+    /// Slicing of the namespace.
     pub fn layout(&self) -> StorageLayout {
         self.layout
     }
 
-    /// How many groups of servers there are.
+    /// Number of groups of servers.
     pub fn groups(&self) -> usize {
         self.groups.len()
     }
@@ -82,7 +82,7 @@ impl Cluster {
         self.servers()
     }
 
-    /// Whether the server that is not of the cluster is attached to `server`.
+    /// Tells whether the server that is not of the cluster is attached to `server`.
     pub fn has_outside(&self, (group, at): Server) -> bool {
         self.groups[group].has_outside(at)
     }
@@ -128,22 +128,22 @@ impl Cluster {
         self.groups[group].servers[at].now.stream
     }
 
-    /// Whether `server` takes part again, with all that its leader has: it follows it and is up to date, or leads.
+    /// Tells whether `server` takes part again, with all that its leader has: it follows it and is up to date, or leads.
     pub fn is_settled(&self, (group, at): Server) -> bool {
         self.groups[group].is_settled(at)
     }
 
-    /// Whether `server` may be promoted.
+    /// Tells whether `server` may be promoted.
     pub fn is_candidate(&self, (group, at): Server) -> bool {
         self.groups[group].is_candidate(at)
     }
 
-    /// Whether `server` has lost what it had acknowledged, and has followed nobody since.
+    /// Tells whether `server` has lost what it had acknowledged, and has followed nobody since.
     pub fn is_behind(&self, (group, at): Server) -> bool {
         self.groups[group].servers[at].is_behind
     }
 
-    /// Whether another server follows `server`.
+    /// Tells whether another server follows `server`.
     pub fn is_followed(&self, (group, at): Server) -> bool {
         self.groups[group].is_followed(at)
     }
@@ -153,7 +153,7 @@ impl Cluster {
         self.groups[group].servers[at].ahead_us = ahead_us;
     }
 
-    /// What the clock of `server` shows at the true time `now_us`; `None` where it is down.
+    /// Reading of the clock of `server` at the true time `now_us`; `None` where it is down.
     pub fn clock(&self, (group, at): Server, now_us: u64) -> Option<u64> {
         let server = &self.groups[group].servers[at];
         server.up.then(|| now_us.saturating_add_signed(server.ahead_us))
@@ -234,7 +234,7 @@ impl Cluster {
         self.groups[message.group].arrive(message);
     }
 
-    /// What is on the disks is now what the servers know.
+    /// Writes to the disks what the servers know.
     pub fn sync_disks(&mut self) {
         self.groups.iter_mut().for_each(Group::sync_disks);
     }
@@ -260,7 +260,7 @@ impl Cluster {
         self.groups[group].follow(at);
     }
 
-    /// What is to be carried.
+    /// Takes the messages to be carried.
     pub fn take_messages(&mut self) -> Vec<Message> {
         self.groups.iter_mut().flat_map(Group::take_messages).collect()
     }

@@ -20,7 +20,7 @@ pub struct Record {
     pub version: u64,
     /// Absent for a delete marker.
     pub fields: Option<Arc<KeymapFields>>,
-    /// Whether it made the keymap anew.
+    /// Set where it made the keymap anew.
     pub created: bool,
     /// The write that made it.
     pub id: Option<Arc<str>>,

@@ -1,4 +1,4 @@
-//! What a master sends to its replicas, in order.
+//! [`Stream`]: all that a master sends to its replicas, in order.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct Stored {
     pub serial: u64,
     /// The key.
     pub key: CompositeKey,
-    /// What was stored.
+    /// The stored version.
     pub record: Record,
 }
 

@@ -39,7 +39,7 @@ pub enum Outcome {
     Written {
         /// Its version.
         version: u64,
-        /// Whether there was no keymap before.
+        /// Set where there was no keymap before.
         created: bool,
     },
     /// Nothing was written: the condition does not hold.

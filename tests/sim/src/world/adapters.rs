@@ -1,4 +1,4 @@
-//! What adapters are told, and what they want done.
+//! Hosts of adapters.
 
 use foremap::Millis;
 use foremap::adapter::{Action, FailureKind, FlightId, Scope};

@@ -175,7 +175,7 @@ impl World {
         self.drive_control(gateway);
     }
 
-    /// What a node served: some of everything, and much of what is hot, wherever the map has it.
+    /// Load of a node: some of everything, and much of what is hot, wherever the map has it.
     fn report(&mut self, map: &Arc<PartitionMap>, node: &MapNode, round: u64) -> Option<LoadReport> {
         if self.rng.chance(10) {
             return None;

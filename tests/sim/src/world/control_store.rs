@@ -1,4 +1,4 @@
-//! What control machines find in the store, and change there.
+//! Control machines at the store: heartbeats and changes.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl World {
         self.send_pipe(gateway, GROUP, commands, Errand::Control(pending));
     }
 
-    /// What came back counts, as it is behind the fence; `None` where it does not.
+    /// Takes replies from behind the fence; `None` where there are none.
     pub(super) fn control_done(&mut self, gateway: usize, pending: Pending, replies: Option<Vec<Reply>>) {
         let meta = |reply| match reply {
             Reply::Meta(reply) => Some(reply),
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// What may not take effect any more, as far as is known when it is sent.
+    /// Reasons for which a change must not take effect any more, as far as is known when it is sent.
     pub(super) fn faults(&self, gateway: usize, change: &Change, term: u64) -> Faults {
         let stale = term < self.maps.term && !matches!(change, Change::Begin(_));
         let Change::Flip { expect, map: next } = change else { return Faults { stale, ..Faults::default() } };

@@ -1,4 +1,4 @@
-//! What gateways want of the store: reads, writes and log polls, all of which take their time and may fail.
+//! Gateways at the store: reads, writes and log polls, all of which take their time and may fail.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::mutant::Mutant;
 use crate::pipe::{End, Errand};
 use crate::write_request::WriteRequest;
 
-/// How often a node repeats a read of the store, and after what time.
+/// Times that a node repeats a read of the store, and the time before each.
 const RETRIES: u32 = 2;
 const RETRY_MS: Millis = 50;
 
 impl World {
-    /// What a gateway makes of the end of a pipeline.
+    /// Tells a gateway of the end of a pipeline.
     #[expect(clippy::too_many_arguments, reason = "a pipeline has that many properties")]
     pub(super) fn pipe_ended(
         &mut self,
@@ -145,7 +145,7 @@ impl World {
         self.send_pipe(gateway, group, vec![command], Errand::Write { client, flight, write: write.clone() });
     }
 
-    /// What most clocks show, as the gateway goes on counting from when it last compared them.
+    /// Time that most clocks show, as the gateway goes on counting from when it last compared them.
     fn agreed_us(&mut self, gateway: usize) -> u64 {
         if self.gateways[gateway].agreed.is_none() {
             self.compare_clocks(gateway);
@@ -195,7 +195,7 @@ impl World {
         self.send_pipe(gateway, group, commands, Errand::Poll);
     }
 
-    /// Where the logs of a group end: what comes after is followed.
+    /// Takes the ends of the logs of a group: what comes after is followed.
     fn positions_done(&mut self, gateway: usize, group: usize, replies: &[cluster::Reply], sent_at: Millis) {
         let cursor = |(shard, reply): (u16, &cluster::Reply)| match reply {
             cluster::Reply::Position(position) => Some(Cursor { shard, position: *position }),

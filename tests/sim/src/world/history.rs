@@ -12,7 +12,7 @@ use crate::net::Place;
 use crate::tally::Tally;
 use crate::times::{ACTIVE_UNTIL, LAST_READS};
 
-/// How often a last write is begun anew: a gateway may find only by one that its connection to a server is gone.
+/// Times that a last write is begun anew: a gateway may find only by one that its connection to a server is gone.
 const LAST_WRITES: u32 = 10;
 /// Lines of the log that a violation is shown with.
 const TAIL: usize = 200;
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    /// What is there before anybody asks. Sometimes clocks were far ahead when it was written, and somebody who is gone
+    /// Writes what is there before anybody asks. Sometimes clocks were far ahead when it was written, and somebody who is gone
     /// holds the lease.
     fn found(&mut self) {
         if self.rng.chance(20) {

@@ -1,4 +1,4 @@
-//! What happens in a history, part by part.
+//! The course of a history, part by part.
 //!
 //! | Module | What it is |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What callers are told, and what that proves.
+//! Answers to callers, and what they prove.
 
 use foremap::adapter::{Answer, CallEnd, CallId, Own, OwnWrite, RequestId};
 use foremap::cache::Fence;
@@ -103,7 +103,7 @@ impl World {
         self.note(|| format!("client {client} is told of its write of {} at {version}", writing.request.key));
     }
 
-    /// What the writer may conclude.
+    /// Conclusion of the writer.
     fn write_told(&mut self, writing: &Writing, told: Option<Outcome>) {
         let outcome = match told {
             Some(Outcome::Written { version, .. }) => foremap_check::Outcome::Acknowledged { version },

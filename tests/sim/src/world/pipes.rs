@@ -1,4 +1,4 @@
-//! How gateways talk to the cluster: pipelines of commands, each with the fence behind it.
+//! Pipelines from gateways to the cluster: lists of commands, each with the fence behind it.
 
 use foremap::Millis;
 use foremap::node::Lack;
@@ -10,9 +10,9 @@ use crate::mutant::Mutant;
 use crate::net::Place;
 use crate::pipe::{End, Errand, Link, Pipe};
 
-/// How long a master may wait for its replicas.
+/// Longest time that a master may wait for its replicas.
 const WAIT_MS: Millis = 250;
-/// How long a gateway waits for a master.
+/// Longest time that a gateway waits for a master.
 const PIPE_MS: Millis = 700;
 /// Times that a fence is waited for again.
 const MAX_AGAIN: u32 = 2;

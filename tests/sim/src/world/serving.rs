@@ -19,7 +19,7 @@ use crate::net::Place;
 use crate::pipe::Errand;
 use crate::seat::Seat;
 
-/// How long a node waits for another.
+/// Longest time that a node waits for another.
 const PEER_MS: Millis = 400;
 
 impl World {

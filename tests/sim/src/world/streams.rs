@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// What a batch adds to the feed that it names.
+    /// Adds the shards of a batch to the feed that it names.
     pub(super) fn extend_feed(&mut self, feed: FeedId, cursors: &[Cursor], response: &BatchResponse) {
         let gateway = feed.node as usize - 1;
         let added = additions(cursors, &response.results);

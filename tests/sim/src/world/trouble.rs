@@ -1,4 +1,4 @@
-//! What goes wrong with machines: crashes, pauses, cuts, promotions and clocks.
+//! Trouble with machines: crashes, pauses, cuts, promotions and clocks.
 
 use foremap::Millis;
 
@@ -10,7 +10,7 @@ use crate::mutant::Mutant;
 use crate::net::Place;
 use crate::times::{ACTIVE_UNTIL, LAST_READS};
 
-/// How often servers look after their connections.
+/// Time after which servers look after their connections.
 const CRON_MS: Millis = 250;
 
 impl World {

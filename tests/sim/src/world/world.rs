@@ -154,7 +154,7 @@ impl World {
         self.last_id
     }
 
-    /// Whether callers still call and things still break.
+    /// Tells whether callers still call and things still break.
     pub(super) fn is_active(&self) -> bool {
         self.now < ACTIVE_UNTIL
     }
@@ -164,7 +164,7 @@ impl World {
         self.rng.chance(percent * self.profile.faults) && self.is_active()
     }
 
-    /// What a message takes over the network.
+    /// Time that a message takes over the network.
     pub(super) fn delay(&mut self) -> Millis {
         self.profile.delay(&mut self.rng)
     }

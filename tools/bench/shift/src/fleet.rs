@@ -30,7 +30,7 @@ const LOST: usize = 200;
 /// One batch in so many goes whole to one node, which scatters it.
 const WHOLE: usize = 4;
 
-/// What a fleet is made of.
+/// Settings of a fleet.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Nodes.
@@ -88,7 +88,7 @@ pub struct Done {
 /// See the module.
 #[derive(Debug)]
 pub struct Fleet {
-    /// What clients ask for.
+    /// Keys that clients ask for.
     pub workload: Workload,
     /// Source of chance.
     pub rng: Random,
@@ -102,7 +102,7 @@ pub struct Fleet {
     pub merge_ms: Vec<f64>,
     /// Time to plan, by round, whether or not anything came of it: the fastest of [`Fleet::plan_runs`].
     pub plan_ms: Vec<f64>,
-    /// How often each plan is made, for its time.
+    /// Times that each plan is made, for its time.
     pub plan_runs: usize,
     settings: Settings,
     base: Vec<u16>,

@@ -1,4 +1,4 @@
-//! What the Partition Shifter does to the load of nodes, by seeded simulation.
+//! Effect of the Partition Shifter on the load of nodes, by seeded simulation.
 
 pub mod alias;
 pub mod fleet;

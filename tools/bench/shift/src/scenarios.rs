@@ -1,4 +1,4 @@
-//! What is simulated, and the figures that come out of it.
+//! Scenarios, and the figures that come out of them.
 
 use foremap::shifter::PlanSettings;
 use foremap_replay::Random;
@@ -63,11 +63,11 @@ pub struct Drift {
     pub report_bytes: f64,
     /// Plans in all, those after the warm-up, and those taken back.
     pub plans: [usize; 3],
-    /// What counting the requests of one round would show of a fleet with perfectly even load.
+    /// Imbalance that counting the requests of one round would show of a fleet with perfectly even load.
     pub floor: f64,
     /// Max over mean where whole keys are hashed, mean over the changes.
     pub whole_key: f64,
-    /// Where prefixes are hashed, and nothing is done.
+    /// The same where prefixes are hashed, and nothing is done.
     pub static_prefix: f64,
     /// Of the storage shards, and of six masters.
     pub storage: (f64, f64),
@@ -154,7 +154,7 @@ fn floor(nodes: usize, rate: usize) -> f64 {
     1.0 + (0..times).map(|_| largest(&mut rng)).sum::<f64>() / f64::from(times) / mean.sqrt()
 }
 
-/// What only moves partitions by their load, as Slicer and Dicer do with slices: no splits below a key's prefix, no
+/// A balancer that only moves partitions by their load, as Slicer and Dicer do with slices: no splits below a key's prefix, no
 /// replicas.
 pub fn moves_only(plan: PlanSettings) -> PlanSettings {
     PlanSettings { split_from: f64::INFINITY, replicate_from: f64::INFINITY, ..plan }
@@ -231,13 +231,13 @@ fn day_start_of_november_2026(hour: u64) -> u64 {
 pub struct Together {
     /// Share of the batches that one node serves.
     pub one_node: f64,
-    /// Where whole keys are hashed.
+    /// The same where whole keys are hashed.
     pub one_node_whole_key: f64,
     /// Mean number of nodes a batch goes to, and where whole keys are hashed.
     pub fan_out: (f64, f64),
     /// Max over mean, at the same moments.
     pub imbalance: Spread,
-    /// Where whole keys are hashed.
+    /// The same where whole keys are hashed.
     pub imbalance_whole_key: f64,
     /// Share of all entries that a plan re-homed.
     pub entries: Spread,
@@ -297,11 +297,11 @@ pub struct OfTrace {
     pub hottest: f64,
     /// Max over mean with the shifter, once settled.
     pub settled: Spread,
-    /// Where whole keys are hashed.
+    /// The same where whole keys are hashed.
     pub whole_key: f64,
-    /// Where prefixes are hashed, and nothing is done.
+    /// The same where prefixes are hashed, and nothing is done.
     pub static_prefix: f64,
-    /// Where partitions are moved, without splits or replicas.
+    /// The same where partitions are moved, without splits or replicas.
     pub moves: f64,
     /// Of the storage shards, and of six masters.
     pub storage: (f64, f64),
@@ -348,11 +348,11 @@ pub struct Planning {
     pub steady_ms: f64,
     /// Taking in the reports of a round.
     pub merge_ms: f64,
-    /// Who owns each partition without exceptions.
+    /// Owner of each partition without exceptions.
     pub owners_ms: f64,
 }
 
-/// How long it takes to plan: the fastest of seven runs.
+/// Time that it takes to plan: the fastest of seven runs.
 pub fn planning(mut settings: Settings, seed: u64) -> Planning {
     // What is heavy is heavy at any rate.
     settings.rate = settings.rate.min(1_000);
@@ -403,7 +403,7 @@ pub fn trail(settings: Settings, rounds: u64, seed: u64) -> Vec<String> {
     lines
 }
 
-/// What makes the heaviest node heavy: its keys with their loads over that of a node.
+/// Causes of the heaviest node's load: its keys with their loads over that of a node.
 fn heaviest(fleet: &Fleet) -> Vec<String> {
     let view = fleet.newest();
     let nodes = view.loads.len() as f64;

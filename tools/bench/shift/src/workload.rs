@@ -1,4 +1,4 @@
-//! What clients ask for.
+//! [`Workload`]: keys and how often each is asked for.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ enum Kind {
     Clock { base: Box<Workload>, share: f64, hour: usize, hours: usize, objects: Alias, object_weights: Vec<f64> },
 }
 
-/// How keys are fetched together: those of one folder, or two of it and two of the folder of that name of a partner.
+/// Keys that are fetched together: those of one folder, or two of it and two of the folder of that name of a partner.
 #[derive(Debug)]
 struct Batches {
     partner: Vec<u32>,

@@ -13,15 +13,15 @@ use super::machine::{cpu_of, cpu_seconds};
 use super::programs::{Bench, Gateway, ROUNDS};
 use super::writes::servers;
 
-/// How long something at rest is watched.
+/// Time that something at rest is watched.
 const REST: Duration = Duration::from_secs(5);
 /// Entries that a gateway that was paused finds.
 const BACKLOG: u64 = 50_000;
-/// How long it may take to apply them.
+/// Longest time that it may take to apply them.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOG_ENTRIES: &str = "foremap_log_entries_total";
 
-/// What polling costs where nothing is written.
+/// Cost of polling where nothing is written.
 pub(super) fn idle(bench: &Bench, cluster: &RedisCluster, report: &mut Report) -> Result<()> {
     let masters = servers(cluster, true)?;
     let share = |pids: &[u32]| -> Result<f64> {
@@ -87,7 +87,7 @@ pub(super) fn follow(bench: &Bench, cluster: &RedisCluster, report: &mut Report)
     Ok(())
 }
 
-/// What the masters spend on an entry for each of `followers`: with them, less without them while they are stopped.
+/// Time that the masters spend on an entry for each of `followers`: with them, less without them while they are stopped.
 fn further(bench: &Bench, writer: &Gateway, followers: &[u32], masters: &[u32]) -> Result<f64> {
     let arguments = format!("put --gateway {} --connections 32 --seconds 1.5 --prefixes 256", writer.address);
     let each = |sign| -> Result<f64> {
@@ -128,7 +128,7 @@ fn backlog(bench: &Bench, writer: &Gateway, reader: &mut Gateway) -> Result<(f64
     Ok((BACKLOG as f64 / seconds, (cpu_seconds(reader.pid)? - own) * 1e6 / BACKLOG as f64))
 }
 
-/// What a key costs that is read from the store, over one from memory.
+/// Cost of a key that is read from the store, over one from memory.
 fn strong(bench: &Bench, gateway: &Gateway, masters: &[u32], report: &mut Report) -> Result<String> {
     const KEYS: f64 = 64.0;
     let at = format!("--gateway {} --keys 64 --connections 8 --seconds 2", gateway.address);

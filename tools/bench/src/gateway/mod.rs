@@ -1,4 +1,4 @@
-//! What a gateway costs, beside Redis in the same run, all on loopback: reads from memory, writes with the fence, the
+//! Costs of a gateway, beside Redis in the same run, all on loopback: reads from memory, writes with the fence, the
 //! change log, memory. What the capacity model multiplies with comes from here.
 //!
 //! Whatever is held against something else is measured in turn with it, round by round, and each is taken from its

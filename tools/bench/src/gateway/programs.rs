@@ -17,7 +17,7 @@ use super::machine;
 
 /// Rounds of what is held against something else.
 pub(super) const ROUNDS: usize = 5;
-/// How long a server may take to become ready.
+/// Longest time that a server may take to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The built programs and a folder for what they write.
@@ -31,7 +31,7 @@ pub(super) struct Bench {
     next: AtomicU32,
 }
 
-/// What a load program says.
+/// Figures of a load program.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Measured {
     pub(super) count: u64,
@@ -71,7 +71,7 @@ impl Bench {
         Ok(Self { gateway, load, server, scratch: Scratch::new()?, next: AtomicU32::new(1) })
     }
 
-    /// What the server says that it is.
+    /// Name and version, as the server says them.
     pub(super) fn engine(&self) -> Result<String> {
         let server = self.server.to_str().context("the path of the server is no text")?;
         let version = process::first_line(server, &["--version"]).context("the server tells no version")?;

@@ -6,7 +6,7 @@ use foremap_bench::rows::{self, Better, Row};
 use super::coefficients::{Report, costs, reaches};
 use super::programs::{Bench, Measured, ROUNDS, quietest};
 
-/// How many connections ask at once.
+/// Numbers of connections that ask at once.
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// Of a batch: each has a thread of its own.
 const CLIENTS: [usize; 3] = [1, 8, 32];

@@ -6,7 +6,7 @@ use foremap_bench::rows::{self, Better, Row};
 use super::simulation::{Drift, Fleet, Simulation};
 use crate::report::Report;
 
-/// What is required and wished for, by fleet: imbalance once settled.
+/// Bounds and wishes, by fleet: imbalance once settled.
 fn settled(nodes: usize) -> (f64, f64) {
     if nodes >= 1_000 { (1.20, 1.10) } else { (1.15, 1.05) }
 }

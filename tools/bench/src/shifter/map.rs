@@ -1,4 +1,4 @@
-//! How large a map is, how long a look-up takes, and how long planning does.
+//! Size of a map, and times of a look-up and of planning.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

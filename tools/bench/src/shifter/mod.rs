@@ -1,4 +1,4 @@
-//! What shifting is worth: load of nodes, by the simulation of `tools/bench/shift`, and what the map costs.
+//! Worth of shifting: load of nodes, by the simulation of `tools/bench/shift`, and what the map costs.
 
 mod balance;
 mod check;

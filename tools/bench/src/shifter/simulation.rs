@@ -16,7 +16,7 @@ pub(super) struct Spread {
     pub(super) worst: f64,
 }
 
-/// What `drift` and `moves` print.
+/// Figures of `drift` and `moves`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Drift {
     pub(super) changes: usize,
@@ -35,7 +35,7 @@ pub(super) struct Drift {
     pub(super) storage: (f64, f64),
 }
 
-/// What `clock` and `clock-blind` print.
+/// Figures of `clock` and `clock-blind`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Clock {
     pub(super) before: f64,
@@ -44,7 +44,7 @@ pub(super) struct Clock {
     pub(super) entries: Spread,
 }
 
-/// What `together` prints.
+/// Figures of `together`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Together {
     pub(super) one_node: f64,
@@ -55,7 +55,7 @@ pub(super) struct Together {
     pub(super) entries: Spread,
 }
 
-/// What `trace` prints.
+/// Figures of `trace`.
 #[derive(Debug, Deserialize)]
 pub(super) struct OfTrace {
     pub(super) keys: usize,
@@ -68,7 +68,7 @@ pub(super) struct OfTrace {
     pub(super) map: [usize; 4],
 }
 
-/// What `planning` prints.
+/// Figures of `planning`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Planning {
     pub(super) first_ms: f64,

@@ -15,7 +15,7 @@ use crate::report::Report;
 const REQUESTS: usize = 6_000;
 /// In permille of the requests: none, and so many that an answer too old would be noticed.
 const WRITES: &str = "0,900";
-/// What the waste may be ahead of the budget of 0.25: the allowance for the start.
+/// Bound of the waste, ahead of the budget of 0.25: the allowance for the start.
 const WASTE: f64 = 0.25 + 20.0 / REQUESTS as f64;
 
 /// Hits in percent at least, HTTP requests per request at most, feeds included.
@@ -35,7 +35,7 @@ const fn bound(trace: &'static str, staleness: &'static str, mode: &'static str,
 
 const MINUTE: &str = "bound=60000";
 
-/// What the short version measured when these were last set.
+/// Figures of the short version when these were last set.
 const BOUNDS: [Bound; 8] = [
     bound(BUNDLED_TRACE, "", "cache-only", [0.38, 0.995]),
     bound(BUNDLED_TRACE, "", "default", [0.38, 0.995]),

@@ -1,4 +1,4 @@
-//! What a lone browser tab gains at its user's own pace, by the simulation of `tools/bench/tab`.
+//! Gains of a lone browser tab at its user's own pace, by the simulation of `tools/bench/tab`.
 //!
 //! With `--traces DIR` the traces `*.csv.gz` of that folder are replayed; of those that prediction was developed on, only
 //! the ones that were recorded with the times of people's requests. Without, it is the bundled trace, which runs at the

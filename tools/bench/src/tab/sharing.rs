@@ -1,4 +1,4 @@
-//! What is asked of tabs that share a model, and what was reached.
+//! Bounds of tabs that share a model, and what was reached.
 
 use foremap_bench::rows::{self, Better, Row};
 

@@ -44,7 +44,7 @@ pub(super) struct Figures {
     pub(super) invented: u64,
 }
 
-/// What became of the items of lists that were asked for.
+/// Fate of the items of lists that were asked for.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct ListFigures {
     pub(super) lists: u64,

@@ -1,4 +1,4 @@
-//! What is asked of a lone tab, and what was reached.
+//! Bounds of a lone tab, and what was reached.
 
 use foremap_bench::rows::{self, Better, Row};
 
@@ -21,7 +21,7 @@ const ASKED: [Asked; 4] = [
 /// HTTP requests are at most so many times those that must wait for the network anyway.
 const HTTP_OF_MISSES: f64 = 1.02;
 
-/// Whether something is asked of the trace of this name.
+/// Tells whether something is asked of the trace of this name.
 pub(super) fn is_known(trace: &str) -> bool {
     ASKED.iter().any(|asked| asked.trace == trace)
 }

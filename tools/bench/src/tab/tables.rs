@@ -17,7 +17,7 @@ fn mode(name: &str) -> &str {
     }
 }
 
-/// What a row is about.
+/// Subject of a row.
 pub(super) fn about(figures: &Figures, measure: &str) -> String {
     let writes = f64::from(figures.writes) / 10.0;
     format!("tab, {}, {}, {writes} % writes: {measure}", figures.trace, mode(&figures.mode))

@@ -1,4 +1,4 @@
-//! [`Event`]: what happens, and when it arrives.
+//! [`Event`]: a step of simulated time.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use foremap::protocol::BatchRequest;
 /// Time from a tab to a node, and back again.
 pub const ONE_WAY_MS: Millis = 30;
 
-/// What happens. Visits are named by their number.
+/// A step of simulated time. Visits are named by their number.
 pub(crate) enum Event {
     /// A batch reaches its node.
     Arrive { visit: usize, flight: FlightId, node: usize, request: BatchRequest },

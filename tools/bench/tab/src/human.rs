@@ -60,7 +60,7 @@ fn popular(rng: &mut Random, bound: u64) -> u64 {
     draws.into_iter().min().unwrap_or_default()
 }
 
-/// Where the n-th link of a page leads: the same for everybody.
+/// Target of the n-th link of a page: the same for everybody.
 fn link(page: u64, nth: u64) -> u64 {
     Random::apart(page * LINKS + nth).below(PAGES)
 }

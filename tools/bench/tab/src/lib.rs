@@ -1,4 +1,4 @@
-//! What a browser tab gains at its user's own pace.
+//! Gains of a browser tab at its user's own pace.
 //!
 //! A trace is replayed in simulated time, as its clients made it: one real adapter for each visit, real nodes over a
 //! store that holds every key, 60 ms to a node and back. Every answer is held against what was written and when. A run

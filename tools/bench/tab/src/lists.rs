@@ -19,7 +19,7 @@ const LOOK_MS: Millis = 100;
 const BOUND_MS: u32 = 10_000;
 const EPOCH: Epoch = Epoch { incarnation: 1, number: 1 };
 
-/// What became of the items of so many lists.
+/// Fate of the items of so many lists.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct ListFigures {
     /// Lists asked for, each for a prefix of its own.
@@ -62,7 +62,7 @@ pub fn run(lists: usize, heeded: bool) -> ListFigures {
 struct Host {
     adapter: Adapter,
     layout: StorageLayout,
-    /// What the client's clock shows.
+    /// Time of the client's clock.
     now: Millis,
     wake: Option<Millis>,
     /// The newest version, and the position of every log.

@@ -1,4 +1,4 @@
-//! What a tab has between its application and the network.
+//! [`Mode`]: all that a tab has between its application and the network.
 
 use foremap::prefetch::{PrefetchConfig, PrefetchEngine};
 
@@ -11,7 +11,7 @@ pub enum Mode {
     Ttl,
     /// The cache that follows the change logs.
     CacheOnly,
-    /// What a user gets.
+    /// The client as a user gets it.
     Default,
     /// As [`Mode::Default`], and each tab starts from what those before it told, as a gateway merges and serves it.
     Shared,

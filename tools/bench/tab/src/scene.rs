@@ -27,7 +27,7 @@ impl Scene {
         self.queue.push(self.now + ms, event);
     }
 
-    /// Whether a visit reads this feed.
+    /// Tells whether a visit reads this feed.
     pub(crate) fn reads(&self, visit: usize, feed: FlightId) -> bool {
         self.visits[visit].as_ref().is_some_and(|visit| visit.feed == Some(feed))
     }

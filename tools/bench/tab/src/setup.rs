@@ -1,22 +1,22 @@
-//! [`Setup`]: what is run.
+//! [`Setup`]: settings of a run.
 
 use foremap::adapter::{Adapter, AdapterConfig, FeedConfig, Share};
 use foremap::prefetch::PrefetchConfig;
 
 use super::mode::Mode;
 
-/// What is run.
+/// Settings of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
-    /// What the tabs have.
+    /// Way in which tabs answer requests.
     pub mode: Mode,
     /// Permille of requests that a foreign write to a random key precedes.
     pub writes: u32,
     /// The staleness bound, of adapters and of requests.
     pub bound_ms: u32,
-    /// When a tab holds a change feed.
+    /// Settings by which a tab holds a change feed.
     pub feed: FeedConfig,
-    /// How many of the nodes a tab may talk to; 1 where they are behind one address.
+    /// Number of nodes that a tab may talk to; 1 where they are behind one address.
     pub origins: usize,
     /// Clients that must have gone a way before a shared model tells of it.
     pub share_clients: u32,

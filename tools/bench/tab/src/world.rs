@@ -32,7 +32,7 @@ struct World<'a> {
     open: Vec<Option<usize>>,
     /// The model that all tabs share.
     pool: Option<PrefetchEngine>,
-    /// What they tell each other.
+    /// The model that they tell each other of.
     shared: Option<Shared>,
     seeds: Random,
     writes: Random,

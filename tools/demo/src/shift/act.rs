@@ -1,4 +1,4 @@
-//! [`Act`]: what was measured in one.
+//! [`Act`]: the measurements of one.
 
 use super::clients::Outcomes;
 use super::gauge::Load;
@@ -13,9 +13,9 @@ pub(super) const KEYS: u64 = 8_000;
 pub(super) struct Part {
     /// For people.
     pub(super) title: &'static str,
-    /// What nodes were asked for.
+    /// Load of the nodes.
     pub(super) load: Load,
-    /// How long clients waited.
+    /// Times that clients waited.
     pub(super) latencies: Replayed,
 }
 
@@ -35,6 +35,6 @@ pub(super) struct Act {
     pub(super) seconds: f64,
     /// Maps that came in force meanwhile.
     pub(super) maps: u64,
-    /// What became of the clients' requests.
+    /// Outcomes of the clients' requests.
     pub(super) outcomes: Outcomes,
 }

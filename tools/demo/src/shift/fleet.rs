@@ -18,7 +18,7 @@ pub(super) const NODES: u16 = 6;
 /// Masters of the Redis Cluster, and replicas of each.
 const MASTERS: usize = 3;
 const REPLICAS: usize = 1;
-/// How long something may take to become ready.
+/// Longest time that something may take to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two attempts.
 const LOOK: Duration = Duration::from_millis(200);
@@ -93,7 +93,7 @@ impl Fleet {
         })
     }
 
-    /// What the coordinator tells of itself and its plans, for people, asked through the last node; `None` where nobody
+    /// Account of the coordinator, of itself and its plans, for people, asked through the last node; `None` where nobody
     /// coordinates at the moment, or no plan has come in force.
     pub(super) fn plan(&self) -> Result<Option<String>> {
         let url = format!("{}/v1/plan", self.last());

@@ -1,4 +1,4 @@
-//! What is printed and written of the acts.
+//! Tables and files about the acts.
 
 use foremap_bench::rows::{Better, Row, figure, table};
 

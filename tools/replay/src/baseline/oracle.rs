@@ -5,7 +5,7 @@ use crate::trace::Trace;
 use super::id::Id;
 use crate::rules::{Observed, Predictor};
 
-/// What an oracle may foresee.
+/// Requests that an oracle may foresee.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Sight {
     /// Any request.

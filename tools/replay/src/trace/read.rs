@@ -13,7 +13,7 @@ use super::{Trace, access_log, csv};
 const MAX_LINE: usize = 64 << 10;
 /// First bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
-/// What some editors put before the first line of a text in UTF-8.
+/// Mark that some editors put before the first line of a text in UTF-8.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 /// Bad lines before the first one in a known form, beyond which the file is taken for something else than a trace.
 const MAX_PREAMBLE: usize = 100;

@@ -24,7 +24,7 @@ pub(crate) enum Need {
     Engine(Engine),
     /// A program that checks sources.
     Checker(Checker),
-    /// What makes requests of a description of the interface.
+    /// A maker of requests from a description of the interface.
     Schemathesis,
     /// The test runner of `wasm-bindgen`, of the version in `Cargo.lock`.
     WasmRunner,

@@ -59,13 +59,13 @@ impl Stage {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it runs, in the words of the help text.
+    /// Description of what it runs, in the words of the help text.
     pub(super) fn about(self) -> String {
         let value = self.to_possible_value();
         value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
     }
 
-    /// What it needs beyond Rust, Node.js and the npm packages.
+    /// Needs beyond Rust, Node.js and the npm packages.
     pub(super) fn needs(self) -> &'static [Need] {
         match self {
             Self::Sources => {
@@ -80,13 +80,13 @@ impl Stage {
         }
     }
 
-    /// Whether it needs the built npm package and the gateway.
+    /// Tells whether it needs the built npm package and the gateway.
     pub(super) fn uses_package(self) -> bool {
         use Stage::{Cluster, Fuzz, Interface, Model, Native, Simulation, Sources, Wasm};
         !matches!(self, Sources | Native | Cluster | Wasm | Simulation | Model | Interface | Fuzz)
     }
 
-    /// Whether it only takes part in the long version of the tests.
+    /// Tells whether it only takes part in the long version of the tests.
     pub(super) fn is_long(self) -> bool {
         matches!(self, Self::Simulation | Self::Model | Self::Interface | Self::Fuzz)
     }

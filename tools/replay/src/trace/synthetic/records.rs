@@ -4,7 +4,7 @@ use super::calendar::civil;
 use super::workload::{Step, Workload};
 use crate::random::{Random, opaque};
 
-/// What is read of a user, in this order.
+/// Parts that are read of a user, in this order.
 const PARTS: [&str; 5] = ["profile", "avatar", "settings", "friends", "feed"];
 /// Users that a client may come back to.
 const REMEMBERED: usize = 50;

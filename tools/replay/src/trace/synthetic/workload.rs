@@ -6,7 +6,7 @@ use crate::random::Random;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) key: String,
-    /// Whether the rules determine the key, given what was asked before.
+    /// Set where the rules determine the key, given what was asked before.
     pub(super) foreseeable: bool,
 }
 
