@@ -1,301 +1,333 @@
-use super::*;
-use crate::key::CompositeKey;
-use crate::shifter::shift;
-use crate::shifter::testing::{imbalance, key, map, reports};
+//! Runs the stories of `testdata`, in the form that its README describes.
 
-struct Case {
+use std::fmt::Write as _;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::*;
+use crate::analyzer::{Step, step_of};
+use crate::key::{CompositeKey, KeyPrefix};
+use crate::load::{Forecast, LoadModel, ROUND_MS};
+use crate::partition::{MapNode, NodeId, PartitionMap, Portion};
+use crate::shifter::testing::{imbalance, map, reports};
+use crate::shifter::{History, Move, PlanSettings, shift};
+
+/// A fleet, what it serves, and what was last planned for it.
+struct Story {
     map: Arc<PartitionMap>,
     base: Vec<u16>,
-    load: LoadModel,
     settings: PlanSettings,
+    load: LoadModel,
+    forecast: Forecast,
+    history: History,
     requests: Vec<(CompositeKey, u32)>,
+    together: Vec<(KeyPrefix, KeyPrefix, u32)>,
+    silent: Vec<NodeId>,
+    plan: Plan,
 }
 
-impl Case {
-    fn new(nodes: u32, requests: Vec<(CompositeKey, u32)>) -> Self {
-        let map = map(nodes, 16_384);
-        let settings = PlanSettings { entries: Some(200_000), ..PlanSettings::default() };
-        let mut case = Self { base: map.rendezvous(), load: LoadModel::new(16_384), map, settings, requests };
-        case.observe(1);
-        case
-    }
-
-    fn observe(&mut self, round: u64) {
-        for report in reports(&self.map, &self.requests, round, round) {
-            assert!(self.load.merge(&report, round));
+/// The story as its commands have it: what was expected is left out, and what came of it put in its place.
+fn told(text: &str) -> Result<String, String> {
+    let mut story: Option<Story> = None;
+    let mut told = String::new();
+    let mut output: Option<String> = None;
+    let mut is_loading = false;
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((at, line)) = lines.next() {
+        let fail = |why: String| format!("line {}: {why}: {line:?}", at + 1);
+        writeln!(told, "{line}").map_err(|error| fail(error.to_string()))?;
+        if line == "----" {
+            told += &output.take().ok_or_else(|| fail("only below `plan` or `shift`".to_owned()))?;
+            while lines.next_if(|(_, line)| !line.is_empty()).is_some() {}
+        } else if line.starts_with(' ') {
+            let story = story.as_mut().filter(|_| is_loading);
+            story.ok_or_else(|| fail("only below `load`".to_owned()))?.serve(line.trim()).map_err(fail)?;
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            is_loading = words == ["load"];
+            output = match (words[0], &mut story) {
+                ("map", _) => {
+                    story = Some(Story::new(&words[1..]).map_err(fail)?);
+                    None
+                }
+                (_, None) => return Err(fail("a story begins with `map`".to_owned())),
+                (_, Some(story)) => story.tell(&words).map_err(fail)?,
+            };
         }
     }
+    Ok(told)
+}
 
-    fn plan(&self) -> Plan {
-        plan(&PlanInput {
-            map: &self.map,
-            base: &self.base,
-            load: &self.load,
-            forecast: &Forecast::default(),
-            history: &History::default(),
-            settings: &self.settings,
+impl Story {
+    fn new(options: &[&str]) -> Result<Self, String> {
+        let (mut nodes, mut partitions) = (0, 16_384);
+        for (name, value) in options.iter().map(|option| named(option)).collect::<Result<Vec<_>, _>>()? {
+            match name {
+                "nodes" => nodes = number(value)?,
+                "partitions" => partitions = number(value)?,
+                _ => return Err(format!("no such option: {name}")),
+            }
+        }
+        if nodes == 0 || partitions == 0 {
+            return Err("a map has nodes and partitions".to_owned());
+        }
+        let map = map(nodes, partitions);
+        Ok(Self {
+            base: map.rendezvous(),
+            load: LoadModel::new(map.partitions),
+            map,
+            settings: PlanSettings { entries: Some(200_000), ..PlanSettings::default() },
+            forecast: Forecast::default(),
+            history: History::default(),
+            requests: Vec::new(),
+            together: Vec::new(),
+            silent: Vec::new(),
+            plan: Plan::default(),
         })
     }
 
-    fn shifted(&self) -> Arc<PartitionMap> {
-        Arc::new(shift(&self.map, &self.plan().moves).expect("a valid plan"))
+    /// Does what a line says. `plan` and `shift` have something to tell.
+    fn tell(&mut self, words: &[&str]) -> Result<Option<String>, String> {
+        match *words {
+            ["settings", ref options @ ..] => self.set(options)?,
+            ["weight", node, weight] => {
+                let (node, weight): (NodeId, u32) = (number(node)?, number(weight)?);
+                let known = |it: &&mut MapNode| it.id == node;
+                let mut map = PartitionMap::clone(&self.map);
+                map.nodes.iter_mut().find(known).ok_or("no such node")?.weight = weight;
+                self.base = map.rendezvous();
+                self.map = Arc::new(map);
+            }
+            ["rule", prefix, portion] => {
+                let (depth, spread) = portion.split_once('.').ok_or("a portion is `depth.spread`")?;
+                let portion = Portion { depth: number(depth)?, spread: number(spread)? };
+                self.change(&[Move::Place { prefix: prefix_of(prefix)?, portion }])?;
+            }
+            ["assign", partitions, node] => {
+                let (partitions, node) = (range(partitions)?, Some(number(node)?));
+                self.change(&partitions.map(|partition| Move::Assign { partition, node }).collect::<Vec<_>>())?;
+            }
+            ["load"] => (self.requests, self.together) = (Vec::new(), Vec::new()),
+            ["silent", ref nodes @ ..] => self.silent = nodes.iter().map(|&id| number(id)).collect::<Result<_, _>>()?,
+            ["forget"] => (self.load, self.history) = (LoadModel::new(self.map.partitions), History::default()),
+            ["rounds", rounds] => range(rounds)?.try_for_each(|round| self.round(round.into()))?,
+            ["at", time] => self.round(milliseconds(time)? / ROUND_MS)?,
+            ["plan"] => {
+                self.plan = self.planned();
+                return Ok(Some(format!("{}{}", self.plan, moves(&self.plan.moves))));
+            }
+            ["shift"] => {
+                let moves = std::mem::take(&mut self.plan).moves;
+                let before = imbalance(&self.map, &self.requests);
+                self.change(&moves)?;
+                self.history.applied(&moves, self.load.round());
+                return Ok(Some(self.shifted(before)));
+            }
+            _ => return Err("no such command".to_owned()),
+        }
+        Ok(None)
+    }
+
+    fn change(&mut self, moves: &[Move]) -> Result<(), String> {
+        self.map = Arc::new(shift(&self.map, moves).map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
+    fn set(&mut self, options: &[&str]) -> Result<(), String> {
+        let settings = &mut self.settings;
+        for option in options {
+            let (name, value) = named(option)?;
+            match name {
+                "entries" => settings.entries = if value == "unknown" { None } else { Some(number(value)?) },
+                "entries_at_most" => settings.entries_at_most = number(value)?,
+                "entries_usually" => settings.entries_usually = number(value)?,
+                "entries_free" => settings.entries_free = number(value)?,
+                "entries_for_order" => settings.entries_for_order = number(value)?,
+                "exceptions" => settings.exceptions = number(value)?,
+                "max_hot" => settings.max_hot = number(value)?,
+                "split_from" => settings.split_from = number(value)?,
+                "replicate_from" => settings.replicate_from = number(value)?,
+                "replicate_until" => settings.replicate_until = number(value)?,
+                _ => return Err(format!("no such setting: {name}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// A line below `load`: `KEYS COUNT`, or `PREFIX & PREFIX COUNT`.
+    fn serve(&mut self, line: &str) -> Result<(), String> {
+        match *line.split_whitespace().collect::<Vec<_>>() {
+            [pattern, count] => {
+                let count = number(count)?;
+                for text in texts(pattern)? {
+                    let key = CompositeKey::parse(&text).map_err(|error| error.to_string())?;
+                    self.requests.push((key, count));
+                }
+            }
+            [one, "&", other, count] => {
+                let (one, other) = (prefix_of(one)?, prefix_of(other)?);
+                let pair = if one < other { (one, other) } else { (other, one) };
+                self.together.push((pair.0, pair.1, number(count)?));
+                self.together.sort();
+            }
+            _ => return Err("neither `KEYS COUNT` nor `PREFIX & PREFIX COUNT`".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Has all nodes that are not silent report of a round.
+    fn round(&mut self, round: u64) -> Result<(), String> {
+        let mut reports = reports(&self.map, &self.requests, round, round);
+        reports.retain(|report| !self.silent.contains(&report.node));
+        reports.first_mut().ok_or("nobody reports")?.together.clone_from(&self.together);
+        if !reports.iter().all(|report| self.load.merge(report, round)) {
+            return Err("a round that is not newer than the last one".to_owned());
+        }
+        let mean = self.load.requests() / self.map.nodes.len() as f64;
+        self.forecast.update(&self.load, round * ROUND_MS, mean);
+        Ok(())
+    }
+
+    fn planned(&self) -> Plan {
+        let Self { map, base, load, forecast, history, settings, .. } = self;
+        plan(&PlanInput { map, base, load, forecast, history, settings })
+    }
+
+    /// What the map has come to, and what it makes of the requests.
+    fn shifted(&self, before: f64) -> String {
+        let map = &self.map;
+        let mut text = format!("map {}\n", map.epoch);
+        let after = imbalance(map, &self.requests);
+        let _ = writeln!(text, "  heaviest node    {before:.3} -> {after:.3} of the mean, as measured");
+        for rule in &map.rules {
+            let _ = writeln!(text, "  rule             {} {}.{}", rule.prefix, rule.portion.depth, rule.portion.spread);
+        }
+        for hot in &map.hot {
+            let _ = writeln!(text, "  hot key          {} on {}", hot.key, list(&hot.nodes));
+        }
+        let _ = writeln!(text, "  exceptions       {}", map.exceptions.len());
+        text
     }
 }
 
-/// 400 prefixes with one request for each of five keys, and what is hot.
-fn with_background(hot: impl IntoIterator<Item = (CompositeKey, u32)>) -> Vec<(CompositeKey, u32)> {
-    let background = (0..2_000).map(|n| (key(&format!("t{}/files/{}", n / 5, n % 5)), 4));
-    background.chain(hot).collect()
-}
-
-#[test]
-fn a_hot_prefix_is_split_at_once_and_as_finely_as_it_takes() {
-    let case = Case::new(8, with_background((0..200).map(|n| (key(&format!("hot/files/{n}")), 80))));
-    let plan = case.plan();
-    let place = plan.moves.iter().find_map(|change| match change {
-        Move::Place { prefix, portion } if prefix.as_str() == "hot/files" => Some(portion),
-        _ => None,
-    });
-    assert!(place.is_some_and(|portion| portion.depth == 2 && portion.spread >= 4), "{plan}");
-    let (before, after) = (imbalance(&case.map, &case.requests), imbalance(&case.shifted(), &case.requests));
-    assert!(before > 4.0 && after < 1.1, "{before} -> {after}\n{plan}");
-    assert!((plan.after.worst - after).abs() < 0.03, "predicted {} measured {after}", plan.after.worst);
-    assert!(plan.after.cost < plan.before.cost && plan.entries <= case.settings.entries_at_most);
-    let explained = plan.to_string();
-    assert!(explained.contains("hot/files: ") && explained.contains("heaviest node"), "{explained}");
-    let json = serde_json::to_value(&plan).expect("a plan is JSON");
-    assert!(
-        json["before"]["worst"].as_f64() > json["after"]["worst"].as_f64() && json["reasons"][0]["why"].is_string()
-    );
-}
-
-#[test]
-fn a_prefix_whose_load_is_one_key_is_never_split() {
-    let case = Case::new(8, with_background([(key("hot/files/one"), 20_000)]));
-    let plan = case.plan();
-    assert!(!plan.moves.iter().any(|change| matches!(change, Move::Place { .. })), "{plan}");
-    let after = case.shifted();
-    assert!(after.hot.len() == 1 && after.hot[0].nodes.len() >= 4, "{plan}");
-    assert!(imbalance(&after, &case.requests) < 1.1);
-}
-
-#[test]
-fn keys_that_are_fetched_together_share_their_replicas() {
-    let case = Case::new(8, with_background((0..4).map(|n| (key(&format!("hot/files/d/{n}")), 5_000))));
-    let after = case.shifted();
-    assert_eq!(after.hot.len(), 4);
-    assert!(after.hot.iter().all(|hot| hot.nodes == after.hot[0].nodes), "{:?}", after.hot);
-}
-
-#[test]
-fn below_a_constant_component_the_next_one_is_hashed() {
-    let case = Case::new(8, with_background((0..300).map(|n| (key(&format!("hot/files/all/{n}")), 60))));
-    let plan = case.plan();
-    let deeper = |change: &Move| matches!(change, Move::Place { prefix, portion } if prefix.as_str() == "hot/files/all" && portion.depth == 3);
-    assert!(plan.moves.iter().any(deeper), "{plan}");
-    assert!(imbalance(&case.shifted(), &case.requests) < 1.15, "{plan}");
-}
-
-#[test]
-fn what_is_balanced_is_left_alone() {
-    let case = Case::new(4, with_background([]));
-    let after = Case { map: case.shifted(), ..Case::new(4, with_background([])) };
-    let mut settled = Case { base: after.map.rendezvous(), load: LoadModel::new(16_384), ..after };
-    settled.observe(1);
-    assert!(settled.plan().is_empty(), "{}", settled.plan());
-}
-
-#[test]
-fn a_node_without_weight_is_emptied() {
-    let mut case = Case::new(4, with_background([]));
-    let mut drained = PartitionMap::clone(&case.map);
-    let node = drained.nodes[0].id;
-    let owned = (0..1_024).map(|partition| (partition, node));
-    drained.exceptions.extend(owned);
-    drained.nodes[0].weight = 0;
-    case.map = Arc::new(drained);
-    case.base = case.map.rendezvous();
-    case.settings.entries_at_most = 1.0;
-    case.load = LoadModel::new(16_384);
-    case.observe(1);
-    let after = case.shifted();
-    let placement = Placement::new(Arc::clone(&after));
-    assert!(case.requests.iter().all(|(key, _)| placement.locate(key).node != node));
-}
-
-#[test]
-fn the_budget_holds_and_what_does_not_fit_is_deferred() {
-    let two = (0..400).map(|n| (key(&format!("hot{}/files/{n}", n % 2)), 80));
-    let mut case = Case::new(8, with_background(two));
-    (case.settings.entries_at_most, case.settings.entries_free) = (0.000_5, 0);
-    let plan = case.plan();
-    let split = |plan: &Plan| plan.moves.iter().filter(|change| matches!(change, Move::Place { .. })).count();
-    // Only one of the two that are too much for a node, though neither fits.
-    assert!(plan.entries <= 0.000_5 + plan.beyond && plan.beyond > 0.000_5 && plan.deferred > 0, "{plan}");
-    assert_eq!(split(&plan), 1, "{plan}");
-    // Few entries are not worth waiting for.
-    case.settings.entries_free = 1_000;
-    let plan = case.plan();
-    assert!(split(&plan) == 2 && plan.beyond == 0.0, "{plan}");
-    assert!(plan.to_string().lines().all(|line| !line.contains("cannot wait")), "{plan}");
-}
-
-#[test]
-fn a_silent_node_is_given_nothing_and_many_stop_planning() {
-    let mut case = Case::new(8, with_background((0..200).map(|n| (key(&format!("hot/files/{n}")), 80))));
-    let silent = |case: &mut Case, count: u32| {
-        case.load = LoadModel::new(16_384);
-        for report in reports(&case.map, &case.requests, 1, 1).into_iter().filter(|report| report.node > count) {
-            assert!(case.load.merge(&report, 1));
-        }
-    };
-    silent(&mut case, 1);
-    let plan = case.plan();
-    let gains = |change: &Move| match change {
-        Move::Assign { node, partition } => {
-            node.unwrap_or(case.map.nodes[case.base[*partition as usize] as usize].id) == 1
-        }
-        Move::Replicate { nodes, .. } => nodes.contains(&1),
-        _ => false,
-    };
-    assert!(!plan.is_empty() && !plan.moves.iter().any(gains), "{plan}");
-    silent(&mut case, 3);
-    assert!(case.plan().is_empty());
-}
-
-#[test]
-fn a_hot_prefix_with_a_single_child_is_split_below_it() {
-    let mut case = Case::new(8, with_background((0..200).map(|n| (key(&format!("hot/files/only/child/{n}")), 80))));
-    for round in 2..5 {
-        case.map = case.shifted();
-        case.observe(round);
-    }
-    let worst = imbalance(&case.map, &case.requests);
-    assert!(worst < 1.15, "{worst}: {:?}", case.map.rules);
-}
-
-#[test]
-fn entries_below_light_prefixes_count_as_well() {
-    let mut case = Case::new(8, with_background((0..200).map(|n| (key(&format!("hot/files/{n}")), 80))));
-    // What was asked for stands for what there is: the hot prefix has 200 of 2,200 keys.
-    case.settings.entries = None;
-    let plan = case.plan();
-    assert!((0.06..0.13).contains(&plan.entries), "{plan}");
-}
-
-#[test]
-fn a_cooled_prefix_is_merged_a_hot_one_is_not() {
-    let hot: Vec<_> = (0..200).map(|n| (key(&format!("hot/files/{n}")), 80)).collect();
-    let mut case = Case::new(8, with_background(hot.clone()));
-    let moves = case.plan().moves;
-    case.map = case.shifted();
-    let mut history = History::default();
-    history.applied(&moves, 1);
-    let rules_after = |requests: Vec<(CompositeKey, u32)>| {
-        let mut case = Case {
-            requests,
-            base: case.base.clone(),
-            load: LoadModel::new(16_384),
-            map: Arc::clone(&case.map),
-            ..case
+/// Moves line by line, those of partitions to one node in one.
+fn moves(moves: &[Move]) -> String {
+    let mut text = String::new();
+    let mut assigned: std::collections::BTreeMap<Option<NodeId>, Vec<u32>> = std::collections::BTreeMap::new();
+    for change in moves {
+        let _ = match change {
+            Move::Place { prefix, portion } => {
+                writeln!(text, "place {prefix} {}.{}", portion.depth, portion.spread)
+            }
+            Move::Merge { prefix } => writeln!(text, "merge {prefix}"),
+            Move::Replicate { key, nodes } if nodes.is_empty() => writeln!(text, "replicate {key} no more"),
+            Move::Replicate { key, nodes } => writeln!(text, "replicate {key} on {}", list(nodes)),
+            Move::Members { nodes } => writeln!(text, "members {}", nodes.len()),
+            Move::Assign { partition, node } => {
+                assigned.entry(*node).or_default().push(*partition);
+                Ok(())
+            }
         };
-        for round in 12..20 {
-            case.observe(round);
-        }
-        let input = PlanInput {
-            map: &case.map,
-            base: &case.base,
-            load: &case.load,
-            forecast: &Forecast::default(),
-            history: &history,
-            settings: &case.settings,
-        };
-        shift(&case.map, &plan(&input).moves).expect("a valid plan").rules.len()
-    };
-    assert_eq!(rules_after(with_background(hot)), 1);
-    assert_eq!(rules_after(with_background([])), 0);
+    }
+    for (node, partitions) in assigned {
+        let node = node.map_or_else(|| "their rendezvous winners".to_owned(), |id| format!("node {id}"));
+        let _ = writeln!(text, "assign to {node}: {}", list(&partitions));
+    }
+    text
 }
 
-#[test]
-fn a_rule_that_nobody_remembers_goes_when_its_prefix_is_cold() {
-    for (prefix, spread) in [("hot/files", 3), ("hot/files/today", 3), ("hot/files/today", 0)] {
-        let mut case = Case::new(8, with_background([]));
-        let portion = Portion { depth: prefix.split('/').count() as u8, spread };
-        let place = Move::Place { prefix: KeyPrefix::parse(prefix).expect("a prefix"), portion };
-        case.map = Arc::new(shift(&case.map, &[place]).expect("a valid map"));
-        (2..6).for_each(|round| case.observe(round));
-        assert!(case.shifted().rules.is_empty(), "{prefix} {spread}: {}", case.plan());
+fn list(numbers: &[u32]) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn named(option: &str) -> Result<(&str, &str), String> {
+    option.split_once('=').ok_or_else(|| format!("not `name=value`: {option}"))
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("no such number: {text}"))
+}
+
+fn prefix_of(text: &str) -> Result<KeyPrefix, String> {
+    KeyPrefix::parse(text).map_err(|error| error.to_string())
+}
+
+/// `7`, or `2..5` for 2, 3 and 4.
+fn range(text: &str) -> Result<Range<u32>, String> {
+    match text.split_once("..") {
+        Some((from, to)) => Ok(number(from)?..number(to)?),
+        None => number(text).map(|one: u32| one..one + 1),
     }
 }
 
-#[test]
-fn pairs_of_prefixes_are_brought_to_one_node() {
-    let mut case = Case::new(4, with_background([]));
-    let (one, other) = (KeyPrefix::parse("t1/files").expect("one"), KeyPrefix::parse("t2/files").expect("one"));
-    let home = |map: &Arc<PartitionMap>, text: &str| Placement::new(Arc::clone(map)).locate(&key(text)).node;
-    let partner = (3..400)
-        .map(|n| format!("t{n}/files"))
-        .find(|text| home(&case.map, &format!("{text}/0")) != home(&case.map, "t1/files/0"));
-    let partner = partner.expect("not all on one node");
-    let mut report = reports(&case.map, &[], 2, 1).remove(0);
-    let partner_prefix = KeyPrefix::parse(&partner).expect("a prefix");
-    let pair = if one < partner_prefix { (one, partner_prefix) } else { (partner_prefix, one) };
-    report.together = vec![(pair.0, pair.1, 500)];
-    assert!(case.load.merge(&report, 1));
-    let after = case.shifted();
-    assert_eq!(home(&after, "t1/files/0"), home(&after, &format!("{partner}/0")), "{}", case.plan());
-    assert!(case.plan().after.together > case.plan().before.together);
-    drop(other);
+/// `t{0..400}/files` for all from `t0/files` to `t399/files`.
+fn texts(pattern: &str) -> Result<Vec<String>, String> {
+    let Some((before, rest)) = pattern.split_once('{') else { return Ok(vec![pattern.to_owned()]) };
+    let (numbers, after) = rest.split_once('}').ok_or("a brace without its other half")?;
+    let (numbers, after) = (range(numbers)?, texts(after)?);
+    Ok(numbers.flat_map(|n| after.iter().map(move |after| format!("{before}{n}{after}"))).collect())
 }
 
-/// The case's map once it is shifted, and the one after what is planned six seconds before eleven.
-fn before_eleven(case: &mut Case) -> (Plan, Arc<PartitionMap>) {
-    let hour = 3_600_000;
-    let ten = (20_782 * 24 + 10) * hour;
-    case.map = case.shifted();
-    let now = ten + hour - 6_000;
-    case.load = LoadModel::new(16_384);
-    case.observe(now / crate::load::ROUND_MS);
-    let mut forecast = Forecast::default();
-    forecast.update(&case.load, now, 5_000.0);
-    let planned = plan(&PlanInput {
-        map: &case.map,
-        base: &case.base,
-        load: &case.load,
-        forecast: &forecast,
-        history: &History::default(),
-        settings: &case.settings,
-    });
-    let after = Arc::new(shift(&case.map, &planned.moves).expect("a valid plan"));
-    (planned, after)
+/// `2026-11-25T10:59:54`, in UTC.
+fn milliseconds(time: &str) -> Result<u64, String> {
+    let parts = time.rsplit_once(':').and_then(|(minute, second)| Some((step_of(minute)?, second)));
+    let Some((Step { value, unit_ms: Some(60_000) }, second)) = parts else {
+        return Err("a time is like `2026-11-25T10:59:54`".to_owned());
+    };
+    Ok(value as u64 * 60_000 + number::<u64>(second)? * 1_000)
 }
 
-fn at_eleven(at_ten: &CompositeKey) -> CompositeKey {
-    key(&at_ten.as_str().replace("T10", "T11"))
+fn stories() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/shifter/testdata");
+    let entries = fs::read_dir(directory).expect("the directory of stories");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort();
+    paths
 }
 
 #[test]
-fn the_next_hour_gets_the_portion_and_the_homes_of_this_one() {
-    let mut case = Case::new(8, with_background((0..200).map(|n| (key(&format!("logs/2026-11-25T10/{n}")), 80))));
-    let (planned, after) = before_eleven(&mut case);
-    let next: Vec<_> = case.requests.iter().map(|(key, count)| (at_eleven(key), *count)).collect();
-    let blind = imbalance(&case.map, &next);
-    let foreseen = imbalance(&after, &next);
-    assert!(blind > 3.0 && foreseen < 1.2, "{blind} {foreseen}\n{planned}");
-    assert!(imbalance(&after, &case.requests) < 1.2, "and this hour is served as before");
+fn every_story_ends_as_it_is_told() {
+    let bless = std::env::var_os("FOREMAP_BLESS").is_some_and(|value| value == "1");
+    let mut wrong = String::new();
+    for path in stories() {
+        let text = fs::read_to_string(&path).expect("a story");
+        let told = told(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if bless {
+            fs::write(&path, &told).expect("a story can be written");
+        } else if let Some((at, (is, was))) = told.lines().zip(text.lines()).enumerate().find(|(_, (is, was))| is != was) {
+            let _ = writeln!(wrong, "{}: line {}:\n  expected {was}\n  came     {is}", path.display(), at + 1);
+        } else if told != text {
+            let _ = writeln!(wrong, "{}: {} lines came", path.display(), told.lines().count());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}FOREMAP_BLESS=1 writes what is expected anew");
 }
 
 #[test]
-fn the_hot_keys_of_the_next_hour_have_the_replicas_of_those_of_this_one() {
-    let hot = |n: u32| key(&format!("logs/2026-11-25T10/{n}"));
-    let heavy = (0..3).map(|n| (hot(n), 4_000));
-    let mut case = Case::new(8, with_background(heavy.chain((3..200).map(|n| (hot(n), 20)))));
-    let (planned, after) = before_eleven(&mut case);
-    let (now, next) = (Placement::new(case.map.clone()), Placement::new(after));
-    for key in (0..3).map(hot) {
-        let serving = now.replicas(&key).expect("replicas");
-        assert!(serving.len() > 1, "{serving:?}");
-        assert_eq!(next.replicas(&at_eleven(&key)), Some(serving), "{key}\n{planned}");
-        assert_eq!(next.replicas(&key), Some(serving), "{key}: served as before");
+fn a_malformed_story_is_refused() {
+    for (text, error) in [
+        ("plan", "line 1: a story begins with `map`: \"plan\""),
+        ("map nodes=0", "line 1: a map has nodes and partitions"),
+        ("map nodes=x", "line 1: no such number: x"),
+        ("map nodes=1\n\nplane", "line 3: no such command: \"plane\""),
+        ("map nodes=1\nsettings speed=1", "line 2: no such setting: speed"),
+        ("map nodes=1\n  a/b 1", "line 2: only below `load`"),
+        ("map nodes=1\nload\n  a//b 1", "line 3: "),
+        ("map nodes=1\nload\n  a/b", "line 3: neither `KEYS COUNT`"),
+        ("map nodes=1\nload\n  a/{0..2 1", "line 3: a brace"),
+        ("map nodes=1\nrounds 2\nrounds 1\nrounds 1", "line 4: a round that is not newer"),
+        ("map nodes=1\nsilent 1\nrounds 2", "line 3: nobody reports"),
+        ("map nodes=1\nweight 2 0", "line 2: no such node"),
+        ("map nodes=1\nassign 1 2", "line 2: "),
+        ("map nodes=1\nrule a/b 2", "line 2: a portion"),
+        ("map nodes=1\nat 3", "line 2: a time"),
+        ("map nodes=1\nrounds 1\n----", "line 3: only below `plan`"),
+    ] {
+        let refused = told(text).expect_err(text);
+        assert!(refused.starts_with(error), "{text:?}: {refused}");
     }
 }
