@@ -49,5 +49,5 @@ pub use keys::KeyId;
 pub use prior::Prior;
 pub(crate) use shapes::Shapes;
 pub use stats::AnalyzerStats;
-pub(crate) use steps::{Step, step_of, stepped};
+pub(crate) use steps::{step_of, stepped};
 pub use table::SUCCESSORS;

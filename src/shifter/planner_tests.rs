@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::*;
-use crate::analyzer::{Step, step_of};
+use crate::analyzer::step_of;
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::load::{Forecast, LoadModel, ROUND_MS};
 use crate::partition::{MapNode, NodeId, PartitionMap, Portion};
@@ -273,11 +273,9 @@ fn texts(pattern: &str) -> Result<Vec<String>, String> {
 
 /// `2026-11-25T10:59:54`, in UTC.
 fn milliseconds(time: &str) -> Result<u64, String> {
-    let parts = time.rsplit_once(':').and_then(|(minute, second)| Some((step_of(minute)?, second)));
-    let Some((Step { value, unit_ms: Some(60_000) }, second)) = parts else {
-        return Err("a time is like `2026-11-25T10:59:54`".to_owned());
-    };
-    Ok(value as u64 * 60_000 + number::<u64>(second)? * 1_000)
+    let (minute, second) = time.rsplit_once(':').ok_or("a time is like `2026-11-25T10:59:54`")?;
+    let minute = step_of(minute).filter(|step| step.unit_ms == Some(60_000)).ok_or("no such minute")?;
+    Ok(minute.value as u64 * 60_000 + number::<u64>(second)? * 1_000)
 }
 
 fn stories() -> Vec<PathBuf> {
