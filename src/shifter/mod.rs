@@ -11,21 +11,34 @@
 //!
 //! The planner only ever knows what nodes report: bounded, sampled above a rate, and a little late.
 
-mod balance;
-mod draft;
+mod assignment;
+mod budget;
+mod foresee;
 mod history;
-mod hot;
+mod hot_group;
+mod input;
+mod merge;
 mod moves;
+mod outlook;
+mod pairs;
+mod parts;
+mod place;
 mod plan;
 mod planner;
+mod proposal;
+mod replicate;
 mod settings;
 mod shifter;
+mod snapshot;
+mod split;
 #[cfg(test)]
 mod testing;
 
 pub use history::History;
+pub use input::PlanInput;
 pub use moves::{Move, shift};
-pub use plan::{Outlook, Plan, Reason};
-pub use planner::{PlanInput, plan};
+pub use outlook::Outlook;
+pub use plan::{Plan, Reason};
+pub use planner::plan;
 pub use settings::PlanSettings;
 pub use shifter::{Shifter, ShifterAction, ShifterStats};

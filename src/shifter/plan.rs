@@ -5,24 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::moves::Move;
+use super::outlook::Outlook;
 use crate::partition::Epoch;
-
-/// What a map leads to, as predicted.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Outlook {
-    /// Load of the heaviest node over what it is to bear.
-    pub worst: f64,
-    /// Share of the batches of two prefixes that one node serves; 1 where none is known.
-    pub together: f64,
-    /// Replicas beyond the first of all keys.
-    pub replicas: usize,
-    /// Rules in the map.
-    pub rules: usize,
-    /// Exceptions in the map.
-    pub exceptions: usize,
-    /// What the planner minimises: imbalance, separation, replicas and map.
-    pub cost: f64,
-}
 
 /// Why a plan does something.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,7 +43,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether it does nothing.
+    /// Most reasons that a plan states.
+    pub(super) const MAX_REASONS: usize = 256;
+
+    /// `true` where it does nothing.
     pub fn is_empty(&self) -> bool {
         self.moves.is_empty()
     }

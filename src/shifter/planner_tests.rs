@@ -296,7 +296,9 @@ fn every_story_ends_as_it_is_told() {
         let told = told(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         if bless {
             fs::write(&path, &told).expect("a story can be written");
-        } else if let Some((at, (is, was))) = told.lines().zip(text.lines()).enumerate().find(|(_, (is, was))| is != was) {
+        } else if let Some((at, (is, was))) =
+            told.lines().zip(text.lines()).enumerate().find(|(_, (is, was))| is != was)
+        {
             let _ = writeln!(wrong, "{}: line {}:\n  expected {was}\n  came     {is}", path.display(), at + 1);
         } else if told != text {
             let _ = writeln!(wrong, "{}: {} lines came", path.display(), told.lines().count());

@@ -75,24 +75,3 @@ impl Default for PlanSettings {
         }
     }
 }
-
-/// Weights of the planner's objective, a sum of costs without unit. A node at 1.1 of the mean costs as much as
-/// re-homing 1 % of all entries, or as separating 5 % of what is fetched together.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Weights {
-    /// Of the heaviest node's load over the mean.
-    pub(super) worst: f64,
-    /// Of the mean square of what nodes are above the mean.
-    pub(super) over: f64,
-    /// Of the share of entries re-homed.
-    pub(super) entries: f64,
-    /// Of the share of pairs, by frequency, that are not served by one node.
-    pub(super) apart: f64,
-    /// Of the replicas beyond the first, for each node.
-    pub(super) replicas: f64,
-    /// Of a kilobyte of map.
-    pub(super) map: f64,
-}
-
-pub(super) const WEIGHTS: Weights =
-    Weights { worst: 1.0, over: 16.0, entries: 10.0, apart: 2.0, replicas: 0.002, map: 0.000_5 };

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::history::History;
+use super::input::PlanInput;
 use super::moves::{Move, has, shift};
-use super::plan::Plan;
-use super::planner::{PlanInput, plan};
+use super::outlook::Outlook;
+use super::plan::{Plan, Reason};
+use super::planner::plan;
 use super::settings::PlanSettings;
+use super::snapshot::Snapshot;
 use crate::Millis;
 use crate::load::Forecast;
 use crate::load::{LoadModel, ModelFill};
@@ -252,14 +255,16 @@ impl Shifter {
         if trial.is_revert || trial.after != self.map.hash() {
             return None;
         }
-        let measured = super::planner::outlook(&self.input(load));
+        let snapshot = Snapshot::new(&self.input(load));
+        let measured = Outlook::of(&snapshot.assignment, &snapshot.pairs, self.map.exceptions.len());
         let predicted = trial.plan.after.worst;
         if measured.worst <= predicted * Self::WORSE {
             self.misses = 0;
             return None;
         }
         let moves = back(&self.map, &trial.before);
-        let without = super::planner::outlook_with(&self.input(load), &moves);
+        let assignment = snapshot.with(&moves);
+        let without = Outlook::of(&assignment, &snapshot.pairs, assignment.exceptions());
         if without.worst * 1.05 >= measured.worst {
             return None;
         }
@@ -273,7 +278,7 @@ impl Shifter {
             "measured {:.3} where {predicted:.3} was predicted, and {:.3} without it: taken back",
             measured.worst, without.worst
         );
-        let reason = super::plan::Reason { subject: format!("plan of round {}", trial.plan.round), why };
+        let reason = Reason { subject: format!("plan of round {}", trial.plan.round), why };
         Some(Plan {
             base: self.map.epoch,
             round,
