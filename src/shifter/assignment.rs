@@ -1,15 +1,17 @@
 //! [`Assignment`]: the working copy of who owns what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fxhash::{FxHashMap, FxHashSet};
 
 use super::hot_group::HotGroup;
 use super::input::PlanInput;
 use super::moves::Move;
+use super::nodes::Nodes;
 use super::parts::Parts;
 use crate::key::{CompositeKey, KeyPrefix};
-use crate::load::PrefixNow;
+use crate::load::{PrefixNow, cell_of};
 use crate::partition::{NodeId, PartitionMap, Portion};
 
 /// The working copy of who owns what, with the loads that this leads to, in requests a round. Nodes are known by their
@@ -19,19 +21,15 @@ pub(super) struct Assignment<'a> {
     map: &'a PartitionMap,
     /// The rendezvous winner of each partition.
     base: &'a [u16],
-    /// Nodes whose load is not known: nothing is taken from them or given to them.
-    silent: Vec<bool>,
     owner: Vec<u16>,
     /// Load of each partition, without what replicas serve.
     load: Vec<f64>,
     /// Partitions with load, by owner.
     owned: Vec<Vec<u32>>,
-    /// Load of each node.
-    nodes: Vec<f64>,
-    /// Load that each node is to bear.
-    targets: Vec<f64>,
-    /// Nodes by load over target.
-    order: BTreeSet<(u64, u16)>,
+    nodes: Nodes<'a>,
+    /// Prefixes that matter, with their loads, without what replicas serve. All assignments of a plan share them until a key is
+    /// taken off.
+    prefixes: Arc<BTreeMap<KeyPrefix, PrefixNow>>,
     rules: BTreeMap<KeyPrefix, Portion>,
     groups: Vec<HotGroup>,
     /// Groups by node.
@@ -49,136 +47,66 @@ pub(super) struct Assignment<'a> {
 impl<'a> Assignment<'a> {
     /// The map as it is, with these groups of hot keys, under the loads as they are.
     pub(super) fn new(input: &PlanInput<'a>, groups: Vec<HotGroup>) -> Self {
-        let PlanInput { map, base, load: loads, .. } = *input;
+        let PlanInput { map, base, load: model, settings, .. } = *input;
         let owner = map.owners(base);
-        let (count, partitions) = (map.nodes.len(), map.partitions);
-        let mut nodes = vec![0.0; count];
-        let mut owned = vec![Vec::new(); count];
-        let mut load = Vec::with_capacity(partitions as usize);
-        for (partition, &node) in (0..partitions).zip(&owner) {
-            let of_partition = loads.partition(partition);
+        let mut nodes = vec![0.0; map.nodes.len()];
+        let mut owned = vec![Vec::new(); nodes.len()];
+        let mut load = Vec::with_capacity(owner.len());
+        for (partition, &node) in (0..map.partitions).zip(&owner) {
+            let of_partition = model.partition(partition);
             load.push(of_partition);
             nodes[usize::from(node)] += of_partition;
             if of_partition > 0.0 {
                 owned[usize::from(node)].push(partition);
             }
         }
+        for group in &groups {
+            group.nodes.iter().for_each(|&node| nodes[usize::from(node)] += group.piece());
+        }
+        let nodes = Nodes::new(&map.nodes, nodes, model);
+        let least = nodes.mean() * settings.merge_below.min(settings.piece) / 4.0;
         let mut assignment = Self {
             map,
             base,
-            silent: map.nodes.iter().map(|node| !loads.is_known(node.id)).collect(),
             owner,
             load,
             owned,
-            nodes,
-            targets: vec![0.0; count],
-            order: BTreeSet::new(),
+            prefixes: Arc::new(model.prefixes(least.max(1.0)).map(|now| (now.prefix.clone(), now)).collect()),
             rules: map.rules.iter().map(|rule| (rule.prefix.clone(), rule.portion)).collect(),
             groups: Vec::new(),
-            pieces: vec![Vec::new(); count],
+            pieces: vec![Vec::new(); nodes.len()],
+            nodes,
             moved: BTreeSet::new(),
             entries: 0.0,
             extra: FxHashMap::default(),
             tied: FxHashSet::default(),
         };
-        for group in groups {
-            for &node in &group.nodes {
-                assignment.nodes[usize::from(node)] += group.piece();
-            }
-            assignment.readd_group(group);
-        }
-        assignment.set_targets();
+        groups.into_iter().for_each(|group| assignment.readd_group(group));
+        assignment.note_entries(input);
         assignment
     }
 
-    /// Shares all load out by weight.
-    fn set_targets(&mut self) {
-        let total: f64 = self.known().map(|at| self.nodes[usize::from(at)]).sum();
-        let weights: f64 = self.known().map(|at| f64::from(self.map.nodes[usize::from(at)].weight)).sum();
-        for (target, node) in self.targets.iter_mut().zip(&self.map.nodes) {
-            // A node without weight is to bear nothing; the remainder keeps quotients finite.
-            *target = (total * f64::from(node.weight) / weights.max(1.0)).max(total * 1e-9).max(1e-9);
+    /// Counts the entries of heavy prefixes with the partitions that hold them.
+    fn note_entries(&mut self, input: &PlanInput<'_>) {
+        for now in self.prefixes.values() {
+            // What is one component deeper is below another one that is among them.
+            if usize::from(self.portion(&now.prefix).depth) == now.prefix.depth()
+                && let Some(parts) = self.parts(&now.prefix)
+            {
+                let share = input.share(now) / parts.len() as f64;
+                parts.into_iter().for_each(|part| *self.extra.entry(part).or_default() += share);
+            }
         }
-        self.order = self.known().map(|at| (self.relative(at).to_bits(), at)).collect();
     }
 
-    /// The nodes whose load is known.
-    fn known(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..self.nodes.len() as u16).filter(|&at| !self.silent[usize::from(at)])
+    /// The nodes, with their loads.
+    pub(super) fn nodes(&self) -> &Nodes<'a> {
+        &self.nodes
     }
 
-    /// Number of nodes.
-    pub(super) fn nodes(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Number of nodes whose load is not known.
-    pub(super) fn silent(&self) -> usize {
-        self.silent.iter().filter(|&&silent| silent).count()
-    }
-
-    /// `true` for a node that may be given something.
-    pub(super) fn bears(&self, node: u16) -> bool {
-        self.map.nodes[usize::from(node)].weight > 0 && !self.silent[usize::from(node)]
-    }
-
-    /// Number of nodes that may be given something.
-    pub(super) fn bearing(&self) -> usize {
-        self.known().filter(|&at| self.bears(at)).count()
-    }
-
-    /// Load of all nodes.
-    pub(super) fn total(&self) -> f64 {
-        self.nodes.iter().sum()
-    }
-
-    /// Mean load of the nodes that have weight.
-    pub(super) fn mean(&self) -> f64 {
-        self.known().map(|at| self.nodes[usize::from(at)]).sum::<f64>() / self.bearing().max(1) as f64
-    }
-
-    /// Load of a node over what it is to bear; 1 where it is not known.
-    pub(super) fn relative(&self, node: u16) -> f64 {
-        if self.silent[usize::from(node)] { 1.0 } else { self.relative_with(node, 0.0).max(0.0) }
-    }
-
-    /// The same with load that it does not have yet.
-    pub(super) fn relative_with(&self, node: u16, load: f64) -> f64 {
-        (self.nodes[usize::from(node)] + load) / self.targets[usize::from(node)]
-    }
-
-    /// Load that a node has beyond `relative` of what it is to bear; negative where there is room.
-    pub(super) fn excess(&self, node: u16, relative: f64) -> f64 {
-        self.nodes[usize::from(node)] - self.targets[usize::from(node)] * relative
-    }
-
-    /// Nodes by load, the heaviest first.
-    pub(super) fn heaviest(&self) -> impl Iterator<Item = (f64, u16)> + '_ {
-        self.order.iter().rev().map(|&(bits, at)| (f64::from_bits(bits), at))
-    }
-
-    /// Nodes that may be given something by load, the lightest first.
-    pub(super) fn lightest(&self) -> impl Iterator<Item = u16> + '_ {
-        self.order.iter().map(|&(_, at)| at).filter(|&at| self.bears(at))
-    }
-
-    /// Load of the heaviest node over its target.
-    pub(super) fn worst(&self) -> f64 {
-        self.heaviest().next().map_or(0.0, |(relative, _)| relative)
-    }
-
-    /// Mean square of the excess of nodes over their targets.
-    pub(super) fn over(&self) -> f64 {
-        (0..self.nodes.len() as u16).map(|node| (self.relative(node) - 1.0).max(0.0).powi(2)).sum::<f64>()
-            / self.nodes.len() as f64
-    }
-
-    fn add_to_node(&mut self, node: u16, load: f64) {
-        self.order.remove(&(self.relative(node).to_bits(), node));
-        self.nodes[usize::from(node)] += load;
-        if !self.silent[usize::from(node)] {
-            self.order.insert((self.relative(node).to_bits(), node));
-        }
+    /// Prefixes that matter, with their loads, without what replicas serve.
+    pub(super) fn prefixes(&self) -> &BTreeMap<KeyPrefix, PrefixNow> {
+        &self.prefixes
     }
 
     /// Owner of a partition.
@@ -219,7 +147,23 @@ impl<'a> Assignment<'a> {
             self.owned[usize::from(node)].push(partition);
         }
         self.load[at] = after;
-        self.add_to_node(node, after - before);
+        self.nodes.add(node, after - before);
+    }
+
+    /// Takes a key, with its load, off its partition, the prefix of its portion and the one below: none has that load any more.
+    pub(super) fn take_off(&mut self, key: &CompositeKey, load: f64, (partition, portion): (u32, Portion)) {
+        self.add(partition, -load);
+        let prefixes = Arc::make_mut(&mut self.prefixes);
+        let depth = usize::from(portion.depth);
+        for depth in [depth, depth + 1] {
+            let Some(next) = key.component_after(depth) else { continue };
+            let Some(now) = prefixes.get_mut(&KeyPrefix::of_portion(key.portion(depth))) else { continue };
+            now.load = (now.load - load).max(0.0);
+            let at = cell_of(self.map.seeds[1], next);
+            if let Ok(cell) = now.cells.binary_search_by_key(&at, |cell| cell.0) {
+                now.cells[cell].1 = (now.cells[cell].1 - load).max(0.0);
+            }
+        }
     }
 
     /// Gives a partition to a node.
@@ -229,9 +173,9 @@ impl<'a> Assignment<'a> {
             return;
         }
         let load = self.load(partition);
-        self.add_to_node(old, -load);
+        self.nodes.add(old, -load);
         self.owner[partition as usize] = node;
-        self.add_to_node(node, load);
+        self.nodes.add(node, load);
         let owned = &mut self.owned[usize::from(old)];
         if let Some(place) = owned.iter().position(|&p| p == partition) {
             owned.swap_remove(place);
@@ -272,11 +216,6 @@ impl<'a> Assignment<'a> {
     /// what is moved is what has load, and so what has entries.
     pub(super) fn share(&self, partition: u32) -> f64 {
         2.0 / f64::from(self.map.partitions) + self.extra.get(&partition).copied().unwrap_or(0.0)
-    }
-
-    /// Notes a share of all entries that a partition holds beyond an even one.
-    pub(super) fn add_share(&mut self, partition: u32, entries: f64) {
-        *self.extra.entry(partition).or_default() += entries;
     }
 
     /// The rules, by ascending prefix.
@@ -341,7 +280,7 @@ impl<'a> Assignment<'a> {
     pub(super) fn add_group(&mut self, group: HotGroup) {
         let piece = group.piece();
         for &node in &group.nodes {
-            self.add_to_node(node, piece);
+            self.nodes.add(node, piece);
         }
         self.readd_group(group);
     }
@@ -382,7 +321,7 @@ impl<'a> Assignment<'a> {
     /// Takes load that these nodes share evenly off them.
     pub(super) fn take_load(&mut self, nodes: &[u16], load: f64) {
         for &node in nodes {
-            self.add_to_node(node, -load / nodes.len() as f64);
+            self.nodes.add(node, -load / nodes.len() as f64);
         }
     }
 
@@ -398,7 +337,7 @@ impl<'a> Assignment<'a> {
         }
         for &node in &nodes {
             self.pieces[usize::from(node)].push(group);
-            self.add_to_node(node, load / nodes.len() as f64);
+            self.nodes.add(node, load / nodes.len() as f64);
         }
         self.groups[group].nodes = nodes;
     }

@@ -24,7 +24,7 @@ impl Budget {
     /// That of a plan for a fleet as it is.
     pub(super) fn new(snapshot: &Snapshot<'_>) -> Self {
         let settings: &PlanSettings = snapshot.input.settings;
-        let urgency = (snapshot.assignment.worst() - settings.calm) / (settings.urgent - settings.calm);
+        let urgency = (snapshot.assignment.nodes().worst() - settings.calm) / (settings.urgent - settings.calm);
         let rise = (settings.entries_at_most - settings.entries_usually) * urgency.clamp(0.0, 1.0);
         let free = settings.entries_free as f64 / snapshot.input.all_entries();
         let limit = (settings.entries_usually + rise).min(settings.entries_at_most).max(free);

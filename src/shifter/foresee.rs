@@ -6,6 +6,7 @@ use super::assignment::Assignment;
 use super::budget::Budget;
 use super::hot_group::HotGroup;
 use super::parts::Parts;
+use super::plan::Reason;
 use super::proposal::Proposal;
 use super::snapshot::Snapshot;
 use crate::key::{CompositeKey, KeyPrefix};
@@ -24,7 +25,7 @@ pub(super) fn foresee<'a>(snapshot: &Snapshot<'a>, budget: &Budget) -> Proposal<
         let replicas = copy_replicas(&mut proposal.assignment, step, snapshot.input.settings.max_hot);
         if homes + replicas > 0 {
             let why = format!("follows {} at {}: gets its portion and its homes before", step.from, step.at);
-            proposal.because(&step.to, why);
+            proposal.reasons.push(Reason { subject: step.to.to_string(), why });
         }
     }
     proposal
@@ -38,7 +39,7 @@ fn stepped(step: &Upcoming, text: &str) -> Option<String> {
 /// Copies rules and owners. Returns how many.
 fn copy_homes(snapshot: &Snapshot<'_>, assignment: &mut Assignment<'_>, step: &Upcoming, limit: f64) -> usize {
     let mut count = 0;
-    for now in snapshot.prefixes.values() {
+    for now in snapshot.assignment.prefixes().values() {
         let Some(to) = stepped(step, now.prefix.slashed()) else { continue };
         let Some(to) = KeyPrefix::from_canonical(to.trim_end_matches('/')) else { continue };
         let portion = assignment.portion(&now.prefix);

@@ -2,6 +2,7 @@
 
 use super::budget::Budget;
 use super::parts::Parts;
+use super::plan::Reason;
 use super::proposal::Proposal;
 use super::snapshot::Snapshot;
 use crate::key::KeyPrefix;
@@ -12,7 +13,7 @@ use crate::partition::Portion;
 /// small.
 pub(super) fn merge<'a>(snapshot: &Snapshot<'a>, budget: &Budget) -> Proposal<'a> {
     let mut proposal = Proposal::none(snapshot);
-    if proposal.assignment.worst() <= snapshot.input.settings.urgent {
+    if proposal.assignment.nodes().worst() <= snapshot.input.settings.urgent {
         merge_prefixes(snapshot, &mut proposal, budget);
         bring_home(snapshot, &mut proposal, budget);
     }
@@ -35,7 +36,7 @@ fn merge_prefixes<'a>(snapshot: &Snapshot<'a>, proposal: &mut Proposal<'a>, budg
             keys: 1,
             cells: Vec::new(),
         };
-        let now = snapshot.prefixes.get(&prefix).cloned().unwrap_or_else(cold);
+        let now = snapshot.assignment.prefixes().get(&prefix).cloned().unwrap_or_else(cold);
         let spreads = (0..=portion.spread).map(|spread| (spread, Parts::of(&now, spread)));
         let Some((spread, parts)) = spreads.into_iter().find(|(_, parts)| parts.heaviest() <= below) else { continue };
         let merged = match spread {
@@ -77,14 +78,14 @@ fn bring_home(snapshot: &Snapshot<'_>, proposal: &mut Proposal<'_>, budget: &Bud
             break;
         }
         let home = assignment.home(partition);
-        let fits = assignment.relative_with(home, assignment.load(partition)) <= to;
-        if assignment.bears(home) && fits && snapshot.input.is_settled(partition) {
+        let fits = assignment.nodes().relative_with(home, assignment.load(partition)) <= to;
+        if assignment.nodes().bears(home) && fits && snapshot.input.is_settled(partition) {
             assignment.assign(partition, home);
             done += 1;
         }
     }
     if done > 0 {
-        proposal
-            .because("map", format!("{done} cold partitions back to their rendezvous winners: too many exceptions"));
+        let why = format!("{done} cold partitions back to their rendezvous winners: too many exceptions");
+        proposal.reasons.push(Reason { subject: "map".to_owned(), why });
     }
 }

@@ -19,6 +19,7 @@ mod hot_group;
 mod input;
 mod merge;
 mod moves;
+mod nodes;
 mod outlook;
 mod pairs;
 mod parts;

@@ -41,13 +41,13 @@ const MAP: f64 = 0.000_5;
 impl Outlook {
     /// That of an assignment, which takes so many exceptions.
     pub(super) fn of(assignment: &Assignment<'_>, pairs: &Pairs, exceptions: usize) -> Self {
-        let (worst, apart) = (assignment.worst(), pairs.apart(assignment));
+        let (worst, apart) = (assignment.nodes().worst(), pairs.apart(assignment));
         let (replicas, rules) = (assignment.replicas(), assignment.rules().len());
         let kilobytes = (rules * 12 + exceptions * 3 + replicas * 2) as f64 / 1_024.0;
         let cost = WORST * (worst - 1.0).max(0.0)
-            + OVER * assignment.over()
+            + OVER * assignment.nodes().over()
             + APART * apart
-            + REPLICAS * replicas as f64 / assignment.nodes() as f64
+            + REPLICAS * replicas as f64 / assignment.nodes().len() as f64
             + MAP * kilobytes;
         Self { worst, together: 1.0 - apart, replicas, rules, exceptions, cost }
     }

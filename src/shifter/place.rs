@@ -3,6 +3,7 @@
 use super::assignment::Assignment;
 use super::budget::Budget;
 use super::hot_group::HotGroup;
+use super::plan::Reason;
 use super::proposal::Proposal;
 use super::snapshot::Snapshot;
 
@@ -16,7 +17,7 @@ pub(super) fn place<'a>(snapshot: &Snapshot<'a>, budget: &Budget) -> Proposal<'a
     relieve(snapshot, &mut proposal, budget);
     spread_replicas(snapshot, &mut proposal.assignment);
     relieve(snapshot, &mut proposal, budget);
-    if proposal.assignment.worst() <= snapshot.input.settings.urgent {
+    if proposal.assignment.nodes().worst() <= snapshot.input.settings.urgent {
         bring_together(snapshot, &mut proposal, budget);
     }
     proposal
@@ -25,12 +26,12 @@ pub(super) fn place<'a>(snapshot: &Snapshot<'a>, budget: &Budget) -> Proposal<'a
 /// Takes load off nodes that have too much: replicas first, as they cost no entries, then partitions.
 fn relieve(snapshot: &Snapshot<'_>, proposal: &mut Proposal<'_>, budget: &Budget) {
     let (from, to) = snapshot.band();
-    if proposal.assignment.worst() <= from {
+    if proposal.assignment.nodes().worst() <= from {
         return;
     }
-    let mut stuck = vec![false; proposal.assignment.nodes()];
+    let mut stuck = vec![false; proposal.assignment.nodes().len()];
     for _ in 0..MAX_STEPS {
-        let next = proposal.assignment.heaviest().find(|&(_, node)| !stuck[usize::from(node)]);
+        let next = proposal.assignment.nodes().heaviest().find(|&(_, node)| !stuck[usize::from(node)]);
         let Some((_, node)) = next.filter(|&(relative, _)| relative > to) else { break };
         if !move_replica(&mut proposal.assignment, node, to) {
             stuck[usize::from(node)] = !move_partition(snapshot, proposal, budget, (node, to));
@@ -40,7 +41,7 @@ fn relieve(snapshot: &Snapshot<'_>, proposal: &mut Proposal<'_>, budget: &Budget
 
 /// Has a lighter node take over a replica. Returns `false` where none would help.
 fn move_replica(assignment: &mut Assignment<'_>, node: u16, to: f64) -> bool {
-    let excess = assignment.excess(node, to);
+    let excess = assignment.nodes().excess(node, to);
     // The one that fits best; of those that are too large, the smallest.
     let fit = |&at: &usize| {
         let piece = assignment.groups()[at].piece();
@@ -55,9 +56,8 @@ fn move_replica(assignment: &mut Assignment<'_>, node: u16, to: f64) -> bool {
     let pieces = assignment.pieces(node).iter().copied().filter(|at| fit(at).is_finite());
     let Some(at) = pieces.min_by(|a, b| fit(a).total_cmp(&fit(b)).then(a.cmp(b))) else { return false };
     let group = &assignment.groups()[at];
-    let Some(other) = assignment.lightest().find(|other| !group.nodes.contains(other)) else { return false };
-    let then = assignment.relative_with(other, group.piece());
-    let now = assignment.relative(node);
+    let Some(other) = assignment.nodes().lightest().find(|other| !group.nodes.contains(other)) else { return false };
+    let (now, then) = (assignment.nodes().relative(node), assignment.nodes().relative_with(other, group.piece()));
     if then >= now - 1e-6 || then > to.max(now - 0.02) {
         return false;
     }
@@ -74,7 +74,8 @@ fn move_partition(
     (node, to): (u16, f64),
 ) -> bool {
     let assignment = &proposal.assignment;
-    let Some(lightest) = assignment.lightest().find(|&other| other != node) else { return false };
+    let nodes = assignment.nodes();
+    let Some(lightest) = nodes.lightest().find(|&other| other != node) else { return false };
     let Some((load, partition)) = best_partition(snapshot, assignment, (node, to), lightest) else { return false };
     if assignment.entries() + assignment.share(partition) > budget.limit {
         proposal.deferred += 1;
@@ -82,13 +83,13 @@ fn move_partition(
     }
     // At its rendezvous winner it needs no exception.
     let home = assignment.home(partition);
-    let fits_home = home != node && assignment.bears(home) && assignment.relative_with(home, load) <= to;
+    let fits_home = home != node && nodes.bears(home) && nodes.relative_with(home, load) <= to;
     let target = if fits_home { home } else { lightest };
     let [from, at] = [node, target].map(|node| assignment.id(node));
-    let (relative, of_mean) = (assignment.relative(node), load / snapshot.mean);
+    let (relative, of_mean) = (nodes.relative(node), load / snapshot.mean);
     let why = format!("node {from} bears {relative:.3}: {of_mean:.3} of a node's load to node {at}");
     proposal.assignment.assign(partition, target);
-    proposal.because(format!("partition {partition}"), why);
+    proposal.reasons.push(Reason { subject: format!("partition {partition}"), why });
     true
 }
 
@@ -100,8 +101,9 @@ fn best_partition(
     (node, to): (u16, f64),
     lightest: u16,
 ) -> Option<(f64, u32)> {
-    let (excess, room) = (assignment.excess(node, to), -assignment.excess(lightest, to));
-    let is_urgent = assignment.relative(node) > snapshot.input.settings.urgent;
+    let nodes = assignment.nodes();
+    let (excess, room) = (nodes.excess(node, to), -nodes.excess(lightest, to));
+    let is_urgent = nodes.relative(node) > snapshot.input.settings.urgent;
     let most = room.min(1.25 * excess);
     let mut best: Option<(bool, f64, u32)> = None;
     let mut smallest: Option<(f64, u32)> = None;
@@ -124,15 +126,15 @@ fn best_partition(
     let drained = snapshot.input.map.nodes[usize::from(node)].weight == 0;
     let worth = |load: f64| drained || load >= 0.1 * excess.min(room) || load >= 0.02 * snapshot.mean;
     let fitting = best.filter(|best| worth(best.1)).map(|best| (best.1, best.2));
-    let better = |&(load, _): &(f64, u32)| assignment.relative_with(lightest, load) < assignment.relative(node) - 0.02;
+    let better = |&(load, _): &(f64, u32)| nodes.relative_with(lightest, load) < nodes.relative(node) - 0.02;
     fitting.or_else(|| smallest.filter(better))
 }
 
 /// Gives each group as many replicas as its load takes, on the lightest nodes.
 fn spread_replicas(snapshot: &Snapshot<'_>, assignment: &mut Assignment<'_>) {
     let piece = snapshot.input.settings.replica * snapshot.mean;
-    let bearing = assignment.bearing();
-    let mut groups: Vec<_> = assignment.groups().iter().map(HotGroup::load).enumerate().collect();
+    let bearing = assignment.nodes().bearing();
+    let mut groups: Vec<(usize, f64)> = assignment.groups().iter().map(HotGroup::load).enumerate().collect();
     groups.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     for (at, load) in groups {
         let group = &assignment.groups()[at];
@@ -145,16 +147,15 @@ fn spread_replicas(snapshot: &Snapshot<'_>, assignment: &mut Assignment<'_>) {
         if now >= 2.min(bearing) && now * 4 >= want * 3 && now <= want * 2 {
             continue;
         }
-        let mut nodes = group.nodes.clone();
+        let (nodes, mut replicas) = (assignment.nodes(), group.nodes.clone());
         if now > want {
             // The heaviest nodes are let go.
-            nodes.sort_by(|&a, &b| assignment.relative(a).total_cmp(&assignment.relative(b)).then(a.cmp(&b)));
-            nodes.truncate(want);
+            replicas.sort_by(|&a, &b| nodes.relative(a).total_cmp(&nodes.relative(b)).then(a.cmp(&b)));
+            replicas.truncate(want);
         } else {
-            let free = assignment.lightest().filter(|node| !group.nodes.contains(node));
-            nodes.extend(free.take(want - now));
+            replicas.extend(nodes.lightest().filter(|node| !group.nodes.contains(node)).take(want - now));
         }
-        assignment.set_replicas(at, nodes);
+        assignment.set_replicas(at, replicas);
     }
 }
 
@@ -173,8 +174,8 @@ fn bring_together(snapshot: &Snapshot<'_>, proposal: &mut Proposal<'_>, budget: 
             let fits = |partition: u32, node: u16| {
                 !assignment.is_tied(partition)
                     && snapshot.input.is_settled(partition)
-                    && assignment.bears(node)
-                    && assignment.relative_with(node, assignment.load(partition)) <= to
+                    && assignment.nodes().bears(node)
+                    && assignment.nodes().relative_with(node, assignment.load(partition)) <= to
             };
             // The lighter one goes to the heavier one.
             let is_lighter = assignment.load(one) <= assignment.load(other);
@@ -186,7 +187,7 @@ fn bring_together(snapshot: &Snapshot<'_>, proposal: &mut Proposal<'_>, budget: 
             proposal.assignment.assign(moving, node);
             let share = 100.0 * frequency;
             let why = format!("{share:.3} % of what is fetched together: joins partition {staying} at node {id}");
-            proposal.because(format!("partition {moving}"), why);
+            proposal.reasons.push(Reason { subject: format!("partition {moving}"), why });
         }
         proposal.assignment.tie([one, other]);
     }

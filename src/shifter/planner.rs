@@ -30,7 +30,7 @@ const MOST_SILENT: usize = 4;
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut snapshot = Snapshot::new(input);
     let (base, round) = (input.map.epoch, input.load.round());
-    if snapshot.assignment.total() <= 0.0 {
+    if snapshot.assignment.nodes().total() <= 0.0 {
         return Plan { base, round, ..Plan::default() };
     }
     let before = Outlook::of(&snapshot.assignment, &snapshot.pairs, input.map.exceptions.len());
@@ -42,7 +42,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         plan.beyond += proposal.beyond;
         plan.deferred += proposal.deferred;
         plan.reasons.extend(proposal.reasons);
-        snapshot.follow(proposal.assignment, &proposal.taken_off);
+        snapshot.assignment = proposal.assignment;
     }
     plan.reasons.truncate(Plan::MAX_REASONS);
     let Snapshot { assignment, pairs, .. } = snapshot;
@@ -58,8 +58,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 
 /// `false` where next to nothing is asked for, so that most that is uneven is chance, or where too many nodes are silent.
 fn is_telling(snapshot: &Snapshot<'_>) -> bool {
-    let nodes = &snapshot.assignment;
-    snapshot.mean >= snapshot.input.settings.quiet_below && nodes.silent() * MOST_SILENT <= nodes.nodes()
+    let nodes = snapshot.assignment.nodes();
+    snapshot.mean >= snapshot.input.settings.quiet_below && nodes.silent() * MOST_SILENT <= nodes.len()
 }
 
 #[cfg(test)]

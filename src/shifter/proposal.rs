@@ -2,9 +2,8 @@
 
 use super::assignment::Assignment;
 use super::parts::Parts;
-use super::plan::{Plan, Reason};
+use super::plan::Reason;
 use super::snapshot::Snapshot;
-use crate::key::CompositeKey;
 use crate::load::PrefixNow;
 use crate::partition::Portion;
 
@@ -12,8 +11,6 @@ use crate::partition::Portion;
 #[derive(Debug, Clone)]
 pub(super) struct Proposal<'a> {
     pub(super) assignment: Assignment<'a>,
-    /// Keys, with their loads, that replicas serve from now on.
-    pub(super) taken_off: Vec<(CompositeKey, f64)>,
     pub(super) reasons: Vec<Reason>,
     /// Moves that do not fit into the budget.
     pub(super) deferred: usize,
@@ -24,20 +21,7 @@ pub(super) struct Proposal<'a> {
 impl<'a> Proposal<'a> {
     /// No moves.
     pub(super) fn none(snapshot: &Snapshot<'a>) -> Self {
-        Self {
-            assignment: snapshot.assignment.clone(),
-            taken_off: Vec::new(),
-            reasons: Vec::new(),
-            deferred: 0,
-            beyond: 0.0,
-        }
-    }
-
-    /// States why something is done.
-    pub(super) fn because(&mut self, subject: impl ToString, why: String) {
-        if self.reasons.len() < Plan::MAX_REASONS {
-            self.reasons.push(Reason { subject: subject.to_string(), why });
-        }
+        Self { assignment: snapshot.assignment.clone(), reasons: Vec::new(), deferred: 0, beyond: 0.0 }
     }
 
     /// Hashes another portion below a prefix of this load, whose parts then have these loads, unless more than `limit` is
@@ -71,6 +55,6 @@ impl<'a> Proposal<'a> {
             portion.spread,
             100.0 * entries
         );
-        self.because(&now.prefix, why);
+        self.reasons.push(Reason { subject: now.prefix.to_string(), why });
     }
 }

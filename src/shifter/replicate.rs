@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::budget::Budget;
 use super::hot_group::{HotGroup, parent};
+use super::plan::Reason;
 use super::proposal::Proposal;
 use super::snapshot::Snapshot;
 use crate::key::{CompositeKey, KeyPrefix};
@@ -50,7 +51,7 @@ fn give_back(snapshot: &Snapshot<'_>, proposal: &mut Proposal<'_>, budget: &Budg
         for (key, load) in group.keys {
             proposal.assignment.add(snapshot.placement.partition(&key).0, load);
             let why = format!("{:.2} of a node's load: served by its owner again", load / snapshot.mean);
-            proposal.because(key, why);
+            proposal.reasons.push(Reason { subject: key.to_string(), why });
         }
     }
 }
@@ -82,12 +83,12 @@ fn units(snapshot: &Snapshot<'_>) -> Vec<HotGroup> {
 
 fn take_off(snapshot: &Snapshot<'_>, proposal: &mut Proposal<'_>, unit: HotGroup) {
     for (key, load) in &unit.keys {
-        proposal.assignment.add(snapshot.placement.partition(key).0, -load);
-        proposal.taken_off.push((key.clone(), *load));
+        let (partition, portion, _) = snapshot.placement.partition(key);
+        proposal.assignment.take_off(key, *load, (partition, portion));
     }
     let (others, of_mean) = (unit.keys.len() - 1, unit.load() / snapshot.mean);
     let why = format!("with {others} of the same parent {of_mean:.2} of a node's load: served by replicas");
-    proposal.because(&unit.keys[0].0, why);
+    proposal.reasons.push(Reason { subject: unit.keys[0].0.to_string(), why });
     proposal.assignment.add_group(unit);
 }
 

@@ -12,7 +12,7 @@ use crate::partition::{MAX_DEPTH, MAX_SPREAD, Portion};
 pub(super) fn split<'a>(snapshot: &Snapshot<'a>, budget: &Budget) -> Proposal<'a> {
     let mut proposal = Proposal::none(snapshot);
     let (settings, forecast) = (snapshot.input.settings, snapshot.input.forecast);
-    let expected = snapshot.prefixes.values().map(|now| (now, now.load * forecast.factor(&now.prefix)));
+    let expected = snapshot.assignment.prefixes().values().map(|now| (now, now.load * forecast.factor(&now.prefix)));
     let mut heavy: Vec<_> = expected.filter(|&(_, load)| load > settings.split_from * snapshot.mean).collect();
     heavy.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.prefix.cmp(&b.0.prefix)));
     let mut limit = budget.for_splits;
