@@ -1,9 +1,9 @@
-//! [`Attendance`]: in which rounds a node reported, and what stands in for the others.
+//! [`Attendance`]: the rounds in which a node reported, and a report for the others.
 
 use super::report::LoadReport;
 use super::series::ROUNDS;
 
-/// Of one node. The newest report stands in for rounds without one: a report that gets lost is no change of load.
+/// The rounds in which one node reported. The newest report stands in for rounds without one: a report that gets lost is no change of load.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Attendance {
     /// Bit n: it reported in the round n rounds before the newest.
@@ -39,7 +39,7 @@ impl Attendance {
         self.rounds > 0
     }
 
-    /// Whether it has reported lately.
+    /// `true` for a node that has reported lately.
     pub(super) fn is_recent(&self) -> bool {
         self.rounds.trailing_zeros() <= Self::PATIENCE
     }
@@ -51,7 +51,7 @@ impl Attendance {
         (from..first).filter(|age| self.rounds >> age & 1 == 0)
     }
 
-    /// What stands in.
+    /// The report that stands in.
     pub(super) fn stand_in(&self) -> Option<LoadReport> {
         LoadReport::decode(&self.report).ok()
     }

@@ -17,7 +17,7 @@ pub struct Served<'a> {
     pub partition: u32,
     /// Components hashed: the depth of its portion.
     pub depth: u8,
-    /// Whether the map names replicas of it.
+    /// `true` where the map names replicas of it.
     pub replicated: bool,
 }
 
@@ -91,7 +91,7 @@ impl LoadCollector {
     const HEAVY: u32 = 8;
     /// ...of at least so many.
     const TELLING: u32 = 512;
-    /// What is lighter than this share of the node's load is not reported, nor what is asked for less than four times;
+    /// The least share of the node's load that is reported, if it is asked for at least four times as well;
     /// but for keys with replicas, each of which serves little of what they add up to.
     const LEAST: u32 = 1_024;
 
@@ -165,7 +165,7 @@ impl LoadCollector {
         }
     }
 
-    /// What was served since the report before, which begins the next round. `round` is the time of day in rounds.
+    /// The report of all that was served since the one before; begins the next round. `round` is the time of day in rounds.
     pub fn take(&mut self, now: Millis, node: NodeId, incarnation: u64, round: u64) -> LoadReport {
         let length = now.saturating_sub(self.since).max(1);
         let requests = std::mem::take(&mut self.requests);
@@ -209,7 +209,7 @@ impl LoadCollector {
         }
     }
 
-    /// How full the tables are.
+    /// The fill of the tables.
     pub fn fill(&self) -> CollectorFill {
         CollectorFill {
             partitions: self.partitions.len(),

@@ -1,4 +1,4 @@
-//! [`Forecast`]: what is about to be served.
+//! [`Forecast`]: the load that is to come.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct Upcoming {
     pub from: KeyPrefix,
     /// The one that follows it.
     pub to: KeyPrefix,
-    /// When, in milliseconds since 1970.
+    /// The time of that, in milliseconds since 1970.
     pub at: Millis,
 }
 
@@ -43,7 +43,7 @@ struct Family {
     value: i64,
     /// Since when.
     since: Millis,
-    /// By how much it stepped last, and after how long; 0 before it has stepped.
+    /// The width of the last step, and the time before it; 0 before it has stepped.
     step: i64,
     interval: Millis,
     /// Steps in a row that were like the one before.
@@ -56,9 +56,9 @@ impl Forecast {
     pub const MAX_PREFIXES: usize = 1_024;
     /// Most families of prefixes that may step.
     pub const MAX_FAMILIES: usize = 1_024;
-    /// How long before a step it is announced: five rounds, so that a plan that is limited has successors.
+    /// Time before a step from which on it is announced: five rounds, so that a plan that is limited has successors.
     pub const LEAD_MS: Millis = 5 * ROUND_MS;
-    /// How long it is kept after it has come.
+    /// Time for which it is kept after it has come.
     const KEPT_MS: Millis = 3 * ROUND_MS;
     /// Rounds until a plan made now has taken effect everywhere and the next one has.
     const HORIZON: f64 = 2.0;
@@ -129,7 +129,7 @@ impl Forecast {
         &self.upcoming
     }
 
-    /// What the load of a prefix will be multiplied by, 1 to 2: only growth calls for action.
+    /// The factor by which the load of a prefix is to grow, 1 to 2: only growth calls for action.
     pub fn factor(&self, prefix: &KeyPrefix) -> f64 {
         self.seasons.get(prefix).map_or(1.0, |season| season.growth(Self::HORIZON).clamp(1.0, Self::MOST))
     }
@@ -139,7 +139,7 @@ impl Forecast {
         (self.seasons.len(), self.families.len())
     }
 
-    /// Whether nothing is known yet.
+    /// `true` while nothing is known.
     pub fn is_empty(&self) -> bool {
         self.len() == (0, 0)
     }
@@ -175,7 +175,7 @@ impl Family {
     }
 }
 
-/// What members of a family have in common.
+/// The name of a family, and how to make that of a member.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Common {
     /// The components before, and the one that steps with its value left out.

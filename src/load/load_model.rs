@@ -1,4 +1,4 @@
-//! [`LoadModel`]: what all nodes served in the last rounds.
+//! [`LoadModel`]: the load of all nodes in the last rounds.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use super::series::{ROUNDS, Series, begin};
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::partition::{HotKey, MapNode, NodeId};
 
-/// What all nodes together served in the last eight rounds: per partition, heavy prefix and heavy key, and which
+/// The load of all nodes together in the last eight rounds: per partition, heavy prefix and heavy key, and which
 /// prefixes are fetched together.
 ///
 /// Reports add up to the same in any order, and one that comes twice counts once. Counts are whole numbers by round;
@@ -115,7 +115,7 @@ impl LoadModel {
 
     /// Adds a report. `now` is the round of the coordinator's clock. Returns `false`, with nothing changed, for one that was
     /// counted before, is older than the model remembers, or more than one round ahead of `now`.
-    /// Where `now` is behind what was counted, the model begins anew.
+    /// If `now` is behind what was counted, the model begins anew.
     pub fn merge(&mut self, report: &LoadReport, now: u64) -> bool {
         if self.newest > now + 1 {
             // The clock was ahead, and what was counted then would be taken for the newest until it gets there again.
@@ -275,7 +275,7 @@ impl LoadModel {
         known.min(ROUNDS as u64) as usize
     }
 
-    /// Whether the load of a node is known: it has reported in one of the last three rounds.
+    /// `true` for a node whose load is known: it has reported in one of the last three rounds.
     pub fn is_known(&self, node: NodeId) -> bool {
         self.attendance.get(&node).is_some_and(Attendance::is_recent)
     }
@@ -328,7 +328,7 @@ impl LoadModel {
         self.together.iter().map(|((one, other), series)| (one, other, series.total()))
     }
 
-    /// How full the tables are.
+    /// The fill of the tables.
     pub fn fill(&self) -> ModelFill {
         ModelFill {
             prefixes: self.prefixes.len(),

@@ -1,4 +1,4 @@
-//! Load: what nodes count, report and are about to serve.
+//! Load: counted by nodes, reported, added up, and foretold.
 //!
 //! ```text
 //! node: LoadCollector -- LoadReport, every 2 s --> leader: LoadModel -> Forecast

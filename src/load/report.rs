@@ -1,4 +1,4 @@
-//! [`LoadReport`]: what a node served in one round, and its binary form.
+//! [`LoadReport`]: the load of a node in one round, and its binary form.
 
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ pub struct PrefixLoad {
     pub cells: Vec<(u16, Count)>,
 }
 
-/// What a node served in one round. Bounded: see the constants.
+/// The load of a node in one round. Bounded: see the constants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadReport {
     /// The node.

@@ -7,7 +7,7 @@ use crate::Millis;
 const LEVEL: f64 = 0.5;
 const TREND: f64 = 0.2;
 const SLOT: f64 = 0.3;
-/// What is left of a trend after a round.
+/// The part of a trend that is left after a round.
 const DAMPED: f64 = 0.9;
 /// A load that is off by more than this share has jumped; its trend begins anew.
 const JUMP: f64 = 0.3;
@@ -23,7 +23,7 @@ const SLOTS: usize = 84;
 pub(super) struct Season {
     level: f64,
     trend: f64,
-    /// What a slot was above the mean of its period, and in how many periods it was seen.
+    /// The excess of a slot over the mean of its period, and the number of periods in which it was seen.
     slots: Vec<(f32, u8)>,
     /// Mean load of the slots under way, and rounds in them.
     current: [(usize, f64, u32); 2],
@@ -71,7 +71,7 @@ impl Season {
         }
     }
 
-    /// When it was last observed.
+    /// The time of the last observation.
     pub(super) fn last(&self) -> Millis {
         self.last
     }

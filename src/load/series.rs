@@ -1,4 +1,4 @@
-//! [`Series`]: requests in each of the last rounds, and what they say of the load now.
+//! [`Series`]: requests in each of the last rounds, and the load that follows from them.
 
 use super::report::{Count, LATE_SHARE};
 
@@ -8,7 +8,7 @@ pub(super) const ROUNDS: usize = 8;
 const HALF_LIFE: f64 = 4.0;
 /// Standard deviations by which a change is told from chance.
 const SIGMAS: f64 = 4.5;
-/// What clocks and the ends of rounds may be off by, as a share.
+/// The error of clocks and of the ends of rounds, as a share.
 const TOLERANCE: f64 = 0.03;
 
 /// Requests in the last rounds, newest first. Integers, so that reports add up to the same in any order.

@@ -1,11 +1,11 @@
-//! [`History`]: what was changed when, so that nothing is changed to and fro.
+//! [`History`]: the changes of the past, so that nothing is changed to and fro.
 
 use std::collections::BTreeMap;
 
 use super::moves::Move;
 use crate::key::KeyPrefix;
 
-/// What was changed when, in rounds. Bounded by what plans may change within the time it remembers.
+/// The rounds in which rules and partitions were changed, and the prefixes that are held off. Outlives every plan. Bounded by what plans may change within the time it remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     rules: BTreeMap<KeyPrefix, u64>,
@@ -62,17 +62,17 @@ impl History {
         }
     }
 
-    /// When a plan made the rule of a prefix.
+    /// The round in which a plan made the rule of a prefix.
     pub fn rule(&self, prefix: &KeyPrefix) -> Option<u64> {
         self.rules.get(prefix).copied()
     }
 
-    /// When a plan assigned a partition, not longer than two minutes ago.
+    /// The round in which a plan assigned a partition, not longer than two minutes ago.
     pub fn partition(&self, partition: u32) -> Option<u64> {
         self.partitions.get(&partition).copied()
     }
 
-    /// Whether a prefix is to be left alone.
+    /// `true` for a prefix that is to be left alone.
     pub fn is_held(&self, prefix: &KeyPrefix, round: u64) -> bool {
         self.held.get(prefix).is_some_and(|held| held.until > round)
     }

@@ -57,7 +57,7 @@ pub(super) fn groups_of(input: &PlanInput<'_>, placement: &Placement) -> Vec<Hot
     groups
 }
 
-/// What keys of a group have in common: one component more than is hashed. Such keys are fetched together more often than not.
+/// The prefix that the keys of a group share: one component more than is hashed. Such keys are fetched together more often than not.
 pub(super) fn parent<'a>(key: &'a CompositeKey, placement: &Placement) -> &'a str {
     key.portion(usize::from(placement.partition(key).1.depth) + 1)
 }

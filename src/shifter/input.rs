@@ -1,4 +1,4 @@
-//! [`PlanInput`]: what a plan is made from.
+//! [`PlanInput`]: the facts that a plan is made from.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use crate::key::{CompositeKey, KeyPrefix};
 use crate::load::{Forecast, LoadModel, PrefixNow};
 use crate::partition::PartitionMap;
 
-/// What a plan is made from.
+/// The facts that a plan is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInput<'a> {
     /// The map as it is, [valid](PartitionMap::validate).
     pub map: &'a Arc<PartitionMap>,
     /// Its [`PartitionMap::rendezvous`], which changes with its nodes alone.
     pub base: &'a [u16],
-    /// What nodes served.
+    /// The load of the last rounds.
     pub load: &'a LoadModel,
-    /// What they are about to serve.
+    /// The load that is to come.
     pub forecast: &'a Forecast,
-    /// What was changed when.
+    /// The changes of the past.
     pub history: &'a History,
-    /// What to aim at.
+    /// The aims.
     pub settings: &'a PlanSettings,
 }
 

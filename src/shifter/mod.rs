@@ -9,7 +9,15 @@
 //!                                                        '-- measured imbalance --> Shifter: keep, or take back
 //! ```
 //!
-//! The planner only ever knows what nodes report: bounded, sampled above a rate, and a little late.
+//! A plan is made in phases, each in a file of its name. A phase reads a `Snapshot` and a `Budget`, and returns a `Proposal`:
+//! the assignment that its moves lead to, which the next one reads. [`History`] alone outlives a plan.
+//!
+//! ```text
+//! PlanInput -> Snapshot -> foresee -> replicate -> split -> place -> merge -> moves
+//! ```
+//!
+//! `testdata` tells by example what comes of it. The planner only ever knows what nodes report: bounded, sampled above a
+//! rate, and a little late.
 
 mod assignment;
 mod budget;

@@ -14,7 +14,7 @@ pub enum Move {
     Place {
         /// Whole leading components.
         prefix: KeyPrefix,
-        /// What is hashed below it from now on.
+        /// The portion that is hashed below it from now on.
         portion: Portion,
     },
     /// Drop the rule of `prefix`: its keys follow the next shorter rule again.
@@ -58,7 +58,7 @@ pub fn shift(map: &PartitionMap, moves: &[Move]) -> Result<PartitionMap, MapErro
     Ok(next)
 }
 
-/// Whether `map` is as `moves` would have it.
+/// `true` where `map` is as `moves` would have it.
 pub(super) fn has(map: &PartitionMap, moves: &[Move]) -> bool {
     let mut after = map.clone();
     moves.iter().for_each(|change| apply(&mut after, change));

@@ -8,12 +8,12 @@ use super::moves::Move;
 use super::outlook::Outlook;
 use crate::partition::Epoch;
 
-/// Why a plan does something.
+/// One thing that a plan does, explained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reason {
     /// The prefix, key, partition or node.
     pub subject: String,
-    /// What is done about it, and why.
+    /// The change, and its cause.
     pub why: String,
 }
 
@@ -24,9 +24,9 @@ pub struct Plan {
     pub base: Epoch,
     /// The round whose loads it is made from.
     pub round: u64,
-    /// What it does, in order; empty where nothing is worth it.
+    /// The changes, in order; empty where nothing is worth it.
     pub moves: Vec<Move>,
-    /// Why.
+    /// Their explanation.
     pub reasons: Vec<Reason>,
     /// The map as it is.
     pub before: Outlook,

@@ -17,7 +17,7 @@ type Phase = for<'a> fn(&Snapshot<'a>, &Budget) -> Proposal<'a>;
 
 /// All phases, in the order of what an entry re-homed buys.
 const PHASES: [Phase; 5] = [foresee, replicate, split, place, merge];
-/// Where more than one in so many nodes does not report, nothing is planned: what is known is then no picture of the whole.
+/// If more than one in so many nodes does not report, nothing is planned: what is known is then no picture of the whole.
 const MOST_SILENT: usize = 4;
 
 /// The moves that are worth making in a map. The same input gives the same plan.

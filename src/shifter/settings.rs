@@ -1,6 +1,6 @@
 //! [`PlanSettings`].
 
-/// What the planner aims at. Loads are shares of the mean load of a node.
+/// The aims of the planner. Loads are shares of the mean load of a node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanSettings {
     /// A part of a prefix that is heavier than this is split.
@@ -42,7 +42,7 @@ pub struct PlanSettings {
     /// Requests of a round for each node below which nothing is planned: whatever is uneven then hurts nobody, and most of it
     /// is chance.
     pub quiet_below: f64,
-    /// Whether to act on what is about to be served.
+    /// Act on the load that is to come as well.
     pub foresee: bool,
     /// Entries in the store, where they are known; otherwise those that were asked for in a round stand for them, as re-homing
     /// what nobody asks for costs nothing.

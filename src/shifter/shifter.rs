@@ -1,4 +1,4 @@
-//! [`Shifter`]: when to plan, when to keep a plan, when to take one back.
+//! [`Shifter`]: makes plans, and keeps each or takes it back.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use crate::load::{LoadModel, ModelFill};
 use crate::load::{LoadReport, ROUND_MS};
 use crate::partition::{MapDelta, PartitionMap};
 
-/// What the host is to do.
+/// A task for the host.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ShifterAction {
     /// Publish this map by compare-and-set on the epoch it was made from, then call [`Shifter::published`].
     Publish {
         /// The next map.
         map: Arc<PartitionMap>,
-        /// What it is for.
+        /// The plan that leads to it.
         plan: Plan,
     },
 }
@@ -43,7 +43,7 @@ pub struct ShifterStats {
     pub reverts: u64,
     /// Plans that no map can hold, as it would have too many rules or hot keys.
     pub unfit: u64,
-    /// Whether nothing is planned.
+    /// `true` while nothing is planned.
     pub frozen: bool,
     /// Load of the heaviest node over what it is to bear, as last measured.
     pub worst: f64,
@@ -69,7 +69,7 @@ struct Trial {
 /// The coordinator's state: pure, told what happened and when.
 ///
 /// A dead coordinator stops shifts, not traffic, and a new one starts with an empty `Shifter`: all it loses is
-/// what was changed when, and 16 s of loads.
+/// the changes of the past, and 16 s of loads.
 #[derive(Debug)]
 pub struct Shifter {
     settings: PlanSettings,
@@ -93,7 +93,7 @@ impl Shifter {
     const BELIEVED: u32 = 2;
     /// Share of a node's mean load below which nothing is looked at.
     const LEAST: f64 = 0.007;
-    /// What may be measured over what was predicted.
+    /// The most that may be measured, over what was predicted.
     const WORSE: f64 = 1.2;
 
     /// Begins with `map`, which must be valid. O(partitions x nodes).
@@ -126,7 +126,7 @@ impl Shifter {
         self.settings = settings;
     }
 
-    /// What is aimed at.
+    /// The aims.
     pub fn settings(&self) -> &PlanSettings {
         &self.settings
     }
@@ -161,7 +161,7 @@ impl Shifter {
         self.stats.refused += u64::from(!taken);
     }
 
-    /// What would be done now, without doing it: the dry run. Works while frozen.
+    /// The plan that would be made now, without making it: the dry run. Works while frozen.
     pub fn dry_run(&self, now: Millis) -> Plan {
         let load = self.load.filled(&self.map.nodes);
         let mut forecast = self.forecast.clone();
@@ -318,12 +318,12 @@ impl Shifter {
         &self.load
     }
 
-    /// What was changed when.
+    /// The changes of the past.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// What is about to be served.
+    /// The load that is to come.
     pub fn forecast(&self) -> &Forecast {
         &self.forecast
     }

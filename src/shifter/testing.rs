@@ -16,7 +16,7 @@ pub(super) fn map(nodes: u32, partitions: u32) -> Arc<PartitionMap> {
     Arc::new(PartitionMap::new(5, partitions, StorageLayout::default(), (1..=nodes).map(node).collect()))
 }
 
-/// What the nodes of `map` report of a round in which each key was asked for so often, evenly over the round.
+/// The reports of the nodes of `map` of a round in which each key was asked for so often, evenly over the round.
 pub(super) fn reports(
     map: &Arc<PartitionMap>,
     requests: &[(CompositeKey, u32)],
