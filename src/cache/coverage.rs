@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fxhash::FxHashMap;
 
-use super::types::Moment;
+use super::moment::Moment;
 use crate::protocol::{Cursor, FeedStep, ReadPoint};
 
 /// The log of one storage shard, as far as this cache has followed it.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fxhash::FxHashMap;
 
-use super::types::{Moment, before};
+use super::moment::{Moment, before};
 use crate::Millis;
 
 /// State of the cache when a request was sent. Taken by [`LocalCache::fence`](super::LocalCache::fence),

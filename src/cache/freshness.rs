@@ -1,14 +1,14 @@
 //! How the cache learns that what it holds is still current: changes, exchanges, the feed, and the clock.
 
 use super::LocalCache;
-use super::types::{Moment, before};
+use super::moment::{Moment, before};
 use crate::Millis;
 use crate::protocol::{Change, Cursor, FeedStep, ShardPosition};
 
 impl LocalCache {
     /// The feed told of a change: drops the entry if it does not include it, and returns whether it did.
     pub fn apply_change(&mut self, change: &Change) -> bool {
-        let id = self.key_id(&change.key);
+        let id = self.ids.key(&change.key);
         self.coverage.apply(id, change.shard, change.version);
         self.drop_older(id, &change.key, change.version)
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::LocalCache;
+use super::moment::Moment;
 use super::queues::Entry;
-use super::types::Moment;
 use crate::Millis;
 use crate::protocol::Keymap;
 
@@ -37,13 +37,13 @@ impl LocalCache {
     /// of a change, an own write or an invalidation that concerns it.
     pub fn recall(&mut self, kept: &Kept) -> bool {
         let key = kept.keymap.key.clone();
-        let id = self.key_id(&key);
+        let id = self.ids.key(&key);
         let cost = Entry::cost(&key, Some(&kept.keymap));
         if self.queues.is_off() || self.queues.is_too_large(cost) || self.queues.find(id).is_some() {
             return false;
         }
         let position = kept.position.max(kept.keymap.version);
-        if self.fences.has_raised(id, self.scopes_of(&key, &kept.keymap.fields.tags))
+        if self.fences.has_raised(id, self.ids.scopes(&key, &kept.keymap.fields.tags))
             || self.coverage.is_outdated(id, position)
         {
             return false;

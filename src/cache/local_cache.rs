@@ -1,24 +1,28 @@
-//! [`LocalCache`]: the public face.
+//! [`LocalCache`]: a bounded store of keymaps.
 
 use std::sync::Arc;
 
+use super::cache_config::CacheConfig;
+use super::cache_stats::CacheStats;
 use super::coverage::{Admission, Coverage};
+use super::evicted::{Departures, DropReason, Evicted};
 use super::fence::{Event, Fence, Fences, Passage};
+use super::ids::Ids;
 use super::index::Index;
+use super::inserted::{Inserted, Source};
+use super::invalidate::Invalidate;
+use super::lookup::{Hit, Lookup};
+use super::moment::Moment;
 use super::queues::{Entry, Queues};
-use super::types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Moment, Source};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::order::sorted;
-use crate::partition::xxh3;
 use crate::protocol::{Keymap, MAX_CHANGES, MAX_SHARDS, ReadPoint};
 
 /// Recent changes remembered: one whole answer of the feed.
 const KNOWN_CHANGES: usize = MAX_CHANGES;
 /// Recent invalidations and own writes remembered.
 const FENCES: usize = 1_024;
-/// Entries that left and wait to be reported; used ones fill at most half, as the ledger needs the others.
-const EVICTED: usize = 1_024;
 
 /// A bounded store of keymaps on a client or isolate. See the [module](super) for what it guarantees.
 ///
@@ -29,11 +33,12 @@ const EVICTED: usize = 1_024;
 #[derive(Debug)]
 pub struct LocalCache {
     pub(super) config: CacheConfig,
+    pub(super) ids: Ids,
     pub(super) queues: Queues,
     pub(super) coverage: Coverage,
     pub(super) fences: Fences,
     pub(super) index: Index,
-    evicted: Vec<Evicted>,
+    evicted: Departures,
     /// Moments up to here are of unknown age: the clock broke then.
     pub(super) unknown_until: Option<Moment>,
     /// Counters only; the rest is filled in by `stats`.
@@ -48,11 +53,12 @@ impl LocalCache {
 
     pub(super) fn with_memory(config: CacheConfig, changes: usize, fences: usize) -> Self {
         Self {
+            ids: Ids { seed: config.seed },
             queues: Queues::new(&config),
             coverage: Coverage::new(changes),
             fences: Fences::new(fences),
             index: Index::default(),
-            evicted: Vec::new(),
+            evicted: Departures::default(),
             unknown_until: None,
             counted: CacheStats::default(),
             config,
@@ -61,7 +67,7 @@ impl LocalCache {
 
     /// A demand access: counts, and makes a prefetched entry a proven one.
     pub fn get(&mut self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Lookup {
-        let id = self.key_id(key);
+        let id = self.ids.key(key);
         let lookup = self.look_up(id, now, key, max_staleness_ms);
         match &lookup {
             Lookup::Miss => {
@@ -83,27 +89,27 @@ impl LocalCache {
         lookup
     }
 
-    /// What [`LocalCache::get`] would return, without any effect.
+    /// The answer that [`LocalCache::get`] would give, without any effect.
     pub fn peek(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Lookup {
-        self.look_up(self.key_id(key), now, key, max_staleness_ms)
+        self.look_up(self.ids.key(key), now, key, max_staleness_ms)
     }
 
-    /// Whether a demand access would be a hit. No effect.
+    /// `true` where a demand access would be a hit. No effect.
     pub fn contains_fresh(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> bool {
         matches!(self.peek(now, key, max_staleness_ms), Lookup::Hit(_))
     }
 
-    /// Whether anything is cached of `key`, fresh or not. No effect.
+    /// `true` where anything is cached of `key`, fresh or not. No effect.
     pub fn contains(&self, now: Millis, key: &CompositeKey) -> bool {
         self.contains_fresh(now, key, u32::MAX)
     }
 
-    /// Whether nothing is cached.
+    /// `true` where nothing is cached.
     pub fn is_empty(&self) -> bool {
         self.queues.len() == 0
     }
 
-    /// Whether the configuration leaves no room at all.
+    /// `true` where the configuration leaves no room at all.
     pub fn is_off(&self) -> bool {
         self.queues.is_off()
     }
@@ -131,7 +137,7 @@ impl LocalCache {
         if value.as_ref().is_some_and(|keymap| keymap.key != *key) {
             return Inserted::Mismatch;
         }
-        let id = self.key_id(key);
+        let id = self.ids.key(key);
         let expires_at = match value {
             Some(_) => Millis::MAX,
             None => now.saturating_add(self.config.negative_ttl_ms),
@@ -167,7 +173,7 @@ impl LocalCache {
     /// cached (any more) or the confirmation was overtaken by an invalidation, an own write or a change. A
     /// confirmation that nobody asked for yet has one outcome later, as a prefetch that was inserted.
     pub fn refresh(&mut self, fence: Fence, key: &CompositeKey, version: u64, at: ReadPoint, source: Source) -> bool {
-        let id = self.key_id(key);
+        let id = self.ids.key(key);
         let Some(entry) = self.queues.find(id) else { return false };
         let same = entry.key == *key && entry.value.as_ref().is_some_and(|keymap| keymap.version == version);
         if !same || entry.shard != at.shard {
@@ -197,19 +203,19 @@ impl LocalCache {
     pub fn invalidate(&mut self, now: Millis, what: &Invalidate) -> usize {
         let ids = match what {
             Invalidate::Key(key) => {
-                let id = self.key_id(key);
+                let id = self.ids.key(key);
                 self.fences.raise(id, Event::Invalidated(now));
                 self.queues.find(id).filter(|entry| entry.key == *key).map(|_| id).into_iter().collect()
             }
             Invalidate::Prefix(prefix) if prefix.depth() > 0 => {
-                self.fences.raise(self.prefix_id(prefix.slashed()), Event::Invalidated(now));
-                let itself = xxh3(self.config.seed, prefix.as_str().as_bytes());
+                self.fences.raise(self.ids.prefix(prefix.slashed()), Event::Invalidated(now));
+                let itself = self.ids.text(prefix.as_str());
                 let itself = self.queues.find(itself).filter(|e| e.key.as_str() == prefix.as_str()).map(|_| itself);
                 let below = self.index.below(prefix.slashed());
-                itself.into_iter().chain(below.iter().map(|key| self.key_id(key))).collect()
+                itself.into_iter().chain(below.iter().map(|key| self.ids.key(key))).collect()
             }
             Invalidate::Tag(tag) => {
-                let tag = tag_id(self.config.seed, tag);
+                let tag = self.ids.tag(tag);
                 self.fences.raise_tag(tag, now);
                 let ids = self.index.tagged(tag);
                 let key = |at: usize| self.queues.find(ids[at]).map(|entry| &entry.key);
@@ -231,33 +237,33 @@ impl LocalCache {
     /// This client's write of `version` was acknowledged: nothing older is served from here on, answers in
     /// flight included.
     pub fn wrote(&mut self, key: &CompositeKey, version: u64) {
-        let id = self.key_id(key);
+        let id = self.ids.key(key);
         self.fences.raise(id, Event::Wrote(version));
         self.drop_older(id, key, version);
     }
 
     /// A caller has seen `version` of `key` somewhere else: nothing older is served from here on.
     pub fn saw(&mut self, key: &CompositeKey, version: u64) {
-        self.drop_older(self.key_id(key), key, version);
+        self.drop_older(self.ids.key(key), key, version);
     }
 
-    /// Whether a request for `key` under `fence` left before an invalidation or own write that concerns it: a read that
+    /// `true` where a request for `key` under `fence` left before an invalidation or own write that concerns it: a read that
     /// began later must not wait for its answer.
     pub fn is_overtaken(&self, fence: Fence, key: &CompositeKey) -> bool {
-        let scopes = key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
-        self.fences.is_overtaken(fence, self.key_id(key), scopes)
+        let scopes = key.slashed_prefixes().map(|prefix| self.ids.prefix(prefix));
+        self.fences.is_overtaken(fence, self.ids.key(key), scopes)
     }
 
     /// An answer about `key` has to be current as of a moment after this one, which is that of the latest invalidation
     /// that may concern it; 0 where there was none.
     pub fn needed_after(&self, key: &CompositeKey) -> Millis {
-        let scopes = key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
-        self.fences.needed_after(self.key_id(key), scopes)
+        let scopes = key.slashed_prefixes().map(|prefix| self.ids.prefix(prefix));
+        self.fences.needed_after(self.ids.key(key), scopes)
     }
 
     /// Entries that left since the last call, in order. At most 1,024 wait; what did not fit is counted in `stats`.
     pub fn take_evicted(&mut self) -> Vec<Evicted> {
-        std::mem::take(&mut self.evicted)
+        self.evicted.take()
     }
 
     /// Drops everything and fences every answer in flight. What is known of the shards' logs stays.
@@ -294,7 +300,8 @@ impl LocalCache {
             fences: self.fences.len(),
             max_fences: self.fences.bound(),
             evicted_pending: self.evicted.len(),
-            max_evicted_pending: EVICTED,
+            max_evicted_pending: Departures::MAX,
+            evicted_unreported: self.evicted.unreported,
             ..self.counted
         }
     }
@@ -313,9 +320,9 @@ impl LocalCache {
         if age_ms <= max_staleness_ms { Lookup::Hit(hit) } else { Lookup::Stale(hit) }
     }
 
-    /// Whether an answer may be cached, and with what coverage.
+    /// The coverage with which an answer may be cached, or the cause for which it may not.
     fn admit(&mut self, fence: Fence, id: u64, entry: &Entry, at: &ReadPoint) -> Result<Admission, Inserted> {
-        let scopes = self.scopes_of(&entry.key, entry.tags());
+        let scopes = self.ids.scopes(&entry.key, entry.tags());
         let passage = self.fences.check(fence, id, entry.position, entry.as_of, scopes);
         let admission = match passage {
             Passage::Open => self.coverage.admit(id, at, entry.position),
@@ -332,7 +339,7 @@ impl LocalCache {
         Ok(admission)
     }
 
-    /// Whether the cache holds the version of `answer`, which then gets as young as it, or something newer.
+    /// `true` where the cache holds the version of `answer`, which then gets as young as it, or something newer.
     fn renews(&mut self, id: u64, answer: &Entry, source: Source) -> bool {
         let Some(held) = self.queues.find(id).filter(|held| held.key == answer.key && held.shard == answer.shard)
         else {
@@ -351,7 +358,7 @@ impl LocalCache {
             }
             if held.unused_prefetch {
                 let key = held.key.clone();
-                self.report(Evicted { key, unused_prefetch: true, reason: DropReason::Replaced });
+                self.evicted.note(Evicted { key, unused_prefetch: true, reason: DropReason::Replaced });
             }
             let left = self.queues.demand(id);
             self.forget(left, DropReason::Capacity);
@@ -369,7 +376,7 @@ impl LocalCache {
             return Inserted::TooLarge;
         }
         let key = entry.key.clone();
-        let tags: Vec<u64> = entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)).collect();
+        let tags: Vec<u64> = entry.tags().iter().map(|tag| self.ids.tag(tag)).collect();
         let left = if proven && let Some(old) = self.queues.find(id).filter(|old| old.key == key).cloned() {
             self.unlink(id, &old);
             self.link(id, &key, shard, tags);
@@ -403,7 +410,7 @@ impl LocalCache {
 
     /// Puts an entry in whose key is not there yet, as if somebody had asked for it.
     pub(super) fn put_proven(&mut self, id: u64, entry: Entry) {
-        let tags: Vec<u64> = entry.tags().iter().map(|tag| tag_id(self.config.seed, tag)).collect();
+        let tags: Vec<u64> = entry.tags().iter().map(|tag| self.ids.tag(tag)).collect();
         let (key, shard) = (entry.key.clone(), entry.shard);
         let left = self.queues.put_demanded(id, entry);
         self.link(id, &key, shard, tags);
@@ -463,46 +470,15 @@ impl LocalCache {
                 DropReason::Replaced if !entry.unused_prefetch => continue,
                 DropReason::Replaced | DropReason::Expired => {}
             }
-            self.report(Evicted { key: entry.key, unused_prefetch: entry.unused_prefetch, reason });
+            self.evicted.note(Evicted { key: entry.key, unused_prefetch: entry.unused_prefetch, reason });
         }
     }
 
     fn unlink(&mut self, id: u64, entry: &Entry) {
-        let seed = self.config.seed;
-        self.index.remove(&entry.key, id, entry.tags().iter().map(|tag| tag_id(seed, tag)));
+        let ids = self.ids;
+        self.index.remove(&entry.key, id, entry.tags().iter().map(|tag| ids.tag(tag)));
         self.coverage.detach(entry.shard);
     }
-
-    fn report(&mut self, evicted: Evicted) {
-        let room = if evicted.unused_prefetch { EVICTED } else { EVICTED / 2 };
-        if self.evicted.len() < room {
-            self.evicted.push(evicted);
-        } else {
-            self.counted.evicted_unreported += 1;
-        }
-    }
-
-    pub(super) fn key_id(&self, key: &CompositeKey) -> u64 {
-        xxh3(self.config.seed, key.as_str().as_bytes())
-    }
-
-    /// What events about a keymap may be raised around, beside its key.
-    pub(super) fn scopes_of<'a>(&'a self, key: &'a CompositeKey, tags: &'a [String]) -> impl Iterator<Item = u64> + 'a {
-        let prefixes = key.slashed_prefixes().map(|prefix| self.prefix_id(prefix));
-        prefixes.chain(tags.iter().map(|tag| tag_id(self.config.seed, tag)))
-    }
-
-    fn prefix_id(&self, slashed: &str) -> u64 {
-        xxh3(self.config.seed ^ PREFIX, slashed.as_bytes())
-    }
-}
-
-/// Keep the ids of keys, prefixes and tags apart.
-const PREFIX: u64 = 1;
-const TAG: u64 = 2;
-
-fn tag_id(seed: u64, tag: &str) -> u64 {
-    xxh3(seed ^ TAG, tag.as_bytes())
 }
 
 #[cfg(test)]

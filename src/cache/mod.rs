@@ -33,17 +33,29 @@
 //! [`LocalCache::cover`] for its positions. Exchanges may overlap and arrive in any order. For one frame of the pushed
 //! feed: `apply_change`, [`LocalCache::step`], then [`LocalCache::heard`].
 
+mod cache_config;
+mod cache_stats;
 mod coverage;
+mod evicted;
 mod fence;
 mod freshness;
+mod ids;
 mod index;
+mod inserted;
+mod invalidate;
 mod kept;
 mod local_cache;
+mod lookup;
+mod moment;
 mod queues;
 mod shares;
-mod types;
 
+pub use cache_config::CacheConfig;
+pub use cache_stats::CacheStats;
+pub use evicted::{DropReason, Evicted};
 pub use fence::Fence;
+pub use inserted::{Inserted, Source};
+pub use invalidate::Invalidate;
 pub use kept::Kept;
 pub use local_cache::LocalCache;
-pub use types::{CacheConfig, CacheStats, DropReason, Evicted, Hit, Inserted, Invalidate, Lookup, Source};
+pub use lookup::{Hit, Lookup};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
+use super::cache_config::CacheConfig;
 use super::coverage::Covered;
+use super::moment::Moment;
 use super::shares::{Gone, Shares, is_recent_above};
-use super::types::{CacheConfig, Moment};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::protocol::Keymap;
