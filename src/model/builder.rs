@@ -10,7 +10,7 @@ use crate::protocol::{
     KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
 };
 
-/// What a snapshot may hold.
+/// The bounds of a snapshot.
 pub struct SnapshotOptions<'a> {
     /// Distinct clients that must have gone a way before a snapshot tells of it.
     pub min_clients: u32,
@@ -33,7 +33,7 @@ const LEAST_GAIN: f32 = 0.05;
 /// that.
 const MAX_SIGHTINGS: u32 = 8;
 
-/// What followed a context, summed up.
+/// The sum of all that followed a context.
 #[derive(Debug, Default)]
 struct Followed {
     all: u64,
@@ -69,7 +69,7 @@ impl Followed {
     }
 }
 
-/// What the counts of contexts of one length are to be discounted by: from how many were seen once and twice.
+/// The discounts of the counts of contexts of one length: from how many were seen once and twice.
 fn discount<'a>(all: impl Iterator<Item = &'a Followed>) -> f32 {
     let (mut once, mut twice) = (1.0_f32, 1.0_f32);
     for (_, traffic) in all.flat_map(|followed| &followed.next) {
@@ -132,7 +132,7 @@ impl Merger {
     }
 }
 
-/// Whether a snapshot of so many bytes is within what its form allows, with room for a calibration.
+/// `true` where a snapshot of so many bytes is within what its form allows, with room for a calibration.
 fn is_readable(snapshot: &ModelSnapshot, encoded: usize) -> bool {
     /// Most bytes of a calibration: about a kilobyte.
     const CALIBRATION: usize = 8 << 10;
@@ -194,7 +194,7 @@ impl<'a> Tables<'a> {
         &self.merger.keys[key as usize].text
     }
 
-    /// Whether a snapshot may tell of a way.
+    /// `true` where a snapshot may tell of a way.
     fn is_open(&self, traffic: &Traffic, keys: &[u32]) -> bool {
         traffic.clients.at_least() >= self.options.min_clients || keys.iter().all(|&key| self.shared[key as usize])
     }
@@ -307,7 +307,7 @@ impl<'a> Tables<'a> {
     }
 
     fn offer_templates(&self, selection: &mut Selection, context: TemplateContext, shape: u64, followed: &Followed) {
-        /// What a template adds to rules that name keys.
+        /// The addition of a template to rules that name keys.
         const NOVEL: f32 = 0.25;
         let visits = followed.visits();
         for (template, traffic) in followed.next.iter().filter(|(template, _)| *template != Way::NONE) {

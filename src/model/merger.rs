@@ -56,7 +56,7 @@ fn way_id(before: u64, last: u64, next: u64) -> u64 {
     mix(mix(mix(last) ^ next) ^ before)
 }
 
-/// How often a way was gone, in [`COUNT`]ths, and by whom.
+/// The times that a way was gone, in [`COUNT`]ths, and those who went it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Traffic {
     pub(super) all: u64,
@@ -73,12 +73,12 @@ impl Traffic {
     }
 }
 
-/// What one time counts.
+/// The count of one time.
 pub(super) const COUNT: u64 = 256;
 /// Times that a key's successors are counted, at most, when a snapshot is made; more of them are scaled down to so many,
 /// so that a changed pattern outweighs the old one after about as many visits.
 const WINDOW: u64 = 128 * COUNT;
-/// What is left of a way when it is given up: a quarter of a time.
+/// The count at which a way is given up: a quarter of a time.
 const LEAST: u64 = COUNT / 4;
 /// Visits of all keys after which those of each are halved: they tell which keys matter, lately.
 const VISITS: u64 = 1 << 22;
@@ -108,7 +108,7 @@ struct Told<'a> {
     number: Option<u32>,
 }
 
-/// What became of a summary.
+/// The fate of a summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeOutcome {
     /// It counts, with so many requests that followed another.
@@ -149,13 +149,13 @@ pub struct MergerStats {
     pub instances_max: usize,
 }
 
-/// Which epochs of an instance were merged: those of the last 64 each for itself, older ones all.
+/// The epochs of an instance that were merged: those of the last 64 each for itself, older ones all.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Epochs {
     pub(super) newest: u64,
     /// Bit `n`: the one `n` before the newest.
     pub(super) merged: u64,
-    /// When it was heard of last.
+    /// The time when it was heard of last.
     pub(super) heard: u64,
 }
 
@@ -177,7 +177,7 @@ impl Epochs {
     }
 }
 
-/// What all summaries come to. Merging is O(steps); memory is bounded by the configuration and the texts of the keys on
+/// The sum of all summaries. Merging is O(steps); memory is bounded by the configuration and the texts of the keys on
 /// the ways that are kept.
 #[derive(Debug)]
 pub struct Merger {
@@ -422,7 +422,7 @@ impl Merger {
         self.ways = ways.collect();
     }
 
-    /// What each client contributed in the present hour, which [`Merger::export`] leaves out. O(pairs x log pairs).
+    /// The contributions of each client in the present hour, which [`Merger::export`] leaves out. O(pairs x log pairs).
     pub fn export_shares(&self) -> Vec<u8> {
         self.shares.export()
     }
