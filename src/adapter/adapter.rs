@@ -27,7 +27,7 @@ use crate::cache::{Hit, LocalCache, Lookup};
 use crate::key::CompositeKey;
 use crate::order::ascending;
 use crate::partition::{PartitionMap, Placement, xxh3};
-use crate::prefetch::{Fate, PrefetchEngine};
+use crate::prefetch::{PrefetchEngine, PrefetchOutcome};
 use crate::protocol::{BatchRequest, Class, Consistency, ErrorCode};
 
 /// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
@@ -208,7 +208,7 @@ impl Adapter {
                 }
                 let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
                 if hit.first_use {
-                    self.engine.on_fate(now, &request.key, Fate::Used);
+                    self.engine.handle_outcome(now, &request.key, PrefetchOutcome::Used);
                     // Without it, this would have joined what is under way past the cache.
                     if self.fetches.of_key(&request.key).next().is_none() {
                         self.ahead.used(now);
@@ -220,7 +220,7 @@ impl Adapter {
             Lookup::Hit(hit) | Lookup::Stale(hit) => {
                 if hit.first_use {
                     // It arrived, but too early to be used without asking again.
-                    self.engine.on_fate(now, &request.key, Fate::Outdated);
+                    self.engine.handle_outcome(now, &request.key, PrefetchOutcome::Outdated);
                 }
                 Err(Some(hit))
             }
@@ -323,16 +323,16 @@ impl Adapter {
             state.queue.extend(held.map(|at| state.held.swap_remove(at)));
             self.ahead.asked();
         }
-        if !std::mem::take(&mut fetch.ordered) {
+        if !std::mem::take(&mut fetch.issued) {
             return Access::Miss;
         }
         let (key, unsent) = (fetch.key.clone(), fetch.progress == Progress::Queued);
         if unsent {
-            // It goes out as demand now, as if it had never been ordered.
-            self.engine.on_fate(now, &key, Fate::Refunded);
+            // It goes out as demand now, as if it had never been issued.
+            self.engine.handle_outcome(now, &key, PrefetchOutcome::Refunded);
             return Access::Miss;
         }
-        self.engine.on_fate(now, &key, Fate::Late);
+        self.engine.handle_outcome(now, &key, PrefetchOutcome::Late);
         Access::Late
     }
 
@@ -392,7 +392,7 @@ impl Adapter {
     pub(super) fn leave(&mut self, fetch: Option<FetchId>, request: RequestId) {
         let Some((id, fetch)) = fetch.and_then(|id| Some((id, self.fetches.get_mut(id)?))) else { return };
         fetch.waiters.retain(|&waiter| waiter != request);
-        if !fetch.waiters.is_empty() || fetch.ordered {
+        if !fetch.waiters.is_empty() || fetch.issued {
             return;
         }
         match fetch.progress {

@@ -345,7 +345,7 @@ fn a_read_that_is_not_observed_teaches_nothing() {
 }
 
 #[test]
-fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
+fn a_prefetch_below_the_session_token_of_who_asks_for_it_has_its_outcome() {
     let (mut host, keys) = trained(6);
     host.read(&keys[0]).expect("found");
     let before = host.adapter.stats(host.now).prefetch;
@@ -359,7 +359,7 @@ fn a_prefetch_below_the_floor_of_who_asks_for_it_has_its_fate() {
 }
 
 #[test]
-fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
+fn a_prefetch_does_not_get_the_outcome_of_an_entry_that_left_before_it() {
     let (mut host, keys) = trained(6);
     let before = host.adapter.stats(host.now).prefetch;
     host.adapter.prefetch(host.now, 0, [key(&keys[1])], None, None);
@@ -368,7 +368,7 @@ fn an_order_does_not_get_the_fate_of_an_entry_that_left_before_it() {
     let version = host.gateway.put(&keys[1], "new");
     host.wrote(&keys[1], version);
     host.read(&keys[0]).expect("found");
-    // The hint's entry; not that of the order that followed.
+    // The hint's entry; not that of the prefetch that followed.
     assert_eq!(host.adapter.stats(host.now).prefetch.wasted, before.wasted + 1);
     assert_eq!(host.read(&keys[1]).map(|a| a.served), Ok(Served::Cache));
     assert_eq!(host.adapter.stats(host.now).prefetch.used, before.used + 1);

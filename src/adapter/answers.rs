@@ -11,7 +11,7 @@ use super::sending::Flight;
 use crate::Millis;
 use crate::cache::{Fence, Inserted, Source};
 use crate::partition::{MapDelta, MapError, PartitionMap, Placement};
-use crate::prefetch::Fate;
+use crate::prefetch::PrefetchOutcome;
 use crate::protocol::{
     BatchResponse, Class, Consistency, ErrorCode, ItemResult, Keymap, MapUpdate, Outcome, ReadPoint,
 };
@@ -225,7 +225,7 @@ impl Adapter {
         self.counters.asked_again += 1;
         let (class, progress) = (Class::Demand, Progress::Queued);
         let (held, hedge, avoid) = (None, None, None);
-        let again = Fetch { class, progress, ordered: false, strong: true, held, hedge, attempts: 0, avoid, ..fetch };
+        let again = Fetch { class, progress, issued: false, strong: true, held, hedge, attempts: 0, avoid, ..fetch };
         let id = self.enqueue(Fetch { waiters: waiters.clone(), ..again });
         for waiter in waiters {
             if let Some(waiting) = self.waiting.get_mut(&waiter) {
@@ -245,8 +245,8 @@ impl Adapter {
         at: ReadPoint,
     ) {
         let source = if fetch.class == Class::Prefetch { Source::Prefetch } else { Source::Demand };
-        if fetch.ordered {
-            self.engine.on_landed("", &fetch.key);
+        if fetch.issued {
+            self.engine.handle_arrival("", &fetch.key);
         }
         if let (Served::Revalidated, Some(held)) = (served, &fetch.held)
             && self.cache.refresh(fence, &fetch.key, held.version, at, source)
@@ -256,15 +256,15 @@ impl Adapter {
         let missing = keymap.is_none();
         if missing && source == Source::Prefetch {
             // A guess that does not exist is not worth room in the cache.
-            if fetch.ordered {
-                self.engine.on_fate(now, &fetch.key, Fate::Missing);
+            if fetch.issued {
+                self.engine.handle_outcome(now, &fetch.key, PrefetchOutcome::Missing);
             }
             return;
         }
         let inserted = self.cache.insert(now, fence, &fetch.key, keymap, at, source);
         // `Superseded`: somebody else's answer is there already, so this one will never be used.
-        if fetch.ordered && (!inserted.is_held() || inserted == Inserted::Superseded) {
-            self.engine.on_fate(now, &fetch.key, Fate::Wasted);
+        if fetch.issued && (!inserted.is_held() || inserted == Inserted::Superseded) {
+            self.engine.handle_outcome(now, &fetch.key, PrefetchOutcome::Wasted);
         }
     }
 
@@ -342,9 +342,10 @@ impl Adapter {
 
     fn fail_fetch(&mut self, now: Millis, id: FetchId, failure: &Failure) {
         let Some(fetch) = self.fetches.remove(id) else { return };
-        if fetch.ordered {
-            let fate = if failure.code == ErrorCode::Overloaded { Fate::Refunded } else { Fate::Failed };
-            self.engine.on_fate(now, &fetch.key, fate);
+        if fetch.issued {
+            let outcome =
+                if failure.code == ErrorCode::Overloaded { PrefetchOutcome::Refunded } else { PrefetchOutcome::Failed };
+            self.engine.handle_outcome(now, &fetch.key, outcome);
         }
         for waiter in fetch.waiters {
             if let Some(waiting) = self.waiting.remove(&waiter) {

@@ -28,8 +28,8 @@ pub(super) struct Fetch {
     pub(super) scope: Scope,
     pub(super) key: CompositeKey,
     pub(super) class: Class,
-    /// Whether the Prefetch Engine issued it and is owed its fate.
-    pub(super) ordered: bool,
+    /// Whether the Prefetch Engine issued it and is owed its outcome.
+    pub(super) issued: bool,
     /// Whether it has to ride on what goes out anyway, as it was only predicted.
     pub(super) rides: bool,
     pub(super) waiters: Vec<RequestId>,
@@ -56,7 +56,7 @@ impl Fetch {
             scope,
             key,
             class,
-            ordered: false,
+            issued: false,
             rides: false,
             waiters: Vec::new(),
             attempts: 0,

@@ -101,7 +101,7 @@ impl Adapter {
             self.prefetch_after(now, scope, stream, &key, Access::Hit);
             if page.items.first().is_none_or(|(keymap, _)| keymap.key != key) {
                 // What is listed is often no keymap itself: predicting it would only fetch nothing.
-                self.engine.on_absent(now, &key);
+                self.engine.handle_absence(now, &key);
             }
         }
         self.feed_due(now);

@@ -7,8 +7,8 @@ impl Adapter {
     /// Exchanges this adapter's engine for another one. O(1).
     ///
     /// For simulations of many clients with one model: around each entry point the shared engine goes in and comes out
-    /// again, after [`PrefetchEngine::act_for`] has said whose turn it is. What this adapter has ordered from it must
-    /// find it again when its fate is reported, the ending of the adapter included.
+    /// again, after [`PrefetchEngine::act_for`] has said whose turn it is. What it has issued for this adapter must
+    /// find it again when its outcome is reported, the ending of the adapter included.
     pub fn swap_engine(&mut self, engine: &mut PrefetchEngine) {
         std::mem::swap(&mut self.engine, engine);
     }

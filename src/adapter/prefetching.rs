@@ -1,4 +1,4 @@
-//! Fetching ahead: from the engine's orders to fetches that nobody waits for.
+//! Fetching ahead: from the engine's requests to fetches that nobody waits for.
 
 use super::adapter::Adapter;
 use super::feed::FEED_SCOPE;
@@ -8,7 +8,7 @@ use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::Lookup;
 use crate::key::CompositeKey;
-use crate::prefetch::{Fate, Order, PrefetchEngine, Verdict};
+use crate::prefetch::{PrefetchEngine, PrefetchOutcome, PrefetchRequest, Verdict};
 use crate::protocol::Class;
 
 /// Whether a batch may go out for what was predicted alone.
@@ -109,7 +109,7 @@ impl Adapter {
         }
     }
 
-    /// Lets the engine learn from a request and starts what it orders.
+    /// Lets the engine learn from a request and starts what it asks for.
     pub(super) fn prefetch_after(
         &mut self,
         now: Millis,
@@ -119,9 +119,11 @@ impl Adapter {
         access: Access,
     ) {
         self.refund_held(now, scope);
-        // First what left: a new order for such a key would be taken for the one that it left unused.
+        // First what left: a new prefetch for such a key would be taken for the one that it left unused.
         self.settle_evicted(now);
-        self.order(now, scope, |engine, skip, orders| engine.on_access(now, stream, key, access, skip, orders));
+        self.look_ahead(now, scope, |engine, skip, wanted| {
+            engine.handle_access(now, stream, key, access, skip, wanted)
+        });
         if let Some(trail) = &mut self.shared.trail {
             trail.note(stream, key, access == Access::Hit);
         }
@@ -131,37 +133,37 @@ impl Adapter {
     pub(super) fn prefetch_again(&mut self, now: Millis) {
         let Some((stream, key)) = self.history.latest() else { return };
         self.settle_evicted(now);
-        self.order(now, FEED_SCOPE, |engine, skip, orders| engine.look_again(now, &stream, &key, skip, orders));
+        self.look_ahead(now, FEED_SCOPE, |engine, skip, wanted| engine.look_again(now, &stream, &key, skip, wanted));
         self.rearm(now, FEED_SCOPE, false);
     }
 
-    /// Starts what the engine orders, which is told what is cached or on its way.
-    fn order(
+    /// Starts what the engine asks for, which is told what is cached or on its way.
+    fn look_ahead(
         &mut self,
         now: Millis,
         scope: Scope,
-        ask: impl FnOnce(&mut PrefetchEngine, &mut dyn FnMut(&CompositeKey) -> bool, &mut Vec<Order>),
+        ask: impl FnOnce(&mut PrefetchEngine, &mut dyn FnMut(&CompositeKey) -> bool, &mut Vec<PrefetchRequest>),
     ) {
-        let mut orders = Vec::new();
+        let mut wanted = Vec::new();
         let (cache, fetches, renew) = (&self.cache, &self.fetches, !self.feed_serves(now));
         let bound = if renew { self.config.max_staleness_ms } else { u32::MAX };
         let mut skip =
             |key: &CompositeKey| cache.contains_fresh(now, key, bound) || fetches.of_key(key).next().is_some();
-        ask(&mut self.engine, &mut skip, &mut orders);
-        for order in orders {
-            self.prefetch_keymap(now, scope, order);
+        ask(&mut self.engine, &mut skip, &mut wanted);
+        for prefetch in wanted {
+            self.prefetch_keymap(now, scope, prefetch);
         }
     }
 
     /// Fetches one keymap ahead. The engine has already held its confidence against the threshold (and logged the
     /// failure below it); what is left to refuse here is what this client cannot take on.
-    fn prefetch_keymap(&mut self, now: Millis, scope: Scope, order: Order) {
+    fn prefetch_keymap(&mut self, now: Millis, scope: Scope, prefetch: PrefetchRequest) {
         let is_full = self.fetches.prefetching() >= self.config.max_prefetching;
         if is_full || self.cache.is_off() || self.is_prefetch_paused(now) {
-            self.engine.on_fate(now, &order.key, Fate::Refunded);
+            self.engine.handle_outcome(now, &prefetch.key, PrefetchOutcome::Refunded);
             return;
         }
-        self.start_prefetch(now, scope, order.key, true, true);
+        self.start_prefetch(now, scope, prefetch.key, true, true);
     }
 
     /// Fetches ahead what the application says will be asked for, with a probability and within so many milliseconds, as
@@ -191,21 +193,21 @@ impl Adapter {
         self.rearm(now, scope, false);
     }
 
-    fn start_prefetch(&mut self, now: Millis, scope: Scope, key: CompositeKey, ordered: bool, rides: bool) {
+    fn start_prefetch(&mut self, now: Millis, scope: Scope, key: CompositeKey, issued: bool, rides: bool) {
         let needed_after = self.cache.needed_after(&key);
         let held = match self.cache.peek(now, &key, u32::MAX) {
             Lookup::Hit(hit) | Lookup::Stale(hit) => hit.keymap,
             Lookup::Miss => None,
         };
         let fetch = Fetch::new(scope, key, Class::Prefetch, self.config.max_staleness_ms);
-        self.enqueue(Fetch { ordered, rides, needed_after, held, ..fetch });
+        self.enqueue(Fetch { issued, rides, needed_after, held, ..fetch });
     }
 
     /// Tells the engine which of its prefetched entries left the cache unused.
     pub(super) fn settle_evicted(&mut self, now: Millis) {
         for evicted in self.cache.take_evicted() {
             if evicted.unused_prefetch {
-                self.engine.on_fate(now, &evicted.key, Fate::Wasted);
+                self.engine.handle_outcome(now, &evicted.key, PrefetchOutcome::Wasted);
             }
         }
     }
@@ -213,16 +215,20 @@ impl Adapter {
     /// Ends a fetch without an answer. Its waiters must be gone.
     pub(super) fn drop_fetch(&mut self, now: Millis, id: FetchId) {
         let Some(fetch) = self.fetches.remove(id) else { return };
-        if fetch.ordered {
+        if fetch.issued {
             let unsent = fetch.attempts == 0;
-            self.engine.on_fate(now, &fetch.key, if unsent { Fate::Refunded } else { Fate::Failed });
+            self.engine.handle_outcome(
+                now,
+                &fetch.key,
+                if unsent { PrefetchOutcome::Refunded } else { PrefetchOutcome::Failed },
+            );
         }
     }
 
     /// Aborts a flight that carries nothing anybody needs.
     pub(super) fn abort_if_unneeded(&mut self, flight_id: FlightId) {
         let Some(flight) = self.flights.get(&flight_id) else { return };
-        let needed = |id: &FetchId| self.fetches.get(*id).is_some_and(|f| f.ordered || !f.waiters.is_empty());
+        let needed = |id: &FetchId| self.fetches.get(*id).is_some_and(|f| f.issued || !f.waiters.is_empty());
         if flight.exchanges() || flight.fetches().iter().any(needed) {
             return;
         }

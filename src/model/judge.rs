@@ -8,7 +8,7 @@ use crate::analyzer::{Access, AnalyzerConfig};
 use crate::codec::DecodeError;
 use crate::key::CompositeKey;
 use crate::partition::mix;
-use crate::prefetch::{Fate, Order, PrefetchConfig, PrefetchEngine};
+use crate::prefetch::{PrefetchConfig, PrefetchEngine, PrefetchOutcome, PrefetchRequest};
 use crate::protocol::ModelSnapshot;
 
 /// Streams that are followed at once.
@@ -28,7 +28,7 @@ pub struct Judge {
     engine: PrefetchEngine,
     waste_budget: f64,
     streams: LruCache<u64, Stream, FxBuildHasher>,
-    orders: Vec<Order>,
+    prefetches: Vec<PrefetchRequest>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// What a client of its own could still waste: what is fetched first with a small bank is likelier than what is
+    /// What a client of its own could still waste: what is fetched first with a small waste budget is likelier than what is
     /// fetched with that of many clients, and is to be trusted as such.
     fn left(&self, waste_budget: f64) -> f64 {
         let credit = PrefetchConfig::default().credit;
@@ -73,7 +73,7 @@ impl Judge {
             engine: PrefetchEngine::new(config),
             waste_budget,
             streams: LruCache::unbounded_with_hasher(FxBuildHasher::default()),
-            orders: Vec::new(),
+            prefetches: Vec::new(),
         }
     }
 
@@ -88,7 +88,7 @@ impl Judge {
         let mut stream = self.streams.pop(&id).unwrap_or_default();
         if path.told == 0 || stream.name.is_empty() {
             // Where a path was interrupted, what was fetched ahead has no outcome.
-            self.leave(&mut stream, Fate::Refunded);
+            self.leave(&mut stream, PrefetchOutcome::Refunded);
             stream = Stream { name: format!("{id:016x}"), ..Stream::default() };
         }
         let told = if stream.requests == 0 { 0 } else { path.told };
@@ -100,7 +100,7 @@ impl Judge {
         while self.streams.len() >= STREAMS
             && let Some((_, mut oldest)) = self.streams.pop_lru()
         {
-            self.leave(&mut oldest, Fate::Wasted);
+            self.leave(&mut oldest, PrefetchOutcome::Wasted);
         }
         self.streams.put(id, stream);
     }
@@ -111,7 +111,7 @@ impl Judge {
         let access = match fetched {
             Some(at) => {
                 stream.ahead.swap_remove(at);
-                self.engine.on_fate_of(&stream.name, 0, key, Fate::Used);
+                self.engine.handle_outcome_of(&stream.name, 0, key, PrefetchOutcome::Used);
                 Access::FirstUse
             }
             None if repeated => Access::Hit,
@@ -121,7 +121,7 @@ impl Judge {
         while let Some(at) = stream.ahead.iter().position(|(_, made)| requests - made > PATIENCE) {
             let (key, _) = stream.ahead.swap_remove(at);
             stream.wasted += 1;
-            self.engine.on_fate_of(&stream.name, 0, &key, Fate::Wasted);
+            self.engine.handle_outcome_of(&stream.name, 0, &key, PrefetchOutcome::Wasted);
         }
         if !repeated {
             if stream.cached.len() >= CACHED {
@@ -132,18 +132,18 @@ impl Judge {
         self.engine.spend_within(stream.left(self.waste_budget));
         let (cached, ahead) = (&stream.cached, &stream.ahead);
         let mut skip = |key: &CompositeKey| cached.contains(key) || ahead.iter().any(|(ahead, _)| ahead == key);
-        let mut orders = std::mem::take(&mut self.orders);
-        self.engine.on_access(0, &stream.name, key, access, &mut skip, &mut orders);
-        for order in orders.drain(..) {
-            self.engine.on_landed(&stream.name, &order.key);
-            stream.ahead.push((order.key, requests));
+        let mut prefetches = std::mem::take(&mut self.prefetches);
+        self.engine.handle_access(0, &stream.name, key, access, &mut skip, &mut prefetches);
+        for prefetch in prefetches.drain(..) {
+            self.engine.handle_arrival(&stream.name, &prefetch.key);
+            stream.ahead.push((prefetch.key, requests));
         }
-        self.orders = orders;
+        self.prefetches = prefetches;
     }
 
-    fn leave(&mut self, stream: &mut Stream, fate: Fate) {
+    fn leave(&mut self, stream: &mut Stream, outcome: PrefetchOutcome) {
         for (key, _) in stream.ahead.drain(..) {
-            self.engine.on_fate_of(&stream.name, 0, &key, fate);
+            self.engine.handle_outcome_of(&stream.name, 0, &key, outcome);
         }
     }
 

@@ -91,7 +91,7 @@ fn a_client_that_starts_from_it_fetches_what_it_never_saw() {
     engine.import(&model).expect("valid");
     let mut orders = Vec::new();
     let home = CompositeKey::parse("home").expect("valid");
-    engine.on_access(0, "s", &home, Access::Miss, &mut |_| false, &mut orders);
+    engine.handle_access(0, "s", &home, Access::Miss, &mut |_| false, &mut orders);
     // The one that may be wasted before any request has earned more.
     let ordered: Vec<&str> = orders.iter().map(|order| order.key.as_str()).collect();
     assert!(ordered == ["news"] || ordered == ["sport"], "{ordered:?}");

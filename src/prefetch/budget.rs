@@ -1,11 +1,11 @@
-//! The two brakes: a hard bank of allowed waste, and a threshold that follows it.
+//! The two brakes: a hard waste budget, and a threshold that follows it.
 
 use super::config::{Caution, PrefetchConfig};
 
 /// Step of the threshold's odds per unit of excess waste. A hundredth: the threshold settles within some hundred
 /// requests and does not swing with single ones.
 const STEP: f64 = 0.01;
-/// Requests within which an unspent (or overdrawn) bank should be evened out.
+/// Requests within which an unspent (or overdrawn) budget should be evened out.
 const HORIZON: f64 = 1_000.0;
 /// Highest odds the feedback asks for: a confidence of 0.99.
 const MAX_ODDS: f64 = 99.0;
@@ -21,7 +21,8 @@ pub(super) struct Budget {
     rate: f64,
     credit: f64,
     requests: u64,
-    floor: f32,
+    /// Threshold that pacing never goes below.
+    lowest: f32,
     odds: f64,
     /// The same as a probability: asked for often, and a division.
     paced: f32,
@@ -37,7 +38,7 @@ impl Budget {
             rate: config.waste_budget,
             credit: if config.waste_budget > 0.0 { f64::from(config.credit) } else { 0.0 },
             requests: 0,
-            floor: config.threshold,
+            lowest: config.threshold,
             odds: 1.0,
             paced: 0.5_f32.max(config.threshold),
             caution: Caution::Normal,
@@ -85,7 +86,7 @@ impl Budget {
     }
 
     /// A prefetch of this confidence was issued. It is booked as wasted until [`Budget::not_wasted`]: waiting for its
-    /// fate would let successes come in first and make waste look smaller than it is.
+    /// outcome would let successes come in first and make waste look smaller than it is.
     pub(super) fn issued(&mut self, confidence: f32) {
         // Half-life of about 350 prefetches.
         const KEEP: f64 = 0.998;
@@ -106,21 +107,21 @@ impl Budget {
 
     /// Starts from the threshold that others have settled at.
     pub(super) fn start_at(&mut self, threshold: f32) {
-        // Not `clamp`, which panics where the floor is higher than that.
-        let threshold = f64::from(threshold.max(self.floor).min(0.99));
+        // Not `clamp`, which panics where the lowest one is higher than that.
+        let threshold = f64::from(threshold.max(self.lowest).min(0.99));
         self.odds = (threshold / (1.0 - threshold)).max(1e-4);
-        self.paced = (threshold as f32).max(self.floor);
+        self.paced = (threshold as f32).max(self.lowest);
     }
 
     /// Ends a request whose predictions above the threshold have an expected waste of `wanted` in all, `left` being
-    /// what the bank still holds.
+    /// what is left of the waste budget.
     pub(super) fn pace(&mut self, wanted: f64, left: f64) {
         let correction = ((self.real + 4.0) / (self.expected + 4.0)).clamp(0.5, 2.0);
         let allowed = (self.rate + left / HORIZON).min(2.0 * self.rate).max(0.0);
-        let floor = f64::from(self.floor.min(0.99));
-        let min_odds = (floor / (1.0 - floor)).max(1e-4);
+        let lowest = f64::from(self.lowest.min(0.99));
+        let min_odds = (lowest / (1.0 - lowest)).max(1e-4);
         self.odds = (self.odds * (1.0 + STEP * (wanted * correction - allowed))).min(MAX_ODDS).max(min_odds);
-        self.paced = ((self.odds / (1.0 + self.odds)) as f32).max(self.floor);
+        self.paced = ((self.odds / (1.0 + self.odds)) as f32).max(self.lowest);
     }
 }
 

@@ -5,7 +5,7 @@ fn budget(rate: f64, threshold: f32) -> Budget {
 }
 
 #[test]
-fn the_bank_earns_with_requests_and_counts_what_is_outstanding_as_waste() {
+fn the_waste_budget_earns_with_requests_and_counts_what_is_outstanding_as_waste() {
     let mut budget = budget(0.25, 0.1);
     assert_eq!(budget.left(0, 0), 1.0);
     for _ in 0..100 {

@@ -16,12 +16,12 @@ pub struct PrefetchConfig {
     /// 0.1 keeps uniform noise out, where any key is asked for again within a prefetch's stay with the probability that
     /// the cache is a share of the keys; on the development traces 0.05 and 0.15 replay level.
     pub threshold: f32,
-    /// Longest chain of assumed requests, 1 to 64; followed only while orders take longer than until the next request.
+    /// Longest chain of assumed requests, 1 to 64; followed only while prefetches take longer than until the next request.
     /// What comes after the delay is learnt as well, so on the development traces 2, 4 and 16 replay level.
     pub max_depth: u8,
-    /// Most orders from one access, at least 1. They go out as one batch.
+    /// Most prefetches from one access, at least 1. They go out as one batch.
     pub max_orders: usize,
-    /// Whether each stream has a cache of its own, so that what is fetched for one is of no use to another: orders and
+    /// Whether each stream has a cache of its own, so that what is fetched for one is of no use to another: prefetches and
     /// their outcomes are then kept for each stream, while the counts behind predictions stay pooled. For replays; a
     /// client has one cache.
     #[serde(skip)]

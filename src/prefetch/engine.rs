@@ -1,5 +1,8 @@
 //! [`PrefetchEngine`].
 
+mod pooled;
+mod queries;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -11,18 +14,19 @@ use super::config::{Caution, PrefetchConfig};
 use super::failures::{Failure, FailureLog, FailureReason};
 use super::hints::Hints;
 use super::ledger::{Ledger, OUTSTANDING_BYTES, Outstanding};
-use super::stats::{FailureCounts, PrefetchStats};
+use super::outcome::PrefetchOutcome;
+use super::request::{PrefetchRequest, Verdict};
+use super::stats::FailureCounts;
 use super::timing::Timing;
-use super::types::{Fate, Order, Prediction, PredictionExplanation, Verdict};
 use super::walk::{Node, Walk};
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId, Prior};
 use crate::codec::DecodeError;
-use crate::confidence::{Booking, ConfidenceMap, Moment, Reliability, Worth};
+use crate::confidence::{Booking, ConfidenceMap, Moment, Worth};
 use crate::key::CompositeKey;
 use crate::protocol::ModelSnapshot;
 
-/// Whose cache orders go to: the one of all, or a stream's own.
+/// Whose cache prefetches go to: the one of all, or a stream's own.
 #[derive(Debug, Clone, Copy)]
 struct Holder(Option<u64>);
 
@@ -33,6 +37,15 @@ struct View {
     holder: Holder,
     /// Longest chain worth following.
     depth: u8,
+}
+
+/// A keymap that may be fetched ahead.
+struct Candidate<'a> {
+    key: &'a CompositeKey,
+    id: KeyId,
+    worth: Worth,
+    expert: Expert,
+    issued: Moment,
 }
 
 impl Holder {
@@ -73,7 +86,7 @@ pub struct PrefetchEngine {
     not_fetched: FailureCounts,
     missing: LruCache<KeyId, Millis, FxBuildHasher>,
     hints: Hints,
-    /// The order whose entry the present request found too old.
+    /// The prefetch whose entry the present request found too old.
     outdated: Option<KeyId>,
     walk: Walk,
     timing: Timing,
@@ -82,9 +95,9 @@ pub struct PrefetchEngine {
     /// Whether demand for what is in flight is fetched a second time, instead of joining it.
     overtakes: bool,
     /// The stream that reports without one are about, with private caches.
-    pub(super) acting_for: Option<u64>,
-    /// What the bank of the stream holds that acts, where each has its own.
-    pub(super) bank: Option<f64>,
+    acting_for: Option<u64>,
+    /// Waste budget left to the stream that acts, where each has its own.
+    left_of_stream: Option<f64>,
 }
 
 impl PrefetchEngine {
@@ -116,7 +129,7 @@ impl PrefetchEngine {
             imported: false,
             overtakes: false,
             acting_for: None,
-            bank: None,
+            left_of_stream: None,
             config,
         }
     }
@@ -124,15 +137,15 @@ impl PrefetchEngine {
     /// One demand request: learns from it, scores earlier predictions, and appends what to fetch ahead, best first.
     ///
     /// `skip` says whether a key is cached or in flight already; it is asked for at most 96 keys, mostly for a dozen.
-    /// The fate of an earlier order for `key` is reported by [`PrefetchEngine::on_fate`], before or after.
-    pub fn on_access(
+    /// The outcome of an earlier prefetch for `key` is reported by [`PrefetchEngine::handle_outcome`], before or after.
+    pub fn handle_access(
         &mut self,
         now: Millis,
         stream: &str,
         key: &CompositeKey,
         access: Access,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
-        orders: &mut Vec<Order>,
+        prefetches: &mut Vec<PrefetchRequest>,
     ) {
         if !self.config.enabled {
             return;
@@ -145,7 +158,7 @@ impl PrefetchEngine {
         let at = self.analyzer.observe(stream, key, access, horizon);
         let holder = self.holder(stream);
         let moment = self.moment(at.requests);
-        // Where demand joins what is in flight, an order too late has still saved a part of the wait.
+        // Where demand joins what is in flight, a prefetch too late has still saved a part of the wait.
         let useful = if self.overtakes { reached } else { seq - 1 };
         self.hints.asked(now, at.id);
         if self.outdated.take() == Some(at.id) {
@@ -158,7 +171,7 @@ impl PrefetchEngine {
         let mut walk = std::mem::take(&mut self.walk);
         walk.start(&self.analyzer, &self.confidence, &at.context, key.as_str().as_bytes());
         let view = View { now, moment, holder, depth: self.depth(&at.context) };
-        let wanted_waste = self.look_ahead(&view, &mut walk, skip, orders);
+        let wanted_waste = self.look_ahead(&view, &mut walk, skip, prefetches);
         self.walk = walk;
         let left = self.budget_left();
         self.budget.pace(wanted_waste, left);
@@ -202,14 +215,14 @@ impl PrefetchEngine {
     }
 
     /// Appends what to fetch ahead after the latest request of a stream, for `key`, now that more is known than when it was made:
-    /// a model was taken over. `skip` is asked as in [`PrefetchEngine::on_access`].
+    /// a model was taken over. `skip` is asked as in [`PrefetchEngine::handle_access`].
     pub fn look_again(
         &mut self,
         now: Millis,
         stream: &str,
         key: &CompositeKey,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
-        orders: &mut Vec<Order>,
+        prefetches: &mut Vec<PrefetchRequest>,
     ) {
         let Some(requests) = self.analyzer.requests_of(stream).filter(|_| self.config.enabled) else { return };
         // As it looks with the classes that the model brought.
@@ -218,7 +231,7 @@ impl PrefetchEngine {
         walk.start(&self.analyzer, &self.confidence, &context, key.as_str().as_bytes());
         let view =
             View { now, moment: self.moment(requests), holder: self.holder(stream), depth: self.depth(&context) };
-        self.look_ahead(&view, &mut walk, skip, orders);
+        self.look_ahead(&view, &mut walk, skip, prefetches);
         self.walk = walk;
     }
 
@@ -240,11 +253,11 @@ impl PrefetchEngine {
         view: &View,
         walk: &mut Walk,
         skip: &mut dyn FnMut(&CompositeKey) -> bool,
-        orders: &mut Vec<Order>,
+        prefetches: &mut Vec<PrefetchRequest>,
     ) -> f64 {
         let View { now, moment, holder, depth } = *view;
         let threshold = self.budget.threshold();
-        let (mut wanted_waste, mut ordered, mut shadows) = (0.0, 0, 0);
+        let (mut wanted_waste, mut issued, mut shadows) = (0.0, 0, 0);
         while let Some(node) = walk.next() {
             if self.is_missing(now, node.id) {
                 continue;
@@ -256,19 +269,26 @@ impl PrefetchEngine {
                 absent = !skip(key);
                 if absent {
                     let worth = self.confidence.worth(node.confidence);
-                    let verdict = self.decide(now, moment, holder.of(node.id), key, &worth, node.expert);
+                    let id = holder.of(node.id);
+                    let candidate = Candidate { key, id, worth, expert: node.expert, issued: moment };
+                    let verdict = self.prefetch_keymap(now, &candidate);
                     if verdict == Verdict::Logged(FailureReason::BelowThreshold) {
                         if node.confidence > threshold {
                             self.confidence.passed_over(&worth);
                         }
                     } else {
-                        // Also what only the bank refused, or the threshold would not rise while the bank is empty.
+                        // Also what only the budget refused, or the threshold would not rise while that is empty.
                         wanted_waste += f64::from(1.0 - worth.probability);
                     }
                     if verdict == Verdict::Fetch {
-                        ordered += 1;
+                        issued += 1;
                         let Node { depth, expert, .. } = node;
-                        orders.push(Order { key: key.clone(), confidence: worth.probability, depth, expert });
+                        prefetches.push(PrefetchRequest {
+                            key: key.clone(),
+                            confidence: worth.probability,
+                            depth,
+                            expert,
+                        });
                     } else {
                         shadows += 1;
                     }
@@ -282,7 +302,7 @@ impl PrefetchEngine {
             if node.confidence > threshold && node.depth < depth {
                 walk.go_on(&self.analyzer, &self.confidence, &node, threshold);
             }
-            if ordered >= self.config.max_orders || shadows >= SHADOWS {
+            if issued >= self.config.max_orders || shadows >= SHADOWS {
                 break;
             }
         }
@@ -295,17 +315,6 @@ impl PrefetchEngine {
         if self.confidence.book(moment, &booking) {
             self.analyzer.predicted(id, after);
         }
-    }
-
-    /// Decides on one predicted key: above the threshold, and within the budget, it is fetched; else its failure is
-    /// logged. For keys that are neither cached nor in flight.
-    pub fn prefetch_keymap(&mut self, now: Millis, key: &CompositeKey, confidence: f32, expert: Expert) -> Verdict {
-        let id = self.analyzer.id(key);
-        if self.ledger.contains(id) {
-            return Verdict::Outstanding;
-        }
-        let worth = self.confidence.worth(confidence).stated(confidence);
-        self.decide(now, self.moment(0), id, key, &worth, expert)
     }
 
     /// Decides on a key that the application says will be asked for, with `probability` and within so many
@@ -328,35 +337,33 @@ impl PrefetchEngine {
             self.log_failure(now, key, probability, Expert::Hint, FailureReason::Missing);
             return Verdict::Logged(FailureReason::Missing);
         }
-        self.prefetch_keymap(now, key, probability, Expert::Hint)
+        let worth = self.confidence.worth(probability).stated(probability);
+        self.prefetch_keymap(now, &Candidate { key, id, worth, expert: Expert::Hint, issued: self.moment(0) })
     }
 
     /// There is no keymap of `key`, as far as is known: it is not fetched ahead for a while.
-    pub fn on_absent(&mut self, now: Millis, key: &CompositeKey) {
+    pub fn handle_absence(&mut self, now: Millis, key: &CompositeKey) {
         let id = self.analyzer.id(key);
         self.missing.put(id, now + MISSING_FOR);
     }
 
-    /// Decides on a key without an open order.
-    fn decide(
-        &mut self,
-        now: Millis,
-        issued: Moment,
-        id: KeyId,
-        key: &CompositeKey,
-        worth: &Worth,
-        expert: Expert,
-    ) -> Verdict {
+    /// Decides on one keymap that is neither cached nor in flight: with a confidence above the threshold, and within the
+    /// waste budget, it is to be fetched ahead; else its failure is logged.
+    fn prefetch_keymap(&mut self, now: Millis, candidate: &Candidate<'_>) -> Verdict {
+        let Candidate { key, id, worth, expert, issued } = *candidate;
+        if self.ledger.contains(id) {
+            return Verdict::Outstanding;
+        }
         let confidence = worth.probability;
         let reason = if confidence > self.budget.threshold() {
             if self.can_spend() {
                 self.budget.issued(confidence);
-                self.bank = self.bank.map(|left| left - 1.0);
+                self.left_of_stream = self.left_of_stream.map(|left| left - 1.0);
                 // What is thought of predictions says nothing of hints, nor the other way round.
                 if expert != Expert::Hint {
-                    self.confidence.issued(worth);
+                    self.confidence.issued(&worth);
                 }
-                self.ledger.issue(id, Outstanding { worth: *worth, expert, issued, landed: None });
+                self.ledger.issue(id, Outstanding { worth, expert, issued, landed: None });
                 return Verdict::Fetch;
             }
             FailureReason::Budget
@@ -367,8 +374,8 @@ impl PrefetchEngine {
         Verdict::Logged(reason)
     }
 
-    /// Longest chain worth following. As long as orders arrive before the next request, none is: what comes after
-    /// that can be ordered then. Nor is one where what comes after the delay has been learnt.
+    /// Longest chain worth following. As long as prefetches arrive before the next request, none is: what comes after
+    /// that can be issued then. Nor is one where what comes after the delay has been learnt.
     fn depth(&self, context: &Context) -> u8 {
         if self.timing.is_felt() && !self.analyzer.knows_far(context) { self.config.max_depth } else { 1 }
     }
@@ -384,7 +391,7 @@ impl PrefetchEngine {
         Holder(self.config.private_caches.then(|| self.stream_id(stream)))
     }
 
-    pub(super) fn stream_id(&self, stream: &str) -> u64 {
+    fn stream_id(&self, stream: &str) -> u64 {
         let acting_for = self.acting_for.filter(|_| stream.is_empty());
         acting_for.unwrap_or_else(|| self.analyzer.stream_id(stream))
     }
@@ -397,7 +404,8 @@ impl PrefetchEngine {
     }
 
     fn budget_left(&self) -> f64 {
-        self.bank.unwrap_or_else(|| self.budget.left(self.ledger.outcomes().spent(), self.ledger.outstanding()))
+        self.left_of_stream
+            .unwrap_or_else(|| self.budget.left(self.ledger.outcomes().spent(), self.ledger.outstanding()))
     }
 
     fn can_spend(&self) -> bool {
@@ -421,62 +429,65 @@ impl PrefetchEngine {
         self.failures.push(Failure { key: key.clone(), confidence, threshold, expert, reason, at: now });
     }
 
-    /// An order's answer has arrived, to be told before its fate; of an order for `stream`, which matters with private
-    /// caches only. Without an open order for `key` nothing happens.
-    pub fn on_landed(&mut self, stream: &str, key: &CompositeKey) {
+    /// A prefetch's answer has arrived, to be told before its outcome; of a prefetch for `stream`, which matters with private
+    /// caches only. Without an open prefetch for `key` nothing happens.
+    pub fn handle_arrival(&mut self, stream: &str, key: &CompositeKey) {
         let (held, seq) = self.held(stream, self.analyzer.id(key));
         if let Some(issued) = self.ledger.land(seq, held) {
             self.timing.landed(issued, self.budget.requests());
         }
     }
 
-    /// The fate of an order, to be told exactly once. Without an open order for `key` nothing happens.
-    pub fn on_fate(&mut self, now: Millis, key: &CompositeKey, fate: Fate) {
-        self.on_fate_of("", now, key, fate);
+    /// The outcome of a prefetch, to be told exactly once. Without an open prefetch for `key` nothing happens.
+    pub fn handle_outcome(&mut self, now: Millis, key: &CompositeKey, outcome: PrefetchOutcome) {
+        self.handle_outcome_of("", now, key, outcome);
     }
 
-    /// As [`PrefetchEngine::on_fate`], of an order for `stream`; which one matters with private caches only.
-    pub fn on_fate_of(&mut self, stream: &str, now: Millis, key: &CompositeKey, fate: Fate) {
+    /// As [`PrefetchEngine::handle_outcome`], of a prefetch for `stream`; which one matters with private caches only.
+    pub fn handle_outcome_of(&mut self, stream: &str, now: Millis, key: &CompositeKey, outcome: PrefetchOutcome) {
         let id = self.analyzer.id(key);
         let (held, seq) = self.held(stream, id);
-        let Some(order) = self.ledger.close(seq, held, fate) else { return };
-        let reason = match fate {
-            Fate::Used | Fate::Refunded => None,
-            Fate::Late | Fate::Overtaken => Some(FailureReason::Late),
-            Fate::Outdated => Some(FailureReason::Outdated),
-            Fate::Wasted => Some(FailureReason::Unused),
-            Fate::Harmful => Some(FailureReason::Harmful),
-            Fate::Missing => Some(FailureReason::Missing),
-            Fate::Failed => Some(FailureReason::Failed),
+        let Some(prefetch) = self.ledger.close(seq, held, outcome) else { return };
+        let reason = match outcome {
+            PrefetchOutcome::Used | PrefetchOutcome::Refunded => None,
+            PrefetchOutcome::Late | PrefetchOutcome::Overtaken => Some(FailureReason::Late),
+            PrefetchOutcome::Outdated => Some(FailureReason::Outdated),
+            PrefetchOutcome::Wasted => Some(FailureReason::Unused),
+            PrefetchOutcome::Harmful => Some(FailureReason::Harmful),
+            PrefetchOutcome::Missing => Some(FailureReason::Missing),
+            PrefetchOutcome::Failed => Some(FailureReason::Failed),
         };
-        let predicted = order.expert != Expert::Hint;
-        match fate {
-            Fate::Used | Fate::Late => {
+        let predicted = prefetch.expert != Expert::Hint;
+        match outcome {
+            PrefetchOutcome::Used | PrefetchOutcome::Late => {
                 self.budget.not_wasted();
                 if predicted {
-                    self.confidence.used(&order.worth);
+                    self.confidence.used(&prefetch.worth);
                 }
-                self.overtakes &= fate != Fate::Late;
+                self.overtakes &= outcome != PrefetchOutcome::Late;
             }
-            Fate::Refunded => self.budget.unissued(order.worth.probability),
-            Fate::Overtaken => self.overtakes = true,
-            Fate::Outdated => self.outdated = Some(id),
-            Fate::Wasted | Fate::Harmful | Fate::Missing | Fate::Failed => {}
+            PrefetchOutcome::Refunded => self.budget.unissued(prefetch.worth.probability),
+            PrefetchOutcome::Overtaken => self.overtakes = true,
+            PrefetchOutcome::Outdated => self.outdated = Some(id),
+            PrefetchOutcome::Wasted | PrefetchOutcome::Harmful | PrefetchOutcome::Missing | PrefetchOutcome::Failed => {
+            }
         }
-        if predicted && matches!(fate, Fate::Refunded | Fate::Missing | Fate::Failed) {
-            self.confidence.unissued(&order.worth);
+        if predicted
+            && matches!(outcome, PrefetchOutcome::Refunded | PrefetchOutcome::Missing | PrefetchOutcome::Failed)
+        {
+            self.confidence.unissued(&prefetch.worth);
         }
-        if matches!(fate, Fate::Late | Fate::Overtaken) && order.landed.is_none() {
-            self.timing.late(order.issued.of_all, self.budget.requests());
+        if matches!(outcome, PrefetchOutcome::Late | PrefetchOutcome::Overtaken) && prefetch.landed.is_none() {
+            self.timing.late(prefetch.issued.of_all, self.budget.requests());
         }
-        if fate == Fate::Missing {
+        if outcome == PrefetchOutcome::Missing {
             self.missing.put(id, now + MISSING_FOR);
         }
         if let Some(stay) = self.ledger.stay() {
             self.confidence.set_stay(stay, self.timing.delay());
         }
         if let Some(reason) = reason {
-            self.log_failure(now, key, order.worth.probability, order.expert, reason);
+            self.log_failure(now, key, prefetch.worth.probability, prefetch.expert, reason);
         }
     }
 
@@ -488,104 +499,6 @@ impl PrefetchEngine {
     /// How far prefetching may go from now on.
     pub fn set_caution(&mut self, caution: Caution) {
         self.budget.set_caution(caution);
-    }
-
-    /// What is expected next of a stream, most likely first.
-    pub fn predictions_of_stream(&self, stream: &str) -> Vec<Prediction> {
-        let Some(context) = self.analyzer.context(stream) else { return Vec::new() };
-        let mut buffer = Vec::new();
-        let last = context.last.and_then(|last| self.analyzer.text(last, &mut buffer)).unwrap_or_default();
-        self.predictions(&context, last)
-    }
-
-    /// What is expected after a key, whoever asks for it, most likely first.
-    pub fn predictions_after(&self, key: &CompositeKey) -> Vec<Prediction> {
-        self.predictions(&self.analyzer.context_of(key), key.as_str().as_bytes())
-    }
-
-    fn predictions(&self, context: &Context, last: &[u8]) -> Vec<Prediction> {
-        let mut walk = Walk::default();
-        walk.start(&self.analyzer, &self.confidence, context, last);
-        std::iter::from_fn(|| walk.next().map(|node| (walk.key(&self.analyzer, &node).cloned(), node)))
-            .filter_map(|(key, node)| Some(Prediction { key: key?, confidence: node.confidence, expert: node.expert }))
-            .collect()
-    }
-
-    /// What the engine thinks of a key, if it was predicted lately.
-    pub fn explain(&self, now: Millis, key: &CompositeKey) -> Option<PredictionExplanation> {
-        let id = self.analyzer.id(key);
-        let assessment = self.confidence.assessment(self.budget.requests(), id)?;
-        Some(PredictionExplanation {
-            confidence: self.confidence.worth(assessment.confidence).probability,
-            expert: assessment.expert,
-            threshold: self.budget.threshold(),
-            outstanding: self.ledger.contains(id),
-            missing: self.is_missing(now, id),
-            last_failure: self.failures.iter().rev().find(|failure| failure.key == *key).map(|failure| failure.reason),
-        })
-    }
-
-    /// The failure log, oldest first: all prefetches that failed and a sample of the predictions not fetched.
-    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
-        self.failures.iter()
-    }
-
-    /// Confidence that must be exceeded at present.
-    pub fn threshold(&self) -> f32 {
-        self.budget.threshold()
-    }
-
-    /// Stated probabilities against outcomes, of all predictions, fetched or not.
-    pub fn reliability(&self) -> &Reliability {
-        self.confidence.reliability()
-    }
-
-    /// The same of settled prefetches.
-    pub fn reliability_issued(&self) -> &Reliability {
-        self.ledger.reliability()
-    }
-
-    /// Counters, fill and bounds.
-    pub fn stats(&self) -> PrefetchStats {
-        let outcomes = self.ledger.outcomes();
-        let (analyzer, confidence) = (self.analyzer.stats(), self.confidence.stats());
-        let settled = outcomes.used + outcomes.late + outcomes.spent();
-        let kept = self.ledger.bytes() + self.failures.bytes() + self.missing.len() * MISSING_BYTES + Hints::BYTES;
-        let (hints, hints_came_true, hints_open) = self.hints.counts();
-        PrefetchStats {
-            requests: self.budget.requests(),
-            issued: outcomes.issued,
-            used: outcomes.used,
-            late: outcomes.late,
-            overtaken: outcomes.overtaken,
-            outdated: outcomes.outdated,
-            wasted: outcomes.wasted,
-            harmful: outcomes.harmful,
-            refunded: outcomes.refunded,
-            missing: outcomes.missing,
-            failed: outcomes.failed,
-            outstanding: self.ledger.outstanding(),
-            outstanding_max: self.ledger.capacity(),
-            waste_budget: self.budget.rate(),
-            budget_left: self.budget_left(),
-            delay_requests: self.timing.delay(),
-            threshold: self.budget.threshold(),
-            precision: outcomes.used as f64 / settled.max(1) as f64,
-            calibration_error_issued: self.ledger.reliability().error(),
-            hints,
-            hints_came_true,
-            hints_open,
-            hints_open_max: Hints::OPEN,
-            not_fetched: self.not_fetched,
-            failure_log: self.failures.len(),
-            failure_log_max: self.failures.max(),
-            suppressed: self.missing.len(),
-            suppressed_max: self.missing.cap().get(),
-            analyzer,
-            confidence,
-            memory_bytes: analyzer.memory_bytes + confidence.memory_bytes + kept + Walk::BYTES + size_of::<Self>(),
-            memory_max: self.config.analyzer.memory_bytes,
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
+use crate::prefetch::Prediction;
 
-/// What may be wasted before any request has earned it: enough to look at several orders at once.
+/// What may be wasted before any request has earned it: enough to look at several prefetches at once.
 const CREDIT: u32 = 20;
 
 fn key(text: &str) -> CompositeKey {
@@ -20,32 +21,32 @@ struct Client {
     capacity: usize,
     now: Millis,
     hits: u64,
-    orders: Vec<Order>,
+    prefetches: Vec<PrefetchRequest>,
 }
 
 impl Client {
     fn new(engine: PrefetchEngine, capacity: usize) -> Self {
-        Self { engine, cached: VecDeque::new(), capacity, now: 0, hits: 0, orders: Vec::new() }
+        Self { engine, cached: VecDeque::new(), capacity, now: 0, hits: 0, prefetches: Vec::new() }
     }
 
     fn insert(&mut self, key: CompositeKey, prefetched: bool) {
         self.cached.push_back((key, prefetched));
         while self.cached.len() > self.capacity {
             if let Some((gone, true)) = self.cached.pop_front() {
-                self.engine.on_fate(self.now, &gone, Fate::Wasted);
+                self.engine.handle_outcome(self.now, &gone, PrefetchOutcome::Wasted);
             }
         }
     }
 
-    /// Returns the orders that the request led to.
-    fn get(&mut self, stream: &str, text: &str) -> Vec<Order> {
+    /// Returns the prefetches that the request led to.
+    fn get(&mut self, stream: &str, text: &str) -> Vec<PrefetchRequest> {
         self.now += 1;
         let key = key(text);
         let access = match self.cached.iter_mut().find(|(cached, _)| *cached == key) {
             Some((_, prefetched)) => {
                 self.hits += 1;
                 if std::mem::take(prefetched) {
-                    self.engine.on_fate(self.now, &key, Fate::Used);
+                    self.engine.handle_outcome(self.now, &key, PrefetchOutcome::Used);
                     Access::FirstUse
                 } else {
                     Access::Hit
@@ -56,27 +57,34 @@ impl Client {
                 Access::Miss
             }
         };
-        let Self { engine, cached, orders, .. } = self;
-        orders.clear();
+        let Self { engine, cached, prefetches, .. } = self;
+        prefetches.clear();
         let mut skip = |key: &CompositeKey| cached.iter().any(|(cached, _)| cached == key);
-        engine.on_access(self.now, stream, &key, access, &mut skip, orders);
-        let orders = std::mem::take(&mut self.orders);
-        for order in &orders {
-            self.insert(order.key.clone(), true);
+        engine.handle_access(self.now, stream, &key, access, &mut skip, prefetches);
+        let prefetches = std::mem::take(&mut self.prefetches);
+        for prefetch in &prefetches {
+            self.insert(prefetch.key.clone(), true);
         }
-        orders
+        prefetches
     }
 }
 
-/// Lets an order take eight requests, so that the engine learns to look further ahead.
+/// Proposes a keymap to the engine, whatever it thinks of it.
+fn propose(engine: &mut PrefetchEngine, now: Millis, key: &CompositeKey, confidence: f32) -> Verdict {
+    let worth = engine.confidence.worth(confidence).stated(confidence);
+    let (id, issued) = (engine.analyzer.id(key), engine.moment(0));
+    engine.prefetch_keymap(now, &Candidate { key, id, worth, expert: Expert::Order1, issued })
+}
+
+/// Lets a prefetch take eight requests, so that the engine learns to look further ahead.
 fn come_late(engine: &mut PrefetchEngine) {
     let late = key("late");
-    assert_eq!(engine.prefetch_keymap(0, &late, 0.99, Expert::Order1), Verdict::Fetch);
+    assert_eq!(propose(engine, 0, &late, 0.99), Verdict::Fetch);
     for n in 0..8 {
-        engine.on_access(0, "other", &key(&format!("other/{n}")), Access::Miss, &mut |_| true, &mut Vec::new());
+        engine.handle_access(0, "other", &key(&format!("other/{n}")), Access::Miss, &mut |_| true, &mut Vec::new());
     }
-    engine.on_landed("", &late);
-    engine.on_fate(0, &late, Fate::Used);
+    engine.handle_arrival("", &late);
+    engine.handle_outcome(0, &late, PrefetchOutcome::Used);
     assert_eq!(engine.stats().delay_requests, 8.0);
 }
 
@@ -140,18 +148,18 @@ fn a_certain_chain_is_ordered_far_ahead_best_first_where_orders_come_late() {
         }
     }
     // A client elsewhere, with nothing cached, asks for one key of the chain.
-    let mut orders = Vec::new();
+    let mut prefetches = Vec::new();
     let mut engine = client.engine;
-    engine.on_access(0, "near", &key("page/10"), Access::Miss, &mut |_| false, &mut orders);
-    assert!(orders.len() <= 6 && orders.iter().all(|order| order.depth == 1), "nothing was late");
-    orders.clear();
+    engine.handle_access(0, "near", &key("page/10"), Access::Miss, &mut |_| false, &mut prefetches);
+    assert!(prefetches.len() <= 6 && prefetches.iter().all(|prefetch| prefetch.depth == 1), "nothing was late");
+    prefetches.clear();
     let mut client = Client::new(engine, 60);
     come_late(&mut client.engine);
-    client.engine.on_access(0, "new", &key("page/50"), Access::Miss, &mut |_| false, &mut orders);
-    assert!(orders.len() >= 8, "{}", orders.len());
-    assert!(orders.len() <= PrefetchConfig::default().max_orders);
-    assert!(orders.windows(2).all(|pair| pair[0].confidence >= pair[1].confidence));
-    assert_eq!(orders.iter().map(|order| order.depth).max(), Some(orders.len() as u8));
+    client.engine.handle_access(0, "new", &key("page/50"), Access::Miss, &mut |_| false, &mut prefetches);
+    assert!(prefetches.len() >= 8, "{}", prefetches.len());
+    assert!(prefetches.len() <= PrefetchConfig::default().max_orders);
+    assert!(prefetches.windows(2).all(|pair| pair[0].confidence >= pair[1].confidence));
+    assert_eq!(prefetches.iter().map(|prefetch| prefetch.depth).max(), Some(prefetches.len() as u8));
 }
 
 #[test]
@@ -164,51 +172,61 @@ fn the_walk_goes_on_through_what_is_cached() {
     }
     come_late(&mut client.engine);
     let near: BTreeSet<CompositeKey> = (51..54).map(|n| key(&format!("page/{n}"))).collect();
-    let mut orders = Vec::new();
-    client.engine.on_access(0, "new", &key("page/50"), Access::Miss, &mut |key| near.contains(key), &mut orders);
-    assert!(orders.iter().any(|order| order.depth > 3) && orders.iter().all(|order| !near.contains(&order.key)));
+    let mut prefetches = Vec::new();
+    client.engine.handle_access(
+        0,
+        "new",
+        &key("page/50"),
+        Access::Miss,
+        &mut |key| near.contains(key),
+        &mut prefetches,
+    );
+    assert!(
+        prefetches.iter().any(|prefetch| prefetch.depth > 3)
+            && prefetches.iter().all(|prefetch| !near.contains(&prefetch.key))
+    );
 }
 
 #[test]
 fn prefetching_recovers_from_an_outage() {
     let mut engine = engine();
-    let (mut issued, mut orders) = (0, Vec::new());
+    let (mut issued, mut prefetches) = (0, Vec::new());
     for n in 0..30_000_usize {
         let text = word(n % 200);
-        engine.on_access(n as Millis, "s", &key(&text), Access::Miss, &mut |_| false, &mut orders);
-        issued += if n >= 25_000 { orders.len() } else { 0 };
-        let fate = match n {
-            0..2_000 => Fate::Failed,
-            2_000..4_000 => Fate::Wasted,
-            _ => Fate::Used,
+        engine.handle_access(n as Millis, "s", &key(&text), Access::Miss, &mut |_| false, &mut prefetches);
+        issued += if n >= 25_000 { prefetches.len() } else { 0 };
+        let outcome = match n {
+            0..2_000 => PrefetchOutcome::Failed,
+            2_000..4_000 => PrefetchOutcome::Wasted,
+            _ => PrefetchOutcome::Used,
         };
-        for order in orders.drain(..) {
-            engine.on_landed("s", &order.key);
-            engine.on_fate(n as Millis, &order.key, fate);
+        for prefetch in prefetches.drain(..) {
+            engine.handle_arrival("s", &prefetch.key);
+            engine.handle_outcome(n as Millis, &prefetch.key, outcome);
         }
     }
-    assert!(issued > 2_000, "{issued} orders in the last 5,000 requests");
+    assert!(issued > 2_000, "{issued} prefetches in the last 5,000 requests");
 }
 
 #[test]
 fn orders_that_are_joined_in_flight_are_worth_their_while_and_overtaken_ones_are_not() {
-    let run = |fate| {
+    let run = |outcome| {
         let mut engine = engine();
-        let (mut open, mut issued) = (Vec::<Order>::new(), 0);
+        let (mut open, mut issued) = (Vec::<PrefetchRequest>::new(), 0);
         for n in 0..12_000_usize {
-            let (text, mut orders) = (word(n % 200), Vec::new());
-            // Every order is still in flight when its key is asked for.
-            if let Some(at) = open.iter().position(|order| order.key == key(&text)) {
-                engine.on_fate(n as Millis, &open.swap_remove(at).key, fate);
+            let (text, mut prefetches) = (word(n % 200), Vec::new());
+            // Every prefetch is still in flight when its key is asked for.
+            if let Some(at) = open.iter().position(|prefetch| prefetch.key == key(&text)) {
+                engine.handle_outcome(n as Millis, &open.swap_remove(at).key, outcome);
             }
-            engine.on_access(n as Millis, "s", &key(&text), Access::Late, &mut |_| false, &mut orders);
-            issued += if n >= 8_000 { orders.len() } else { 0 };
-            open.extend(orders);
+            engine.handle_access(n as Millis, "s", &key(&text), Access::Late, &mut |_| false, &mut prefetches);
+            issued += if n >= 8_000 { prefetches.len() } else { 0 };
+            open.extend(prefetches);
         }
         assert!(engine.stats().delay_requests >= 1.0, "{:?}", engine.stats());
         issued
     };
-    let (joined, overtaken) = (run(Fate::Late), run(Fate::Overtaken));
+    let (joined, overtaken) = (run(PrefetchOutcome::Late), run(PrefetchOutcome::Overtaken));
     assert!(joined > 3_000 && overtaken < 1_500, "{joined} {overtaken} of 4,000");
 }
 
@@ -226,7 +244,7 @@ fn orders_written_off_are_not_in_flight() {
     assert!(ledger.land(1, ids[2]).is_some() && ledger.land(1, ids[2]).is_none() && ledger.land(1, ids[0]).is_none());
     assert_eq!(ledger.in_flight(), 1);
     for &id in &ids[2..] {
-        ledger.close(2, id, Fate::Used);
+        ledger.close(2, id, PrefetchOutcome::Used);
     }
     assert_eq!(ledger.in_flight(), 0);
 }
@@ -292,50 +310,53 @@ fn below_the_threshold_is_logged_and_never_fetched() {
     let mut engine = PrefetchEngine::new(PrefetchConfig { threshold: 0.3, ..PrefetchConfig::default() });
     let (target, now) = (key("x"), 77);
     let threshold = engine.threshold();
-    assert_eq!(
-        engine.prefetch_keymap(now, &target, threshold, Expert::Order1),
-        Verdict::Logged(FailureReason::BelowThreshold)
-    );
+    assert_eq!(propose(&mut engine, now, &target, threshold), Verdict::Logged(FailureReason::BelowThreshold));
     let logged: Vec<&Failure> = engine.failures().collect();
     let reason = FailureReason::BelowThreshold;
     let expected =
         Failure { key: target.clone(), confidence: threshold, threshold, expert: Expert::Order1, reason, at: now };
     assert_eq!(logged, [&expected]);
-    assert_eq!(engine.prefetch_keymap(now, &target, 0.99, Expert::Order1), Verdict::Fetch);
-    assert_eq!(engine.prefetch_keymap(now, &target, 0.99, Expert::Order1), Verdict::Outstanding);
-    assert_eq!(
-        engine.prefetch_keymap(now, &key("y"), f32::NAN, Expert::Order1),
-        Verdict::Logged(FailureReason::BelowThreshold)
-    );
+    assert_eq!(propose(&mut engine, now, &target, 0.99), Verdict::Fetch);
+    assert_eq!(propose(&mut engine, now, &target, 0.99), Verdict::Outstanding);
+    assert_eq!(propose(&mut engine, now, &key("y"), f32::NAN), Verdict::Logged(FailureReason::BelowThreshold));
 }
 
 #[test]
 fn beyond_the_budget_is_logged() {
     let mut engine = engine();
-    let verdicts: Vec<Verdict> =
-        (0..=CREDIT).map(|n| engine.prefetch_keymap(0, &key(&format!("k/{n}")), 0.99, Expert::Order1)).collect();
+    let verdicts: Vec<Verdict> = (0..=CREDIT).map(|n| propose(&mut engine, 0, &key(&format!("k/{n}")), 0.99)).collect();
     assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Fetch).count() as u32, CREDIT);
     assert_eq!(verdicts.last(), Some(&Verdict::Logged(FailureReason::Budget)));
-    // A cancelled order and a used one make room; a wasted one does not.
-    for (at, fate, room) in [(0, Fate::Wasted, false), (1, Fate::Refunded, true), (2, Fate::Used, true)] {
-        engine.on_fate(0, &key(&format!("k/{at}")), fate);
-        let verdict = engine.prefetch_keymap(0, &key(&format!("other/{at}")), 0.99, Expert::Order1);
-        assert_eq!(verdict == Verdict::Fetch, room, "{fate:?}");
+    // A cancelled prefetch and a used one make room; a wasted one does not.
+    for (at, outcome, room) in
+        [(0, PrefetchOutcome::Wasted, false), (1, PrefetchOutcome::Refunded, true), (2, PrefetchOutcome::Used, true)]
+    {
+        engine.handle_outcome(0, &key(&format!("k/{at}")), outcome);
+        let verdict = propose(&mut engine, 0, &key(&format!("other/{at}")), 0.99);
+        assert_eq!(verdict == Verdict::Fetch, room, "{outcome:?}");
     }
 }
 
 #[test]
-fn every_fate_is_counted_once_and_frees_its_order() {
+fn every_outcome_is_counted_once_and_frees_its_place() {
     let mut engine = engine();
-    let fates =
-        [Fate::Used, Fate::Late, Fate::Wasted, Fate::Harmful, Fate::Refunded, Fate::Missing, Fate::Failed, Fate::Used];
-    for (n, fate) in fates.into_iter().enumerate() {
+    let outcomes = [
+        PrefetchOutcome::Used,
+        PrefetchOutcome::Late,
+        PrefetchOutcome::Wasted,
+        PrefetchOutcome::Harmful,
+        PrefetchOutcome::Refunded,
+        PrefetchOutcome::Missing,
+        PrefetchOutcome::Failed,
+        PrefetchOutcome::Used,
+    ];
+    for (n, outcome) in outcomes.into_iter().enumerate() {
         let key = key(&format!("k/{n}"));
-        assert_eq!(engine.prefetch_keymap(0, &key, 0.9, Expert::Template), Verdict::Fetch);
-        engine.on_fate(5, &key, fate);
-        engine.on_fate(5, &key, fate);
+        assert_eq!(propose(&mut engine, 0, &key, 0.9), Verdict::Fetch);
+        engine.handle_outcome(5, &key, outcome);
+        engine.handle_outcome(5, &key, outcome);
     }
-    engine.on_fate(5, &key("never ordered"), Fate::Wasted);
+    engine.handle_outcome(5, &key("never issued"), PrefetchOutcome::Wasted);
     let stats = engine.stats();
     let counted = [stats.used, stats.late, stats.wasted, stats.harmful, stats.refunded, stats.missing, stats.failed];
     assert_eq!((counted, stats.issued, stats.outstanding), ([2, 1, 1, 1, 1, 1, 1], 8, 0));
@@ -357,11 +378,11 @@ fn every_fate_is_counted_once_and_frees_its_order() {
 fn a_key_that_does_not_exist_is_not_ordered_again_soon() {
     let mut engine = engine();
     let pass = |engine: &mut PrefetchEngine, now: Millis, gone: &CompositeKey| {
-        let mut orders = Vec::new();
+        let mut prefetches = Vec::new();
         for text in ["a", "gone", "b", "c"] {
-            engine.on_access(now, "s", &key(text), Access::Miss, &mut |key| key != gone, &mut orders);
+            engine.handle_access(now, "s", &key(text), Access::Miss, &mut |key| key != gone, &mut prefetches);
         }
-        orders.len()
+        prefetches.len()
     };
     let gone = key("gone");
     let mut now = 0;
@@ -369,7 +390,7 @@ fn a_key_that_does_not_exist_is_not_ordered_again_soon() {
         now += 1;
         assert!(now < 100, "learnt by now");
     }
-    engine.on_fate(now, &gone, Fate::Missing);
+    engine.handle_outcome(now, &gone, PrefetchOutcome::Missing);
     for _ in 0..50 {
         assert_eq!(pass(&mut engine, now, &gone), 0);
     }
@@ -412,9 +433,9 @@ fn memory_and_the_log_stay_within_their_bounds() {
     for n in 0..20_000_u64 {
         let stream = format!("stream {}", n / 10);
         let text = if n % 10 == 0 { format!("{long}/{n}") } else { format!("hot/{}", noise(&mut state) % 30) };
-        for order in client.get(&stream, &text) {
+        for prefetch in client.get(&stream, &text) {
             if n % 3 == 0 {
-                client.engine.on_fate(n, &order.key, Fate::Missing);
+                client.engine.handle_outcome(n, &prefetch.key, PrefetchOutcome::Missing);
             }
         }
     }
@@ -450,15 +471,22 @@ mod properties {
 
     use super::*;
 
-    fn fate(choice: u8) -> Fate {
-        [Fate::Used, Fate::Late, Fate::Wasted, Fate::Harmful, Fate::Refunded, Fate::Missing, Fate::Failed]
-            [usize::from(choice) % 7]
+    fn outcome(choice: u8) -> PrefetchOutcome {
+        [
+            PrefetchOutcome::Used,
+            PrefetchOutcome::Late,
+            PrefetchOutcome::Wasted,
+            PrefetchOutcome::Harmful,
+            PrefetchOutcome::Refunded,
+            PrefetchOutcome::Missing,
+            PrefetchOutcome::Failed,
+        ][usize::from(choice) % 7]
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever fates the orders meet, and in whatever order, waste never exceeds what was allowed, at no
+        /// Whatever outcomes the prefetches meet, and in whatever order, waste never exceeds what was allowed, at no
         /// prefix of the run; and so neither if everything outstanding were wasted.
         #[test]
         fn the_budget_holds_at_every_prefix(
@@ -469,13 +497,13 @@ mod properties {
             let config = PrefetchConfig { waste_budget: budget, threshold: 0.0, ..Default::default() };
             let mut engine = PrefetchEngine::new(config);
             let mut open: Vec<CompositeKey> = Vec::new();
-            let (mut wasted, mut orders) = (0_u64, Vec::new());
+            let (mut wasted, mut prefetches) = (0_u64, Vec::new());
             for (at, (page, stream, closes, choice)) in steps.into_iter().enumerate() {
                 let text = key(&format!("k/{page}"));
-                engine.on_access(at as Millis, &format!("s{stream}"), &text, Access::Miss, &mut |_| false, &mut orders);
-                for order in orders.drain(..) {
-                    prop_assert!(!open.contains(&order.key), "ordered twice");
-                    open.push(order.key);
+                engine.handle_access(at as Millis, &format!("s{stream}"), &text, Access::Miss, &mut |_| false, &mut prefetches);
+                for prefetch in prefetches.drain(..) {
+                    prop_assert!(!open.contains(&prefetch.key), "issued twice");
+                    open.push(prefetch.key);
                 }
                 let allowed = budget * (at + 1) as f64 + f64::from(PrefetchConfig::default().credit);
                 prop_assert!(wasted as f64 + open.len() as f64 <= allowed, "{wasted} + {} > {allowed}", open.len());
@@ -484,9 +512,9 @@ mod properties {
                         break;
                     }
                     let key = open.swap_remove(usize::from(choice) % open.len());
-                    let fate = if hostile { Fate::Wasted } else { fate(choice) };
-                    wasted += u64::from(matches!(fate, Fate::Wasted | Fate::Harmful | Fate::Missing | Fate::Failed));
-                    engine.on_fate(at as Millis, &key, fate);
+                    let outcome = if hostile { PrefetchOutcome::Wasted } else { outcome(choice) };
+                    wasted += u64::from(matches!(outcome, PrefetchOutcome::Wasted | PrefetchOutcome::Harmful | PrefetchOutcome::Missing | PrefetchOutcome::Failed));
+                    engine.handle_outcome(at as Millis, &key, outcome);
                 }
             }
             prop_assert_eq!(engine.stats().outstanding, open.len());
@@ -496,26 +524,26 @@ mod properties {
 
 #[test]
 fn private_caches_have_orders_of_their_own() {
-    let orders = |private_caches: bool| {
+    let prefetches = |private_caches: bool| {
         let mut engine = PrefetchEngine::new(PrefetchConfig { private_caches, ..PrefetchConfig::default() });
         let mut ask = |stream: &str, text: &str| {
-            let mut orders = Vec::new();
-            engine.on_access(0, stream, &key(text), Access::Miss, &mut |_| false, &mut orders);
-            for order in &orders {
+            let mut prefetches = Vec::new();
+            engine.handle_access(0, stream, &key(text), Access::Miss, &mut |_| false, &mut prefetches);
+            for prefetch in &prefetches {
                 if stream.starts_with("learnt") {
-                    engine.on_fate_of(stream, 0, &order.key, Fate::Used);
+                    engine.handle_outcome_of(stream, 0, &prefetch.key, PrefetchOutcome::Used);
                 }
             }
-            orders.len()
+            prefetches.len()
         };
         for pass in 0..40 {
             ask(&format!("learnt{pass}"), "a/1");
             ask(&format!("learnt{pass}"), "a/2");
         }
-        let ordered = [ask("x", "a/1"), ask("y", "a/1"), ask("y", "a/1")];
-        engine.on_fate_of("x", 0, &key("a/2"), Fate::Used);
-        (ordered, engine.stats().outstanding)
+        let issued = [ask("x", "a/1"), ask("y", "a/1"), ask("y", "a/1")];
+        engine.handle_outcome_of("x", 0, &key("a/2"), PrefetchOutcome::Used);
+        (issued, engine.stats().outstanding)
     };
-    assert_eq!(orders(true), ([1, 1, 0], 1), "counts are pooled, orders are not");
-    assert_eq!(orders(false), ([1, 0, 0], 0));
+    assert_eq!(prefetches(true), ([1, 1, 0], 1), "counts are pooled, prefetches are not");
+    assert_eq!(prefetches(false), ([1, 0, 0], 0));
 }

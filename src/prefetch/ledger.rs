@@ -1,16 +1,16 @@
-//! The ledger: every issued prefetch from order to fate.
+//! The ledger: every prefetch from issue to outcome.
 
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
-use super::types::Fate;
+use super::outcome::PrefetchOutcome;
 use crate::analyzer::{Expert, KeyId};
 use crate::confidence::{Moment, Reliability, Worth};
 
 /// Bytes that one outstanding prefetch costs: queue node and share of the hash table.
 pub(super) const OUTSTANDING_BYTES: usize = 120;
 
-/// An issued prefetch without a fate.
+/// An issued prefetch without an outcome.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outstanding {
     pub(super) worth: Worth,
@@ -72,12 +72,12 @@ impl Ledger {
         self.outstanding.contains(&id)
     }
 
-    /// Marks an order as arrived; returns the request that it was made with, the first time.
+    /// Marks a prefetch as arrived; returns the request that it was made with, the first time.
     pub(super) fn land(&mut self, seq: u64, id: KeyId) -> Option<u64> {
-        let order = self.outstanding.peek_mut(&id)?;
-        let first = order.landed.replace(seq).is_none();
+        let prefetch = self.outstanding.peek_mut(&id)?;
+        let first = prefetch.landed.replace(seq).is_none();
         self.in_flight -= usize::from(first);
-        first.then_some(order.issued.of_all)
+        first.then_some(prefetch.issued.of_all)
     }
 
     pub(super) fn outstanding(&self) -> usize {
@@ -104,54 +104,56 @@ impl Ledger {
         &self.reliability
     }
 
-    /// Opens an order. Where there is no place left the oldest one is written off as wasted: a cache that holds so
+    /// Opens a prefetch. Where there is no place left the oldest one is written off as wasted: a cache that holds so
     /// many unused guesses would never make room for better ones if the ledger waited for them.
-    pub(super) fn issue(&mut self, id: KeyId, order: Outstanding) {
+    pub(super) fn issue(&mut self, id: KeyId, prefetch: Outstanding) {
         self.outcomes.issued += 1;
         while self.outstanding.len() >= self.capacity
             && let Some((&oldest, _)) = self.outstanding.peek_lru()
         {
             // Without a stay: whoever holds its cache may count requests by another clock.
-            self.close(0, oldest, Fate::Wasted);
+            self.close(0, oldest, PrefetchOutcome::Wasted);
         }
-        self.in_flight += usize::from(order.landed.is_none());
-        self.outstanding.put(id, order);
+        self.in_flight += usize::from(prefetch.landed.is_none());
+        self.outstanding.put(id, prefetch);
     }
 
-    /// Closes an order; `None` where none was open, which changes nothing.
-    pub(super) fn close(&mut self, seq: u64, id: KeyId, fate: Fate) -> Option<Outstanding> {
-        let order = self.outstanding.pop(&id)?;
-        self.in_flight -= usize::from(order.landed.is_none());
-        let count = match fate {
-            Fate::Used => &mut self.outcomes.used,
-            Fate::Late => &mut self.outcomes.late,
-            Fate::Overtaken => &mut self.outcomes.overtaken,
-            Fate::Outdated => &mut self.outcomes.outdated,
-            Fate::Wasted => &mut self.outcomes.wasted,
-            Fate::Harmful => &mut self.outcomes.harmful,
-            Fate::Refunded => &mut self.outcomes.refunded,
-            Fate::Missing => &mut self.outcomes.missing,
-            Fate::Failed => &mut self.outcomes.failed,
+    /// Closes a prefetch; `None` where none was open, which changes nothing.
+    pub(super) fn close(&mut self, seq: u64, id: KeyId, outcome: PrefetchOutcome) -> Option<Outstanding> {
+        let prefetch = self.outstanding.pop(&id)?;
+        self.in_flight -= usize::from(prefetch.landed.is_none());
+        let count = match outcome {
+            PrefetchOutcome::Used => &mut self.outcomes.used,
+            PrefetchOutcome::Late => &mut self.outcomes.late,
+            PrefetchOutcome::Overtaken => &mut self.outcomes.overtaken,
+            PrefetchOutcome::Outdated => &mut self.outcomes.outdated,
+            PrefetchOutcome::Wasted => &mut self.outcomes.wasted,
+            PrefetchOutcome::Harmful => &mut self.outcomes.harmful,
+            PrefetchOutcome::Refunded => &mut self.outcomes.refunded,
+            PrefetchOutcome::Missing => &mut self.outcomes.missing,
+            PrefetchOutcome::Failed => &mut self.outcomes.failed,
         };
         *count += 1;
-        match fate {
-            Fate::Used | Fate::Late => {
-                self.reliability.predicted(order.worth.probability);
-                self.reliability.came_true(order.worth.probability);
+        match outcome {
+            PrefetchOutcome::Used | PrefetchOutcome::Late => {
+                self.reliability.predicted(prefetch.worth.probability);
+                self.reliability.came_true(prefetch.worth.probability);
             }
-            Fate::Overtaken | Fate::Outdated => self.reliability.predicted(order.worth.probability),
-            Fate::Wasted | Fate::Harmful => {
-                self.reliability.predicted(order.worth.probability);
-                let stay = seq.saturating_sub(order.landed.unwrap_or(seq)) as f64;
+            PrefetchOutcome::Overtaken | PrefetchOutcome::Outdated => {
+                self.reliability.predicted(prefetch.worth.probability)
+            }
+            PrefetchOutcome::Wasted | PrefetchOutcome::Harmful => {
+                self.reliability.predicted(prefetch.worth.probability);
+                let stay = seq.saturating_sub(prefetch.landed.unwrap_or(seq)) as f64;
                 // What was refused at once has not stayed at all.
                 if stay > 0.0 {
                     self.stay = Some(self.stay.map_or(stay, |mean| mean + (stay - mean) / 16.0));
                 }
             }
             // Says nothing about whether the key would have been asked for.
-            Fate::Refunded | Fate::Missing | Fate::Failed => {}
+            PrefetchOutcome::Refunded | PrefetchOutcome::Missing | PrefetchOutcome::Failed => {}
         }
-        Some(order)
+        Some(prefetch)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -21,7 +21,7 @@ pub struct FailureCounts {
 pub struct PrefetchStats {
     /// Demand requests seen.
     pub requests: u64,
-    /// Prefetches ordered.
+    /// Prefetches issued.
     pub issued: u64,
     /// Asked for after they arrived.
     pub used: u64,
@@ -41,15 +41,15 @@ pub struct PrefetchStats {
     pub missing: u64,
     /// No answer.
     pub failed: u64,
-    /// Ordered and without a fate so far.
+    /// Issued and without an outcome so far.
     pub outstanding: usize,
     /// Most of those.
     pub outstanding_max: usize,
     /// Allowed waste per demand request.
     pub waste_budget: f64,
-    /// Prefetches that may be ordered now even if all outstanding ones go to waste.
+    /// Prefetches that may be issued now even if all outstanding ones go to waste.
     pub budget_left: f64,
-    /// Requests that an order takes to arrive: the longest of late, recovering slowly.
+    /// Requests that a prefetch takes to arrive: the longest of late, recovering slowly.
     pub delay_requests: f32,
     /// Confidence that must be exceeded at present.
     pub threshold: f32,

@@ -1,26 +1,26 @@
-//! How long orders take, counted in requests.
+//! How long prefetches take, counted in requests.
 
-/// Share of the way that the estimate goes back towards a shorter delay with each order that lands; a longer one
-/// counts at once. An order too late is lost, one too early is not.
+/// Share of the way that the estimate goes back towards a shorter delay with each prefetch that lands; a longer one
+/// counts at once. A prefetch too late is lost, one too early is not.
 const RECOVERY: f32 = 1.0 / 16.0;
 /// Requests with nothing in flight after which the estimate fades, as nothing lands then that could correct it: else the
-/// engine might wait for ever for predictions that far ahead. Shorter pauses are usual where few orders go out.
+/// engine might wait for ever for predictions that far ahead. Shorter pauses are usual where few prefetches go out.
 const MEMORY: u32 = 1_024;
 
-/// Which orders would have arrived by now. Orders arrive about in the order of issue, so what landed last says it;
+/// The prefetches that would have arrived by now. They arrive about in the order of issue, so what landed last says it;
 /// where none was issued for a while, the delay of those before does.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timing {
-    /// Latest request one of whose orders has arrived.
+    /// Latest request one of whose prefetches has arrived.
     landed: u64,
-    /// Requests between an order and its arrival.
+    /// Requests between a prefetch and its arrival.
     delay: f32,
     /// Requests since something was in flight.
     idle: u32,
 }
 
 impl Timing {
-    /// One more request, while so many orders are in flight.
+    /// One more request, while so many prefetches are in flight.
     pub(super) fn on_request(&mut self, in_flight: usize) {
         self.idle = if in_flight == 0 { self.idle.saturating_add(1) } else { 0 };
         if self.idle > MEMORY {
@@ -35,7 +35,7 @@ impl Timing {
         }
     }
 
-    /// An order made with request `issued` arrives after request `seq`.
+    /// A prefetch made with request `issued` arrives after request `seq`.
     pub(super) fn landed(&mut self, issued: u64, seq: u64) {
         self.landed = self.landed.max(issued);
         let delay = seq.saturating_sub(issued) as f32;
@@ -51,17 +51,17 @@ impl Timing {
         self.delay = self.delay.max((seq + 1).saturating_sub(issued) as f32);
     }
 
-    /// The latest request whose orders have arrived before request `seq`.
+    /// The latest request whose prefetches have arrived before request `seq`.
     pub(super) fn reached(&self, seq: u64) -> u64 {
         self.landed.max(seq.saturating_sub(1 + self.delay.round() as u64)).min(seq.saturating_sub(1))
     }
 
-    /// Whether orders arrive after the next request, more often than not.
+    /// Whether prefetches arrive after the next request, more often than not.
     pub(super) fn is_felt(&self) -> bool {
         self.delay >= 0.5
     }
 
-    /// Requests between an order and its arrival.
+    /// Requests between a prefetch and its arrival.
     pub(super) fn delay(&self) -> f32 {
         self.delay
     }

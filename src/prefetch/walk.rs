@@ -21,7 +21,7 @@ pub(super) struct Node {
     pub(super) id: KeyId,
     /// The key before it on the path.
     pub(super) after: KeyId,
-    /// Probability that it is asked for soon, and not before an order made now arrives.
+    /// Probability that it is asked for soon, and not before a prefetch made now arrives.
     pub(super) confidence: f32,
     pub(super) expert: Expert,
     pub(super) depth: u8,
@@ -150,7 +150,7 @@ impl Walk {
         self.expand(analyzer, map, context, reached, threshold * SHADOW_MARGIN);
     }
 
-    fn expand(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: Context, reached: Reached, floor: f32) {
+    fn expand(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: Context, reached: Reached, lowest: f32) {
         let Some(after) = context.last else { return };
         if self.contexts.len() >= MAX_EXPANSIONS || self.proposals.texts_len() > Self::MAX_TEXTS {
             return;
@@ -168,7 +168,7 @@ impl Walk {
             // Calibration must not make a path likelier than its beginning.
             let confidence =
                 if depth == 1 { score.probability } else { map.chain(path, depth).min(reached.confidence) };
-            if confidence >= floor {
+            if confidence >= lowest {
                 let score_at = self.scores.len() as u16;
                 if depth == 1 {
                     self.scores.push(score);

@@ -2,12 +2,12 @@
 
 use foremap::confidence::Reliability;
 use foremap::key::CompositeKey;
-use foremap::prefetch::{Fate, Order};
+use foremap::prefetch::{PrefetchOutcome, PrefetchRequest};
 
-/// Requests of a client whose orders count.
+/// Requests of a client whose prefetches count.
 const REQUESTS: u32 = 20;
 
-/// Confidences of the prefetches ordered in the first requests of each client, against what became of them.
+/// Confidences of the prefetches issued in the first requests of each client, against what became of them.
 ///
 /// What outcomes mean is as in the engine's own ledger, and what is unused at the end was for nothing.
 pub(super) struct Early {
@@ -18,7 +18,7 @@ pub(super) struct Early {
 #[derive(Clone, Default)]
 struct Client {
     requests: u32,
-    /// Orders whose fate is not known, with their confidence.
+    /// Orders whose outcome is not known, with their confidence.
     open: Vec<(CompositeKey, f32)>,
 }
 
@@ -27,27 +27,30 @@ impl Early {
         Self { clients: vec![Client::default(); clients], reliability: Reliability::default() }
     }
 
-    /// A request of a client, and what it ordered.
-    pub(super) fn request(&mut self, client: u32, orders: &[Order]) {
+    /// A request of a client, and what it had fetched ahead.
+    pub(super) fn request(&mut self, client: u32, prefetches: &[PrefetchRequest]) {
         let client = &mut self.clients[client as usize];
         client.requests += 1;
         if client.requests <= REQUESTS {
-            client.open.extend(orders.iter().map(|order| (order.key.clone(), order.confidence)));
+            client.open.extend(prefetches.iter().map(|prefetch| (prefetch.key.clone(), prefetch.confidence)));
         }
     }
 
-    /// The fate of any order for a client.
-    pub(super) fn fate(&mut self, client: u32, key: &CompositeKey, fate: Fate) {
+    /// The outcome of any prefetch for a client.
+    pub(super) fn outcome(&mut self, client: u32, key: &CompositeKey, outcome: PrefetchOutcome) {
         let open = &mut self.clients[client as usize].open;
-        let Some(at) = open.iter().position(|(ordered, _)| ordered == key) else { return };
+        let Some(at) = open.iter().position(|(issued, _)| issued == key) else { return };
         let (_, confidence) = open.swap_remove(at);
-        match fate {
-            Fate::Used | Fate::Late => {
+        match outcome {
+            PrefetchOutcome::Used | PrefetchOutcome::Late => {
                 self.reliability.predicted(confidence);
                 self.reliability.came_true(confidence);
             }
-            Fate::Overtaken | Fate::Outdated | Fate::Wasted | Fate::Harmful => self.reliability.predicted(confidence),
-            Fate::Refunded | Fate::Missing | Fate::Failed => {}
+            PrefetchOutcome::Overtaken
+            | PrefetchOutcome::Outdated
+            | PrefetchOutcome::Wasted
+            | PrefetchOutcome::Harmful => self.reliability.predicted(confidence),
+            PrefetchOutcome::Refunded | PrefetchOutcome::Missing | PrefetchOutcome::Failed => {}
         }
     }
 
@@ -77,8 +80,8 @@ mod tests {
         CompositeKey::parse(name).expect("a key")
     }
 
-    fn order(name: &str, confidence: f32) -> Order {
-        Order { key: key(name), confidence, depth: 1, expert: Expert::Hint }
+    fn prefetch(name: &str, confidence: f32) -> PrefetchRequest {
+        PrefetchRequest { key: key(name), confidence, depth: 1, expert: Expert::Hint }
     }
 
     /// Stated probability, predictions and share that came true of each bin.
@@ -87,31 +90,31 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_true_is_held_against_the_confidence_of_its_order() {
+    fn what_comes_true_is_held_against_the_confidence_of_its_prefetch() {
         let mut early = Early::new(2);
-        early.request(0, &[order("a", 0.5), order("b", 0.5), order("c", 0.25)]);
-        early.request(1, &[order("a", 0.75)]);
-        early.fate(0, &key("a"), Fate::Used);
-        // Of another client: it says nothing of the order that is open for the first.
-        early.fate(1, &key("b"), Fate::Used);
-        early.fate(0, &key("b"), Fate::Wasted);
-        early.fate(0, &key("c"), Fate::Refunded);
+        early.request(0, &[prefetch("a", 0.5), prefetch("b", 0.5), prefetch("c", 0.25)]);
+        early.request(1, &[prefetch("a", 0.75)]);
+        early.outcome(0, &key("a"), PrefetchOutcome::Used);
+        // Of another client: it says nothing of the prefetch that is open for the first.
+        early.outcome(1, &key("b"), PrefetchOutcome::Used);
+        early.outcome(0, &key("b"), PrefetchOutcome::Wasted);
+        early.outcome(0, &key("c"), PrefetchOutcome::Refunded);
         // What client 1 has not used when it goes was for nothing.
         early.closed(1);
-        early.fate(1, &key("a"), Fate::Used);
+        early.outcome(1, &key("a"), PrefetchOutcome::Used);
         assert_eq!(bins(early), [(0.5, 2, 0.5), (0.75, 1, 0.0)]);
     }
 
     #[test]
-    fn orders_count_up_to_the_twentieth_request_of_a_client() {
+    fn prefetches_count_up_to_the_twentieth_request_of_a_client() {
         let mut early = Early::new(2);
         for at in 1..=30 {
-            early.request(0, &[order(&format!("a/{at}"), 0.5)]);
+            early.request(0, &[prefetch(&format!("a/{at}"), 0.5)]);
         }
-        early.request(1, &[order("b", 0.75)]);
+        early.request(1, &[prefetch("b", 0.75)]);
         // The last one that counts, and the first that does not.
-        early.fate(0, &key("a/20"), Fate::Late);
-        early.fate(0, &key("a/21"), Fate::Late);
+        early.outcome(0, &key("a/20"), PrefetchOutcome::Late);
+        early.outcome(0, &key("a/21"), PrefetchOutcome::Late);
         assert_eq!(bins(early), [(0.5, 20, 0.05), (0.75, 1, 0.0)]);
     }
 }

@@ -4,11 +4,11 @@ use foremap::Millis;
 use foremap::cache::{CacheConfig, LocalCache, Lookup, Source};
 use foremap::confidence::Reliability;
 use foremap::key::CompositeKey;
-use foremap::prefetch::{Fate, Order, PrefetchConfig, PrefetchEngine};
+use foremap::prefetch::{PrefetchConfig, PrefetchEngine, PrefetchOutcome, PrefetchRequest};
 use foremap::protocol::ReadPoint;
 use fxhash::FxHashMap;
 
-use super::banks::Banks;
+use super::budgets::Budgets;
 use super::demand::Demand;
 use super::early::Early;
 use super::rules::{Cache, Observed, Predictor};
@@ -73,9 +73,9 @@ pub(super) struct Engines<'a> {
     config: PrefetchConfig,
     clients: &'a [String],
     open: FxHashMap<u32, Box<PrefetchEngine>>,
-    orders: Vec<Order>,
+    wanted: Vec<PrefetchRequest>,
     /// Excess of each client, where it is held to the budget by itself.
-    banks: Option<Banks>,
+    budgets: Option<Budgets>,
     /// With private caches.
     early: Option<Early>,
     /// The model that clients tell each other of.
@@ -120,8 +120,8 @@ impl<'a> Engines<'a> {
             config: PrefetchConfig { private_caches, ..config },
             clients,
             open: FxHashMap::default(),
-            orders: Vec::new(),
-            banks: (models == Models::Held).then(|| Banks::new(clients.len(), config.waste_budget)),
+            wanted: Vec::new(),
+            budgets: (models == Models::Held).then(|| Budgets::new(clients.len(), config.waste_budget)),
             early: private.then(|| Early::new(clients.len())),
             sharing,
             now: 0,
@@ -187,39 +187,39 @@ impl Predictor<CompositeKey> for Engines<'_> {
         if let Some(sharing) = &mut self.sharing {
             sharing.request(observed.now, observed.client, observed.key, observed.access, engine);
         }
-        if let Some(banks) = &mut self.banks {
-            engine.spend_within(banks.request(observed.client));
+        if let Some(budgets) = &mut self.budgets {
+            engine.spend_within(budgets.request(observed.client));
         }
-        engine.on_access(observed.now, stream, observed.key, observed.access, skip, &mut self.orders);
-        if let Some(banks) = &mut self.banks {
-            banks.issued(observed.client, self.orders.len());
+        engine.handle_access(observed.now, stream, observed.key, observed.access, skip, &mut self.wanted);
+        if let Some(budgets) = &mut self.budgets {
+            budgets.issued(observed.client, self.wanted.len());
         }
         if observed.at.is_multiple_of(LOOK_EVERY) {
             self.summary.look(engine);
         }
         if let Some(early) = &mut self.early {
-            early.request(observed.client, &self.orders);
+            early.request(observed.client, &self.wanted);
         }
-        orders.extend(self.orders.drain(..).map(|order| order.key));
+        orders.extend(self.wanted.drain(..).map(|prefetch| prefetch.key));
     }
 
-    fn fate(&mut self, now: u64, client: u32, key: &CompositeKey, fate: Fate) {
+    fn outcome(&mut self, now: u64, client: u32, key: &CompositeKey, outcome: PrefetchOutcome) {
         let (stream, serving) = (self.stream(client), self.serving(client));
         if let Some(engine) = self.open.get_mut(&serving) {
-            engine.on_fate_of(stream, now, key, fate);
+            engine.handle_outcome_of(stream, now, key, outcome);
         }
-        if let Some(banks) = &mut self.banks {
-            banks.fate(client, fate);
+        if let Some(budgets) = &mut self.budgets {
+            budgets.outcome(client, outcome);
         }
         if let Some(early) = &mut self.early {
-            early.fate(client, key, fate);
+            early.outcome(client, key, outcome);
         }
     }
 
     fn landed(&mut self, client: u32, key: &CompositeKey) {
         let (stream, serving) = (self.stream(client), self.serving(client));
         if let Some(engine) = self.open.get_mut(&serving) {
-            engine.on_landed(stream, key);
+            engine.handle_arrival(stream, key);
         }
     }
 

@@ -18,8 +18,8 @@
 //! [`replay`] does one trace. It reads no clock and no file, and starts no thread: a [`Host`] has the clock. The program
 //! `foremap-replay` is one, and reads, draws and prints; access traces are in [`trace`].
 
-mod banks;
 mod baseline;
+mod budgets;
 mod clients;
 mod clock;
 mod demand;

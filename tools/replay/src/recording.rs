@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use foremap::key::CompositeKey;
-use foremap::prefetch::Fate;
+use foremap::prefetch::PrefetchOutcome;
 
 use super::clock::Clock;
 use super::engine::Engines;
@@ -93,8 +93,8 @@ impl Predictor<CompositeKey> for Recorder<'_> {
         self.orders.push(orders.clone());
     }
 
-    fn fate(&mut self, now: u64, client: u32, key: &CompositeKey, fate: Fate) {
-        self.engines.fate(now, client, key, fate);
+    fn outcome(&mut self, now: u64, client: u32, key: &CompositeKey, outcome: PrefetchOutcome) {
+        self.engines.outcome(now, client, key, outcome);
     }
 
     fn landed(&mut self, client: u32, key: &CompositeKey) {

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 use foremap::analyzer::Access;
-use foremap::prefetch::Fate;
+use foremap::prefetch::PrefetchOutcome;
 use fxhash::FxHashMap;
 
 use super::clock::Clock;
@@ -48,19 +48,19 @@ pub(super) trait Predictor<K> {
     /// One request. Appends what to prefetch, in the order of landing; what is cached or in flight is dropped anyway.
     fn observe(&mut self, observed: &Observed<'_, K>, skip: &mut dyn FnMut(&K) -> bool, orders: &mut Vec<K>);
 
-    /// The fate of an order, told once. `client` is the owner of a private cache, and 0 with a shared one.
-    fn fate(&mut self, _now: u64, _client: u32, _key: &K, _fate: Fate) {}
+    /// The outcome of a prefetch, told once. `client` is the owner of a private cache, and 0 with a shared one.
+    fn outcome(&mut self, _now: u64, _client: u32, _key: &K, _fate: PrefetchOutcome) {}
 
-    /// An order arrives; its fate is told later.
+    /// A prefetch arrives; its outcome is told later.
     fn landed(&mut self, _client: u32, _key: &K) {}
 
-    /// A cache has its first request next; `client` as with fates. Not timed.
+    /// A cache has its first request next; `client` as with outcomes. Not timed.
     fn opened(&mut self, _now: u64, _client: u32) {}
 
     /// A request is over, and what it ordered has departed. Not timed.
     fn asked(&mut self, _now: u64, _client: u32, _key: &K) {}
 
-    /// A cache has had its last request, nothing is in flight to it, and no more fates of it are told. Not timed.
+    /// A cache has had its last request, nothing is in flight to it, and no more outcomes of it are told. Not timed.
     fn closed(&mut self, _client: u32) {}
 }
 
@@ -192,11 +192,11 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
             Demand::Miss => Access::Miss,
         };
         if demand == Demand::FirstUse {
-            self.tell(index, key, Fate::Used);
+            self.tell(index, key, PrefetchOutcome::Used);
         } else if late {
             self.tally.waste(index);
             // The rules fetch a second time.
-            self.tell(index, key, Fate::Overtaken);
+            self.tell(index, key, PrefetchOutcome::Overtaken);
         }
         self.settle(index);
         let observed = Observed { at, now: self.now, client: request.client, key, access };
@@ -207,7 +207,7 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
 
     fn issue(&mut self, at: usize, cache: usize, key: K) {
         if self.caches.get(cache).contains(&key) || self.flights.contains(cache, &key) {
-            self.tell(cache, &key, Fate::Refunded);
+            self.tell(cache, &key, PrefetchOutcome::Refunded);
             return;
         }
         self.tally.issue(cache);
@@ -220,7 +220,7 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
         self.spent += self.clock.time(|| self.predictor.landed(cache as u32, key));
         if !self.caches.get(cache).land(key) {
             self.tally.waste(cache);
-            self.tell(cache, key, Fate::Wasted);
+            self.tell(cache, key, PrefetchOutcome::Wasted);
         }
         self.settle(cache);
     }
@@ -231,7 +231,7 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
         self.caches.get(cache).take_unused(&mut unused);
         for key in unused.drain(..) {
             self.tally.waste(cache);
-            self.tell(cache, &key, Fate::Wasted);
+            self.tell(cache, &key, PrefetchOutcome::Wasted);
         }
         self.unused = unused;
     }
@@ -245,8 +245,8 @@ impl<'a, K: Clone + Eq + Hash, C: Cache<K>, P: Predictor<K>> Player<'a, K, C, P>
         }
     }
 
-    fn tell(&mut self, cache: usize, key: &K, fate: Fate) {
-        self.spent += self.clock.time(|| self.predictor.fate(self.now, cache as u32, key, fate));
+    fn tell(&mut self, cache: usize, key: &K, outcome: PrefetchOutcome) {
+        self.spent += self.clock.time(|| self.predictor.outcome(self.now, cache as u32, key, outcome));
     }
 }
 

@@ -15,7 +15,7 @@ const KEYS: [u32; 4] = [A, B, C, D];
 struct Scripted {
     orders: HashMap<usize, Vec<u32>>,
     seen: Vec<Access>,
-    fates: Vec<(u32, Fate)>,
+    outcomes: Vec<(u32, PrefetchOutcome)>,
     /// Caches opened and closed, and requests over: the cache or client, and what happened.
     course: Vec<(u32, &'static str)>,
 }
@@ -27,8 +27,8 @@ impl Predictor<u32> for Scripted {
         orders.extend(self.orders.remove(&observed.at).unwrap_or_default());
     }
 
-    fn fate(&mut self, _: u64, _: u32, key: &u32, fate: Fate) {
-        self.fates.push((*key, fate));
+    fn outcome(&mut self, _: u64, _: u32, key: &u32, outcome: PrefetchOutcome) {
+        self.outcomes.push((*key, outcome));
     }
 
     fn landed(&mut self, client: u32, _: &u32) {
@@ -86,7 +86,7 @@ fn the_first_event_decides_whether_a_prefetch_was_used() {
     assert_eq!(counts(&tally), (2, 2, 1, 1));
     let seen = [Access::Miss, Access::FirstUse, Access::Hit, Access::Miss, Access::Miss, Access::Miss];
     assert_eq!(scripted.seen, seen);
-    assert_eq!(scripted.fates, [(B, Fate::Used), (C, Fate::Wasted)]);
+    assert_eq!(scripted.outcomes, [(B, PrefetchOutcome::Used), (C, PrefetchOutcome::Wasted)]);
     // B and C were asked for first at requests 1 and 5, D at 3, A at 0: one of four was a hit.
     assert_eq!((tally.novel, tally.novel_hits), (4, 1));
 }
@@ -95,7 +95,7 @@ fn the_first_event_decides_whether_a_prefetch_was_used() {
 fn what_is_unused_at_the_end_is_waste() {
     let (tally, scripted) = play(4, None, AT_ONCE, &[(0, &[B, C]), (1, &[D])], &[(0, 0, A), (1, 0, B)]);
     assert_eq!(counts(&tally), (1, 3, 1, 2));
-    assert_eq!(scripted.fates, [(B, Fate::Used)], "nobody knows before the end");
+    assert_eq!(scripted.outcomes, [(B, PrefetchOutcome::Used)], "nobody knows before the end");
     // Two wasted after two requests.
     assert_eq!(tally.max_budget_excess, 2.0 - 0.25 * 2.0);
 }
@@ -115,7 +115,10 @@ fn keys_that_are_cached_or_in_flight_are_not_fetched_again() {
     let orders: [(usize, &[u32]); 2] = [(0, &[A, B, B]), (1, &[B])];
     let (tally, scripted) = play(4, None, Latency::Requests(2), &orders, &[(0, 0, A), (1, 0, A), (2, 0, A)]);
     assert_eq!(counts(&tally), (2, 1, 0, 1));
-    assert_eq!(scripted.fates, [(A, Fate::Refunded), (B, Fate::Refunded), (B, Fate::Refunded)]);
+    assert_eq!(
+        scripted.outcomes,
+        [(A, PrefetchOutcome::Refunded), (B, PrefetchOutcome::Refunded), (B, PrefetchOutcome::Refunded)]
+    );
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn a_latency_in_requests_passes_before_landing() {
     // A demand that overtakes is a miss, the prefetch waste, and it does not land afterwards.
     assert_eq!(counts(&tally), (3, 1, 0, 1));
     assert_eq!(scripted.seen[2..4], [Access::Late, Access::Hit]);
-    assert_eq!(scripted.fates, [(B, Fate::Overtaken)]);
+    assert_eq!(scripted.outcomes, [(B, PrefetchOutcome::Overtaken)]);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn a_key_that_joined_and_departed_again_lands_once() {
     let requests = [(0, 0, A), (0, 0, B), (0, 0, C), (0, 0, C), (0, 0, C), (0, 0, C), (0, 0, C), (0, 0, B)];
     let (tally, scripted) = play(1, None, Latency::Requests(3), &orders, &requests);
     assert_eq!(counts(&tally), (5, 2, 1, 1));
-    assert_eq!(scripted.fates, [(B, Fate::Overtaken), (B, Fate::Used)]);
+    assert_eq!(scripted.outcomes, [(B, PrefetchOutcome::Overtaken), (B, PrefetchOutcome::Used)]);
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn a_cache_stays_until_the_last_prefetch_has_landed() {
     let (_, scripted) = play(1, Some(2), late, &[(0, &[B, C])], &requests);
     let closed = scripted.course.iter().position(|event| *event == (0, "closed")).expect("closed");
     assert_eq!(scripted.course[..closed].iter().filter(|event| **event == (0, "landed")).count(), 2);
-    assert_eq!(scripted.fates, [(B, Fate::Wasted)], "told while it was there");
+    assert_eq!(scripted.outcomes, [(B, PrefetchOutcome::Wasted)], "told while it was there");
     assert!(scripted.course[closed..].contains(&(1, "asked")), "long before the end");
     // What is joined does not land; the cache goes with the request that joined it.
     let (_, scripted) = play(1, Some(2), Latency::Requests(9), &[(0, &[B])], &[(0, 0, A), (1, 0, B), (2, 1, A)]);
@@ -255,5 +258,5 @@ fn what_the_cache_refuses_is_waste() {
         Clock::calibrated(&()),
     )
     .play(&requests, || {});
-    assert_eq!((counts(&tally), scripted.fates), ((0, 1, 0, 1), vec![(B, Fate::Wasted)]));
+    assert_eq!((counts(&tally), scripted.outcomes), ((0, 1, 0, 1), vec![(B, PrefetchOutcome::Wasted)]));
 }

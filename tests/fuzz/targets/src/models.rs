@@ -105,7 +105,7 @@ pub fn model_snapshot(data: &[u8]) -> bool {
     let mut orders = Vec::new();
     for (now, text) in model.keys.iter().take(32).chain(&own).enumerate() {
         let key = CompositeKey::parse(text).expect("a key");
-        engine.on_access(now as u64, "s", &key, Access::Miss, &mut |_| false, &mut orders);
+        engine.handle_access(now as u64, "s", &key, Access::Miss, &mut |_| false, &mut orders);
         for prediction in engine.predictions_after(&key) {
             assert!((0.0..=1.0).contains(&prediction.confidence), "{prediction:?}");
             let text = prediction.key.as_str();

@@ -54,8 +54,8 @@ impl World {
             let s = client.adapter.stats(now);
             let left = [s.waiting.used, s.fetching, s.flights, s.scopes, s.prefetching.used, client.reads.len()];
             let p = &s.prefetch;
-            let fates = p.used + p.late + p.outdated + p.wasted + p.harmful + p.refunded + p.missing + p.failed;
-            let balanced = p.issued == fates + p.outstanding as u64 && p.outstanding <= s.cache.entries;
+            let outcomes = p.used + p.late + p.outdated + p.wasted + p.harmful + p.refunded + p.missing + p.failed;
+            let balanced = p.issued == outcomes + p.outstanding as u64 && p.outstanding <= s.cache.entries;
             client.adapter.clear(now);
             let after = client.adapter.stats(now);
             let gone = after.prefetch.outstanding == 0 && after.cache.entries == 0 && after.cache.bytes == 0;
@@ -64,9 +64,9 @@ impl World {
             if left.iter().any(|&count| count > 0) || calls > 0 {
                 self.violate("quiet", format!("client {at} has left {left:?}, {calls} writes"));
             } else if !balanced || !gone {
-                let detail = format!("client {at}: issued {}, {fates} fates, {} outstanding", p.issued, p.outstanding);
+                let detail = format!("client {at}: issued {}, {outcomes} outcomes, {} outstanding", p.issued, p.outstanding);
                 let left = after.prefetch.outstanding;
-                self.violate("fates", format!("{detail}, {left} after the cache was cleared, {:?}", s.cache));
+                self.violate("outcomes", format!("{detail}, {left} after the cache was cleared, {:?}", s.cache));
             }
         }
         for at in 0..self.gateways.len() {

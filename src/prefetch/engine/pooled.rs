@@ -1,10 +1,10 @@
 //! One engine for many clients: a seam for measurements and for the judge of shared models.
 //!
 //! What prediction would be worth if all clients shared one model, while each keeps a cache of its own, is measured with
-//! one engine whose [`private_caches`](super::PrefetchConfig::private_caches) are set, and which the adapters take turns
-//! to hold. An adapter names no stream when it reports what became of its orders, as its engine serves one cache.
+//! one engine whose [`private_caches`](crate::prefetch::PrefetchConfig::private_caches) are set, and which the adapters take turns
+//! to hold. An adapter names no stream when it reports what became of its prefetches, as its engine serves one cache.
 
-use super::engine::PrefetchEngine;
+use super::PrefetchEngine;
 
 impl PrefetchEngine {
     /// From now on, a report that names no stream is about the cache of `stream`. O(length of the name).
@@ -14,10 +14,10 @@ impl PrefetchEngine {
         self.acting_for = Some(self.stream_id(stream));
     }
 
-    /// What may be wasted from now on, in place of what the bank of all holds: that of the stream which acts next, where
-    /// each has a bank of its own. Orders are taken from it; what comes of them is for the caller to count. O(1).
+    /// Replaces what is left of the waste budget of all by what is `left` to the stream that acts next, where each has a
+    /// budget of its own. Prefetches are taken from it; their outcomes are for the caller to count. O(1).
     pub fn spend_within(&mut self, left: f64) {
-        self.bank = Some(left);
+        self.left_of_stream = Some(left);
     }
 }
 
