@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::Millis;
-use crate::key::CompositeKey;
-use crate::protocol::{Consistency, ErrorCode, Keymap, ReadPoint};
+use crate::cache::{Fence, Hit};
+use crate::key::{CompositeKey, KeyPrefix};
+use crate::protocol::{Consistency, ErrorCode, Keymap, KeymapFields, ListPage, ReadPoint};
 
 /// A context whose I/O no other context waits for.
 pub type Scope = u32;
@@ -26,7 +27,7 @@ pub struct GetRequest<'a> {
     pub key: CompositeKey,
     /// The sequence of requests that the analyzer should see it in.
     pub stream: &'a str,
-    /// How fresh the answer must be.
+    /// Freshness that the answer must have.
     pub consistency: Consistency,
     /// Greatest end-to-end age of a bounded answer, in milliseconds.
     pub max_staleness_ms: u32,
@@ -34,13 +35,13 @@ pub struct GetRequest<'a> {
     pub timeout_ms: u32,
     /// Ask a gateway even where the cache could answer.
     pub bypass_cache: bool,
-    /// Whether the analyzer learns from it. A caller's own prefetch is no sign of what its application does next.
+    /// Lets the analyzer learn from it. A caller's own prefetch is no sign of what its application does next.
     pub observe: bool,
-    /// How much older than the bound an answer from the cache may be, in milliseconds, while it is asked for anew.
+    /// Age beyond the bound that an answer from the cache may have, in milliseconds, while it is asked for anew.
     pub stale_while_revalidate_ms: u32,
-    /// How much older than the bound an answer from the cache may be, in milliseconds, where nothing else answers.
+    /// Age beyond the bound that an answer from the cache may have, in milliseconds, where nothing else answers.
     pub stale_if_error_ms: u32,
-    /// Whether another gateway may be asked as well once an answer takes unusually long.
+    /// Lets another gateway be asked as well once an answer takes unusually long.
     pub hedge: bool,
 }
 
@@ -63,7 +64,7 @@ impl GetRequest<'_> {
     }
 }
 
-/// Where an answer came from. The text is the metric label.
+/// Source of an answer. The text is the metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Served {
@@ -95,7 +96,7 @@ impl Served {
     }
 }
 
-/// What a `get` resolves to.
+/// Outcome of a `get`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The keymap; `None` where there is none.
@@ -104,14 +105,68 @@ pub struct Answer {
     pub served: Served,
     /// Greatest time in milliseconds that a newer version can have existed unseen.
     pub age_ms: u64,
-    /// What the answer is current as of.
+    /// Shard and position that the answer is current as of.
     pub at: ReadPoint,
-    /// Whether it is older than asked for: from the cache because the caller allowed it, or as new as a round trip longer
+    /// True where it is older than asked for: from the cache because the caller allowed it, or as new as a round trip longer
     /// than the bound can make it.
     pub stale: bool,
 }
 
-/// How a raw call ended.
+impl Answer {
+    /// An answer from the cache that is fresh.
+    pub(super) fn cached(hit: Hit) -> Self {
+        let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
+        Self { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at, stale: false }
+    }
+
+    /// One that a caller accepted who had asked for no older than `bound`, in milliseconds.
+    pub(super) fn stale(hit: Hit, bound: u32) -> Self {
+        Self { served: Served::Stale, stale: hit.at.age_ms > bound, ..Self::cached(hit) }
+    }
+}
+
+/// Effect of an own write on its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Own {
+    /// A keymap with these fields.
+    Put(KeymapFields),
+    /// None.
+    Deleted,
+    /// Something else, or it is not known here.
+    Unknown,
+}
+
+/// A write of this session that a gateway acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnWrite {
+    /// The key.
+    pub key: CompositeKey,
+    /// The version it was given.
+    pub version: u64,
+    /// Its storage shard.
+    pub shard: u16,
+    /// Position of that shard's log.
+    pub position: u64,
+    /// Its effect.
+    pub own: Own,
+    /// Taken when the first attempt of all under its write id was sent: whichever of them wrote, it was not earlier.
+    pub fence: Fence,
+}
+
+/// A page of a list that arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Listing<'a> {
+    /// The prefix listed.
+    pub prefix: &'a KeyPrefix,
+    /// Taken when it was asked for.
+    pub fence: Fence,
+    /// The page.
+    pub page: &'a ListPage,
+    /// True for the first page.
+    pub first: bool,
+}
+
+/// End of a raw call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallEnd {
     /// With the response that the host holds, whatever its status.
@@ -120,7 +175,7 @@ pub enum CallEnd {
     Failed(ErrorCode),
 }
 
-/// Why a flight brought no response.
+/// Failure of a flight that brought no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The gateway could not be reached or the connection broke.
@@ -131,23 +186,49 @@ pub enum FailureKind {
     Aborted,
 }
 
-/// What the host must do.
+/// Attention of a person or caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attention {
+    /// The page is shown, or the process serves.
+    #[default]
+    Active,
+    /// Hidden, frozen, off line, or asked to save data.
+    Away,
+}
+
+/// End of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedEnd {
+    /// The gateway ended it in good order, as it does after some minutes.
+    Ended,
+    /// It broke, or no connection came about.
+    Broken,
+    /// The gateway answered with another status than 200.
+    Refused {
+        /// That status.
+        status: u16,
+        /// Its `Retry-After` in milliseconds.
+        retry_after: Option<Millis>,
+    },
+}
+
+/// Something that the host must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Resolve a request.
     Answer {
-        /// Which.
+        /// Its id.
         request: RequestId,
-        /// With what.
+        /// The outcome.
         answer: Answer,
     },
     /// Reject a request.
     Fail {
-        /// Which.
+        /// Its id.
         request: RequestId,
-        /// Why.
+        /// The reason.
         code: ErrorCode,
-        /// In words.
+        /// The reason in words.
         detail: String,
     },
     /// `POST {origin}/v1/batch` with the binary `body`, then report the outcome of `flight`.
@@ -162,7 +243,7 @@ pub enum Action {
         body: Vec<u8>,
         /// Give up after so many milliseconds.
         timeout_ms: u32,
-        /// Whether nobody waits for it.
+        /// True where nobody waits for it.
         prefetch: bool,
     },
     /// Perform one attempt of a raw call, then report the outcome of `flight`.
@@ -180,18 +261,18 @@ pub enum Action {
     },
     /// A raw call is over.
     CallEnd {
-        /// Which.
+        /// Its id.
         call: CallId,
-        /// How.
+        /// Its end.
         end: CallEnd,
     },
     /// Nobody needs this flight any more; its outcome need not be reported.
     Abort {
-        /// Which.
+        /// Its id.
         flight: FlightId,
     },
     /// `POST {origin}/v1/changes` with the binary `body`, and hand on what arrives with
-    /// [`Adapter::on_feed_bytes`](super::Adapter::on_feed_bytes) until [`Adapter::on_feed_end`](super::Adapter::on_feed_end).
+    /// [`Adapter::handle_feed_bytes`](super::Adapter::handle_feed_bytes) until [`Adapter::handle_feed_end`](super::Adapter::handle_feed_end).
     OpenFeed {
         /// The context to perform it in.
         scope: Scope,
@@ -206,28 +287,28 @@ pub enum Action {
     CloseFeed {
         /// The context it was opened in.
         scope: Scope,
-        /// Which.
+        /// Its id.
         feed: FlightId,
     },
     /// Pass a frame of the feed on to the other clients of this host.
     Relay {
         /// The context the feed was opened in.
         scope: Scope,
-        /// Which feed.
+        /// Its id.
         feed: FlightId,
         /// A [`FeedFrame`](crate::protocol::FeedFrame) behind its length.
         frame: Vec<u8>,
     },
-    /// The store is another one than this session has seen: floors and cache were given up.
+    /// The store is another one than this session has seen: session token and cache were given up.
     SessionReset {
         /// The incarnation that the gateways tell of now.
         incarnation: u32,
     },
-    /// Call [`Adapter::poll`](super::Adapter::poll) for `scope` at `at`, or sooner. Replaces an earlier wake.
+    /// Call [`Adapter::handle_timeout`](super::Adapter::handle_timeout) for `scope` at `at`, or sooner. Replaces an earlier wake.
     Wake {
-        /// Which context.
+        /// The scope.
         scope: Scope,
-        /// When.
+        /// The latest moment.
         at: Millis,
     },
 }

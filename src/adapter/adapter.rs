@@ -1,98 +1,37 @@
-//! [`Adapter`]: the entry points of demand requests.
+//! [`Adapter`]: passes events and values between the machines of a client.
 
-use std::collections::VecDeque;
+mod commands;
+mod events;
+mod queries;
+
 use std::sync::Arc;
 
-use fxhash::FxHashMap;
-
-use super::action::{Action, Answer, CallId, FlightId, GetRequest, RequestId, Scope, Served};
-use super::calls::Call;
-use super::exchange::Exchange;
-use super::feed::{FEED_SCOPE, Feed};
-use super::fetches::{Fetch, FetchId, Fetches, Progress};
-use super::floors::Floors;
-use super::hedge::HedgeBudget;
-use super::model::Shared;
-use super::origins::Origins;
-use super::persistence::History;
-use super::prefetching::Ahead;
-use super::retry::{Jitter, RetryBudget};
-use super::scopes::{Scopes, Timer};
-use super::sending::Flight;
-use super::stats::Counters;
-use super::{AdapterConfig, ConfigError};
+use super::action::{Action, Answer, GetRequest, RequestId, Scope};
+use super::agenda::{Agenda, FetchId, Timer};
+use super::config::{AdapterConfig, ConfigError};
+use super::feed::Feed;
+use super::look_ahead::LookAhead;
+use super::requests::{Context, Requests, Waiting};
+use super::transport::retry::ATTEMPT_MS;
+use super::transport::{Flight, Transport};
 use crate::Millis;
 use crate::analyzer::Access;
 use crate::cache::{Hit, LocalCache, Lookup};
 use crate::key::CompositeKey;
-use crate::order::ascending;
-use crate::partition::{PartitionMap, Placement, xxh3};
-use crate::prefetch::{PrefetchEngine, PrefetchOutcome};
-use crate::protocol::{BatchRequest, Class, Consistency, ErrorCode};
+use crate::prefetch::{PrefetchOutcome, PrefetchRequest};
+use crate::protocol::{BatchRequest, Consistency, MAX_BATCH_KEYS};
 
-/// How often a parked request looks whether another scope's fetch has landed: a few times per round trip.
-const PARK_STEP_MS: Millis = 4;
-/// Longest parking before the latency of the origin is known.
-const PARK_UNKNOWN_MS: Millis = 100;
-
-/// A request that is not answered yet.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) scope: Scope,
-    pub(super) key: CompositeKey,
-    pub(super) stream: Box<str>,
-    pub(super) consistency: Consistency,
-    pub(super) max_staleness_ms: u32,
-    pub(super) asked_at: Millis,
-    pub(super) deadline: Millis,
-    /// What the cache holds beyond the bound.
-    pub(super) stale: Option<Hit>,
-    /// How much older than the bound that may be where nothing else answers.
-    pub(super) stale_if_error_ms: u32,
-    /// The answer has to be current as of a moment after this one.
-    pub(super) needed_after: Millis,
-    pub(super) hedge: bool,
-    /// The fetch it waits for; `None` while parked.
-    pub(super) fetch: Option<FetchId>,
-    pub(super) park_until: Millis,
-    /// Whether the fetch was under way before it.
-    pub(super) joined: bool,
-}
-
-/// The DHT Adaptation Layer of one client or isolate. See the [module](super) for its contract.
+/// The DHT Adaptation Layer of one client or isolate. See the [module](super) for how it is driven and what it guarantees.
 #[derive(Debug)]
 pub struct Adapter {
-    pub(super) config: AdapterConfig,
-    pub(super) cache: LocalCache,
-    pub(super) engine: PrefetchEngine,
-    pub(super) placement: Option<Placement>,
-    /// Chooses among replicas; rises by one with every batch.
-    pub(super) salt: u64,
-    pub(super) map_hash: u64,
-    pub(super) origins: Origins,
-    pub(super) floors: Floors,
-    /// Those of them that came from another client, which has seen what the cache here may lack.
-    pub(super) inherited: Floors,
-    /// Of the store that the floors are of.
-    pub(super) incarnation: Option<u32>,
-    pub(super) waiting: FxHashMap<RequestId, Box<Waiting>>,
-    pub(super) fetches: Fetches,
-    pub(super) flights: FxHashMap<FlightId, Box<Flight>>,
-    pub(super) calls: FxHashMap<CallId, Box<Call>>,
-    pub(super) scopes: Scopes,
-    pub(super) exchange: Exchange,
-    pub(super) feed: Feed,
-    pub(super) hedges: HedgeBudget,
-    pub(super) ahead: Ahead,
-    /// Until when nothing is fetched ahead, as a gateway has more to do than it can.
-    pub(super) ahead_from: Millis,
-    pub(super) history: History,
-    pub(super) shared: Shared,
-    pub(super) jitter: Jitter,
-    pub(super) retries: RetryBudget,
-    pub(super) counters: Counters,
-    pub(super) actions: VecDeque<Action>,
-    last_id: u32,
+    cache: LocalCache,
+    requests: Requests,
+    transport: Transport,
+    ahead: LookAhead,
+    feed: Feed,
+    agenda: Agenda,
+    /// Staleness bound that prefetched entries and change polls are kept to.
+    max_staleness_ms: u32,
 }
 
 impl Adapter {
@@ -104,123 +43,85 @@ impl Adapter {
         config.validate()?;
         config.cache.seed = config.seed;
         config.prefetch.analyzer.seed = config.seed;
-        let shared = Shared::new(&mut config);
         Ok(Self {
-            cache: LocalCache::new(config.cache.clone()),
-            engine: PrefetchEngine::new(config.prefetch),
-            placement: None,
-            salt: xxh3(config.seed, b"replica"),
-            map_hash: 0,
-            origins: Origins::new(&config.origins, config.max_origins),
-            floors: Floors::default(),
-            inherited: Floors::default(),
-            incarnation: None,
-            waiting: FxHashMap::default(),
-            fetches: Fetches::new(config.seed),
-            flights: FxHashMap::default(),
-            calls: FxHashMap::default(),
-            scopes: Scopes::default(),
-            exchange: Exchange::default(),
-            feed: Feed::default(),
-            hedges: HedgeBudget::default(),
-            ahead: Ahead::default(),
-            ahead_from: 0,
-            history: History::default(),
-            shared,
-            jitter: Jitter::new(config.seed),
-            retries: RetryBudget::new(),
-            counters: Counters::default(),
-            actions: VecDeque::new(),
-            last_id: 0,
-            config,
+            requests: Requests::new(config.seed, config.max_waiting),
+            transport: Transport::new(&config),
+            ahead: LookAhead::new(&mut config),
+            feed: Feed::new(config.feed, config.max_staleness_ms),
+            agenda: Agenda::default(),
+            max_staleness_ms: config.max_staleness_ms,
+            cache: LocalCache::new(config.cache),
         })
     }
 
-    /// The next thing the host must do. Drain after every call.
-    pub fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+    /// The next thing that the host must do; `None` when there is nothing left. O(1).
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.agenda.next_action()
     }
 
     /// One demand request: the cache contains the key -> return it; else ask the DHT. Either way the analyzer learns
     /// from it, and what it makes likely is fetched ahead.
     ///
-    /// The answer follows as [`Action::Answer`] or [`Action::Fail`], often at once.
+    /// Exactly one [`Action::Answer`] or [`Action::Fail`] follows, often at once and at the latest when `timeout_ms` is over.
     pub fn handle_request(&mut self, now: Millis, request: GetRequest<'_>) -> RequestId {
-        let id = self.fresh_id();
-        self.counters.requests += 1;
-        self.retries.deposit();
+        let id = self.agenda.fresh_id();
+        self.requests.count_request();
+        self.transport.deposit_retry();
         self.ahead.begin(now);
         let (scope, stream, key, observe) = (request.scope, request.stream, request.key.clone(), request.observe);
         let access = match self.look_up(now, &request) {
             Ok((answer, access)) => {
-                self.want_exchange(now, scope, answer.age_ms);
-                self.resolve(id, answer);
+                self.feed.want_exchange(now, scope, answer.age_ms, &self.cache, &mut self.agenda);
+                self.requests.resolve(id, answer, &mut self.agenda);
                 access
             }
-            Err(stale) => match self.serve_stale(&request, stale) {
+            Err(stale) => match self.requests.serve_stale(&request, stale, &self.cache, &mut self.agenda) {
                 Ok(answer) => {
-                    self.resolve(id, answer);
+                    self.requests.resolve(id, answer, &mut self.agenda);
                     Access::Hit
                 }
-                Err(stale) => self.dht_request(now, id, request, stale),
+                Err(stale) => {
+                    let waiting = Waiting::new(now, request, stale);
+                    self.with_requests(now, |requests, cx| requests.dht_request(cx, id, waiting))
+                }
             },
         };
         if observe {
-            self.history.note(scope, stream, &key);
+            self.ahead.remember(scope, stream, &key);
             self.prefetch_after(now, scope, stream, &key, access);
         }
         self.settle_evicted(now);
-        self.feed_request(now);
-        self.rearm(now, scope, false);
+        self.feed.note_request(now);
+        self.drive_feed(now);
+        self.agenda.rearm(now, scope, false);
         id
     }
 
-    /// An answer a little beyond the bound, where the caller takes it while it is asked for anew (RFC 5861, 3).
-    fn serve_stale(&mut self, request: &GetRequest<'_>, stale: Option<Hit>) -> Result<Answer, Option<Hit>> {
-        let most = request.max_staleness_ms.saturating_add(request.stale_while_revalidate_ms);
-        let serves = |hit: &Hit| {
-            request.stale_while_revalidate_ms > 0
-                && hit.at.age_ms <= most
-                && hit.at.age_ms != u32::MAX
-                && self.is_current(request.scope, hit.at)
-        };
-        let Some(hit) = stale.as_ref().filter(|hit| serves(hit)).cloned() else { return Err(stale) };
-        if self.fetches.of_key(&request.key).next().is_none() {
-            let fetch = Fetch {
-                held: hit.keymap.clone(),
-                needed_after: self.cache.needed_after(&request.key),
-                ..Fetch::new(request.scope, request.key.clone(), Class::Demand, request.max_staleness_ms)
-            };
-            self.enqueue(fetch);
-        }
-        Ok(stale_answer(hit, request.max_staleness_ms))
-    }
-
-    /// What the cache answers, or the stale entry that a gateway must confirm.
+    /// The answer of the cache, or the stale entry that a gateway must confirm.
     fn look_up(&mut self, now: Millis, request: &GetRequest<'_>) -> Result<(Answer, Access), Option<Hit>> {
         if request.bypass_cache || request.consistency == Consistency::Strong {
             return Err(None);
         }
         match self.cache.get(now, &request.key, request.max_staleness_ms) {
-            Lookup::Hit(hit) if self.is_current(request.scope, hit.at) => {
+            Lookup::Hit(hit) if self.requests.session().is_current(&self.agenda, request.scope, hit.at) => {
                 if hit.kept_fresh {
-                    self.feed_paid();
+                    self.feed.earn();
                 }
                 let access = if hit.first_use { Access::FirstUse } else { Access::Hit };
                 if hit.first_use {
-                    self.engine.handle_outcome(now, &request.key, PrefetchOutcome::Used);
+                    self.ahead.handle_outcome(now, &request.key, PrefetchOutcome::Used);
                     // Without it, this would have joined what is under way past the cache.
-                    if self.fetches.of_key(&request.key).next().is_none() {
-                        self.ahead.used(now);
+                    if !self.requests.is_fetching(&request.key) {
+                        self.ahead.earn_credit(now);
                     }
                 }
-                Ok((answer_from(hit), access))
+                Ok((Answer::cached(hit), access))
             }
             // Older than the caller allows, or than what its session has seen.
             Lookup::Hit(hit) | Lookup::Stale(hit) => {
                 if hit.first_use {
                     // It arrived, but too early to be used without asking again.
-                    self.engine.handle_outcome(now, &request.key, PrefetchOutcome::Outdated);
+                    self.ahead.handle_outcome(now, &request.key, PrefetchOutcome::Outdated);
                 }
                 Err(Some(hit))
             }
@@ -228,298 +129,202 @@ impl Adapter {
         }
     }
 
-    /// Joins a fetch under way, or starts one.
-    fn dht_request(&mut self, now: Millis, id: RequestId, request: GetRequest<'_>, stale: Option<Hit>) -> Access {
-        if self.waiting.len() >= self.config.max_waiting {
-            let detail = format!("{} requests are waiting already", self.config.max_waiting);
-            self.reject(id, ErrorCode::TooManyRequests, detail);
-            return Access::Miss;
-        }
-        let deadline = now + Millis::from(request.timeout_ms);
-        self.scopes.set_timer(request.scope, deadline, Timer::Deadline(id));
-        let mut waiting = Waiting {
-            scope: request.scope,
-            key: request.key,
-            stream: within(request.stream, BatchRequest::MAX_STREAM_BYTES).into(),
-            consistency: request.consistency,
-            max_staleness_ms: request.max_staleness_ms,
-            asked_at: now,
-            deadline,
-            stale,
-            stale_if_error_ms: request.stale_if_error_ms,
-            needed_after: 0,
-            hedge: request.hedge,
-            fetch: None,
-            park_until: 0,
-            joined: false,
-        };
-        waiting.needed_after = self.cache.needed_after(&waiting.key);
-        let strong = waiting.consistency == Consistency::Strong;
-        let (mine, elsewhere) = self.find_joinable(&waiting, strong || request.bypass_cache);
-        let access = if let Some(fetch) = mine {
-            waiting.joined = true;
-            self.join(now, id, &mut waiting, fetch)
-        } else if let Some(fetch) = elsewhere {
-            waiting.joined = true;
-            self.park(now, id, &mut waiting, fetch)
-        } else {
-            waiting.fetch = Some(self.start_fetch(&waiting, id));
-            Access::Miss
-        };
-        self.waiting.insert(id, Box::new(waiting));
-        access
-    }
-
-    /// A fetch of the same scope to join, and one of another scope to wait beside.
-    ///
-    /// A strong read joins only what is not sent yet: one that is may have read the store before this request began. No
-    /// read joins what left before an invalidation or own write of its key.
-    fn find_joinable(&self, waiting: &Waiting, unsent_only: bool) -> (Option<FetchId>, Option<FetchId>) {
-        let mut found = (None, None);
-        for (id, fetch) in self.fetches.of_key(&waiting.key) {
-            let flight = fetch.flight().and_then(|flight| self.flights.get(&flight));
-            let sent = fetch.flight().is_some();
-            let overtaken = flight.and_then(|f| f.fence()).is_some_and(|f| self.cache.is_overtaken(f, &waiting.key));
-            if (unsent_only && (sent || !fetch.strong)) || overtaken {
-                continue;
-            }
-            if fetch.scope == waiting.scope {
-                found.0 = Some(id);
-            } else if sent {
-                found.1 = Some(id);
+    /// Lets the engine learn from a request and starts what it asks for.
+    fn prefetch_after(&mut self, now: Millis, scope: Scope, stream: &str, key: &CompositeKey, access: Access) {
+        // Gives up what was predicted and did not find a ride before this request.
+        for id in self.agenda.take_held(scope) {
+            // What was claimed meanwhile does not ride any more, and stands in the queue.
+            if self.requests.rides(id) == Some(true) {
+                self.requests.drop_fetch(id);
             }
         }
-        found
+        self.hand_over_notes(now);
+        // First what left: a new prefetch of such a key would be taken for the one that it left unused.
+        self.settle_evicted(now);
+        let (cache, requests, bound) = (&self.cache, &self.requests, self.prefetch_bound(now));
+        let mut skip = |key: &CompositeKey| is_at_hand(cache, requests, now, bound, key);
+        let wanted = self.ahead.handle_access(now, stream, key, access, &mut skip);
+        wanted.into_iter().for_each(|prefetch| self.prefetch_keymap(now, scope, prefetch));
     }
 
-    fn join(&mut self, now: Millis, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
-        waiting.fetch = Some(fetch_id);
-        let access = self.claim(now, fetch_id);
-        if let Some(fetch) = self.fetches.get_mut(fetch_id) {
-            fetch.waiters.push(id);
-            fetch.max_staleness_ms = fetch.max_staleness_ms.min(waiting.max_staleness_ms);
-            fetch.needed_after = fetch.needed_after.max(waiting.needed_after);
-        }
-        access
+    /// Staleness bound of entries that need not be fetched ahead anew: none where a feed keeps them fresh.
+    fn prefetch_bound(&self, now: Millis) -> u32 {
+        if self.feed.serves(now) { u32::MAX } else { self.max_staleness_ms }
     }
 
-    fn park(&mut self, now: Millis, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
-        let flight = self.fetches.get(fetch_id).and_then(Fetch::flight).and_then(|flight| self.flights.get(&flight));
-        let expected = flight.map_or(0.0, |flight| self.origins.latency_ms(flight.origin()));
-        let patience = if expected > 0.0 { (2.0 * expected) as Millis } else { PARK_UNKNOWN_MS };
-        let sent_at = flight.map_or(now, |flight| flight.sent_at());
-        waiting.park_until = (sent_at + patience.max(PARK_STEP_MS)).max(now + PARK_STEP_MS);
-        self.scopes.set_timer(waiting.scope, now + PARK_STEP_MS, Timer::Parked(id));
-        self.claim(now, fetch_id)
+    /// Fetches one keymap ahead. The engine has already held its confidence against the threshold (and logged the
+    /// failure below it); what is left to refuse here is what this client cannot take on.
+    fn prefetch_keymap(&mut self, now: Millis, scope: Scope, PrefetchRequest { key, .. }: PrefetchRequest) {
+        if !self.can_prefetch(now) {
+            return self.ahead.handle_outcome(now, &key, PrefetchOutcome::Refunded);
+        }
+        self.start_prefetch(now, scope, key, true, true);
     }
 
-    /// Turns a fetch that nobody waited for into one that somebody does.
-    fn claim(&mut self, now: Millis, fetch_id: FetchId) -> Access {
-        self.fetches.promote(fetch_id);
-        let Some(fetch) = self.fetches.get_mut(fetch_id) else { return Access::Miss };
-        if std::mem::take(&mut fetch.rides) && fetch.progress == Progress::Queued {
-            let state = self.scopes.get(fetch.scope);
-            let held = state.held.iter().position(|&id| id == fetch_id);
-            state.queue.extend(held.map(|at| state.held.swap_remove(at)));
-            self.ahead.asked();
-        }
-        if !std::mem::take(&mut fetch.issued) {
-            return Access::Miss;
-        }
-        let (key, unsent) = (fetch.key.clone(), fetch.progress == Progress::Queued);
-        if unsent {
-            // It goes out as demand now, as if it had never been issued.
-            self.engine.handle_outcome(now, &key, PrefetchOutcome::Refunded);
-            return Access::Miss;
-        }
-        self.engine.handle_outcome(now, &key, PrefetchOutcome::Late);
-        Access::Late
+    fn can_prefetch(&self, now: Millis) -> bool {
+        self.ahead.can_take(now, self.requests.prefetching()) && !self.cache.is_off()
     }
 
-    /// Looks again for a parked request; gives up waiting and fetches itself when the time is over.
-    pub(super) fn unpark(&mut self, now: Millis, id: RequestId) {
-        let Some(waiting) = self.waiting.get(&id).filter(|w| w.fetch.is_none()) else { return };
-        if let Lookup::Hit(hit) = self.cache.peek(now, &waiting.key, waiting.max_staleness_ms)
-            && self.is_current(waiting.scope, hit.at)
-        {
-            self.waiting.remove(&id);
-            self.resolve(id, Answer { served: Served::Joined, ..answer_from(hit) });
-            return;
-        }
-        let scope = waiting.scope;
-        let under_way = self.fetches.of_key(&waiting.key).any(|(_, f)| f.scope != scope);
-        if under_way && now < waiting.park_until {
-            self.scopes.set_timer(scope, now + PARK_STEP_MS, Timer::Parked(id));
-            return;
-        }
-        if let Some(mut waiting) = self.waiting.remove(&id) {
-            waiting.joined = false;
-            waiting.fetch = Some(self.start_fetch(&waiting, id));
-            self.waiting.insert(id, waiting);
-        }
+    fn start_prefetch(&mut self, now: Millis, scope: Scope, key: CompositeKey, issued: bool, rides: bool) {
+        let bound = self.max_staleness_ms;
+        self.with_requests(now, |requests, cx| requests.start_prefetch(cx, (scope, key), bound, issued, rides));
     }
 
-    fn start_fetch(&mut self, waiting: &Waiting, id: RequestId) -> FetchId {
-        self.ahead.asked();
-        self.enqueue(Fetch {
-            waiters: vec![id],
-            strong: waiting.consistency == Consistency::Strong,
-            needed_after: waiting.needed_after,
-            held: waiting.stale.as_ref().and_then(|hit| hit.keymap.clone()),
-            ..Fetch::new(waiting.scope, waiting.key.clone(), Class::Demand, waiting.max_staleness_ms)
-        })
-    }
-
-    /// Registers `fetch` and queues it for the next flush of its scope.
-    pub(super) fn enqueue(&mut self, fetch: Fetch) -> FetchId {
-        let id = self.fresh_id();
-        self.scopes.get(fetch.scope).queue.push(id);
-        self.fetches.insert(id, fetch);
-        id
-    }
-
-    /// The caller gave up on a request.
-    pub fn cancel(&mut self, now: Millis, request: RequestId) {
-        if let Some(waiting) = self.waiting.remove(&request) {
-            self.reject(request, ErrorCode::Aborted, "the caller cancelled the request".into());
-            self.leave(waiting.fetch, request);
-            self.rearm(now, waiting.scope, false);
-        }
-    }
-
-    /// Takes `request` off its fetch. When nobody is left, an unsent fetch is dropped, and a flight that nobody needs
-    /// is aborted.
-    pub(super) fn leave(&mut self, fetch: Option<FetchId>, request: RequestId) {
-        let Some((id, fetch)) = fetch.and_then(|id| Some((id, self.fetches.get_mut(id)?))) else { return };
-        fetch.waiters.retain(|&waiter| waiter != request);
-        if !fetch.waiters.is_empty() || fetch.issued {
-            return;
-        }
-        match fetch.progress {
-            Progress::Queued | Progress::Backoff => {
-                self.fetches.remove(id);
-            }
-            Progress::InFlight(flight) => {
-                let hedge = fetch.hedge;
-                self.abort_if_unneeded(flight);
-                hedge.into_iter().for_each(|flight| self.abort_if_unneeded(flight));
-            }
-        }
-    }
-
-    /// Does what is due in `scope` and sends what is queued there.
-    pub fn poll(&mut self, now: Millis, scope: Scope) {
-        while let Some(timer) = self.scopes.take_due(now, scope) {
+    /// Does what is due in `scope` at `now` and sends what is queued there. Called sooner than [`Action::Wake`] said, it only
+    /// sends.
+    pub fn handle_timeout(&mut self, now: Millis, scope: Scope) {
+        while let Some(timer) = self.agenda.take_due(now, scope) {
             match timer {
-                Timer::Deadline(request) => self.expire(now, request),
-                Timer::Parked(request) => self.unpark(now, request),
-                Timer::Retry(fetch) => self.requeue(fetch),
-                Timer::CallRetry(call) => self.attempt_call(now, call),
+                Timer::Deadline(request) => self.with_requests(now, |requests, cx| requests.expire(cx, request)),
+                Timer::Parked(request) => self.with_requests(now, |requests, cx| requests.unpark(cx, request)),
+                Timer::Retry(fetch) => self.requests.requeue(fetch, &mut self.agenda),
+                Timer::CallRetry(call) => self.transport.attempt_call(now, call, &mut self.agenda),
                 Timer::Hedge(flight) => self.hedge(now, flight),
-                Timer::Feed => self.feed_due(now),
+                Timer::Feed => self.drive_feed(now),
             }
         }
         self.flush(now, scope);
-        self.rearm(now, scope, true);
+        self.agenda.rearm(now, scope, true);
     }
 
-    fn expire(&mut self, now: Millis, request: RequestId) {
-        let Some(waiting) = self.waiting.remove(&request) else { return };
-        self.leave(waiting.fetch, request);
-        self.give_up(now, request, *waiting, ErrorCode::Timeout, "no gateway answered in time");
+    /// Sends everything queued in `scope`.
+    fn flush(&mut self, now: Millis, scope: Scope) {
+        self.transport.take_turn();
+        let (mut queue, exchange) = self.agenda.take_queue(scope);
+        // All of it goes out where somebody waits for any, or where what was predicted may go by itself. Else that waits for
+        // the next request, which asks for it, or predicts anew.
+        let rides = |id: &FetchId| self.requests.rides(*id).unwrap_or(true);
+        if !queue.is_empty() && queue.iter().all(rides) && !self.ahead.take_credit() {
+            self.agenda.hold(scope, std::mem::take(&mut queue));
+        }
+        let paused = self.ahead.is_paused(now);
+        for group in self.with_requests(now, |requests, cx| requests.group(cx, scope, queue, paused)) {
+            let (origin, strong, fetches) = group.into_parts();
+            for chunk in fetches.chunks(MAX_BATCH_KEYS) {
+                self.send_batch(now, scope, origin.clone(), strong, chunk.to_vec(), false);
+            }
+        }
+        if exchange && self.feed.is_exchange_due(now) {
+            self.send_exchange(now, scope);
+        }
     }
 
-    /// Ends a scope: what still waits in it is rejected, what is on its way is aborted.
-    pub fn close_scope(&mut self, now: Millis, scope: Scope) {
-        let requests = self.waiting.iter().filter(|(_, w)| w.scope == scope).map(|(&id, _)| id);
-        for request in ascending(requests) {
-            self.cancel(now, request);
+    /// Asks another origin too for what `flight` carries, which has taken unusually long, if the budget allows.
+    fn hedge(&mut self, now: Millis, flight: u32) {
+        let late = self.with_requests(now, |requests, cx| requests.unusually_late(cx, flight));
+        if let Some((scope, origin, ids)) = late.filter(|(.., ids)| !ids.is_empty())
+            && let Some(other) = self.transport.take_hedge(now, &origin)
+        {
+            self.send_batch(now, scope, other, false, ids, true);
         }
-        for fetch in self.fetches.of_scope(scope) {
-            self.drop_fetch(now, fetch);
-        }
-        self.abort_scope(scope);
-        self.drop_calls(scope);
-        if scope == FEED_SCOPE {
-            self.drop_feed();
-        }
-        self.scopes.remove(scope);
     }
 
-    /// Answers a request that found something stale: from what the cache holds by now where that is fresh, or where the caller
-    /// accepts a stale entry and its session has seen nothing newer. Any other fails.
-    pub(super) fn give_up(&mut self, now: Millis, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
-        let bound = waiting.max_staleness_ms;
-        let most = bound.saturating_add(waiting.stale_if_error_ms);
-        let accepts = |hit: &Hit| {
-            let if_error = waiting.stale_if_error_ms > 0 && hit.at.age_ms <= most && hit.at.age_ms != u32::MAX;
-            waiting.consistency == Consistency::Any || if_error
+    /// Sends `ids` to `origin` in one batch; as a `hedge` beside the flight that carries them already.
+    fn send_batch(
+        &mut self,
+        now: Millis,
+        scope: Scope,
+        origin: Arc<str>,
+        strong: bool,
+        ids: Vec<FetchId>,
+        hedge: bool,
+    ) {
+        let flight = self.agenda.fresh_id();
+        let quick = !strong && self.requests.are_unsent(&ids);
+        let patience = if hedge { ATTEMPT_MS } else { self.transport.patience(now, &origin, quick, ids.len()) };
+        let reserved = if patience < ATTEMPT_MS { ids.len() as u32 } else { 0 };
+        let mut request = self.transport.frame(self.max_staleness_ms);
+        request.consistency = if strong { Consistency::Strong } else { Consistency::Bounded };
+        let (demand, timeout_ms) =
+            self.with_requests(now, |requests, cx| requests.load(cx, flight, hedge, &origin, &ids, &mut request));
+        let map = self.transport.map().map(Arc::as_ref);
+        request.floors = self.requests.session().tokens_for(&self.agenda, scope, map, &request.items);
+        let exchanges = !hedge && self.feed.ride(now, &self.cache, map, &mut request);
+        if !hedge {
+            self.ahead.tell_along(now, &origin, demand, &mut request);
+            self.transport.deposit_hedge();
+            if !strong
+                && self.requests.allow_hedge(&ids)
+                && let Some(at) = self.transport.hedge_at(now, &origin)
+            {
+                self.agenda.set_timer(scope, at, Timer::Hedge(flight));
+            }
+        }
+        let fence = self.fence(now);
+        let fence = if strong { fence.linear() } else { fence };
+        let session = self.requests.session().resets();
+        let batch =
+            Flight::Batch { scope, origin, sent_at: now, fetches: ids, strong, fence, exchanges, session, reserved };
+        self.send(flight, batch, &request, timeout_ms.min(patience), !demand);
+    }
+
+    /// Sends an empty batch: only cursors go out, changes come back.
+    fn send_exchange(&mut self, now: Millis, scope: Scope) {
+        let mut request = self.transport.frame(self.max_staleness_ms);
+        if !self.feed.ride(now, &self.cache, self.transport.map().map(Arc::as_ref), &mut request) {
+            return;
+        }
+        let batch = Flight::Batch {
+            scope,
+            origin: self.transport.cold_origin(now),
+            sent_at: now,
+            fetches: Vec::new(),
+            strong: false,
+            fence: self.fence(now),
+            exchanges: true,
+            session: self.requests.session().resets(),
+            reserved: 0,
         };
-        match waiting.stale.as_ref().and_then(|stale| self.aged(now, &waiting, stale)) {
-            Some(Lookup::Hit(hit)) => self.resolve(request, answer_from(hit)),
-            Some(Lookup::Stale(hit)) if accepts(&hit) => self.resolve(request, stale_answer(hit, bound)),
-            _ => self.reject(request, code, detail.to_owned()),
+        let flight = self.agenda.fresh_id();
+        self.send(flight, batch, &request, ATTEMPT_MS, true);
+    }
+
+    fn send(&mut self, flight: u32, batch: Flight, request: &BatchRequest, timeout_ms: u32, prefetch: bool) {
+        let body = request.encode();
+        if !prefetch {
+            self.ahead.earn(body.len());
+        }
+        self.transport.send(flight, batch, body, timeout_ms, prefetch, &mut self.agenda);
+    }
+
+    /// Lets requests do something, and hands on what the look-ahead machine is to know of it.
+    fn with_requests<T>(&mut self, now: Millis, run: impl FnOnce(&mut Requests, &mut Context<'_>) -> T) -> T {
+        let mut cx = Context::new(now, &mut self.cache, &mut self.agenda, &mut self.transport);
+        let done = run(&mut self.requests, &mut cx);
+        self.hand_over_notes(now);
+        done
+    }
+
+    fn hand_over_notes(&mut self, now: Millis) {
+        for note in self.requests.take_notes() {
+            self.ahead.handle_note(now, note);
         }
     }
 
-    /// What a request found in the cache when it began, as far as it may still be served: what is cached now, or what left
-    /// since if the session has seen nothing newer of its shard.
-    fn aged(&self, now: Millis, waiting: &Waiting, stale: &Hit) -> Option<Lookup> {
-        let found = self.cache.peek(now, &waiting.key, waiting.max_staleness_ms);
-        if let Lookup::Hit(held) | Lookup::Stale(held) = &found {
-            let current = self.is_current(waiting.scope, held.at);
-            return current.then_some(found);
-        }
-        let mut hit = stale.clone();
-        let waited = u32::try_from(now.saturating_sub(waiting.asked_at)).unwrap_or(u32::MAX);
-        let unknown = self.cache.is_unknown(waiting.asked_at as i64);
-        hit.at.age_ms = if unknown { u32::MAX } else { hit.at.age_ms.saturating_add(waited) };
-        Some(Lookup::Stale(hit)).filter(|_| stale.at.position >= self.floor(waiting.scope, stale.at.shard))
+    fn settle_evicted(&mut self, now: Millis) {
+        self.ahead.settle_evicted(now, &mut self.cache);
     }
 
-    pub(super) fn resolve(&mut self, request: RequestId, answer: Answer) {
-        self.counters.count(answer.served);
-        self.actions.push_back(Action::Answer { request, answer });
-    }
-
-    fn reject(&mut self, request: RequestId, code: ErrorCode, detail: String) {
-        self.counters.failed += 1;
-        self.actions.push_back(Action::Fail { request, code, detail });
-    }
-
-    pub(super) fn rearm(&mut self, now: Millis, scope: Scope, polled: bool) {
-        if let Some(at) = self.scopes.rearm(now, scope, polled) {
-            self.actions.push_back(Action::Wake { scope, at });
-        }
-    }
-
-    pub(super) fn fresh_id(&mut self) -> u32 {
-        self.last_id = self.last_id.wrapping_add(1);
-        self.last_id
-    }
-
-    /// The newest map that the gateways have told of.
-    pub fn map(&self) -> Option<&Arc<PartitionMap>> {
-        self.placement.as_ref().map(Placement::map)
+    fn drive_feed(&mut self, now: Millis) {
+        self.feed.drive(now, &mut self.cache, &mut self.agenda, &mut self.transport);
     }
 }
 
-/// The longest beginning of `text` of at most `limit` bytes.
-fn within(text: &str, limit: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
-}
-
-/// An answer from the cache that is fresh.
-pub(super) fn answer_from(hit: Hit) -> Answer {
-    let served = if hit.keymap.is_some() { Served::Cache } else { Served::Negative };
-    Answer { keymap: hit.keymap, served, age_ms: hit.at.age_ms.into(), at: hit.at, stale: false }
-}
-
-/// One that a caller accepted who had asked for no older than `bound`, in milliseconds.
-fn stale_answer(hit: Hit, bound: u32) -> Answer {
-    Answer { served: Served::Stale, stale: hit.at.age_ms > bound, ..answer_from(hit) }
+/// Whether a key needs no prefetch: it is cached within `bound` milliseconds, or on its way.
+fn is_at_hand(cache: &LocalCache, requests: &Requests, now: Millis, bound: u32, key: &CompositeKey) -> bool {
+    cache.contains_fresh(now, key, bound) || requests.is_fetching(key)
 }
 
 #[cfg(test)]
-#[path = "adapter_tests.rs"]
-mod tests;
+mod tests {
+    mod answers;
+    mod filling;
+    mod hedges;
+    mod model;
+    mod prefetching;
+    mod requests;
+    mod sending;
+    mod session;
+    mod sharing;
+    mod state;
+}

@@ -4,11 +4,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::feed::FeedConfig;
 use crate::cache::CacheConfig;
 use crate::prefetch::PrefetchConfig;
 
-/// Whether a client takes part in the model that all clients share.
+/// Part of a client in the model that all clients share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Share {
@@ -19,6 +18,27 @@ pub enum Share {
     Read,
     /// It also tells which keys it asked for.
     Both,
+}
+
+/// Conditions for holding a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FeedConfig {
+    /// True where the host can hold one at all: it can read an answer while it arrives, and its scope 0 lasts.
+    pub enabled: bool,
+    /// Closed after so many milliseconds without a request. People pause for minutes: with 5 minutes one in ten to five of
+    /// the answers that a feed can keep fresh came after it had closed (traces of `cargo xtask bench tab`), with 20 one in
+    /// a hundred to forty, with 30 none; a heartbeat costs some ten bytes, opening anew a request.
+    pub idle_ms: u64,
+    /// Not opened before so many requests. With 2 instead of 1 a shop's visitors, whose second request often repeats the
+    /// first, lost a third of the answers that a feed keeps fresh.
+    pub after_requests: u32,
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        Self { enabled: false, idle_ms: 1_800_000, after_requests: 1 }
+    }
 }
 
 /// Options of an [`Adapter`](super::Adapter).
@@ -36,9 +56,9 @@ pub struct AdapterConfig {
     pub cache: CacheConfig,
     /// The Prefetch Engine.
     pub prefetch: PrefetchConfig,
-    /// When to hold a change feed.
+    /// Conditions for holding a change feed.
     pub feed: FeedConfig,
-    /// Whether it takes part in the model that all clients share.
+    /// Part in the model that all clients share.
     pub share: Share,
     /// Most bytes, compressed, of a shared model that is to follow an answer; 0 where its host reads it by itself.
     pub model_bytes: u32,
@@ -68,7 +88,7 @@ impl Default for AdapterConfig {
     }
 }
 
-/// Why options were refused. The error code is `CONFIG`.
+/// Refusal of options, naming the one that cannot work. The error code is `CONFIG`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(pub String);
 
@@ -89,7 +109,7 @@ impl AdapterConfig {
         let check = |ok: bool, reason: &str| if ok { Ok(()) } else { Err(ConfigError(reason.to_owned())) };
         check(!self.origins.is_empty(), "`origins` must name at least one gateway")?;
         check(
-            self.origins.iter().any(|o| super::origins::wildcard(o).is_none()),
+            self.origins.iter().any(|o| wildcard(o).is_none()),
             "`origins` must hold at least one origin without a wildcard",
         )?;
         for origin in &self.origins {
@@ -100,4 +120,10 @@ impl AdapterConfig {
         check(self.max_origins > 0, "`maxOrigins` must be at least 1")?;
         check(self.max_waiting > 0, "`maxWaiting` must be at least 1")
     }
+}
+
+/// Scheme and domain of `scheme://*.domain`.
+pub(super) fn wildcard(origin: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = origin.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//*.")?))
 }

@@ -1,6 +1,6 @@
-use super::super::testing::{BEAT_MS, CLOCK, FEED, Host, ORIGIN, key, locator};
-use super::super::{GetRequest, Served};
 use super::*;
+use crate::adapter::testing::{BEAT_MS, FEED, Host, ORIGIN, key, locator};
+use crate::adapter::{GetRequest, Served};
 use crate::protocol::{Consistency, Cursor};
 
 fn served(host: &mut Host, text: &str) -> Served {
@@ -9,7 +9,12 @@ fn served(host: &mut Host, text: &str) -> Served {
 
 /// A host with an open feed and one cached key.
 fn fed() -> Host {
-    let mut host = Host::fed();
+    fed_with(0)
+}
+
+/// The same with another seed.
+fn fed_with(seed: u64) -> Host {
+    let mut host = Host::fed_with(seed);
     host.gateway.put("u/1", "x");
     host.follow("u/1");
     host
@@ -80,12 +85,12 @@ fn a_frame_that_is_cut_counts_when_it_is_whole() {
 #[test]
 fn it_closes_when_nobody_looks_and_opens_on_return() {
     let mut host = fed();
-    host.adapter.set_attention(host.now, Attention::Away);
+    host.adapter.handle_attention(host.now, Attention::Away);
     host.pass(0);
     assert!(host.stream.is_none());
     host.pass(60_000);
     assert!(host.stream.is_none(), "and stays closed");
-    host.adapter.set_attention(host.now, Attention::Active);
+    host.adapter.handle_attention(host.now, Attention::Active);
     host.pass(0);
     assert!(host.stream.is_some(), "before anything is asked for");
     host.beat();
@@ -134,11 +139,10 @@ fn one_that_never_speaks_is_given_up_too() {
 #[test]
 fn feeds_that_break_come_back_at_different_times() {
     let back = |seed| {
-        let mut host = fed();
-        host.adapter.jitter = super::super::retry::Jitter::new(seed);
+        let mut host = fed_with(seed);
         for failures in 0..5 {
             let feed = host.stream.as_ref().map(|stream| stream.feed).expect("open");
-            host.adapter.on_feed_end(host.now, feed, FeedEnd::Broken);
+            host.adapter.handle_feed_end(host.now, feed, FeedEnd::Broken);
             host.drain();
             while host.stream.is_none() {
                 host.pass(1);
@@ -157,8 +161,7 @@ fn a_refused_feed_is_not_asked_for_again_soon() {
         let mut host = fed();
         let feed = host.stream.as_ref().map(|stream| stream.feed).expect("open");
         let end = FeedEnd::Refused { status, retry_after: Some(10_000) };
-        host.adapter.on_feed_end(host.now, feed, end);
-        host.adapter.feed.active_at = host.now + wait; // somebody goes on using it
+        host.adapter.handle_feed_end(host.now, feed, end);
         host.pass(wait - 1);
         assert!(host.stream.is_none(), "{status}");
         host.pass(2_100);
@@ -170,7 +173,7 @@ fn a_refused_feed_is_not_asked_for_again_soon() {
 fn without_a_feed_requests_exchange_as_ever() {
     let mut host = fed();
     let feed = host.stream.as_ref().map(|stream| stream.feed).expect("open");
-    host.adapter.on_feed_end(host.now, feed, FeedEnd::Refused { status: 404, retry_after: None });
+    host.adapter.handle_feed_end(host.now, feed, FeedEnd::Refused { status: 404, retry_after: None });
     host.pass(1_100);
     host.read("u/1").expect("within the bound");
     host.pass(1);
@@ -189,8 +192,8 @@ fn heartbeats_that_a_frozen_tab_finds_in_its_buffer_are_as_old_as_they_are() {
     host.now += 200_000;
     host.hear(&buffered);
     assert!(host.stream.is_some(), "it speaks");
-    assert!(host.adapter.peek(host.now, &key("u/1"), 199_000).is_none(), "but of three minutes ago");
-    assert!(host.adapter.peek(host.now, &key("u/1"), 202_000).is_some());
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), 199_000).is_none(), "but of three minutes ago");
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), 202_000).is_some());
     host.beat();
     let answer = host.read("u/1").expect("found");
     assert_eq!(locator(&answer), Some("new"));
@@ -201,7 +204,7 @@ fn a_host_that_woke_up_waits_for_no_stream() {
     let mut host = fed();
     let before = host.stream.as_ref().map(|stream| stream.feed);
     host.now += 7_200_000;
-    host.adapter.resume(host.now);
+    host.adapter.handle_resume(host.now);
     host.pass(0);
     let after = host.stream.as_ref().map(|stream| stream.feed);
     assert!(after.is_some() && after != before);
@@ -213,10 +216,10 @@ fn a_host_that_woke_up_waits_for_no_stream() {
 fn a_clock_that_broke_ends_the_feed_and_every_age() {
     let mut host = fed();
     host.listen(2_000);
-    assert!(host.adapter.peek(host.now, &key("u/1"), 2_000).is_some());
-    host.adapter.clock_broke(host.now);
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), 2_000).is_some());
+    host.adapter.handle_clock_break(host.now);
     host.pass(0);
-    assert!(host.adapter.peek(host.now, &key("u/1"), u32::MAX - 1).is_none());
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), u32::MAX - 1).is_none());
     assert_eq!(host.adapter.stats(host.now).clock_breaks, 1);
     host.pass(10);
     assert_eq!(served(&mut host, "u/1"), Served::Revalidated);
@@ -228,7 +231,7 @@ fn a_frame_from_the_future_tells_that_the_clock_here_stood_still() {
     host.gateway.clock = host.gateway.clock.map(|ahead| ahead + 3_600_000);
     host.beat();
     assert_eq!(host.adapter.stats(host.now).clock_breaks, 1);
-    assert!(host.adapter.peek(host.now, &key("u/1"), u32::MAX - 1).is_none());
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), u32::MAX - 1).is_none());
 }
 
 #[test]
@@ -259,7 +262,7 @@ fn the_feed_of_a_new_store_says_nothing_about_what_the_old_one_held() {
     host.beat();
     let stats = host.adapter.stats(host.now);
     assert_eq!((stats.sessions_reset, stats.feed.open, stats.cache.entries), (1, false, 0));
-    assert!(host.stream.is_none() && host.adapter.peek(host.now, &key("u/1"), u32::MAX - 1).is_none());
+    assert!(host.stream.is_none() && host.adapter.cached_answer(host.now, &key("u/1"), u32::MAX - 1).is_none());
 }
 
 #[test]
@@ -301,7 +304,7 @@ fn a_feed_that_ends_in_good_order_comes_back_when_it_is_needed() {
         assert_eq!(served(&mut host, "u/1"), Served::Cache, "which the feed has kept fresh");
     }
     let feed = host.stream.as_ref().map(|stream| stream.feed).expect("open");
-    host.adapter.on_feed_end(host.now, feed, FeedEnd::Ended);
+    host.adapter.handle_feed_end(host.now, feed, FeedEnd::Ended);
     host.pass(5_000);
     assert!(host.stream.is_none(), "nobody asks");
     assert_eq!(served(&mut host, "u/1"), Served::Revalidated);
@@ -376,8 +379,8 @@ fn one_client_passes_its_feed_on_to_another() {
             other.hear(&frame);
         }
     }
-    assert!(other.adapter.peek(other.now, &key("u/1"), u32::MAX).is_none(), "the change reached it");
-    assert_eq!(other.adapter.feed.clocks.shows(CLOCK, other.now).map(|reading| reading.id), Some(CLOCK));
+    assert!(other.adapter.cached_answer(other.now, &key("u/1"), u32::MAX).is_none(), "the change reached it");
+    assert_eq!(other.adapter.stats(other.now).feed.clocks, 1);
 }
 
 #[test]
@@ -395,7 +398,7 @@ fn a_client_that_knows_the_clock_less_well_breaks_nobody_elses() {
     slow.hear(&hello);
     let mut quick = fed();
     quick.now = slow.now + 5_000;
-    quick.adapter.resume(quick.now);
+    quick.adapter.handle_resume(quick.now);
     quick.pass(0);
     let breaks = quick.adapter.stats(quick.now).clock_breaks;
     quick.hear(&slow.adapter.feed_opening(quick.now).expect("a feed to follow"));
@@ -406,7 +409,7 @@ fn a_client_that_knows_the_clock_less_well_breaks_nobody_elses() {
 #[test]
 fn the_scope_of_the_feed_takes_it_along() {
     let mut host = fed();
-    host.adapter.close_scope(host.now, FEED_SCOPE);
+    host.adapter.handle_scope_end(host.now, OWN_SCOPE);
     host.drain();
     assert!(host.stream.is_none());
     host.adapter.handle_request(host.now, GetRequest::new(key("u/1")));

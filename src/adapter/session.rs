@@ -1,17 +1,18 @@
-//! A session: what one user has seen, so that nothing it reads goes back.
+//! [`Session`]: what one user has seen, so that nothing it reads goes back.
 
 use std::fmt;
 
-use super::action::{Action, Scope};
-use super::adapter::Adapter;
-use crate::Millis;
+use super::action::Scope;
+use super::agenda::Agenda;
+use super::session_token::SessionToken;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::protocol::{Cursor, MAX_SHARDS, MAX_VERSION, ReadPoint};
+use crate::partition::PartitionMap;
+use crate::protocol::{BatchItem, Cursor, ReadPoint};
 
 const MAGIC: [u8; 4] = *b"FMBM";
 const VERSION: u8 = 1;
 
-/// Why a bookmark was refused.
+/// Refusal of a bookmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadBookmark(DecodeError);
 
@@ -23,99 +24,144 @@ impl fmt::Display for BadBookmark {
 
 impl std::error::Error for BadBookmark {}
 
-impl Adapter {
-    /// What the session behind `scope` has seen, beside the adapter's own floors: no answer in this scope is older. An
-    /// edge worker passes on the floors of its callers, which must not bind each other.
-    pub fn set_scope_floors(&mut self, scope: Scope, floors: impl IntoIterator<Item = Cursor>) {
-        let state = self.scopes.get(scope);
-        for floor in floors {
-            state.floors.raise(floor.shard, floor.position);
+/// Standing of a store that is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Incarnation {
+    /// It is gone: an answer of it must not be used.
+    Gone,
+    /// It is the one at hand, or not known.
+    Known,
+    /// It is new: positions of the one before mean nothing in it.
+    New,
+}
+
+/// The session of a client.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    token: SessionToken,
+    /// The part of it that came from another client, which has seen what the cache here may lack.
+    inherited: SessionToken,
+    /// The store that the positions are of.
+    incarnation: Option<u32>,
+    resets: u64,
+}
+
+impl Session {
+    pub(super) fn token(&self) -> &SessionToken {
+        &self.token
+    }
+
+    /// Times that the store turned out to be a new one.
+    pub(super) fn resets(&self) -> u64 {
+        self.resets
+    }
+
+    pub(super) fn raise(&mut self, shard: u16, position: u64) {
+        self.token.raise(Cursor { shard, position });
+    }
+
+    /// Takes over what another client of the session has seen.
+    pub(super) fn inherit(&mut self, seen: Cursor) {
+        self.token.raise(seen);
+        self.inherited.raise(seen);
+    }
+
+    /// Position in `shard` that an answer in `scope` must not be older than.
+    pub(super) fn least(&self, agenda: &Agenda, scope: Scope, shard: u16) -> u64 {
+        self.token.get(shard).max(agenda.seen(scope, shard))
+    }
+
+    /// Whether what is cached is as new as what this session has seen elsewhere. What this client has seen itself needs no
+    /// check: nothing older of the same key is left in the cache.
+    pub(super) fn is_as_new_as_inherited(&self, at: ReadPoint) -> bool {
+        at.position >= self.inherited.get(at.shard)
+    }
+
+    /// The same, also for the sessions behind `scope`.
+    pub(super) fn is_current(&self, agenda: &Agenda, scope: Scope, at: ReadPoint) -> bool {
+        at.position >= agenda.seen(scope, at.shard) && self.is_as_new_as_inherited(at)
+    }
+
+    /// Session tokens of the shards that `items` lie in; all of them while the layout is not known.
+    pub(super) fn tokens_for(
+        &self,
+        agenda: &Agenda,
+        scope: Scope,
+        map: Option<&PartitionMap>,
+        items: &[BatchItem],
+    ) -> Vec<Cursor> {
+        let Some(map) = map else {
+            let mut all = self.token.clone();
+            agenda.token(scope).for_each(|seen| all.raise(seen));
+            return all.iter().collect();
+        };
+        let mut of_items = SessionToken::default();
+        for shard in items.iter().map(|item| map.storage.shard(&item.key)) {
+            of_items.raise(Cursor { shard, position: self.least(agenda, scope, shard) });
         }
+        of_items.iter().filter(|seen| seen.position > 0).collect()
     }
 
-    /// The session's floors, to outlive this adapter.
-    pub fn floors(&self) -> impl Iterator<Item = Cursor> + '_ {
-        self.floors.iter()
+    /// Notes the incarnation that a gateway tells of. Where it is new, all that was seen is forgotten.
+    pub(super) fn note(&mut self, incarnation: u32) -> Incarnation {
+        let known = self.incarnation.unwrap_or(incarnation);
+        if incarnation == 0 {
+            return Incarnation::Known; // the gateway does not know
+        }
+        self.incarnation = Some(known.max(incarnation));
+        if incarnation > known {
+            self.resets += 1;
+            (self.token, self.inherited) = Default::default();
+            return Incarnation::New;
+        }
+        if incarnation < known { Incarnation::Gone } else { Incarnation::Known }
     }
 
-    /// Takes over the floors of an earlier adapter of the same session.
-    pub fn raise_floor(&mut self, floor: Cursor) {
-        self.floors.raise(floor.shard, floor.position);
-        self.inherited.raise(floor.shard, floor.position);
+    /// Goes on where an earlier client of the session was, unless that was of another store; returns whether it does.
+    pub(super) fn resume(&mut self, incarnation: u32, token: Vec<Cursor>) -> bool {
+        if incarnation > 0 && self.incarnation.is_some_and(|known| known != incarnation) {
+            return false;
+        }
+        self.incarnation = self.incarnation.or(Some(incarnation)).filter(|&incarnation| incarnation > 0);
+        // What this session has read by now may be newer than what is imported of the same key.
+        self.token.iter().for_each(|seen| self.inherited.raise(seen));
+        token.into_iter().for_each(|seen| self.inherit(seen));
+        true
     }
 
-    /// Whether what is cached, current as of `at`, is as new as what the sessions behind `scope` have seen elsewhere. What
-    /// this adapter has seen itself needs no check: nothing older of the same key is left in the cache.
-    pub(super) fn is_current(&self, scope: Scope, at: ReadPoint) -> bool {
-        at.position >= self.scopes.floor(scope, at.shard).max(self.inherited.get(at.shard))
-    }
-
-    /// Everything this session has seen, to be handed to another client: what that reads is never older. At most
-    /// 11 bytes a storage shard.
-    pub fn bookmark(&self) -> Vec<u8> {
-        let mut w = Writer::with_header(MAGIC, VERSION);
+    /// Writes incarnation and token.
+    pub(super) fn write(&self, w: &mut Writer) {
         w.varint(self.incarnation.unwrap_or_default().into());
-        let floors: Vec<Cursor> = self.floors.iter().collect();
-        w.list(floors.iter(), |w, floor| {
-            w.varint(floor.shard.into());
-            w.varint(floor.position);
-        });
+        self.token.write(w);
+    }
+
+    /// Incarnation and positions as [`Session::write`] wrote them.
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<(u32, Vec<Cursor>), DecodeError> {
+        Ok((r.u32("incarnation")?, SessionToken::read(r)?))
+    }
+
+    /// Everything seen, to be handed to another client.
+    pub(super) fn bookmark(&self) -> Vec<u8> {
+        let mut w = Writer::with_header(MAGIC, VERSION);
+        self.write(&mut w);
         w.finish()
     }
 
-    /// Goes on where the session behind `bookmark` was. One of a store that is gone says nothing about this one.
-    ///
-    /// # Errors
-    /// [`BadBookmark`]; then nothing changed.
-    pub fn open_bookmark(&mut self, now: Millis, bookmark: &[u8]) -> Result<(), BadBookmark> {
-        let (incarnation, floors) = read(bookmark).map_err(BadBookmark)?;
-        self.heed(now, incarnation);
+    /// Incarnation and positions of a bookmark.
+    pub(super) fn read_bookmark(bytes: &[u8]) -> Result<(u32, Vec<Cursor>), BadBookmark> {
+        let read = || {
+            let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
+            let read = Self::read(&mut r)?;
+            r.finish()?;
+            Ok(read)
+        };
+        read().map_err(BadBookmark)
+    }
+
+    /// Takes over a bookmark, unless it is of a store that is gone.
+    pub(super) fn open_bookmark(&mut self, incarnation: u32, token: Vec<Cursor>) {
         if incarnation == self.incarnation.unwrap_or_default() {
-            floors.into_iter().for_each(|floor| self.raise_floor(floor));
+            token.into_iter().for_each(|seen| self.inherit(seen));
         }
-        Ok(())
-    }
-
-    /// Notes the incarnation that a gateway tells of. A newer one is a new store: positions of the old one mean nothing in
-    /// it, and would keep the session from ever reading again. `false` for an older one, whose answer must not be used.
-    pub(super) fn heed(&mut self, now: Millis, incarnation: u32) -> bool {
-        if incarnation == 0 {
-            // It does not know.
-            return true;
-        }
-        let known = self.incarnation.unwrap_or(incarnation);
-        if incarnation > known {
-            self.counters.sessions_reset += 1;
-            self.floors = Default::default();
-            self.inherited = Default::default();
-            self.scopes.forget_floors();
-            self.cache.start_over(now);
-            self.settle_evicted(now);
-            // What was cached of the old store is neither to be confirmed by this one nor to be served.
-            self.waiting.values_mut().for_each(|waiting| waiting.stale = None);
-            self.fetches.values_mut().for_each(|fetch| fetch.held = None);
-            self.placement = None;
-            self.map_hash = 0;
-            self.drop_feed();
-            self.resume(now);
-            self.act(Action::SessionReset { incarnation });
-        }
-        self.incarnation = Some(known.max(incarnation));
-        incarnation >= known
     }
 }
-
-fn read(bytes: &[u8]) -> Result<(u32, Vec<Cursor>), DecodeError> {
-    let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
-    let incarnation = r.u32("incarnation")?;
-    let floors = r.list(MAX_SHARDS + 1, "floors", |r| {
-        let shard = r.at_most(MAX_SHARDS as u64, "shard")? as u16;
-        Ok(Cursor { shard, position: r.at_most(MAX_VERSION, "position")? })
-    })?;
-    r.finish()?;
-    Ok((incarnation, floors))
-}
-
-#[cfg(test)]
-#[path = "session_tests.rs"]
-mod tests;

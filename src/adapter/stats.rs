@@ -1,48 +1,14 @@
-//! What the adapter counts, and what it can explain.
+//! Counts and explanations of the adapter.
 
 use serde::Serialize;
 
-use super::Served;
-use super::adapter::Adapter;
-use super::origins::Origins;
-use super::persistence::History;
-use crate::Millis;
-use crate::cache::{CacheStats, Invalidate, Lookup};
+use crate::cache::CacheStats;
 use crate::key::CompositeKey;
 use crate::partition::{Epoch, Portion};
-use crate::prefetch::{Caution, Prediction, PredictionExplanation, PrefetchStats};
-
-/// Running counts.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Counters {
-    pub(super) requests: u64,
-    pub(super) failed: u64,
-    pub(super) batches: u64,
-    pub(super) keys_sent: u64,
-    pub(super) exchanges: u64,
-    pub(super) calls: u64,
-    pub(super) retries: u64,
-    pub(super) asked_again: u64,
-    pub(super) changes: u64,
-    pub(super) resets: u64,
-    pub(super) maps: u64,
-    pub(super) map_errors: u64,
-    pub(super) bytes_sent: u64,
-    pub(super) bytes_received: u64,
-    pub(super) hedges: u64,
-    pub(super) clock_breaks: u64,
-    pub(super) sessions_reset: u64,
-    served: [u64; 6],
-}
-
-impl Counters {
-    pub(super) fn count(&mut self, served: Served) {
-        self.served[served as usize] += 1;
-    }
-}
+use crate::prefetch::{PredictionExplanation, PrefetchStats};
 
 /// A table's fill and its bound.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Fill {
     /// Entries now.
     pub used: usize,
@@ -50,11 +16,11 @@ pub struct Fill {
     pub bound: usize,
 }
 
-/// What a client reads and tells of the model that all share.
+/// Part of a client in the model that all share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelStats {
-    /// When the model at hand was made, by its maker's clock; 0 where there is none.
+    /// Time that the model at hand was made, by its maker's clock; 0 where there is none.
     pub made: u64,
     /// Its bytes, uncompressed.
     pub bytes: usize,
@@ -82,7 +48,7 @@ pub struct ModelStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedStats {
-    /// Whether one is open and has spoken.
+    /// True while one is open and has spoken.
     pub open: bool,
     /// Feeds asked for so far.
     pub opened: u64,
@@ -103,7 +69,7 @@ pub struct FeedStats {
 }
 
 /// Everything an operator wants to know of one client. Counts are since the core was built.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AdapterStats {
     /// Demand requests.
@@ -132,7 +98,7 @@ pub struct AdapterStats {
     pub calls: u64,
     /// Attempts after the first.
     pub retries: u64,
-    /// Answers that were below a floor or beyond the bound, and asked for again.
+    /// Answers that were older than the session token or beyond the bound, and asked for again.
     pub asked_again: u64,
     /// Entries dropped because a change was announced.
     pub changes: u64,
@@ -174,7 +140,7 @@ pub struct AdapterStats {
     pub flights: usize,
     /// Scopes with something to do: at most as many as the host has open.
     pub scopes: usize,
-    /// Floors kept, one per storage shard.
+    /// Positions of the session token, one per storage shard.
     pub floors: Fill,
     /// Origins known.
     pub origins: Fill,
@@ -190,7 +156,7 @@ pub struct AdapterStats {
     pub prefetch: PrefetchStats,
 }
 
-/// Why a key is answered as it is.
+/// Explanation of how a key is answered.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyExplanation {
@@ -204,7 +170,7 @@ pub struct KeyExplanation {
     pub node: Option<u32>,
     /// The nodes that serve it instead, in turns, where it is hot.
     pub replicas: Vec<u32>,
-    /// Where the owner answers.
+    /// Address of the owner.
     pub origin: Option<String>,
     /// The portion that was hashed.
     pub portion: Option<Portion>,
@@ -216,130 +182,10 @@ pub struct KeyExplanation {
     pub age_ms: Option<u64>,
     /// Version of what is cached.
     pub version: Option<u64>,
-    /// Whether it is on its way.
+    /// True while it is being fetched.
     pub in_flight: bool,
     /// Position that an answer must not be older than.
     pub floor: u64,
-    /// What the predictor thinks of it.
+    /// Opinion of the predictor.
     pub prediction: Option<PredictionExplanation>,
-}
-
-impl Adapter {
-    /// A snapshot of all counts and fills.
-    pub fn stats(&self, now: Millis) -> AdapterStats {
-        let c = &self.counters;
-        let served = |served: Served| c.served[served as usize];
-        AdapterStats {
-            requests: c.requests,
-            hits: served(Served::Cache),
-            negative: served(Served::Negative),
-            joined: served(Served::Joined),
-            revalidated: served(Served::Revalidated),
-            network: served(Served::Network),
-            stale: served(Served::Stale),
-            failed: c.failed,
-            batches: c.batches,
-            keys_sent: c.keys_sent,
-            exchanges: c.exchanges,
-            calls: c.calls,
-            retries: c.retries,
-            asked_again: c.asked_again,
-            changes: c.changes,
-            resets: c.resets,
-            maps: c.maps,
-            map_errors: c.map_errors,
-            bytes_sent: c.bytes_sent,
-            bytes_received: c.bytes_received,
-            hedges: c.hedges,
-            clock_breaks: c.clock_breaks,
-            sessions_reset: c.sessions_reset,
-            feed: self.feed.stats(),
-            model: self.shared.stats(),
-            history: Fill { used: self.history.len(), bound: History::BOUND },
-            epoch: self.map().map(|map| map.epoch),
-            waiting: Fill { used: self.waiting.len(), bound: self.config.max_waiting },
-            calling: Fill { used: self.calls.len(), bound: self.config.max_waiting },
-            prefetching: Fill { used: self.fetches.prefetching(), bound: self.config.max_prefetching },
-            fetching: self.fetches.len(),
-            flights: self.flights.len(),
-            scopes: self.scopes.len(),
-            floors: Fill { used: self.floors.len(), bound: usize::from(u16::MAX) + 1 },
-            origins: Fill { used: self.origins.len(), bound: Origins::BOUND },
-            warm_origins: self.origins.warm(now),
-            open_breakers: self.origins.open(now),
-            retry_budget: self.retries.available(),
-            cache: self.cache.stats(),
-            prefetch: self.engine.stats(),
-        }
-    }
-
-    /// Where `key` belongs, what is cached of it and why it was or was not fetched ahead.
-    pub fn explain(&mut self, now: Millis, key: &CompositeKey) -> KeyExplanation {
-        let location = self.placement.as_ref().map(|placement| placement.locate(key));
-        let map = self.map().cloned();
-        let node = location.zip(map.as_ref()).and_then(|(location, map)| map.node(location.node));
-        let shard = map.as_ref().map(|map| map.storage.shard(key));
-        let (cached, hit) = match self.cache.peek(now, key, self.config.max_staleness_ms) {
-            Lookup::Hit(hit) if hit.keymap.is_none() => ("negative", Some(hit)),
-            Lookup::Hit(hit) => ("fresh", Some(hit)),
-            Lookup::Stale(hit) => ("stale", Some(hit)),
-            Lookup::Miss => ("absent", None),
-        };
-        KeyExplanation {
-            key: key.clone(),
-            epoch: map.as_ref().map(|map| map.epoch),
-            partition: location.map(|location| location.partition),
-            node: location.map(|location| location.node),
-            replicas: self.placement.as_ref().and_then(|p| p.replicas(key)).unwrap_or_default().to_vec(),
-            origin: node.map(|node| node.origin.clone()),
-            portion: location.map(|location| location.portion),
-            shard,
-            cached,
-            age_ms: hit.as_ref().map(|hit| hit.at.age_ms.into()),
-            version: hit.as_ref().and_then(|hit| hit.keymap.as_ref()).map(|keymap| keymap.version),
-            in_flight: self.fetches.of_key(key).next().is_some(),
-            floor: shard.map_or(0, |shard| self.floors.get(shard)),
-            prediction: self.engine.explain(now, key),
-        }
-    }
-
-    /// What the cache would answer now, without a request and without a trace in it.
-    pub fn peek(&self, now: Millis, key: &CompositeKey, max_staleness_ms: u32) -> Option<super::Answer> {
-        match self.cache.peek(now, key, max_staleness_ms) {
-            Lookup::Hit(hit) if hit.at.position >= self.inherited.get(hit.at.shard) => {
-                Some(super::adapter::answer_from(hit))
-            }
-            Lookup::Hit(_) | Lookup::Stale(_) | Lookup::Miss => None,
-        }
-    }
-
-    /// What the predictor expects next in `stream`, most confident first.
-    pub fn predictions(&self, stream: &str) -> Vec<Prediction> {
-        self.engine.predictions_of_stream(stream)
-    }
-
-    /// What the predictor expects after `key`, whoever asked for it; most confident first.
-    pub fn predictions_after(&self, key: &CompositeKey) -> Vec<Prediction> {
-        self.engine.predictions_after(key)
-    }
-
-    /// Drops what `what` covers from the cache and returns how many entries that were. A read from now on is at least as new
-    /// as this moment, whichever node answers it; answers on their way reach those who asked before, and nobody else.
-    pub fn invalidate(&mut self, now: Millis, what: &Invalidate) -> usize {
-        let count = self.cache.invalidate(now, what);
-        self.settle_evicted(now);
-        count
-    }
-
-    /// Empties the cache. Floors and what was learnt stay, but what was asked for does not outlive the page any more.
-    pub fn clear(&mut self, now: Millis) {
-        self.cache.clear(now);
-        self.history = History::default();
-        self.settle_evicted(now);
-    }
-
-    /// How eager to fetch ahead: `Save-Data`, a hidden page or a slow link ask for caution.
-    pub fn set_caution(&mut self, caution: Caution) {
-        self.engine.set_caution(caution);
-    }
 }

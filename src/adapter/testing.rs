@@ -220,7 +220,7 @@ impl Host {
     }
 
     pub(super) fn drain(&mut self) {
-        while let Some(action) = self.adapter.next_action() {
+        while let Some(action) = self.adapter.poll_action() {
             if matches!(action, Action::OpenFeed { .. } | Action::CloseFeed { .. }) {
                 // Also for tests that host feeds by themselves.
                 self.other.push(action.clone());
@@ -259,15 +259,21 @@ impl Host {
         let shard = self.gateway.map.storage.shard(&key);
         let fence = self.adapter.fence(self.now);
         let write = OwnWrite { key, version, shard, position: version, own: Own::Unknown, fence };
-        self.adapter.wrote(self.now, write);
+        self.adapter.handle_write(self.now, write);
     }
 
     /// A host whose client holds feeds from a gateway whose clock is an hour ahead.
     pub(super) fn fed() -> Self {
+        Self::fed_with(0)
+    }
+
+    /// The same with another seed.
+    pub(super) fn fed_with(seed: u64) -> Self {
         let feed = super::FeedConfig { enabled: true, ..super::FeedConfig::default() };
         let mut host = Self::with(AdapterConfig {
             origins: vec![ORIGIN.into(), "http://b.example".into()],
             feed,
+            seed,
             ..AdapterConfig::default()
         });
         host.gateway.clock = Some(3_600_000);
@@ -289,7 +295,7 @@ impl Host {
     /// Bytes of the open feed arrive.
     pub(super) fn hear(&mut self, bytes: &[u8]) {
         if let Some(feed) = self.stream.as_ref().map(|stream| stream.feed) {
-            self.adapter.on_feed_bytes(self.now, feed, bytes);
+            self.adapter.handle_feed_bytes(self.now, feed, bytes);
             self.drain();
         }
     }
@@ -344,7 +350,7 @@ impl Host {
             let Some((&scope, &at)) = due else { break };
             self.now = self.now.max(at);
             self.wakes.remove(&scope);
-            self.adapter.poll(self.now, scope);
+            self.adapter.handle_timeout(self.now, scope);
             self.drain();
         }
         self.now = end;
@@ -360,12 +366,12 @@ impl Host {
     }
 
     pub(super) fn respond(&mut self, flight: FlightId, status: u16, body: &[u8]) {
-        self.adapter.on_response(self.now, flight, status, None, body);
+        self.adapter.handle_response(self.now, flight, status, None, body);
         self.drain();
     }
 
     pub(super) fn fail(&mut self, flight: FlightId) {
-        self.adapter.on_failure(self.now, flight, FailureKind::Network);
+        self.adapter.handle_failure(self.now, flight, FailureKind::Network);
         self.drain();
     }
 

@@ -148,7 +148,7 @@ impl<'a> From<&'a ListPage> for JsPage<'a> {
 /// Drains the adapter into an array.
 pub(super) fn drain(adapter: &mut Adapter, token: Option<&str>) -> Result<Array, JsValue> {
     let actions = Array::new();
-    while let Some(action) = adapter.next_action() {
+    while let Some(action) = adapter.poll_action() {
         actions.push(&to_js(&action, token)?);
     }
     Ok(actions)

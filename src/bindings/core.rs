@@ -60,7 +60,7 @@ impl Core {
         let Tick { now, broke } = self.clock.read(monotonic, wall);
         let now = now as f64 + self.since;
         if broke {
-            self.adapter.clock_broke(millis(now));
+            self.adapter.handle_clock_break(millis(now));
         }
         now
     }
@@ -113,7 +113,7 @@ impl Core {
 
     /// Rejects a request with `ABORTED`.
     pub fn cancel(&mut self, now: f64, request: u32) {
-        self.adapter.cancel(millis(now), request);
+        self.adapter.handle_cancel(millis(now), request);
     }
 
     /// Fetches keys ahead on the application's word: that each is asked for with `probability`, in `within_ms`.
@@ -145,30 +145,30 @@ impl Core {
     /// Gives up on a raw call.
     #[wasm_bindgen(js_name = cancelCall)]
     pub fn cancel_call(&mut self, call: u32) {
-        self.adapter.cancel_call(call);
+        self.adapter.handle_call_cancel(call);
     }
 
     /// Does what is due in `scope` and sends what is queued.
     pub fn poll(&mut self, now: f64, scope: u32) {
-        self.adapter.poll(millis(now), scope);
+        self.adapter.handle_timeout(millis(now), scope);
     }
 
     /// Ends a scope: what still waits in it is rejected.
     #[wasm_bindgen(js_name = closeScope)]
     pub fn close_scope(&mut self, now: f64, scope: u32) {
-        self.adapter.close_scope(millis(now), scope);
+        self.adapter.handle_scope_end(millis(now), scope);
     }
 
     /// The response of a `send`. `retry_after_ms` is negative where the header is absent.
     #[wasm_bindgen(js_name = onResponse)]
     pub fn on_response(&mut self, now: f64, flight: u32, status: u16, retry_after_ms: f64, body: &[u8]) {
-        self.adapter.on_response(millis(now), flight, status, retry_after(retry_after_ms), body);
+        self.adapter.handle_response(millis(now), flight, status, retry_after(retry_after_ms), body);
     }
 
     /// The response of an `attempt`.
     #[wasm_bindgen(js_name = onCallDone)]
     pub fn on_call_done(&mut self, now: f64, flight: u32, status: u16, retry_after_ms: f64) {
-        self.adapter.on_call_done(millis(now), flight, status, retry_after(retry_after_ms));
+        self.adapter.handle_call_response(millis(now), flight, status, retry_after(retry_after_ms));
     }
 
     /// A flight without response: 0 network, 1 time-out, 2 aborted.
@@ -179,7 +179,7 @@ impl Core {
             1 => FailureKind::Timeout,
             _ => FailureKind::Aborted,
         };
-        self.adapter.on_failure(millis(now), flight, kind);
+        self.adapter.handle_failure(millis(now), flight, kind);
     }
 
     /// To be taken when a call's request is sent, and handed back with what became of it.
@@ -196,7 +196,7 @@ impl Core {
     pub fn wrote(&mut self, now: f64, fence: &[f64], write: JsValue) -> Result<(), JsValue> {
         let fields = Fields::of(write, ErrorCode::BadRequest)?;
         let write = read_write(&fields, read_fence(fence))?;
-        self.adapter.wrote(millis(now), write);
+        self.adapter.handle_write(millis(now), write);
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Core {
         let prefix = KeyPrefix::parse(prefix).map_err(bad_key)?;
         let page = ListPage::decode(page).map_err(|error| thrown(ErrorCode::BadAnswer, &error.to_string()))?;
         let listing = Listing { prefix: &prefix, fence: read_fence(fence), page: &page, first };
-        self.adapter.listed(millis(now), scope, stream.as_deref().unwrap_or(""), &listing);
+        self.adapter.handle_list(millis(now), scope, stream.as_deref().unwrap_or(""), &listing);
         Ok(plain(&actions::JsPage::from(&page)))
     }
 
@@ -226,23 +226,23 @@ impl Core {
     #[wasm_bindgen(js_name = setAttention)]
     pub fn set_attention(&mut self, now: f64, active: bool) {
         let attention = if active { Attention::Active } else { Attention::Away };
-        self.adapter.set_attention(millis(now), attention);
+        self.adapter.handle_attention(millis(now), attention);
     }
 
     /// The host woke up: streams that were open may never speak again.
     pub fn resume(&mut self, now: f64) {
-        self.adapter.resume(millis(now));
+        self.adapter.handle_resume(millis(now));
     }
 
     /// Other clients of the session may have written or invalidated something unheard: all that is cached is to be confirmed.
     pub fn missed(&mut self, now: f64) {
-        self.adapter.missed(millis(now));
+        self.adapter.handle_expiry(millis(now));
     }
 
     /// Bytes of an `openFeed`, as they arrive.
     #[wasm_bindgen(js_name = onFeedBytes)]
     pub fn on_feed_bytes(&mut self, now: f64, feed: u32, bytes: &[u8]) {
-        self.adapter.on_feed_bytes(millis(now), feed, bytes);
+        self.adapter.handle_feed_bytes(millis(now), feed, bytes);
     }
 
     /// The end of an `openFeed`: status 0 where it broke, 200 where the gateway ended it, else what it was refused with.
@@ -253,7 +253,7 @@ impl Core {
             200 => FeedEnd::Ended,
             status => FeedEnd::Refused { status, retry_after: retry_after(retry_after_ms) },
         };
-        self.adapter.on_feed_end(millis(now), feed, end);
+        self.adapter.handle_feed_end(millis(now), feed, end);
     }
 
     /// Sets whether each frame of the feed comes back as a `relay`.
@@ -265,7 +265,7 @@ impl Core {
     /// Tells whether another core of this host holds a feed, which costs nothing to join.
     #[wasm_bindgen(js_name = setFeedAtHand)]
     pub fn set_feed_at_hand(&mut self, now: f64, at_hand: bool) {
-        self.adapter.set_feed_at_hand(millis(now), at_hand);
+        self.adapter.handle_feed_at_hand(millis(now), at_hand);
     }
 
     /// Everything that another core needs to follow this one's feed from here on, or `undefined`.
@@ -292,7 +292,7 @@ impl Core {
     /// Entries, session and requests, to outlive the page.
     #[wasm_bindgen(js_name = exportState)]
     pub fn export_state(&self, max_bytes: usize) -> Vec<u8> {
-        self.adapter.export(max_bytes)
+        self.adapter.state(max_bytes)
     }
 
     /// Takes over what `exportState` gave; returns how many entries there are.
@@ -302,7 +302,7 @@ impl Core {
     #[wasm_bindgen(js_name = importState)]
     pub fn import_state(&mut self, now: f64, state: &[u8]) -> Result<usize, JsValue> {
         let refused = |error: BadState| thrown(ErrorCode::BadRequest, &error.to_string());
-        self.adapter.import(millis(now), state).map_err(refused)
+        self.adapter.import_state(millis(now), state).map_err(refused)
     }
 
     /// The answer that the cache would give now, or `undefined`.
@@ -311,7 +311,7 @@ impl Core {
     /// Throws `{code: "BAD_KEY", message}`.
     pub fn peek(&self, now: f64, key: &str, max_staleness_ms: u32) -> Result<JsValue, JsValue> {
         let key = CompositeKey::parse(key).map_err(bad_key)?;
-        let answer = self.adapter.peek(millis(now), &key, max_staleness_ms);
+        let answer = self.adapter.cached_answer(millis(now), &key, max_staleness_ms);
         Ok(answer.map_or(JsValue::UNDEFINED, |answer| plain(&actions::JsAnswer::from(&answer))))
     }
 
@@ -333,7 +333,7 @@ impl Core {
     /// Throws `{code: "BAD_KEY", message}`.
     pub fn explain(&mut self, now: f64, key: &str) -> Result<JsValue, JsValue> {
         let key = CompositeKey::parse(key).map_err(bad_key)?;
-        Ok(plain(&self.adapter.explain(millis(now), &key)))
+        Ok(plain(&self.adapter.explanation(millis(now), &key)))
     }
 
     /// All counts and fills.
@@ -358,7 +358,7 @@ impl Core {
     /// Floors of the session behind `scope`, as `[shard, position, ...]`; gone with the scope.
     #[wasm_bindgen(js_name = setScopeFloors)]
     pub fn set_scope_floors(&mut self, scope: u32, floors: &[f64]) {
-        self.adapter.set_scope_floors(scope, cursors(floors));
+        self.adapter.raise_scope_token(scope, cursors(floors));
     }
 
     /// 0 normal, 1 cautious, 2 no prefetch.

@@ -31,7 +31,7 @@ impl Core {
     /// Throws `{code: "CONFIG", message}` where an origin makes no URL.
     #[wasm_bindgen(js_name = tellGateway)]
     pub fn tell_gateway(&mut self, now: f64, max_bytes: usize) -> Result<Option<Request>, JsValue> {
-        let Some((origin, body)) = self.adapter.tell_gateway(millis(now), max_bytes) else { return Ok(None) };
+        let Some((origin, body)) = self.adapter.poll_addressed_summary(millis(now), max_bytes) else { return Ok(None) };
         binary_request(&origin, "/v1/summaries", &body, self.token.as_deref()).map(Some)
     }
 }

@@ -109,12 +109,12 @@ impl Sdk {
         let shard = u16::try_from(number("shard")).expect("a shard");
         let (key, version, position) = (key.clone(), number("version"), number("position"));
         let own = Own::Put(KeymapFields { locator: locator.to_owned(), ..KeymapFields::default() });
-        self.adapter.wrote(self.now(), OwnWrite { key, version, shard, position, own, fence });
+        self.adapter.handle_write(self.now(), OwnWrite { key, version, shard, position, own, fence });
         Ok(version)
     }
 
     fn drain(&mut self) {
-        while let Some(action) = self.adapter.next_action() {
+        while let Some(action) = self.adapter.poll_action() {
             match action {
                 Action::Answer { answer, .. } => self.answer = Some(Ok(answer)),
                 Action::Fail { code, detail, .. } => self.answer = Some(Err(format!("{}: {detail}", code.as_str()))),
@@ -168,16 +168,21 @@ impl Sdk {
         match tokio::time::timeout(wait, self.outcomes.recv()).await {
             Err(_) => {
                 self.wake = None;
-                self.adapter.poll(self.now(), 0);
+                self.adapter.handle_timeout(self.now(), 0);
             }
             Ok(None) => unreachable!("it holds a sender"),
             Ok(Some((flight, outcome))) => {
                 let now = self.now();
                 let is_call = self.attempts.remove(&flight).is_some();
                 match outcome {
-                    Err(kind) => self.adapter.on_failure(now, flight, kind),
+                    Err(kind) => self.adapter.handle_failure(now, flight, kind),
                     Ok(reply) if is_call => {
-                        self.adapter.on_call_done(now, flight, reply.status.as_u16(), retry_after(&reply.headers));
+                        self.adapter.handle_call_response(
+                            now,
+                            flight,
+                            reply.status.as_u16(),
+                            retry_after(&reply.headers),
+                        );
                         self.last = Some(reply);
                     }
                     Ok(Reply { status, headers, body }) => self.answered(now, flight, status, &headers, &body),
@@ -187,7 +192,7 @@ impl Sdk {
     }
 
     fn answered(&mut self, now: Millis, flight: FlightId, status: StatusCode, headers: &HeaderMap, body: &Bytes) {
-        self.adapter.on_response(now, flight, status.as_u16(), retry_after(headers), body);
+        self.adapter.handle_response(now, flight, status.as_u16(), retry_after(headers), body);
     }
 }
 

@@ -140,7 +140,7 @@ impl Client {
 
     /// What its floors are in a shard.
     pub(crate) fn floor(&self, shard: u16) -> u64 {
-        self.adapter.floors().find(|floor| floor.shard == shard).map_or(0, |floor| floor.position)
+        self.adapter.session_token().find(|floor| floor.shard == shard).map_or(0, |floor| floor.position)
     }
 
     /// Whatever waits may fail from now on.

@@ -12,7 +12,7 @@ use super::world::{Content, Message, World};
 impl World {
     /// Does what the core of `client` asks for. `sent` is when the flight left that has just landed, if one has.
     pub(crate) fn drain(&mut self, truth: &Truth, client: usize, sent: Option<Real>) -> Verdict {
-        while let Some(action) = self.clients[client].adapter.next_action() {
+        while let Some(action) = self.clients[client].adapter.poll_action() {
             match action {
                 Action::Answer { request, answer } => self.answer(truth, client, request, &answer, sent)?,
                 Action::Fail { request, code, detail } => self.refuse(client, request, code, &detail)?,

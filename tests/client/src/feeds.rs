@@ -119,7 +119,7 @@ impl World {
         for store in frames.iter().filter_map(|frame| frame.hello?.incarnation.checked_sub(1)) {
             this.judge.session.meet(store as usize);
         }
-        this.adapter.on_feed_bytes(this.now, stream.id, bytes);
+        this.adapter.handle_feed_bytes(this.now, stream.id, bytes);
         self.drain(truth, client, None)
     }
 
@@ -145,7 +145,7 @@ impl World {
             End::NoRoute if asked => FeedEnd::Refused { status: 404, retry_after: None },
             End::Broken | End::Refused | End::NoRoute => FeedEnd::Broken,
         };
-        this.adapter.on_feed_end(this.now, stream.id, end);
+        this.adapter.handle_feed_end(this.now, stream.id, end);
         self.drain(truth, client, None)
     }
 
@@ -164,7 +164,7 @@ impl World {
         self.tick(truth, client)?;
         let this = &mut self.clients[client];
         let attention = if looks { Attention::Active } else { Attention::Away };
-        this.adapter.set_attention(this.now, attention);
+        this.adapter.handle_attention(this.now, attention);
         self.drain(truth, client, None)
     }
 }

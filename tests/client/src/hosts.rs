@@ -31,7 +31,7 @@ impl World {
 
     pub(crate) fn export(&mut self, client: usize) {
         let this = &mut self.clients[client];
-        this.kept = Some((this.adapter.export(STATE_BYTES), this.judge.session.clone()));
+        this.kept = Some((this.adapter.state(STATE_BYTES), this.judge.session.clone()));
     }
 
     /// A client takes over what was kept while it runs.
@@ -39,7 +39,7 @@ impl World {
         self.tick(truth, client)?;
         let this = &mut self.clients[client];
         let Some((state, session)) = this.kept.clone() else { return Ok(()) };
-        let imported = this.adapter.import(this.now, &state);
+        let imported = this.adapter.import_state(this.now, &state);
         let count = imported.unwrap_or_else(|error| panic!("a state that was exported: {error}"));
         // One of another store is not taken over.
         if this.judge.session.store.is_none() || this.judge.session.store == session.store {
@@ -55,8 +55,8 @@ impl World {
         self.tick(truth, client)?;
         let this = &mut self.clients[client];
         let session = this.judge.session.clone();
-        let (floors, bookmark): (Vec<_>, _) = (this.adapter.floors().collect(), this.adapter.bookmark());
-        let state = this.adapter.export(STATE_BYTES);
+        let (floors, bookmark): (Vec<_>, _) = (this.adapter.session_token().collect(), this.adapter.bookmark());
+        let state = this.adapter.state(STATE_BYTES);
         let kept = this.kept.clone();
         match (legacy, kept) {
             (Legacy::Nothing, _) | (Legacy::OldState, None) => this.rebuild(truth, Session::default()),
@@ -70,12 +70,12 @@ impl World {
                 _ = this.adapter.open_bookmark(now, &bookmark);
                 // Floors alone do not say of which store they are, so they come after what does.
                 let floors = floors.into_iter().filter(|_| legacy == Legacy::Floors);
-                floors.for_each(|floor| this.adapter.raise_floor(floor));
+                floors.for_each(|floor| this.adapter.raise_session_token(floor));
             }
-            Legacy::State => _ = this.adapter.import(now, &state),
+            Legacy::State => _ = this.adapter.import_state(now, &state),
             Legacy::OldState => {
                 if let Some((state, _)) = &this.kept {
-                    _ = this.adapter.import(now, state);
+                    _ = this.adapter.import_state(now, state);
                 }
             }
             Legacy::Nothing => {}

@@ -45,7 +45,7 @@ impl World {
         let looks = !matches!(ask, Ask::Strong | Ask::Bypassing(_));
         let peeked = if looks {
             let bound = if mutant == Some(Mutant::PeekUnbounded) { u32::MAX } else { bound };
-            this.adapter.peek(now, &Self::key(key), bound)
+            this.adapter.cached_answer(now, &Self::key(key), bound)
         } else {
             None
         };
@@ -145,7 +145,7 @@ impl World {
         let waiting = this.judge.pending.len().max(1);
         let Some(&request) = this.judge.pending.keys().nth(pick % waiting) else { return Ok(()) };
         this.excuse();
-        this.adapter.cancel(this.now, request);
+        this.adapter.handle_cancel(this.now, request);
         self.drain(truth, client, None)?;
         let done = !self.clients[client].judge.pending.contains_key(&request);
         demand(done, Invariant::OneOutcomeInTime, || format!("request {request} was cancelled and waits on"))
@@ -155,7 +155,7 @@ impl World {
         self.tick(truth, client)?;
         let this = &mut self.clients[client];
         this.excuse();
-        this.adapter.close_scope(this.now, scope);
+        this.adapter.handle_scope_end(this.now, scope);
         this.wakes.remove(&scope);
         self.drain(truth, client, None)
     }
@@ -243,7 +243,7 @@ impl World {
         }
         let fence = if late { this.adapter.fence(now) } else { fence };
         let write = OwnWrite { key: Self::key(key), version, shard, position: version, own, fence };
-        this.adapter.wrote(now, write);
+        this.adapter.handle_write(now, write);
         self.tally.note("own write");
         self.drain(truth, client, None)
     }

@@ -164,7 +164,7 @@ impl World {
         self.freeze(truth)?;
         for client in (0..CLIENTS).filter(|_| told) {
             let now = self.clients[client].now;
-            self.clients[client].adapter.resume(now);
+            self.clients[client].adapter.handle_resume(now);
             self.drain(truth, client, None)?;
         }
         Ok(())
@@ -181,7 +181,7 @@ impl World {
             this.judge.brought.clear();
             this.broke_at = Some(this.now);
             this.excuse();
-            this.adapter.clock_broke(this.now);
+            this.adapter.handle_clock_break(this.now);
         }
         self.drain(truth, client, None)
     }
@@ -200,7 +200,7 @@ impl World {
         while let Some(&scope) = self.clients[client].wakes.iter().find(|(_, at)| **at <= now).map(|(scope, _)| scope) {
             self.clients[client].wakes.remove(&scope);
             if self.mutant != Some(Mutant::WakesIgnored) || scope == 0 {
-                self.clients[client].adapter.poll(now, scope);
+                self.clients[client].adapter.handle_timeout(now, scope);
             }
             self.drain(truth, client, None)?;
             left -= 1;
@@ -298,10 +298,10 @@ impl World {
                     && truth.shape.max_entries < usize::MAX
                     && let Some(&waiter) = this.judge.pending.keys().next()
                 {
-                    this.adapter.cancel(this.now, waiter);
+                    this.adapter.handle_cancel(this.now, waiter);
                 }
                 let (now, body) = (this.now, response.encode());
-                this.adapter.on_response(now, message.flight, 200, None, &body);
+                this.adapter.handle_response(now, message.flight, 200, None, &body);
                 self.drain(truth, message.client, Some(message.sent))
             }
             (Content::List { key, fence, events }, Reply::List(page)) => {
@@ -339,7 +339,7 @@ impl World {
             return Ok(());
         }
         let prefix = KeyPrefix::parse(&format!("u/{}", key % 2)).unwrap_or_else(|error| panic!("a prefix: {error}"));
-        this.adapter.listed(now, 0, "s0", &Listing { prefix: &prefix, fence, page, first: true });
+        this.adapter.handle_list(now, 0, "s0", &Listing { prefix: &prefix, fence, page, first: true });
         self.tally.note("list");
         self.drain(truth, client, None)
     }
@@ -362,8 +362,8 @@ impl World {
         let now = this.now;
         match mishap {
             Mishap::Network => return self.fail(truth, &message, FailureKind::Network),
-            Mishap::Unavailable => this.adapter.on_response(now, message.flight, 503, Some(20), b""),
-            Mishap::Garbage => this.adapter.on_response(now, message.flight, 200, None, b"<html>"),
+            Mishap::Unavailable => this.adapter.handle_response(now, message.flight, 503, Some(20), b""),
+            Mishap::Garbage => this.adapter.handle_response(now, message.flight, 200, None, b"<html>"),
         }
         this.excuse();
         self.drain(truth, message.client, None)
@@ -377,7 +377,7 @@ impl World {
         this.excuse();
         if self.mutant != Some(Mutant::FailuresUntold) {
             let now = this.now;
-            this.adapter.on_failure(now, message.flight, kind);
+            this.adapter.handle_failure(now, message.flight, kind);
         }
         self.drain(truth, message.client, None)
     }
@@ -387,7 +387,7 @@ impl World {
         for client in 0..CLIENTS {
             self.tick(&truth, client)?;
             let this = &mut self.clients[client];
-            this.adapter.set_attention(this.now, Attention::Away);
+            this.adapter.handle_attention(this.now, Attention::Away);
             self.drain(&truth, client, None)?;
         }
         for ms in [1, 50, 100, 300, 600, 1_000, 1_000, 1_000, 2_000, 2_000, 5_000, 5_000] {

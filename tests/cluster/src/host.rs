@@ -135,10 +135,10 @@ impl Host {
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {
                     self.wake = None;
                     let now = self.tick();
-                    self.adapter.poll(now, 0);
+                    self.adapter.handle_timeout(now, 0);
                 }
             }
-            while let Some(action) = self.adapter.next_action() {
+            while let Some(action) = self.adapter.poll_action() {
                 self.perform(action);
             }
         }
@@ -173,8 +173,8 @@ impl Host {
                 self.writes.insert(call, Writing { write, fence, put, reply });
             }
             Event::Landed { flight, call, outcome } => self.landed(now, flight, call, outcome),
-            Event::FeedBytes { feed, bytes } => self.adapter.on_feed_bytes(now, feed, &bytes),
-            Event::FeedEnds { feed, end } => self.adapter.on_feed_end(now, feed, end),
+            Event::FeedBytes { feed, bytes } => self.adapter.handle_feed_bytes(now, feed, &bytes),
+            Event::FeedEnds { feed, end } => self.adapter.handle_feed_end(now, feed, end),
         }
     }
 
@@ -220,20 +220,20 @@ impl Host {
                     let own = writing.write.value.as_ref().map_or(Own::Deleted, |locator| Own::Put(fields(locator)));
                     let own = if writing.fence.is_some() { own } else { Own::Unknown };
                     let fence = writing.fence.unwrap_or_else(|| self.adapter.fence(now));
-                    self.adapter.wrote(now, OwnWrite { key, version, shard, position, own, fence });
+                    self.adapter.handle_write(now, OwnWrite { key, version, shard, position, own, fence });
                 }
                 Told::Nonsense(what) => writing.put.nonsense = Some(what),
                 Told::Conflict { .. } | Told::NotDone | Told::Unknown => {}
             }
         }
         match outcome {
-            Err(Lost::Timeout) => self.adapter.on_failure(now, flight, FailureKind::Timeout),
-            Err(Lost::Refused | Lost::Broken) => self.adapter.on_failure(now, flight, FailureKind::Network),
+            Err(Lost::Timeout) => self.adapter.handle_failure(now, flight, FailureKind::Timeout),
+            Err(Lost::Refused | Lost::Broken) => self.adapter.handle_failure(now, flight, FailureKind::Network),
             Ok(reply) if call.is_some() => {
-                self.adapter.on_call_done(now, flight, reply.status, reply.retry_after());
+                self.adapter.handle_call_response(now, flight, reply.status, reply.retry_after());
             }
             Ok(reply) => {
-                self.adapter.on_response(now, flight, reply.status, reply.retry_after(), &reply.body);
+                self.adapter.handle_response(now, flight, reply.status, reply.retry_after(), &reply.body);
             }
         }
     }

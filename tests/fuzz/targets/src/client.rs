@@ -77,7 +77,7 @@ impl Host {
     }
 
     fn drain(&mut self) {
-        while let Some(action) = self.adapter.next_action() {
+        while let Some(action) = self.adapter.poll_action() {
             match action {
                 Action::Answer { request, answer } => self.answer(request, answer),
                 Action::Fail { request, code, .. } => {
@@ -158,7 +158,7 @@ impl Host {
             let Some((&scope, &at)) = due else { break };
             self.now = self.now.max(at);
             self.wakes.remove(&scope);
-            self.adapter.poll(self.now, scope);
+            self.adapter.handle_timeout(self.now, scope);
             self.drain();
         }
         self.now = end;
@@ -174,7 +174,7 @@ impl Host {
     }
 
     fn respond(&mut self, flight: FlightId, status: u16, retry_after: Option<Millis>, body: &[u8]) {
-        self.adapter.on_response(self.now, flight, status, retry_after, body);
+        self.adapter.handle_response(self.now, flight, status, retry_after, body);
         self.drain();
     }
 }
@@ -217,7 +217,7 @@ fn step(host: &mut Host, input: &mut Input<'_>) {
         7 => {
             let kind = input.pick(&[FailureKind::Network, FailureKind::Timeout, FailureKind::Aborted]);
             let Some((flight, _)) = host.flight(input.u8()) else { return };
-            host.adapter.on_failure(host.now, flight, kind);
+            host.adapter.handle_failure(host.now, flight, kind);
             host.drain();
         }
         8 => raw_call(host, scope, input),
@@ -225,7 +225,7 @@ fn step(host: &mut Host, input: &mut Input<'_>) {
             match input.u8() % 6 {
                 0 => {
                     let request = host.asked.keys().next().copied();
-                    request.iter().for_each(|&request| host.adapter.cancel(host.now, request));
+                    request.iter().for_each(|&request| host.adapter.handle_cancel(host.now, request));
                 }
                 1 => close(host, scope),
                 2 => {
@@ -233,19 +233,19 @@ fn step(host: &mut Host, input: &mut Input<'_>) {
                     let own = [Own::Unknown, Own::Deleted, Own::Put(KeymapFields::default())];
                     let own = own[usize::from(input.u8() % 3)].clone();
                     let fence = Fence::from_parts([input.u64() % 64, input.u64() % (host.now + 10)]);
-                    host.adapter.wrote(host.now, OwnWrite { key, version, shard: 3, position, own, fence });
+                    host.adapter.handle_write(host.now, OwnWrite { key, version, shard: 3, position, own, fence });
                 }
                 3 => feed_speaks(host, input),
                 4 => {
                     let end = [FeedEnd::Ended, FeedEnd::Broken, FeedEnd::Refused { status: 503, retry_after: None }];
                     let end = end[usize::from(input.u8() % 3)];
-                    host.feed.iter().for_each(|&feed| host.adapter.on_feed_end(host.now, feed, end));
+                    host.feed.iter().for_each(|&feed| host.adapter.handle_feed_end(host.now, feed, end));
                 }
                 _ => match input.u8() % 4 {
-                    0 => host.adapter.set_attention(host.now, Attention::Away),
-                    1 => host.adapter.set_attention(host.now, Attention::Active),
-                    2 => host.adapter.resume(host.now),
-                    _ => host.adapter.clock_broke(host.now),
+                    0 => host.adapter.handle_attention(host.now, Attention::Away),
+                    1 => host.adapter.handle_attention(host.now, Attention::Active),
+                    2 => host.adapter.handle_resume(host.now),
+                    _ => host.adapter.handle_clock_break(host.now),
                 },
             }
             host.drain();
@@ -262,7 +262,7 @@ fn feed_speaks(host: &mut Host, input: &mut Input<'_>) {
         1 => [&FeedFrame::PREAMBLE[..], &forged_frame(input).encode()].concat(),
         _ => forged_frame(input).encode(),
     };
-    host.adapter.on_feed_bytes(host.now, feed, &bytes);
+    host.adapter.handle_feed_bytes(host.now, feed, &bytes);
 }
 
 fn forged_frame(input: &mut Input<'_>) -> FeedFrame {
@@ -286,7 +286,7 @@ fn forged_frame(input: &mut Input<'_>) -> FeedFrame {
 }
 
 fn close(host: &mut Host, scope: Scope) {
-    host.adapter.close_scope(host.now, scope);
+    host.adapter.handle_scope_end(host.now, scope);
     host.drain();
     host.wakes.remove(&scope);
     // Its calls ended without a word: the host closes a scope because nobody waits in it.
@@ -300,7 +300,7 @@ fn raw_call(host: &mut Host, scope: Scope, input: &mut Input<'_>) {
         host.calls.insert(call, scope);
     } else if let Some((flight, _)) = host.attempts.pop_first() {
         let status = input.pick(&[200, 503, 429, 404, 0]);
-        host.adapter.on_call_done(host.now, flight, status, input.pick(&[None, Some(5), Some(Millis::MAX)]));
+        host.adapter.handle_call_response(host.now, flight, status, input.pick(&[None, Some(5), Some(Millis::MAX)]));
     }
     host.drain();
 }
@@ -373,11 +373,11 @@ fn point(input: &mut Input<'_>) -> ReadPoint {
 /// Everything under way ends, and a gateway that keeps to the protocol is understood.
 fn assert_recovers(host: &mut Host) {
     while let Some((flight, _)) = host.flight(0) {
-        host.adapter.on_failure(host.now, flight, FailureKind::Network);
+        host.adapter.handle_failure(host.now, flight, FailureKind::Network);
         host.drain();
     }
     while let Some((flight, _)) = host.attempts.pop_first() {
-        host.adapter.on_failure(host.now, flight, FailureKind::Timeout);
+        host.adapter.handle_failure(host.now, flight, FailureKind::Timeout);
         host.drain();
     }
     for _ in 0..CALM_MS / 1_000 {
@@ -410,7 +410,7 @@ fn serve_well(host: &mut Host) {
         host.respond(flight, 200, None, &answer.encode());
     }
     while let Some((flight, _)) = host.attempts.pop_first() {
-        host.adapter.on_call_done(host.now, flight, 200, None);
+        host.adapter.handle_call_response(host.now, flight, 200, None);
         host.drain();
     }
 }

@@ -18,7 +18,7 @@ impl World {
         }
         host.wakes.remove(&scope);
         let now = host.local(self.now);
-        host.adapter.poll(now, scope);
+        host.adapter.handle_timeout(now, scope);
         self.drain(client);
     }
 
@@ -29,7 +29,7 @@ impl World {
         }
         host.scopes.retain(|&open| open != scope);
         let now = host.local(self.now);
-        host.adapter.close_scope(now, scope);
+        host.adapter.handle_scope_end(now, scope);
         host.wakes.remove(&scope);
         host.writes.retain(|_, writing| writing.scope != scope);
         self.drain(client);
@@ -40,21 +40,21 @@ impl World {
         let Some((_, call)) = host.open.remove(&flight) else { return };
         let now = host.local(self.now);
         match (outcome, call) {
-            (Outcome::Failure(kind), _) => host.adapter.on_failure(now, flight, kind),
+            (Outcome::Failure(kind), _) => host.adapter.handle_failure(now, flight, kind),
             (Outcome::Response { status, retry_after, body }, None) => {
-                host.adapter.on_response(now, flight, status, retry_after, &body);
+                host.adapter.handle_response(now, flight, status, retry_after, &body);
             }
             (Outcome::Response { status, retry_after, .. }, Some(call)) => {
                 if let Some(writing) = host.writes.get_mut(&call) {
                     writing.told = None;
                 }
-                host.adapter.on_call_done(now, flight, status, retry_after);
+                host.adapter.handle_call_response(now, flight, status, retry_after);
             }
             (Outcome::Written(outcome), call) => {
                 if let Some(writing) = call.and_then(|call| host.writes.get_mut(&call)) {
                     writing.told = Some(outcome);
                 }
-                host.adapter.on_call_done(now, flight, 200, None);
+                host.adapter.handle_call_response(now, flight, 200, None);
             }
         }
         self.drain(client);
@@ -63,7 +63,7 @@ impl World {
     /// Performs what the adapter wants done, then ends the scopes that have nothing to do.
     pub(super) fn drain(&mut self, client: usize) {
         loop {
-            while let Some(action) = self.clients[client].adapter.next_action() {
+            while let Some(action) = self.clients[client].adapter.poll_action() {
                 self.perform(client, action);
             }
             let host = &self.clients[client];

@@ -64,7 +64,8 @@ impl World {
             if left.iter().any(|&count| count > 0) || calls > 0 {
                 self.violate("quiet", format!("client {at} has left {left:?}, {calls} writes"));
             } else if !balanced || !gone {
-                let detail = format!("client {at}: issued {}, {outcomes} outcomes, {} outstanding", p.issued, p.outstanding);
+                let detail =
+                    format!("client {at}: issued {}, {outcomes} outcomes, {} outstanding", p.issued, p.outstanding);
                 let left = after.prefetch.outstanding;
                 self.violate("outcomes", format!("{detail}, {left} after the cache was cleared, {:?}", s.cache));
             }

@@ -53,9 +53,9 @@ impl World {
                 let host = &mut self.clients[client];
                 let now = host.local(self.now);
                 if self.rng.chance(70) {
-                    host.adapter.set_attention(now, attention);
+                    host.adapter.handle_attention(now, attention);
                 } else {
-                    host.adapter.resume(now);
+                    host.adapter.handle_resume(now);
                 }
             }
             95 => {
@@ -90,7 +90,7 @@ impl World {
         if self.mutant != Some(Mutant::FloorsStripped) {
             let floors = self.sessions[session].floors.iter();
             let floors = floors.map(|(&shard, &position)| Cursor { shard, position });
-            client.adapter.set_scope_floors(scope, floors);
+            client.adapter.raise_scope_token(scope, floors);
         }
         if self.fault(10) {
             // The platform ends a request when its caller hangs up.
@@ -176,7 +176,7 @@ impl World {
         let (consistency, max_staleness_ms) = (Consistency::Bounded, 1_000);
         let (began, invoked) = (self.step, self.time());
         let read = Read { key, consistency, max_staleness_ms, began, invoked, seen };
-        if let Some(answer) = self.clients[client].adapter.peek(local, &read.key, max_staleness_ms) {
+        if let Some(answer) = self.clients[client].adapter.cached_answer(local, &read.key, max_staleness_ms) {
             self.judge(&read, session, &answer);
         }
     }
@@ -238,7 +238,7 @@ impl World {
         let waiting: Vec<RequestId> = host.reads.keys().copied().collect();
         if !waiting.is_empty() {
             let (id, now) = (self.rng.pick(&waiting), host.local(self.now));
-            host.adapter.cancel(now, id);
+            host.adapter.handle_cancel(now, id);
         }
     }
 }

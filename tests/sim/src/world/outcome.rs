@@ -92,7 +92,7 @@ impl World {
             let (now, position) = (host.local(self.now), version);
             let fence = Fence::from_parts([0, host.local(writing.began)]);
             let own = writing.request.fields.clone().map_or(Own::Deleted, Own::Put);
-            host.adapter.wrote(now, OwnWrite { key: key.clone(), version, shard, position, own, fence });
+            host.adapter.handle_write(now, OwnWrite { key: key.clone(), version, shard, position, own, fence });
         }
         let session = &mut self.sessions[writing.session];
         session.seen.raise(key, version);

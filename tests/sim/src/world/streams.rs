@@ -129,7 +129,7 @@ impl World {
     pub(super) fn feed_bytes(&mut self, client: usize, feed: FlightId, bytes: &[u8]) {
         let host = &mut self.clients[client];
         let now = host.local(self.now);
-        host.adapter.on_feed_bytes(now, feed, bytes);
+        host.adapter.handle_feed_bytes(now, feed, bytes);
         self.drain(client);
     }
 
@@ -137,7 +137,7 @@ impl World {
         let host = &mut self.clients[client];
         if host.feed == Some(feed) {
             let now = host.local(self.now);
-            host.adapter.on_feed_end(now, feed, end);
+            host.adapter.handle_feed_end(now, feed, end);
             self.drain(client);
         }
     }

@@ -85,7 +85,7 @@ impl Host {
         if heeded {
             let page = self.page(&keys);
             let listing = Listing { prefix: &prefix, fence, page: &page, first: true };
-            self.adapter.listed(self.now, 0, "s", &listing);
+            self.adapter.handle_list(self.now, 0, "s", &listing);
         }
         for key in &keys {
             self.pass(LOOK_MS);
@@ -129,7 +129,7 @@ impl Host {
         let end = self.now + ms;
         while let Some(at) = self.wake.take_if(|at| *at <= end) {
             self.now = self.now.max(at);
-            self.adapter.poll(self.now, 0);
+            self.adapter.handle_timeout(self.now, 0);
             self.act(|_, _| {});
         }
         self.now = end;
@@ -137,7 +137,7 @@ impl Host {
 
     /// Does what the adapter asks for; the network takes no time here.
     fn act(&mut self, mut see: impl FnMut(&mut ListFigures, &Action)) {
-        while let Some(action) = self.adapter.next_action() {
+        while let Some(action) = self.adapter.poll_action() {
             see(&mut self.figures, &action);
             match action {
                 Action::Send { flight, body, .. } => {
@@ -149,7 +149,7 @@ impl Host {
                     self.figures.ahead += ahead as u64;
                     self.figures.exchanges += u64::from(request.items.is_empty());
                     let body = self.answer(&request).encode();
-                    self.adapter.on_response(self.now, flight, 200, None, &body);
+                    self.adapter.handle_response(self.now, flight, 200, None, &body);
                 }
                 Action::Wake { at, .. } => self.wake = Some(at),
                 _ => {}

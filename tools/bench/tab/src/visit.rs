@@ -81,7 +81,7 @@ impl Visit {
     pub(crate) fn on_response(&mut self, now: Millis, flight: FlightId, body: &[u8]) {
         let local = self.local(now);
         match &mut self.client {
-            Client::Adapter(adapter) => adapter.on_response(local, flight, 200, None, body),
+            Client::Adapter(adapter) => adapter.handle_response(local, flight, 200, None, body),
             Client::Ttl(cache) => cache.on_response(local, flight, body),
         }
     }
@@ -89,14 +89,14 @@ impl Visit {
     pub(crate) fn on_feed_bytes(&mut self, now: Millis, feed: FlightId, bytes: &[u8]) {
         let local = self.local(now);
         if let Client::Adapter(adapter) = &mut self.client {
-            adapter.on_feed_bytes(local, feed, bytes);
+            adapter.handle_feed_bytes(local, feed, bytes);
         }
     }
 
     pub(crate) fn on_feed_end(&mut self, now: Millis, feed: FlightId) {
         let local = self.local(now);
         if let Client::Adapter(adapter) = &mut self.client {
-            adapter.on_feed_end(local, feed, FeedEnd::Ended);
+            adapter.handle_feed_end(local, feed, FeedEnd::Ended);
         }
     }
 
@@ -108,13 +108,13 @@ impl Visit {
             return false;
         }
         self.wake = None;
-        adapter.poll(local, 0);
+        adapter.handle_timeout(local, 0);
         true
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         match &mut self.client {
-            Client::Adapter(adapter) => adapter.next_action(),
+            Client::Adapter(adapter) => adapter.poll_action(),
             Client::Ttl(cache) => cache.next_action(),
         }
     }
@@ -129,7 +129,7 @@ impl Visit {
     /// What it tells of its requests.
     pub(crate) fn tell(&mut self, max_bytes: usize) -> Option<Vec<u8>> {
         match &mut self.client {
-            Client::Adapter(adapter) => adapter.tell(max_bytes),
+            Client::Adapter(adapter) => adapter.poll_summary(max_bytes),
             Client::Ttl(_) => None,
         }
     }
@@ -138,7 +138,7 @@ impl Visit {
     pub(crate) fn close(&mut self, now: Millis) {
         let local = self.local(now);
         if let Client::Adapter(adapter) = &mut self.client {
-            adapter.close_scope(local, 0);
+            adapter.handle_scope_end(local, 0);
             adapter.clear(local);
         }
     }

@@ -1,15 +1,20 @@
-use super::super::Served;
-use super::super::testing::{Host, key, locator};
-use super::*;
+use crate::adapter::Listing;
+use crate::adapter::Own;
+use crate::adapter::OwnWrite;
+use crate::adapter::Served;
+use crate::adapter::testing::{Host, key, locator};
+use crate::cache::Fence;
 use crate::cache::Invalidate;
+use crate::key::KeyPrefix;
 use crate::protocol::Consistency;
+use crate::protocol::KeymapFields;
 
 /// Lists `prefix` with a fence taken before, as the gateway stands now.
 fn list(host: &mut Host, prefix: &str, fence: Fence) {
     let prefix = KeyPrefix::parse(prefix).expect("a prefix");
     let page = host.gateway.list(&prefix);
     let listing = Listing { prefix: &prefix, fence, page: &page, first: true };
-    host.adapter.listed(host.now, 0, "s", &listing);
+    host.adapter.handle_list(host.now, 0, "s", &listing);
     host.pass(0);
 }
 
@@ -46,7 +51,7 @@ fn a_list_that_was_asked_for_before_an_invalidation_is_not_cached() {
     host.pass(10);
     host.adapter.invalidate(host.now, &Invalidate::Key(key("u/1")));
     list(&mut host, "u", fence);
-    assert!(host.adapter.peek(host.now, &key("u/1"), u32::MAX).is_none());
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), u32::MAX).is_none());
 }
 
 #[test]
@@ -59,8 +64,8 @@ fn a_list_raises_the_floor_and_what_is_below_it_is_only_looked_at() {
     let prefix = KeyPrefix::parse("u").expect("a prefix");
     let page = host.gateway.list(&prefix);
     // Another read of the shard has seen more by the time that the page arrives.
-    host.adapter.raise_floor(crate::protocol::Cursor { shard: host.gateway.shard("u/1"), position: 1_000 });
-    host.adapter.listed(host.now, 0, "s", &Listing { prefix: &prefix, fence, page: &page, first: true });
+    host.adapter.raise_session_token(crate::protocol::Cursor { shard: host.gateway.shard("u/1"), position: 1_000 });
+    host.adapter.handle_list(host.now, 0, "s", &Listing { prefix: &prefix, fence, page: &page, first: true });
     assert!(host.adapter.cache.peek(host.now, &key("u/1"), u32::MAX) == crate::cache::Lookup::Miss);
 }
 
@@ -70,8 +75,8 @@ fn a_list_of_something_else_fills_nothing() {
     host.gateway.put("u/1", "a");
     let (fence, prefix) = (host.adapter.fence(host.now), KeyPrefix::parse("v").expect("a prefix"));
     let page = host.gateway.list(&KeyPrefix::parse("u").expect("a prefix"));
-    host.adapter.listed(host.now, 0, "s", &Listing { prefix: &prefix, fence, page: &page, first: true });
-    assert!(host.adapter.peek(host.now, &key("u/1"), u32::MAX).is_none());
+    host.adapter.handle_list(host.now, 0, "s", &Listing { prefix: &prefix, fence, page: &page, first: true });
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), u32::MAX).is_none());
 }
 
 #[test]
@@ -83,8 +88,8 @@ fn a_list_of_a_store_that_is_gone_fills_nothing() {
     let page = host.gateway.list(&prefix);
     host.renew_store(2);
     host.read("u/2").expect("answered");
-    host.adapter.listed(host.now, 0, "s", &Listing { prefix: &prefix, fence, page: &page, first: true });
-    assert!(host.adapter.peek(host.now, &key("u/1"), u32::MAX).is_none());
+    host.adapter.handle_list(host.now, 0, "s", &Listing { prefix: &prefix, fence, page: &page, first: true });
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), u32::MAX).is_none());
 }
 
 #[test]
@@ -93,12 +98,12 @@ fn an_own_write_is_cached_as_old_as_its_first_attempt() {
     let fence = host.adapter.fence(host.now);
     host.pass(60);
     let version = host.gateway.put("u/1", "mine");
-    host.adapter.wrote(host.now, own(&host, "u/1", version, put("mine"), fence));
+    host.adapter.handle_write(host.now, own(&host, "u/1", version, put("mine"), fence));
     let answer = host.read("u/1").expect("found");
     assert_eq!((answer.served, locator(&answer), answer.age_ms), (Served::Cache, Some("mine"), 60));
     let version = host.gateway.delete("u/1");
     let fence = host.adapter.fence(host.now);
-    host.adapter.wrote(host.now, own(&host, "u/1", version, Own::Deleted, fence));
+    host.adapter.handle_write(host.now, own(&host, "u/1", version, Own::Deleted, fence));
     assert_eq!(host.read("u/1").map(|answer| (answer.served, answer.keymap)), Ok((Served::Negative, None)));
     assert!(host.gateway.requests.is_empty());
 }
@@ -110,7 +115,7 @@ fn an_own_write_of_unknown_outcome_is_asked_for() {
     host.read("u/1").expect("found");
     let fence = host.adapter.fence(host.now);
     let version = host.gateway.put("u/1", "merged");
-    host.adapter.wrote(host.now, own(&host, "u/1", version, Own::Unknown, fence));
+    host.adapter.handle_write(host.now, own(&host, "u/1", version, Own::Unknown, fence));
     assert_eq!(host.read("u/1").as_ref().map(locator), Ok(Some("merged")));
 }
 
@@ -126,7 +131,7 @@ fn an_own_write_that_is_acknowledged_late_does_not_come_before_what_was_read_mea
     // It has to leave, as in a cache that is full.
     host.adapter.invalidate(host.now, &Invalidate::Key(key("u/2")));
     host.adapter.cache.saw(&key("u/1"), u64::MAX);
-    host.adapter.wrote(host.now, own(&host, "u/1", mine, put("mine"), fence));
+    host.adapter.handle_write(host.now, own(&host, "u/1", mine, put("mine"), fence));
     assert_eq!(host.read("u/1").as_ref().map(locator), Ok(Some("theirs")));
 }
 
@@ -138,7 +143,7 @@ fn an_own_write_before_an_invalidation_is_not_cached_after_it() {
     host.pass(5);
     host.adapter.invalidate(host.now, &Invalidate::All);
     host.gateway.put("u/1", "theirs");
-    host.adapter.wrote(host.now, own(&host, "u/1", version, put("mine"), fence));
+    host.adapter.handle_write(host.now, own(&host, "u/1", version, put("mine"), fence));
     host.pass(5);
     assert_eq!(host.read("u/1").as_ref().map(locator), Ok(Some("theirs")));
 }
@@ -175,7 +180,7 @@ fn a_round_trip_longer_than_the_bound_takes_one_request_and_is_marked_stale() {
         host.deliver();
     }
     host.gateway.requests.clear();
-    let request = super::super::GetRequest { max_staleness_ms: 100, ..super::super::GetRequest::new(key("u/1")) };
+    let request = crate::adapter::GetRequest { max_staleness_ms: 100, ..crate::adapter::GetRequest::new(key("u/1")) };
     let id = host.adapter.handle_request(host.now, request);
     host.pass(300);
     host.deliver();
@@ -194,7 +199,7 @@ fn a_clock_that_was_set_ahead_makes_nothing_newer_than_an_invalidation() {
     host.adapter.invalidate(host.now, &Invalidate::Prefix(KeyPrefix::parse("u").expect("a prefix")));
     // It counts a second and more of which nothing has passed.
     host.now += 1_100;
-    host.adapter.clock_broke(host.now);
+    host.adapter.handle_clock_break(host.now);
     host.pass(5);
     host.read("u/1").expect("found");
     let request = host.gateway.requests.last().expect("asked");

@@ -1,6 +1,8 @@
-use super::super::testing::{Host, ORIGIN};
-use super::super::{Action, AdapterConfig, FeedConfig, FeedEnd, FlightId};
-use super::*;
+use crate::adapter::testing::{Host, ORIGIN};
+use crate::adapter::{Action, AdapterConfig, FeedConfig, FeedEnd, FlightId};
+use crate::protocol::FeedFrame;
+use crate::protocol::FeedStep;
+use crate::protocol::Hello;
 use crate::protocol::{BatchRequest, FeedId};
 
 const HELLO: Hello =
@@ -30,7 +32,7 @@ fn asked(host: &mut Host) -> (FlightId, BatchRequest) {
 }
 
 fn bytes(host: &mut Host, feed: FlightId, bytes: &[u8]) {
-    host.adapter.on_feed_bytes(host.now, feed, bytes);
+    host.adapter.handle_feed_bytes(host.now, feed, bytes);
     host.pass(0);
 }
 
@@ -106,7 +108,7 @@ fn joining_costs_no_credit_so_a_follower_can_take_over() {
     let (leader, _, mut follower, join) = pair(&["a/x"]);
     bytes(&mut follower, join, &opening(&leader));
     follower.deliver();
-    follower.adapter.on_feed_end(follower.now, join, FeedEnd::Ended);
+    follower.adapter.handle_feed_end(follower.now, join, FeedEnd::Ended);
     follower.read("a/x").expect("an answer");
     asked(&mut follower);
 }
@@ -114,12 +116,12 @@ fn joining_costs_no_credit_so_a_follower_can_take_over() {
 #[test]
 fn a_feed_at_hand_needs_no_credit() {
     let (mut host, feed, ..) = pair(&["a/x"]);
-    host.adapter.on_feed_end(host.now, feed, FeedEnd::Ended);
+    host.adapter.handle_feed_end(host.now, feed, FeedEnd::Ended);
     host.read("a/x").expect("an answer");
     host.pass(5_000);
     let opens = |host: &mut Host| host.other.drain(..).any(|action| matches!(action, Action::OpenFeed { .. }));
     assert!(!opens(&mut host));
-    host.adapter.set_feed_at_hand(host.now, true);
+    host.adapter.handle_feed_at_hand(host.now, true);
     host.pass(0);
     assert!(opens(&mut host));
 }
@@ -128,9 +130,9 @@ fn a_feed_at_hand_needs_no_credit() {
 fn a_client_that_asks_all_the_time_gets_its_feed_back() {
     let (mut host, feed, ..) = pair(&["a/x"]);
     for _ in 0..30 {
-        host.adapter.feed_paid();
+        host.adapter.feed.earn();
     }
-    host.adapter.on_feed_end(host.now, feed, FeedEnd::Broken);
+    host.adapter.handle_feed_end(host.now, feed, FeedEnd::Broken);
     for _ in 0..100 {
         host.read("a/x").expect("an answer");
         host.pass(200);
@@ -156,9 +158,9 @@ fn what_comes_twice_is_passed_over_and_a_frame_that_is_missing_ends_it() {
 fn a_feed_outlives_its_last_entry() {
     let (mut leader, feed, ..) = pair(&["a/x"]);
     let change = crate::protocol::Change {
-        shard: leader.gateway.map.storage.shard(&super::super::testing::key("a/x")),
+        shard: leader.gateway.map.storage.shard(&crate::adapter::testing::key("a/x")),
         version: 50,
-        key: super::super::testing::key("a/x"),
+        key: crate::adapter::testing::key("a/x"),
         deleted: false,
     };
     let frame = FeedFrame { number: 4, clock_ms: leader.now, changes: vec![change], ..FeedFrame::default() };
@@ -173,7 +175,7 @@ fn what_was_missed_is_confirmed_before_it_is_served() {
     let asked = host.gateway.requests.len();
     host.read("a/x").expect("an answer");
     assert_eq!(host.gateway.requests.len(), asked);
-    host.adapter.missed(host.now);
+    host.adapter.handle_expiry(host.now);
     host.pass(5);
     host.read("a/x").expect("an answer");
     assert_eq!(host.gateway.requests.len(), asked + 1);
@@ -182,7 +184,7 @@ fn what_was_missed_is_confirmed_before_it_is_served() {
 #[test]
 fn nothing_of_what_was_asked_for_outlives_a_clearing() {
     let mut host = client(&["a/x", "a/secret"]);
-    let holds = |host: &Host| host.adapter.export(1 << 20).windows(8).any(|part| part == b"a/secret");
+    let holds = |host: &Host| host.adapter.state(1 << 20).windows(8).any(|part| part == b"a/secret");
     assert!(holds(&host));
     host.adapter.clear(host.now);
     assert!(!holds(&host));

@@ -1,4 +1,4 @@
-use super::super::testing::{Host, locator};
+use crate::adapter::testing::{Host, locator};
 use crate::protocol::{BatchRequest, Consistency, Cursor, ErrorCode, Outcome};
 
 #[test]
@@ -44,7 +44,7 @@ fn nothing_is_asked_again_for_those_who_gave_up() {
     let waits = host.get("u/2");
     host.pass(1);
     let sent = host.sent.remove(0);
-    host.adapter.cancel(host.now, given_up);
+    host.adapter.handle_cancel(host.now, given_up);
     let request = BatchRequest::decode(&sent.body).expect("a batch");
     let mut response = host.gateway.answer(&sent.body);
     for (item, result) in request.items.iter().zip(&mut response.results) {
@@ -77,8 +77,8 @@ fn a_stale_answer_is_never_below_the_floor_of_its_scope() {
     let mut host = Host::new();
     host.gateway.put("u/1", "x");
     let seen = host.read("u/1").expect("found").at;
-    host.adapter.set_scope_floors(1, [Cursor { shard: seen.shard, position: seen.position + 1 }]);
-    host.adapter.set_scope_floors(2, [Cursor { shard: seen.shard, position: seen.position }]);
+    host.adapter.raise_scope_token(1, [Cursor { shard: seen.shard, position: seen.position + 1 }]);
+    host.adapter.raise_scope_token(2, [Cursor { shard: seen.shard, position: seen.position }]);
     host.pass(60_000);
     let (behind, level) = (host.get_in(1, "u/1", Consistency::Any), host.get_in(2, "u/1", Consistency::Any));
     host.pass(10_000);

@@ -1,4 +1,4 @@
-//! Which gateway to talk to.
+//! [`Origins`]: the gateways that may be talked to, and the choice among them.
 //!
 //! A connection over an ocean costs more than a hop inside the data centre, so
 //! the owner of a key is addressed directly only over an origin used within the
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::retry::ATTEMPT_MS;
 use crate::Millis;
+use crate::adapter::config::wildcard;
 use crate::breaker::{Breaker, BreakerConfig};
 
 /// How long a used connection is presumed open: keep-alive limits of common servers start at 60 s.
@@ -108,7 +109,7 @@ impl Origins {
     }
 
     /// Where to send a key whose owner answers at `owner`; `avoid` is the origin that has just failed.
-    pub(super) fn choose(&mut self, now: Millis, owner: Option<&str>, avoid: Option<&str>) -> Arc<str> {
+    pub(super) fn choose(&self, now: Millis, owner: Option<&str>, avoid: Option<&str>) -> Arc<str> {
         let usable = |o: &Origin| !o.breaker.is_open(now) && now >= o.paused_until && avoid != Some(&*o.url);
         if let Some(owner) = owner
             && let Some(origin) = self.known.iter().find(|o| &*o.url == owner)
@@ -207,12 +208,6 @@ impl Origins {
     }
 
     pub(super) const BOUND: usize = MAX_ORIGINS;
-}
-
-/// Scheme and domain of `scheme://*.domain`.
-pub(super) fn wildcard(origin: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = origin.split_once(':')?;
-    Some((scheme, rest.strip_prefix("//*.")?))
 }
 
 fn is_warm(origin: &Origin, now: Millis) -> bool {

@@ -1,6 +1,6 @@
-use super::super::testing::{Host, key, locator};
-use super::super::{GetRequest, Served};
-use super::*;
+use crate::adapter::Action;
+use crate::adapter::testing::{Host, key, locator};
+use crate::adapter::{GetRequest, Served};
 use crate::cache::Lookup;
 use crate::protocol::{Consistency, ErrorCode};
 
@@ -23,7 +23,7 @@ fn a_bookmark_takes_along_what_was_seen_although_the_cache_here_is_still_fresh()
     assert_eq!(there.get_strong("u/1").as_ref().map(locator), Ok(Some("new")));
     assert_eq!(here.read("u/1").as_ref().map(locator), Ok(Some("old")), "two seconds are allowed");
     here.adapter.open_bookmark(here.now, &there.adapter.bookmark()).expect("a bookmark");
-    assert!(here.adapter.peek(here.now, &key("u/1"), 2_000).is_none());
+    assert!(here.adapter.cached_answer(here.now, &key("u/1"), 2_000).is_none());
     let after = here.read("u/1").expect("found");
     assert_eq!((after.served, locator(&after)), (Served::Network, Some("new")));
     assert_eq!(here.read("u/1").map(|answer| answer.served), Ok(Served::Cache), "and from then on it is cached");
@@ -51,7 +51,7 @@ fn a_bookmark_of_a_store_that_is_gone_says_nothing() {
     here.pass(3_000);
     here.read("u/1").expect("answered");
     here.adapter.open_bookmark(here.now, &bookmark).expect("a bookmark");
-    assert!(here.adapter.floors().all(|floor| floor.position == 0), "none of the old store");
+    assert!(here.adapter.session_token().all(|floor| floor.position == 0), "none of the old store");
     there.adapter.open_bookmark(there.now, &here.adapter.bookmark()).expect("a bookmark");
     assert_eq!(there.adapter.stats(there.now).sessions_reset, 1, "one of the new store is heeded");
 }
@@ -60,12 +60,12 @@ fn a_bookmark_of_a_store_that_is_gone_says_nothing() {
 fn what_is_no_bookmark_is_refused_and_changes_nothing() {
     let (mut here, _) = two();
     let bookmark = here.adapter.bookmark();
-    let floors: Vec<_> = here.adapter.floors().collect();
+    let floors: Vec<_> = here.adapter.session_token().collect();
     for end in 0..bookmark.len() {
         assert!(here.adapter.open_bookmark(here.now, &bookmark[..end]).is_err());
     }
     assert!(here.adapter.open_bookmark(here.now, b"FMBM\x09").is_err());
-    assert_eq!(here.adapter.floors().collect::<Vec<_>>(), floors);
+    assert_eq!(here.adapter.session_token().collect::<Vec<_>>(), floors);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn answers_of_the_old_store_are_not_used_any_more() {
     host.renew_store(2);
     host.read("u/3").expect("answered");
     host.respond(early.flight, 200, &old);
-    assert!(host.adapter.peek(host.now, &key("u/1"), u32::MAX).is_none());
+    assert!(host.adapter.cached_answer(host.now, &key("u/1"), u32::MAX).is_none());
     host.pass(3_000);
     host.deliver();
     assert_eq!(host.read("u/1").map(|answer| answer.keymap), Ok(None));

@@ -1,8 +1,7 @@
-//! When to try again.
+//! Times of attempts: how long each may take, and how long to wait before the next one.
 //!
-//! Full jitter (M. Brooker, "Exponential Backoff and Jitter", 2015) and a
-//! retry budget as in Finagle: retries are paid from a bucket that fresh
-//! requests fill, so that a failing gateway sees at most about a tenth more load.
+//! Full jitter (M. Brooker, "Exponential Backoff and Jitter", 2015) and a retry budget as in Finagle
+//! (`token_bucket.rs`), so that a failing gateway sees at most about a tenth more load.
 
 use crate::Millis;
 use crate::partition::mix;
@@ -12,27 +11,20 @@ const BASE_MS: u64 = 50;
 /// Highest upper bound: beyond it a user has given up.
 const CAP_MS: u64 = 2_000;
 /// Attempts at one thing, the first included.
-pub(super) const MAX_ATTEMPTS: u8 = 4;
+pub(in crate::adapter) const MAX_ATTEMPTS: u8 = 4;
 /// Longest time one attempt may take: short enough that another gateway can still answer within the usual time-out.
-pub(super) const ATTEMPT_MS: u32 = 4_000;
+pub(in crate::adapter) const ATTEMPT_MS: u32 = 4_000;
 /// What a first attempt at a bounded read may take on top of a multiple of the origin's usual answer time. A gateway that
 /// lives answers within this, if only with an error: its own waits for peers and for the store are shorter.
 const FIRST_ATTEMPT_MS: u32 = 700;
 /// That multiple, as of a retransmission timer (RFC 6298), which also keeps a slow network from looking like a frozen peer.
 const USUAL_TIMES: f32 = 4.0;
-/// Tokens a fresh request brings, in hundredths: a tenth of a retry.
-const DEPOSIT: u32 = 10;
-/// Tokens a retry costs.
-const COST: u32 = 100;
-/// Most tokens: ten retries may come at once, which also serves a client that has just started.
-const FULL: u32 = 10 * COST;
-
 /// SplitMix64 (Steele, Lea and Flood, 2014): enough for jitter, and replayable.
 #[derive(Debug, Clone)]
-pub(super) struct Jitter(u64);
+pub(in crate::adapter) struct Jitter(u64);
 
 impl Jitter {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::adapter) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -42,67 +34,35 @@ impl Jitter {
     }
 
     /// Delay before attempt number `attempts` + 1: uniform below the exponential bound, never below `retry_after`.
-    pub(super) fn delay(&mut self, attempts: u8, retry_after: Option<Millis>) -> Millis {
+    pub(in crate::adapter) fn delay(&mut self, attempts: u8, retry_after: Option<Millis>) -> Millis {
         let bound = (BASE_MS << attempts.min(10)).min(CAP_MS);
         retry_after.unwrap_or(0).min(30_000) + self.within(bound)
     }
 
     /// Uniform from 0 to `most`.
-    pub(super) fn within(&mut self, most: Millis) -> Millis {
+    pub(in crate::adapter) fn within(&mut self, most: Millis) -> Millis {
         self.next() % (most + 1)
     }
 }
 
-/// How long to wait for an origin that may have frozen, while another could answer; `latency_ms` is what it usually takes.
+/// Time to wait for an origin that may have frozen, while another could answer; `latency_ms` is what it usually takes.
 /// A frozen process, unlike a dead one, refuses nothing, so only time can tell.
-pub(super) fn first_attempt_ms(latency_ms: f32) -> u32 {
+pub(in crate::adapter) fn first_attempt_ms(latency_ms: f32) -> u32 {
     ((USUAL_TIMES * latency_ms) as u32).saturating_add(FIRST_ATTEMPT_MS).min(ATTEMPT_MS)
 }
 
-/// The retry budget.
-#[derive(Debug, Clone)]
-pub(super) struct RetryBudget {
-    tokens: u32,
-}
+/// Time that a gateway with too much to do is left alone where it does not say, and at most.
+const PAUSE_MS: Millis = 1_000;
+const LONGEST_PAUSE_MS: Millis = 30_000;
 
-impl RetryBudget {
-    pub(super) fn new() -> Self {
-        Self { tokens: FULL }
-    }
-
-    pub(super) fn deposit(&mut self) {
-        self.tokens = (self.tokens + DEPOSIT).min(FULL);
-    }
-
-    /// Whether a retry may be made; takes its cost.
-    pub(super) fn withdraw(&mut self) -> bool {
-        if self.tokens < COST {
-            return false;
-        }
-        self.tokens -= COST;
-        true
-    }
-
-    /// Retries that may still be made at once.
-    pub(super) fn available(&self) -> u32 {
-        self.tokens / COST
-    }
+/// End of the pause that a gateway asks for, which has more to do than it can.
+pub(in crate::adapter) fn pause_until(now: Millis, retry_after: Option<Millis>) -> Millis {
+    now + retry_after.unwrap_or(PAUSE_MS).min(LONGEST_PAUSE_MS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retries_stay_within_a_tenth_of_the_requests() {
-        let mut budget = RetryBudget::new();
-        let mut retries = 0;
-        for _ in 0..1_000 {
-            budget.deposit();
-            retries += u32::from(budget.withdraw());
-        }
-        assert!((100..=110).contains(&retries), "{retries}");
-    }
 
     #[test]
     fn delays_are_spread_below_the_bound_and_honour_retry_after() {

@@ -1,8 +1,16 @@
-use super::super::AdapterConfig;
-use super::super::testing::{Host, ORIGIN};
-use super::*;
+use crate::Millis;
+use crate::adapter::AdapterConfig;
+use crate::adapter::Share;
+use crate::adapter::testing::{Host, ORIGIN};
+use crate::model::Summary;
 use crate::model::{ClientId, Observer, SharedModel, SharedModelConfig, SnapshotOptions};
+use crate::prefetch::Caution;
+use crate::protocol::ModelSnapshot;
 use crate::protocol::{BatchRequest, model_delta};
+
+/// Pause before a wish is repeated, and time that a model is good for.
+const RETRY_MS: Millis = 5_000;
+const REFRESH_MS: Millis = 600_000;
 
 fn host(share: Share, seed: u64) -> Host {
     let config = AdapterConfig { origins: vec![ORIGIN.into()], share, seed, ..AdapterConfig::default() };
@@ -33,8 +41,8 @@ fn model() -> Vec<u8> {
             let rider = rider.as_ref().filter(|_| !items.is_empty()).expect("it tells");
             observer.observe(0, ClientId(client), rider, items, &mut told);
         }
-        assert!(host.adapter.tell(4_096).is_none(), "told once");
-        let stats = host.adapter.shared.stats();
+        assert!(host.adapter.poll_summary(4_096).is_none(), "told once");
+        let stats = host.adapter.stats(host.now).model;
         assert_eq!((stats.told, stats.untold), (host.gateway.requests.len() as u64, 0));
     }
     observer.due(Millis::MAX, &mut told);
@@ -61,12 +69,12 @@ fn what_some_clients_told_is_fetched_ahead_by_a_new_one() {
         host.read("home").expect("found");
         host.pass(20);
         host.deliver();
-        host.adapter.engine.stats().issued
+        host.adapter.stats(host.now).prefetch.issued
     };
     assert_eq!((issued(Share::Read), issued(Share::Off)), (1, 0));
     let mut host = host(Share::Read, 1);
     assert!(host.adapter.import_model(host.now, &bytes[1..]).is_err());
-    let stats = host.adapter.shared.stats();
+    let stats = host.adapter.stats(host.now).model;
     assert_eq!((stats.refused, stats.imported, stats.made), (1, 0, 0));
 }
 
@@ -75,8 +83,8 @@ fn who_only_reads_tells_nothing() {
     for share in [Share::Off, Share::Read] {
         let mut host = host(share, 7);
         visit(&mut host);
-        host.adapter.earn(1 << 16);
-        assert!(host.adapter.tell(4_096).is_none());
+        host.adapter.ahead.earn(1 << 16);
+        assert!(host.adapter.poll_summary(4_096).is_none());
         assert!(host.gateway.requests.iter().all(|request| request.rider.is_none()));
         let wishes = host.gateway.requests.iter().filter(|request| request.model.is_some()).count();
         assert_eq!(wishes, usize::from(share == Share::Read));
@@ -122,11 +130,11 @@ fn the_next_model_comes_as_a_difference_and_a_wrong_one_costs_a_whole_one() {
     assert_eq!(host.adapter.import_model(0, &older), Ok(&older[..]));
     assert_eq!(host.adapter.import_model(0, &delta), Ok(&newer[..]));
     assert_eq!(host.adapter.import_model(0, &model_delta(&newer, &newer)), Ok(&newer[..]));
-    let stats = host.adapter.shared.stats();
+    let stats = host.adapter.stats(host.now).model;
     assert_eq!((stats.made, stats.bytes, stats.imported, stats.deltas), (8, newer.len(), 3, 2));
     // Once more from the older one, which is not there any more.
     assert!(host.adapter.import_model(0, &delta).is_err());
-    let stats = host.adapter.shared.stats();
+    let stats = host.adapter.stats(host.now).model;
     assert_eq!((stats.made, stats.bytes, stats.refused), (0, 0, 2));
     assert_eq!(host.adapter.import_model(0, &newer), Ok(&newer[..]));
 }

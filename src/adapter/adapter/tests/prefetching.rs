@@ -1,6 +1,7 @@
-use super::super::testing::{Host, key};
-use super::super::{GetRequest, Served};
-use super::*;
+use crate::Millis;
+use crate::adapter::testing::{Host, key};
+use crate::adapter::{GetRequest, Served};
+use crate::protocol::Class;
 use crate::protocol::{BatchRequest, ErrorCode, Outcome};
 
 /// Batches of predicted keys alone, among those that are under way.
@@ -25,31 +26,10 @@ fn trained() -> Host {
         }
     }
     host.adapter.clear(host.now);
-    host.adapter.ahead = Ahead::default();
+    host.adapter.ahead.forget_credit();
     host.pass(5_000);
     host.deliver();
     host
-}
-
-#[test]
-fn credit_is_earned_by_moments_that_asked_for_nothing() {
-    let mut ahead = Ahead::default();
-    assert!(!ahead.withdraw(), "none yet");
-    ahead.used(1);
-    ahead.used(1);
-    ahead.begin(2);
-    assert!(ahead.withdraw() && !ahead.withdraw(), "one request for one moment");
-    ahead.used(3);
-    ahead.asked();
-    ahead.begin(4);
-    assert!(!ahead.withdraw(), "a gateway was asked all the same");
-    ahead.used(5);
-    assert!(ahead.withdraw(), "what the present moment earns counts");
-    ahead.begin(6);
-    assert!(!ahead.withdraw(), "but not twice");
-    (10..200).for_each(|now| ahead.used(now));
-    ahead.begin(200);
-    assert_eq!((0..200).filter(|_| ahead.withdraw()).count() as u64, Ahead::MOST);
 }
 
 #[test]
@@ -70,12 +50,12 @@ fn what_was_predicted_rides_on_what_goes_out_and_then_pays_for_what_follows() {
 fn nothing_is_earned_where_a_gateway_is_being_asked_for_the_key_anyway() {
     let mut host = trained();
     host.read("u/0/profile").expect("found, and what follows with it");
-    host.adapter.ahead = Ahead::default();
+    host.adapter.ahead.forget_credit();
     let past = GetRequest { bypass_cache: true, observe: false, ..GetRequest::new(key("u/1/profile")) };
     host.adapter.handle_request(host.now, past);
     host.pass(1);
     assert_eq!(host.read("u/1/profile").map(|answer| answer.served), Ok(Served::Cache));
-    assert!(!host.adapter.ahead.withdraw());
+    assert!(!host.adapter.ahead.take_credit());
 }
 
 #[test]
@@ -84,27 +64,24 @@ fn predictions_without_credit_are_held_until_the_next_request_and_then_ride_or_g
     host.read("u/0/profile").expect("found");
     // Whatever rode on that is gone again, so there is something to predict and no credit.
     host.adapter.clear(host.now);
-    host.adapter.ahead = Ahead::default();
+    host.adapter.ahead.forget_credit();
     let scope = 0;
-    let order = |text: &str| {
-        let fetch = Fetch::new(scope, key(text), Class::Prefetch, 2_000);
-        Fetch { rides: true, ..fetch }
-    };
-    let id = host.adapter.enqueue(order("u/9/profile"));
-    host.adapter.poll(host.now, scope);
+    host.adapter.start_prefetch(host.now, scope, key("u/9/profile"), false, true);
+    host.adapter.handle_timeout(host.now, scope);
     host.pass(1_000);
-    assert_eq!((host.sent.len(), &host.adapter.scopes.get(scope).held[..]), (0, &[id][..]), "nothing goes out for it");
+    let under_way = |host: &Host| (host.sent.len(), host.adapter.stats(host.now).prefetching.used);
+    assert_eq!(under_way(&host), (0, 1), "nothing goes out for it");
     let asked = host.get("u/9/profile");
     host.pass(1);
     assert_eq!(host.sent.len(), 1, "whoever asks for it takes it along");
     host.deliver();
     assert!(host.answers[&asked].is_ok());
-    let id = host.adapter.enqueue(order("u/8/profile"));
-    host.adapter.poll(host.now, scope);
-    assert_eq!(host.adapter.scopes.get(scope).held, [id]);
+    host.adapter.start_prefetch(host.now, scope, key("u/8/profile"), false, true);
+    host.adapter.handle_timeout(host.now, scope);
+    assert_eq!(under_way(&host), (0, 1));
     host.get("u/7/profile");
     host.pass(1);
-    assert!(host.adapter.fetches.get(id).is_none(), "the next request predicts anew");
+    assert!(!host.adapter.requests.is_fetching(&key("u/8/profile")), "the next request predicts anew");
 }
 
 #[test]
@@ -157,7 +134,7 @@ fn deliver_without_ahead(host: &mut Host, retry_after: Millis) {
                 result.outcome = Outcome::Error { code: ErrorCode::Overloaded, detail };
             }
         }
-        host.adapter.on_response(host.now, sent.flight, 200, Some(retry_after), &answer.encode());
+        host.adapter.handle_response(host.now, sent.flight, 200, Some(retry_after), &answer.encode());
     }
     host.drain();
 }
@@ -197,7 +174,7 @@ fn a_gateway_that_turns_everybody_away_is_asked_again_no_sooner_than_it_says_and
     let sent = host.sent.remove(0);
     let problem = br#"{"code":"OVERLOADED"}"#;
     let at = host.now;
-    host.adapter.on_response(at, sent.flight, 503, Some(2_000), problem);
+    host.adapter.handle_response(at, sent.flight, 503, Some(2_000), problem);
     host.pass(1_999);
     assert!(host.sent.is_empty() && !host.answers.contains_key(&asked));
     host.pass(150);
