@@ -101,7 +101,7 @@ impl Served {
 pub struct Answer {
     /// The keymap; `None` where there is none.
     pub keymap: Option<Arc<Keymap>>,
-    /// Where it came from.
+    /// Its source.
     pub served: Served,
     /// Greatest time in milliseconds that a newer version can have existed unseen.
     pub age_ms: u64,
@@ -205,7 +205,7 @@ pub enum FeedEnd {
     Broken,
     /// The gateway answered with another status than 200.
     Refused {
-        /// That status.
+        /// The status.
         status: u16,
         /// Its `Retry-After` in milliseconds.
         retry_after: Option<Millis>,

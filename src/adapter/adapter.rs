@@ -310,7 +310,7 @@ impl Adapter {
     }
 }
 
-/// Whether a key needs no prefetch: it is cached within `bound` milliseconds, or on its way.
+/// Returns whether a key needs no prefetch: it is cached within `bound` milliseconds, or on its way.
 fn is_at_hand(cache: &LocalCache, requests: &Requests, now: Millis, bound: u32, key: &CompositeKey) -> bool {
     cache.contains_fresh(now, key, bound) || requests.is_fetching(key)
 }

@@ -41,7 +41,7 @@ struct ScopeState {
     /// Predicted keys that have to ride on what the next request sends.
     held: Vec<FetchId>,
     exchange_wanted: bool,
-    /// What the session behind it has seen elsewhere.
+    /// Session token of those behind it.
     token: SessionToken,
     timers: BinaryHeap<Reverse<(Millis, Timer)>>,
     wake: Option<Millis>,

@@ -52,7 +52,7 @@ struct Open {
     /// Credit that it cost.
     paid: u32,
     asked_at: Millis,
-    /// When a batch last named it.
+    /// Latest moment that a batch named it.
     named_at: Millis,
     heard_at: Millis,
     reader: FeedReader,
@@ -62,7 +62,7 @@ struct Open {
 }
 
 impl Open {
-    /// When it counts as dead unless something is heard.
+    /// Moment at which it counts as dead unless something is heard.
     fn silent_at(&self) -> Millis {
         match self.hello {
             Some(hello) => self.heard_at + SILENT_BEATS * Millis::from(hello.heartbeat_ms) + SILENT_MS,
@@ -78,7 +78,7 @@ pub(super) struct Feed {
     max_staleness_ms: u32,
     attention: Attention,
     open: Option<Open>,
-    /// Whether its frames are passed on to others.
+    /// True where its frames are passed on to others.
     relaying: bool,
     requests: u32,
     /// The last request, or return of the user.
@@ -86,12 +86,12 @@ pub(super) struct Feed {
     /// Sending of the newest exchange, or the moment that the newest frame speaks of; `None` where what is cached is of
     /// unknown age.
     fresh_at: Option<Millis>,
-    /// When an exchange last went out.
+    /// Sending of the latest exchange.
     exchanged_at: Option<Millis>,
     not_before: Millis,
     failures: u8,
     credit: u32,
-    /// Whether another client of the host holds one that can be joined.
+    /// True where another client of the host holds one that can be joined.
     at_hand: bool,
     avoid: Option<Arc<str>>,
     clocks: RemoteClocks,
@@ -134,17 +134,17 @@ impl Feed {
         now.saturating_sub(self.active_at) >= self.config.idle_ms
     }
 
-    /// Whether one that is open stays, as far as the user is concerned.
+    /// Returns whether one that is open stays, as far as the user is concerned.
     fn is_kept(&self, now: Millis) -> bool {
         self.config.enabled && self.attention == Attention::Active && !self.is_idle(now)
     }
 
-    /// Whether there should be one.
+    /// Returns whether there should be one.
     fn is_wanted(&self, now: Millis) -> bool {
         self.is_kept(now) && self.requests >= self.config.after_requests && (self.credit >= COST || self.at_hand)
     }
 
-    /// When what is cached is about to grow too old.
+    /// Moment at which what is cached is about to grow too old.
     fn lapses_at(&self) -> Millis {
         self.fresh_at.map_or(0, |at| at + Millis::from(self.max_staleness_ms) * LAPSE_QUARTERS / 4)
     }
@@ -157,7 +157,7 @@ impl Feed {
         self.lapses_at().max(self.not_before)
     }
 
-    /// Whether a feed keeps entries fresh, or is about to.
+    /// Returns whether a feed keeps entries fresh, or is about to.
     pub(super) fn serves(&self, now: Millis) -> bool {
         self.open.is_some() || (self.is_wanted(now) && self.not_before <= now && self.failures == 0)
     }

@@ -22,7 +22,7 @@ use crate::key::CompositeKey;
 use crate::prefetch::{Caution, PrefetchEngine, PrefetchOutcome, PrefetchRequest, Verdict};
 use crate::protocol::BatchRequest;
 
-/// What is fetched ahead, and why.
+/// Prediction and prefetching of one client.
 #[derive(Debug)]
 pub(super) struct LookAhead {
     engine: PrefetchEngine,
@@ -77,12 +77,12 @@ impl LookAhead {
         now < self.paused_until
     }
 
-    /// Whether one more prefetch can be taken on beside so many.
+    /// Returns whether one more prefetch can be taken on beside so many.
     pub(super) fn can_take(&self, now: Millis, prefetching: usize) -> bool {
         prefetching < self.max_prefetching && !self.is_paused(now)
     }
 
-    /// Whether a batch may go out with nothing but predicted keys; takes the credit for it.
+    /// Returns whether a batch may go out with nothing but predicted keys; takes the credit for it.
     pub(super) fn take_credit(&mut self) -> bool {
         self.credit.withdraw()
     }
@@ -143,7 +143,7 @@ impl LookAhead {
         wanted
     }
 
-    /// Whether to fetch `key`, which the application says will be asked for; `known` where it is not to be anyway.
+    /// Returns whether to fetch `key`, which the application says will be asked for; `known` where it is not to be anyway.
     pub(super) fn hint(
         &mut self,
         now: Millis,
@@ -156,7 +156,7 @@ impl LookAhead {
         wanted && !known
     }
 
-    /// Whether what a hint leads to is owed to the engine.
+    /// Returns whether what a hint leads to is owed to the engine.
     pub(super) fn predicts(&self) -> bool {
         self.predicts
     }

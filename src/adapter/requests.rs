@@ -14,7 +14,7 @@ use super::session::Session;
 use super::stats::{AdapterStats, Fill};
 use super::transport::Transport;
 use crate::Millis;
-use crate::cache::{Fence, Hit, LocalCache};
+use crate::cache::{Hit, LocalCache};
 use crate::key::CompositeKey;
 use crate::order::ascending;
 use crate::partition::xxh3;
@@ -31,19 +31,19 @@ pub(super) struct Waiting {
     max_staleness_ms: u32,
     asked_at: Millis,
     deadline: Millis,
-    /// What the cache holds beyond the bound.
+    /// Entry that the cache holds beyond the bound.
     stale: Option<Hit>,
-    /// How much older than the bound that may be where nothing else answers.
+    /// Age beyond the bound that it may have where nothing else answers.
     stale_if_error_ms: u32,
     /// The answer has to be current as of a moment after this one.
     needed_after: Millis,
     hedge: bool,
-    /// Whether it joins only what is not sent yet.
+    /// True where it joins only what is not sent yet.
     unsent_only: bool,
     /// The fetch it waits for; `None` while parked.
     fetch: Option<FetchId>,
     park_until: Millis,
-    /// Whether the fetch was under way before it.
+    /// True where the fetch was under way before it.
     joined: bool,
 }
 
@@ -75,7 +75,7 @@ fn within(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
-/// How far a fetch is.
+/// Progress of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Queued,
@@ -89,13 +89,13 @@ struct Fetch {
     scope: Scope,
     key: CompositeKey,
     class: Class,
-    /// Whether the Prefetch Engine issued it and is owed its outcome.
+    /// True where the Prefetch Engine issued it and is owed its outcome.
     issued: bool,
-    /// Whether it has to ride on what goes out anyway, as it was only predicted.
+    /// True where it has to ride on what goes out anyway, as it was only predicted.
     rides: bool,
     waiters: Vec<RequestId>,
     attempts: u8,
-    /// Whether the read must go through the store's fence.
+    /// True where the read must go through the store's fence.
     strong: bool,
     /// Smallest bound of the waiters; 0 makes the gateway read the store.
     max_staleness_ms: u32,
@@ -216,29 +216,6 @@ impl Fetches {
     }
 }
 
-/// A batch that came back.
-pub(super) struct Landing {
-    flight: FlightId,
-    sent_at: Millis,
-    /// Whether it was read through the store.
-    strong: bool,
-    fence: Fence,
-}
-
-impl Landing {
-    pub(super) fn new(flight: FlightId, sent_at: Millis, strong: bool, fence: Fence) -> Self {
-        Self { flight, sent_at, strong, fence }
-    }
-
-    pub(super) fn flight(&self) -> FlightId {
-        self.flight
-    }
-
-    pub(super) fn sent_at(&self) -> Millis {
-        self.sent_at
-    }
-}
-
 /// Failure of a fetch, which decides whether asking again can help.
 pub(super) struct Failure {
     code: ErrorCode,
@@ -346,7 +323,7 @@ impl Requests {
         agenda.act(Action::Fail { request, code, detail });
     }
 
-    /// Whether `key` is being fetched.
+    /// Returns whether `key` is being fetched.
     pub(super) fn is_fetching(&self, key: &CompositeKey) -> bool {
         self.fetches.of_key(key).next().is_some()
     }
@@ -356,12 +333,12 @@ impl Requests {
         self.fetches.prefetching
     }
 
-    /// Whether somebody waits for any of `fetches`.
+    /// Returns whether somebody waits for any of `fetches`.
     pub(super) fn is_demanded(&self, fetches: &[FetchId]) -> bool {
         fetches.iter().any(|id| self.fetches.get(*id).is_some_and(|fetch| fetch.class == Class::Demand))
     }
 
-    /// Whether a fetch, if it is still there, waits for a ride.
+    /// Returns whether a fetch, if it is still there, waits for a ride.
     pub(super) fn rides(&self, fetch: FetchId) -> Option<bool> {
         self.fetches.get(fetch).map(|fetch| fetch.rides)
     }

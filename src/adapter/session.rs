@@ -71,7 +71,7 @@ impl Session {
         self.token.get(shard).max(agenda.seen(scope, shard))
     }
 
-    /// Whether what is cached is as new as what this session has seen elsewhere. What this client has seen itself needs no
+    /// Returns whether what is cached is as new as what this session has seen elsewhere. What this client has seen itself needs no
     /// check: nothing older of the same key is left in the cache.
     pub(super) fn is_as_new_as_inherited(&self, at: ReadPoint) -> bool {
         at.position >= self.inherited.get(at.shard)

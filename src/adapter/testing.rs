@@ -32,7 +32,7 @@ pub(super) struct Gateway {
     log: Vec<Change>,
     /// Position that bounded answers are held back to, as a gateway whose log lags would.
     pub(super) lag_at: Option<u64>,
-    /// What its clock is ahead of that of the host; `None` tells no clock.
+    /// Lead of its clock over that of the host; `None` tells no clock.
     pub(super) clock: Option<i64>,
     pub(super) requests: Vec<BatchRequest>,
 }
@@ -86,7 +86,7 @@ impl Gateway {
         Some(ClockReading { id: CLOCK, ms: now.checked_add_signed(self.clock?)? })
     }
 
-    /// What it lists below `prefix`.
+    /// Its list below `prefix`.
     pub(super) fn list(&self, prefix: &KeyPrefix) -> ListPage {
         let found = self.values.iter().filter(|(key, _)| prefix.covers(key)).filter_map(|(key, (version, value))| {
             let fields = KeymapFields { locator: value.clone()?, ..KeymapFields::default() };

@@ -36,11 +36,11 @@ pub(super) enum Flight {
         origin: Arc<str>,
         sent_at: Millis,
         fetches: Vec<FetchId>,
-        /// Whether it was read through the store.
+        /// True where it was read through the store.
         strong: bool,
         /// Taken when it was sent.
         fence: Fence,
-        /// Whether it carries cursors.
+        /// True where it carries cursors.
         exchanges: bool,
         /// Sessions that were reset before it was sent.
         session: u64,
@@ -70,7 +70,7 @@ impl Flight {
         }
     }
 
-    fn fetches(&self) -> &[FetchId] {
+    pub(super) fn fetches(&self) -> &[FetchId] {
         match self {
             Self::Batch { fetches, .. } => fetches,
             Self::Call { .. } => &[],
@@ -277,7 +277,7 @@ impl Transport {
         &mut self.jitter
     }
 
-    /// When a batch to `origin` that leaves now is to be hedged; `None` where nobody would be helped by it.
+    /// Moment at which a batch to `origin` that leaves now is to be hedged; `None` where nobody would be helped by it.
     pub(super) fn hedge_at(&mut self, now: Millis, origin: &str) -> Option<Millis> {
         if !self.origins.has_other(now, origin) {
             return None;

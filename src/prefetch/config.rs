@@ -1,4 +1,4 @@
-//! What an application may set.
+//! Settings of prefetching.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct PrefetchConfig {
     pub max_depth: u8,
     /// Most prefetches from one access, at least 1. They go out as one batch.
     pub max_orders: usize,
-    /// Whether each stream has a cache of its own, so that what is fetched for one is of no use to another: prefetches and
+    /// True where each stream has a cache of its own, so that what is fetched for one is of no use to another: prefetches and
     /// their outcomes are then kept for each stream, while the counts behind predictions stay pooled. For replays; a
     /// client has one cache.
     #[serde(skip)]
@@ -69,7 +69,7 @@ impl Default for PrefetchConfig {
     }
 }
 
-/// How far prefetching may go at the moment. Learning goes on in every case.
+/// Limit of prefetching at the moment. Learning goes on in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Caution {

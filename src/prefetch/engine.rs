@@ -55,7 +55,7 @@ impl Holder {
     }
 }
 
-/// How long a key that turned out not to exist is not predicted again. Keys are created, but rarely within
+/// Time that a key which turned out not to exist is not predicted again. Keys are created, but rarely within
 /// minutes of being missed.
 const MISSING_FOR: Millis = 300_000;
 /// Bytes of one such key: queue node and share of the hash table.
@@ -90,9 +90,9 @@ pub struct PrefetchEngine {
     outdated: Option<KeyId>,
     walk: Walk,
     timing: Timing,
-    /// Whether a model was taken over.
+    /// True where a model was taken over.
     imported: bool,
-    /// Whether demand for what is in flight is fetched a second time, instead of joining it.
+    /// True where demand for what is in flight is fetched a second time, instead of joining it.
     overtakes: bool,
     /// The stream that reports without one are about, with private caches.
     acting_for: Option<u64>,
@@ -235,7 +235,7 @@ impl PrefetchEngine {
         self.walk = walk;
     }
 
-    /// What was learned here of evidence, and the threshold in 256ths: what a [`ModelSnapshot`] takes along.
+    /// Evidence learned here, and the threshold in 256ths: what a [`ModelSnapshot`] takes along.
     pub fn calibration(&self) -> (Vec<u8>, u8) {
         (self.confidence.export(), (self.budget.threshold() * 256.0) as u8)
     }
@@ -491,12 +491,12 @@ impl PrefetchEngine {
         }
     }
 
-    /// How far prefetching may go at the moment.
+    /// Limit of prefetching at the moment.
     pub fn caution(&self) -> Caution {
         self.budget.caution()
     }
 
-    /// How far prefetching may go from now on.
+    /// Sets how far prefetching may go from now on.
     pub fn set_caution(&mut self, caution: Caution) {
         self.budget.set_caution(caution);
     }

@@ -69,6 +69,10 @@ impl Client {
     }
 }
 
+/// Outcomes that were requests for nothing.
+const SPENT: [PrefetchOutcome; 4] =
+    [PrefetchOutcome::Wasted, PrefetchOutcome::Harmful, PrefetchOutcome::Missing, PrefetchOutcome::Failed];
+
 /// Proposes a keymap to the engine, whatever it thinks of it.
 fn propose(engine: &mut PrefetchEngine, now: Millis, key: &CompositeKey, confidence: f32) -> Verdict {
     let worth = engine.confidence.worth(confidence).stated(confidence);
@@ -513,7 +517,7 @@ mod properties {
                     }
                     let key = open.swap_remove(usize::from(choice) % open.len());
                     let outcome = if hostile { PrefetchOutcome::Wasted } else { outcome(choice) };
-                    wasted += u64::from(matches!(outcome, PrefetchOutcome::Wasted | PrefetchOutcome::Harmful | PrefetchOutcome::Missing | PrefetchOutcome::Failed));
+                    wasted += u64::from(SPENT.contains(&outcome));
                     engine.handle_outcome(at as Millis, &key, outcome);
                 }
             }

@@ -8,7 +8,7 @@ use crate::Millis;
 use crate::analyzer::Expert;
 use crate::key::CompositeKey;
 
-/// Why a prediction failed.
+/// Reason of a failed prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -37,15 +37,15 @@ pub enum FailureReason {
 pub struct Failure {
     /// The key predicted.
     pub key: CompositeKey,
-    /// How likely it was thought to be.
+    /// Probability that it was thought to have.
     pub confidence: f32,
     /// The threshold when it failed.
     pub threshold: f32,
-    /// What predicted it.
+    /// The expert that predicted it.
     pub expert: Expert,
-    /// Why it failed.
+    /// Reason of the failure.
     pub reason: FailureReason,
-    /// When.
+    /// Time of the failure.
     pub at: Millis,
 }
 
@@ -71,7 +71,7 @@ impl FailureLog {
         2 * size_of::<Failure>() + failure.key.as_str().len()
     }
 
-    /// Whether the next failure for this reason is to be pushed.
+    /// Returns whether the next failure for this reason is to be pushed.
     pub(super) fn wants(&mut self, reason: FailureReason) -> bool {
         if !matches!(reason, FailureReason::BelowThreshold | FailureReason::Budget) {
             return true;

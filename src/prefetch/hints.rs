@@ -1,4 +1,4 @@
-//! What the application says will be asked for: one more expert, whose word is held against what happens.
+//! Hints of the application: one more expert, whose word is held against what happens.
 
 use std::num::NonZeroUsize;
 

@@ -15,7 +15,7 @@ pub(super) const OUTSTANDING_BYTES: usize = 120;
 pub(super) struct Outstanding {
     pub(super) worth: Worth,
     pub(super) expert: Expert,
-    /// When it was issued.
+    /// Moment of issue.
     pub(super) issued: Moment,
     /// Request of the cache's holder after which it arrived.
     pub(super) landed: Option<u64>,

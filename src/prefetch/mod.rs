@@ -1,8 +1,9 @@
 //! Prefetch Engine: decides what to fetch ahead, within a waste budget, and keeps the ledger of outcomes.
 //!
 //! After each access it looks at the likely continuations, best first, and decides on every key that is not there yet:
-//! fetches it or logs why not (`prefetch_keymap`). It measures how many requests a prefetch takes to arrive: the analyzer then learns what comes after that, and a prediction counts as true only if its prefetch had
-//! arrived. Where nothing is learnt for that distance yet, chains of likely requests are followed instead.
+//! fetches it or logs why not (`prefetch_keymap`). It measures how many requests a prefetch takes to arrive: the analyzer then
+//! learns what comes after that, and a prediction counts as true only if its prefetch had arrived. Where nothing is learnt
+//! for that distance yet, chains of likely requests are followed instead.
 //!
 //! Two brakes act together. The *threshold* follows the budget by feedback, so that in the long run the expected waste
 //! is what was allowed and the best candidates get it. The *waste budget* is hard: what was wasted plus all that is still

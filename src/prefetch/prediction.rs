@@ -14,23 +14,23 @@ pub struct Prediction {
     pub key: CompositeKey,
     /// Probability that it is asked for soon.
     pub confidence: f32,
-    /// What predicts it.
+    /// The expert that predicts it.
     pub expert: Expert,
 }
 
-/// What the engine thinks of a key.
+/// Opinion of the engine on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PredictionExplanation {
     /// Probability that it is asked for soon, when last predicted.
     pub confidence: f32,
-    /// What predicted it.
+    /// The expert that predicted it.
     pub expert: Expert,
     /// Confidence that must be exceeded at present.
     pub threshold: f32,
-    /// Whether a prefetch for it is open: in flight, or cached and unused so far.
+    /// True where a prefetch for it is open: in flight, or cached and unused so far.
     pub outstanding: bool,
-    /// Whether it is known not to exist.
+    /// True where it is known not to exist.
     pub missing: bool,
     /// Its latest failure that is in the log.
     pub last_failure: Option<FailureReason>,

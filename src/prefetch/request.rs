@@ -13,7 +13,7 @@ pub struct PrefetchRequest {
     pub confidence: f32,
     /// Requests assumed in between, plus one.
     pub depth: u8,
-    /// What predicted it.
+    /// The expert that predicted it.
     pub expert: Expert,
 }
 

@@ -1,4 +1,4 @@
-//! What the engine reports about itself.
+//! Reports of the engine about itself.
 
 use serde::Serialize;
 

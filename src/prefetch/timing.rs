@@ -1,4 +1,4 @@
-//! How long prefetches take, counted in requests.
+//! Time that prefetches take, counted in requests.
 
 /// Share of the way that the estimate goes back towards a shorter delay with each prefetch that lands; a longer one
 /// counts at once. A prefetch too late is lost, one too early is not.
@@ -56,7 +56,7 @@ impl Timing {
         self.landed.max(seq.saturating_sub(1 + self.delay.round() as u64)).min(seq.saturating_sub(1))
     }
 
-    /// Whether prefetches arrive after the next request, more often than not.
+    /// Returns whether prefetches arrive after the next request, more often than not.
     pub(super) fn is_felt(&self) -> bool {
         self.delay >= 0.5
     }

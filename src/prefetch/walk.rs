@@ -33,7 +33,7 @@ pub(super) struct Node {
     text: (u32, u32),
 }
 
-/// Where a path has come to.
+/// Place that a path has come to.
 #[derive(Debug, Clone, Copy)]
 struct Reached {
     path: f32,
@@ -128,7 +128,7 @@ impl Walk {
         self.made[at].as_ref().map(|(_, key)| key)
     }
 
-    /// How a node came about.
+    /// Origin of a node.
     pub(super) fn step(&self, node: &Node) -> Step {
         match self.scores.get(usize::from(node.score)) {
             Some(score) if node.depth == 1 => Step::Direct(*score),

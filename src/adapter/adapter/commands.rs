@@ -131,7 +131,7 @@ impl Adapter {
         Ok(self.ahead.model())
     }
 
-    /// What to tell of the requests since it was last asked, at most `max_bytes`: the body of `POST /v1/summaries`. `None`
+    /// Summary of the requests since it was last asked, at most `max_bytes`: the body of `POST /v1/summaries`. `None`
     /// where there is nothing to tell, where its demand has not paid for it, or where it does not tell. O(requests).
     pub fn poll_summary(&mut self, max_bytes: usize) -> Option<Vec<u8>> {
         self.ahead.tell(max_bytes)

@@ -9,7 +9,7 @@ use crate::adapter::action::{
 };
 use crate::adapter::agenda::{FetchId, OWN_SCOPE};
 use crate::adapter::feed::Unheard;
-use crate::adapter::requests::{Failure, Landing};
+use crate::adapter::requests::Failure;
 use crate::adapter::session::Incarnation;
 use crate::adapter::transport::Flight;
 use crate::adapter::transport::retry::pause_until;
@@ -30,9 +30,9 @@ impl Adapter {
         body: &[u8],
     ) {
         let Some(batch) = self.transport.take(flight) else { return };
-        let Flight::Batch { scope, origin, sent_at, fetches, strong, fence, session, .. } = *batch else { return };
+        let Flight::Batch { scope, ref origin, ref fetches, .. } = *batch else { return };
         self.transport.count_received(body.len());
-        if self.requests.is_demanded(&fetches) {
+        if self.requests.is_demanded(fetches) {
             self.ahead.earn(body.len());
         }
         if status == 200 && retry_after.is_some() {
@@ -42,21 +42,20 @@ impl Adapter {
         let decoded = if status == 200 { BatchResponse::decode(body).ok() } else { None };
         match decoded.filter(|response| response.results.len() == fetches.len()) {
             Some(response) => {
-                self.transport.succeeded(now, &origin, now.saturating_sub(sent_at));
-                let landing = Landing::new(flight, sent_at, strong, fence);
-                self.land(now, &landing, session, fetches, response);
+                self.transport.succeeded(now, origin, now.saturating_sub(batch.sent_at()));
+                self.land(now, flight, &batch, response);
                 self.drive_feed(now);
             }
             None => {
                 let code = if status == 200 { ErrorCode::BadAnswer } else { code_of(status, body) };
                 // A gateway that turns somebody away is there.
                 if matches!(code, ErrorCode::TooManyRequests | ErrorCode::Overloaded) {
-                    self.ahead.pause(self.transport.pause(now, &origin, retry_after));
+                    self.ahead.pause(self.transport.pause(now, origin, retry_after));
                 } else if code.retryable() {
-                    self.transport.failed(now, &origin);
+                    self.transport.failed(now, origin);
                 }
                 let detail = format!("{origin} answered {status}");
-                self.lose(now, flight, fetches, &Failure::of(&origin, code, detail, retry_after));
+                self.lose(now, flight, fetches, &Failure::of(origin, code, detail, retry_after));
             }
         }
         self.settle_evicted(now);
@@ -76,7 +75,7 @@ impl Adapter {
             self.transport.failed(now, &origin);
         }
         match *failed {
-            Flight::Batch { fetches, .. } => {
+            Flight::Batch { ref fetches, .. } => {
                 let detail = format!("{origin} could not be reached");
                 self.lose(now, flight, fetches, &Failure::of(&origin, code, detail, None));
             }
@@ -87,29 +86,30 @@ impl Adapter {
         self.agenda.rearm(now, scope, false);
     }
 
-    fn land(&mut self, now: Millis, landing: &Landing, session: u64, fetches: Vec<FetchId>, response: BatchResponse) {
+    fn land(&mut self, now: Millis, flight: FlightId, batch: &Flight, response: BatchResponse) {
+        let Flight::Batch { sent_at, session, ref fetches, .. } = *batch else { return };
         if !self.note_incarnation(now, response.epoch.incarnation) {
             let detail = "the gateway answers for a store that is gone".to_owned();
-            return self.lose(now, landing.flight(), fetches, &Failure::new(ErrorCode::Unavailable, detail));
+            return self.lose(now, flight, fetches, &Failure::new(ErrorCode::Unavailable, detail));
         }
-        self.note_answer(now, landing.sent_at(), response.clock);
+        self.note_answer(now, sent_at, response.clock);
         if let Some(update) = &response.map {
             self.transport.update_map(update);
         }
         // Changes first: a value in this answer is at least as new as they are. Cursors of the store before this one say
         // nothing about where this one's log was followed.
         if session == self.requests.session().resets() {
-            self.feed.take_changes(landing.sent_at(), &response, &mut self.cache);
+            self.feed.take_changes(sent_at, &response, &mut self.cache);
         }
         self.with_requests(now, |requests, cx| {
-            let results = fetches.into_iter().zip(response.results);
-            results.for_each(|(id, result)| requests.settle(cx, landing, id, result));
+            let results = fetches.iter().zip(response.results);
+            results.for_each(|(&id, result)| requests.settle(cx, flight, batch, id, result));
         });
     }
 
-    fn lose(&mut self, now: Millis, flight: FlightId, fetches: Vec<FetchId>, failure: &Failure) {
+    fn lose(&mut self, now: Millis, flight: FlightId, fetches: &[FetchId], failure: &Failure) {
         self.with_requests(now, |requests, cx| {
-            fetches.into_iter().for_each(|id| requests.lose(cx, flight, id, failure));
+            fetches.iter().for_each(|&id| requests.lose(cx, flight, id, failure));
         });
     }
 

@@ -29,7 +29,7 @@ enum Turn {
 }
 
 impl Feed {
-    /// Whether `feed` is the one that is open.
+    /// Returns whether `feed` is the one that is open.
     pub(in crate::adapter) fn is_open(&self, feed: FlightId) -> bool {
         self.open.as_ref().is_some_and(|open| open.id == feed)
     }
@@ -88,7 +88,7 @@ impl Feed {
         self.not_before = now + wait;
     }
 
-    /// Whether a frame is the next one; `false` where it was heard before.
+    /// Returns whether a frame is the next one; `false` where it was heard before.
     pub(in crate::adapter) fn follow(
         &mut self,
         now: Millis,

@@ -27,7 +27,7 @@ pub(super) struct Shared {
     share: Share,
     /// Most bytes of a model to wish for; 0 where none is to be read.
     wished_bytes: u32,
-    /// What it may tell of its requests, if it does.
+    /// Requests that it may tell of, if it does.
     trail: Option<Box<Trail>>,
     /// [`ModelSnapshot::made`] of the one that was taken over.
     known: u64,
@@ -93,7 +93,7 @@ impl Shared {
         }
     }
 
-    /// Whether it takes part at all.
+    /// Returns whether it takes part at all.
     pub(super) fn is_on(&self) -> bool {
         self.share != Share::Off
     }

@@ -18,7 +18,7 @@ const TIGHT_MS: u32 = 20;
 pub(in crate::adapter) struct Group {
     origin: Arc<str>,
     strong: bool,
-    /// Whether what is fetched ahead may ride on it: not where somebody asked for strong reads.
+    /// True where what is fetched ahead may ride on it: not where somebody asked for strong reads.
     takes_guests: bool,
     fetches: Vec<FetchId>,
 }
@@ -89,7 +89,7 @@ impl Requests {
         }
     }
 
-    /// Whether a fetch is to be read through the store: it was asked to, or nothing that a gateway remembers could still be
+    /// Returns whether a fetch is to be read through the store: it was asked to, or nothing that a gateway remembers could still be
     /// young enough when it arrives. Asking memory first would only cost a second round trip.
     fn is_strong(&self, cx: &Context<'_>, fetch: &Fetch, origin: &str) -> bool {
         let round_trip_ms = cx.transport.round_trip_ms(origin);
@@ -114,7 +114,7 @@ impl Requests {
         !fetch.waiters.is_empty() && consistencies.into_iter().all(|c| c == Consistency::Any)
     }
 
-    /// Whether none of `ids` was sent before.
+    /// Returns whether none of `ids` was sent before.
     pub(in crate::adapter) fn are_unsent(&self, ids: &[FetchId]) -> bool {
         ids.iter().all(|id| self.fetches.get(*id).is_none_or(|fetch| fetch.attempts == 0))
     }
@@ -160,7 +160,7 @@ impl Requests {
         fetch.waiters.iter().filter_map(|w| self.waiting.get(w)).map(|w| w.deadline).max()
     }
 
-    /// Whether all who wait for `ids` let another gateway be asked as well.
+    /// Returns whether all who wait for `ids` let another gateway be asked as well.
     pub(in crate::adapter) fn allow_hedge(&self, ids: &[FetchId]) -> bool {
         let allowed = |id: &FetchId| {
             let waiters = &self.fetches.get(*id)?.waiters;

@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
-use super::{Context, Failure, Fetch, Landing, Note, Progress, Requests, Waiting};
-use crate::adapter::action::{Answer, RequestId, Served};
+use super::{Context, Failure, Fetch, Note, Progress, Requests, Waiting};
+use crate::Millis;
+use crate::adapter::action::{Answer, FlightId, RequestId, Served};
 use crate::adapter::agenda::{FetchId, Timer};
+use crate::adapter::transport::Flight;
 use crate::adapter::transport::retry::MAX_ATTEMPTS;
-use crate::cache::{Hit, Inserted, Lookup, Source};
+use crate::cache::{Fence, Hit, Inserted, Lookup, Source};
 use crate::prefetch::PrefetchOutcome;
 use crate::protocol::{Class, Consistency, ErrorCode, ItemResult, Keymap, Outcome, ReadPoint};
 
 impl Requests {
-    /// One result: check it, cache it, hand it to the waiters.
+    /// One result of `batch`, which came back as `flight`: checks it, caches it, and hands it to the waiters.
     pub(in crate::adapter) fn settle(
         &mut self,
         cx: &mut Context<'_>,
-        landing: &Landing,
+        flight: FlightId,
+        batch: &Flight,
         id: FetchId,
         result: ItemResult,
     ) {
-        let &Landing { flight, sent_at, strong, .. } = landing;
+        let Flight::Batch { sent_at, strong, fence, .. } = *batch else { return };
         let Some(fetch) = self.fetches.get(id) else { return };
         let at = result.at;
         let (keymap, served) = match result.outcome {
@@ -34,7 +37,7 @@ impl Requests {
             Outcome::Found { .. } => return self.ask_again(cx, flight, id, "the gateway answered another key"),
             Outcome::Error { code, detail } => return self.lose(cx, flight, id, &Failure::new(code, detail)),
         };
-        let age_ms = age_of(cx, landing, at.age_ms);
+        let age_ms = age_of(cx, sent_at, strong, at.age_ms);
         if at.position < self.session.least(cx.agenda, fetch.scope, at.shard) {
             return self.ask_again(cx, flight, id, "no gateway is as new as this session");
         }
@@ -48,7 +51,7 @@ impl Requests {
         let Some(mut fetch) = self.fetches.remove(id) else { return };
         let waiters = std::mem::take(&mut fetch.waiters);
         self.session.raise(at.shard, at.position);
-        self.cache_store(cx, landing, &fetch, keymap.clone(), served, at);
+        self.cache_store(cx, fence, &fetch, keymap.clone(), served, at);
         let other = if fetch.flight() == Some(flight) { fetch.hedge } else { fetch.flight() };
         other.into_iter().for_each(|other| self.abort_if_unneeded(cx, other));
         let mut outdated = Vec::new();
@@ -88,7 +91,7 @@ impl Requests {
     fn cache_store(
         &mut self,
         cx: &mut Context<'_>,
-        landing: &Landing,
+        fence: Fence,
         fetch: &Fetch,
         keymap: Option<Arc<Keymap>>,
         served: Served,
@@ -99,7 +102,7 @@ impl Requests {
             self.notes.push(Note::Arrived(fetch.key.clone()));
         }
         if let (Served::Revalidated, Some(held)) = (served, &fetch.held)
-            && cx.cache.refresh(landing.fence, &fetch.key, held.version, at, source)
+            && cx.cache.refresh(fence, &fetch.key, held.version, at, source)
         {
             return;
         }
@@ -107,7 +110,7 @@ impl Requests {
             // A guess that does not exist is not worth room in the cache.
             PrefetchOutcome::Missing
         } else {
-            let inserted = cx.cache.insert(cx.now, landing.fence, &fetch.key, keymap, at, source);
+            let inserted = cx.cache.insert(cx.now, fence, &fetch.key, keymap, at, source);
             // `Superseded`: somebody else's answer is there already, so this one will never be used.
             if inserted.is_held() && inserted != Inserted::Superseded {
                 return;
@@ -120,7 +123,7 @@ impl Requests {
     }
 
     /// The answer was not good enough: the same question once more, through the store.
-    fn ask_again(&mut self, cx: &mut Context<'_>, flight: u32, id: FetchId, why: &str) {
+    fn ask_again(&mut self, cx: &mut Context<'_>, flight: FlightId, id: FetchId, why: &str) {
         let Some(fetch) = self.fetches.get_mut(id) else { return };
         if fetch.lose(flight) {
             return; // the other one may do better
@@ -137,7 +140,7 @@ impl Requests {
 
     /// Sends a fetch again after a pause that `flight` brought nothing for, while attempts, budget and the waiters' time
     /// allow.
-    pub(in crate::adapter) fn lose(&mut self, cx: &mut Context<'_>, flight: u32, id: FetchId, failure: &Failure) {
+    pub(in crate::adapter) fn lose(&mut self, cx: &mut Context<'_>, flight: FlightId, id: FetchId, failure: &Failure) {
         if self.fetches.get_mut(id).is_some_and(|fetch| fetch.lose(flight)) {
             return; // it is under way elsewhere as well
         }
@@ -211,10 +214,10 @@ impl Requests {
 }
 
 /// End-to-end age of an answer: since its sending, and what it came with unless it was read from the store after that.
-fn age_of(cx: &Context<'_>, landing: &Landing, age_ms: u32) -> u64 {
-    if age_ms == u32::MAX || cx.cache.is_unknown(landing.sent_at as i64) {
+fn age_of(cx: &Context<'_>, sent_at: Millis, strong: bool, age_ms: u32) -> u64 {
+    if age_ms == u32::MAX || cx.cache.is_unknown(sent_at as i64) {
         return u32::MAX.into();
     }
-    let since = cx.now.saturating_sub(landing.sent_at);
-    if landing.strong { since } else { since + u64::from(age_ms) }
+    let since = cx.now.saturating_sub(sent_at);
+    if strong { since } else { since + u64::from(age_ms) }
 }

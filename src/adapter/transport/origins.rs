@@ -12,7 +12,7 @@ use crate::Millis;
 use crate::adapter::config::wildcard;
 use crate::breaker::{Breaker, BreakerConfig};
 
-/// How long a used connection is presumed open: keep-alive limits of common servers start at 60 s.
+/// Time that a used connection is presumed open: keep-alive limits of common servers start at 60 s.
 const WARM_MS: Millis = 60_000;
 /// Answers before one can be called unusually late: one in twenty is.
 const ENOUGH_ANSWERS: u32 = 40;
@@ -33,7 +33,7 @@ struct Origin {
     unusual_ms: f32,
     answers: u32,
     breaker: Breaker,
-    /// Until when it asked not to be asked: it is there, and has more to do than it can.
+    /// End of a pause that it asked for: it is there, and has more to do than it can.
     paused_until: Millis,
 }
 
@@ -92,7 +92,7 @@ impl Origins {
         Some(self.known.len() - 1)
     }
 
-    /// Whether the configuration allows `url`: named itself, or one label below a wildcard.
+    /// Returns whether the configuration allows `url`: named itself, or one label below a wildcard.
     fn allowed(&self, url: &str) -> bool {
         self.known.iter().any(|o| &*o.url == url)
             || self.patterns.iter().any(|pattern| {
@@ -108,7 +108,7 @@ impl Origins {
             })
     }
 
-    /// Where to send a key whose owner answers at `owner`; `avoid` is the origin that has just failed.
+    /// Origin for a key whose owner answers at `owner`; `avoid` is the origin that has just failed.
     pub(super) fn choose(&self, now: Millis, owner: Option<&str>, avoid: Option<&str>) -> Arc<str> {
         let usable = |o: &Origin| !o.breaker.is_open(now) && now >= o.paused_until && avoid != Some(&*o.url);
         if let Some(owner) = owner
@@ -172,7 +172,7 @@ impl Origins {
         }
     }
 
-    /// Whether there is another origin than `url` whose breaker is closed, and which does not ask to be left alone.
+    /// Returns whether there is another origin than `url` whose breaker is closed, and which does not ask to be left alone.
     pub(super) fn has_other(&self, now: Millis, url: &str) -> bool {
         self.known.iter().any(|o| &*o.url != url && !o.breaker.is_open(now) && now >= o.paused_until)
     }
@@ -182,7 +182,7 @@ impl Origins {
         self.known.iter().find(|o| &*o.url == url).map_or(0.0, |o| o.latency_ms)
     }
 
-    /// What an answer from `url` takes at most, but for a rare one, in milliseconds (the time-out of RFC 6298); before the first
+    /// Longest time that an answer from `url` takes, but for a rare one, in milliseconds (the time-out of RFC 6298); before the first
     /// answer, whatever an attempt may take.
     pub(super) fn round_trip_ms(&self, url: &str) -> u32 {
         let origin = self.known.iter().find(|o| &*o.url == url).filter(|o| o.answers > 0);

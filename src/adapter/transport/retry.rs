@@ -14,10 +14,10 @@ const CAP_MS: u64 = 2_000;
 pub(in crate::adapter) const MAX_ATTEMPTS: u8 = 4;
 /// Longest time one attempt may take: short enough that another gateway can still answer within the usual time-out.
 pub(in crate::adapter) const ATTEMPT_MS: u32 = 4_000;
-/// What a first attempt at a bounded read may take on top of a multiple of the origin's usual answer time. A gateway that
+/// Time that a first attempt at a bounded read may take on top of a multiple of the origin's usual answer time. A gateway that
 /// lives answers within this, if only with an error: its own waits for peers and for the store are shorter.
 const FIRST_ATTEMPT_MS: u32 = 700;
-/// That multiple, as of a retransmission timer (RFC 6298), which also keeps a slow network from looking like a frozen peer.
+/// The multiple, as of a retransmission timer (RFC 6298), which also keeps a slow network from looking like a frozen peer.
 const USUAL_TIMES: f32 = 4.0;
 /// SplitMix64 (Steele, Lea and Flood, 2014): enough for jitter, and replayable.
 #[derive(Debug, Clone)]

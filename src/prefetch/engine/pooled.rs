@@ -1,6 +1,6 @@
 //! One engine for many clients: a seam for measurements and for the judge of shared models.
 //!
-//! What prediction would be worth if all clients shared one model, while each keeps a cache of its own, is measured with
+//! The worth of prediction if all clients shared one model, while each keeps a cache of its own, is measured with
 //! one engine whose [`private_caches`](crate::prefetch::PrefetchConfig::private_caches) are set, and which the adapters take turns
 //! to hold. An adapter names no stream when it reports what became of its prefetches, as its engine serves one cache.
 

@@ -10,7 +10,7 @@ use crate::prefetch::prediction::{Prediction, PredictionExplanation};
 use crate::prefetch::stats::PrefetchStats;
 
 impl PrefetchEngine {
-    /// What is expected next of a stream, most likely first.
+    /// Keys expected next of a stream, most likely first.
     pub fn predictions_of_stream(&self, stream: &str) -> Vec<Prediction> {
         let Some(context) = self.analyzer.context(stream) else { return Vec::new() };
         let mut buffer = Vec::new();
@@ -18,7 +18,7 @@ impl PrefetchEngine {
         self.predictions(&context, last)
     }
 
-    /// What is expected after a key, whoever asks for it, most likely first.
+    /// Keys expected after a key, whoever asks for it, most likely first.
     pub fn predictions_after(&self, key: &CompositeKey) -> Vec<Prediction> {
         self.predictions(&self.analyzer.context_of(key), key.as_str().as_bytes())
     }
@@ -31,7 +31,7 @@ impl PrefetchEngine {
             .collect()
     }
 
-    /// What the engine thinks of a key, if it was predicted lately.
+    /// Explanation of a key, if it was predicted lately.
     pub fn explain(&self, now: Millis, key: &CompositeKey) -> Option<PredictionExplanation> {
         let id = self.analyzer.id(key);
         let assessment = self.confidence.assessment(self.budget.requests(), id)?;
