@@ -306,7 +306,7 @@ impl Adapter {
     }
 
     fn drive_feed(&mut self, now: Millis) {
-        self.feed.drive(now, &mut self.cache, &mut self.agenda, &mut self.transport);
+        self.feed.drive(now, (&mut self.cache, &mut self.agenda, &mut self.transport));
     }
 }
 

@@ -44,6 +44,9 @@ const NAMED_MS: Millis = 20 * 60_000;
 const FIRST_WAIT_MS: Millis = 500;
 const MAX_FAILURES: u8 = 7;
 
+/// Parts below the feed, lent to it for one event.
+type Below<'a> = (&'a mut LocalCache, &'a mut Agenda, &'a mut Transport);
+
 /// A feed that is open or being opened.
 #[derive(Debug)]
 struct Open {
@@ -163,47 +166,28 @@ impl Feed {
     }
 
     /// Somebody looks, or nobody does. On return what is cached is made current before it is asked for.
-    pub(super) fn set_attention(
-        &mut self,
-        now: Millis,
-        attention: Attention,
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
-    ) {
+    pub(super) fn set_attention(&mut self, now: Millis, attention: Attention, (cache, agenda, transport): Below<'_>) {
         let before = std::mem::replace(&mut self.attention, attention);
         if before == Attention::Active {
-            return self.drive(now, cache, agenda, transport);
+            return self.drive(now, (cache, agenda, transport));
         }
-        self.come_back(now, cache, agenda, transport);
+        self.come_back(now, (cache, agenda, transport));
     }
 
     /// The host woke up: a feed that was open may never speak again.
-    pub(super) fn resume(
-        &mut self,
-        now: Millis,
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
-    ) {
+    pub(super) fn resume(&mut self, now: Millis, (cache, agenda, transport): Below<'_>) {
         self.close(cache, agenda);
-        self.come_back(now, cache, agenda, transport);
+        self.come_back(now, (cache, agenda, transport));
     }
 
     /// The user is back, if somebody looks: makes current what is cached.
-    pub(super) fn come_back(
-        &mut self,
-        now: Millis,
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
-    ) {
+    pub(super) fn come_back(&mut self, now: Millis, (cache, agenda, transport): Below<'_>) {
         // A page that is loaded in the background is made current when somebody looks.
         if self.attention == Attention::Active {
             self.active_at = now;
             self.catch_up(now, cache, agenda, transport);
         }
-        self.drive(now, cache, agenda, transport);
+        self.drive(now, (cache, agenda, transport));
     }
 
     /// Makes what is cached current, in one request, where it is no longer young.
@@ -260,13 +244,7 @@ impl Feed {
     }
 
     /// Does what is due, and sees to it that it is called again.
-    pub(super) fn drive(
-        &mut self,
-        now: Millis,
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
-    ) {
+    pub(super) fn drive(&mut self, now: Millis, (cache, agenda, transport): Below<'_>) {
         if self.timer.is_some_and(|at| at <= now) {
             self.timer = None;
         }
@@ -280,7 +258,7 @@ impl Feed {
                 }
                 self.close(cache, agenda);
             }
-            Some(open) if now >= open.silent_at() => self.lose(now, FeedEnd::Broken, cache, agenda, transport),
+            Some(open) if now >= open.silent_at() => self.lose(now, FeedEnd::Broken, (cache, agenda, transport)),
             Some(_) => {}
             None if !cache.is_empty() && self.is_wanted(now) && now >= self.opens_at() => {
                 _ = self.open(now, cache, agenda, transport);

@@ -106,7 +106,7 @@ impl Adapter {
         let count = entries.into_iter().filter(|kept| self.cache.recall(kept)).count();
         self.settle_evicted(now);
         self.feed.forget_age();
-        self.feed.come_back(now, &mut self.cache, &mut self.agenda, &mut self.transport);
+        self.feed.come_back(now, (&mut self.cache, &mut self.agenda, &mut self.transport));
         self.agenda.rearm(now, OWN_SCOPE, false);
         Ok(count)
     }

@@ -178,7 +178,7 @@ impl Adapter {
         if !self.feed.is_open(feed) {
             return;
         }
-        let frames = self.feed.read(now, bytes, &mut self.cache, &mut self.agenda, &mut self.transport);
+        let frames = self.feed.read(now, bytes, (&mut self.cache, &mut self.agenda, &mut self.transport));
         for frame in frames {
             match self.hear(now, &frame) {
                 Ok(()) => continue,
@@ -194,18 +194,18 @@ impl Adapter {
 
     /// Takes in one frame of the feed.
     fn hear(&mut self, now: Millis, frame: &FeedFrame) -> Result<(), Unheard> {
-        let is_next = self.feed.follow(now, frame, &mut self.cache, &mut self.agenda, &mut self.transport)?;
+        let is_next = self.feed.follow(now, frame, (&mut self.cache, &mut self.agenda, &mut self.transport))?;
         if !is_next {
             return Ok(());
         }
         let of_store = frame.hello.is_none_or(|hello| self.note_incarnation(now, hello.incarnation));
-        self.feed.hear(now, frame, of_store, &mut self.cache, &mut self.agenda, &mut self.transport)
+        self.feed.hear(now, frame, of_store, (&mut self.cache, &mut self.agenda, &mut self.transport))
     }
 
     /// The feed `feed` is over; of any other it is passed over.
     pub fn handle_feed_end(&mut self, now: Millis, feed: FlightId, end: FeedEnd) {
         if self.feed.is_open(feed) {
-            self.feed.lose(now, end, &mut self.cache, &mut self.agenda, &mut self.transport);
+            self.feed.lose(now, end, (&mut self.cache, &mut self.agenda, &mut self.transport));
             self.drive_feed(now);
             self.agenda.rearm(now, OWN_SCOPE, false);
         }
@@ -214,13 +214,13 @@ impl Adapter {
     /// Somebody looks, or nobody does. On return what is cached is made current before it is asked for: by the feed, or
     /// by one exchange where there is none.
     pub fn handle_attention(&mut self, now: Millis, attention: Attention) {
-        self.feed.set_attention(now, attention, &mut self.cache, &mut self.agenda, &mut self.transport);
+        self.feed.set_attention(now, attention, (&mut self.cache, &mut self.agenda, &mut self.transport));
         self.agenda.rearm(now, OWN_SCOPE, false);
     }
 
     /// The host woke up: what a feed had under way may never speak again, and is not waited for.
     pub fn handle_resume(&mut self, now: Millis) {
-        self.feed.resume(now, &mut self.cache, &mut self.agenda, &mut self.transport);
+        self.feed.resume(now, (&mut self.cache, &mut self.agenda, &mut self.transport));
         self.agenda.rearm(now, OWN_SCOPE, false);
     }
 

@@ -1,6 +1,6 @@
 //! Frames of a feed, and its loss.
 
-use super::{COST, FIRST_WAIT_MS, Feed, MAX_FAILURES, REFUSED_MS};
+use super::{Below, COST, FIRST_WAIT_MS, Feed, MAX_FAILURES, REFUSED_MS};
 use crate::Millis;
 use crate::adapter::action::{Action, FeedEnd, FlightId};
 use crate::adapter::agenda::{Agenda, OWN_SCOPE};
@@ -39,28 +39,19 @@ impl Feed {
         &mut self,
         now: Millis,
         bytes: &[u8],
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
+        (cache, agenda, transport): Below<'_>,
     ) -> Vec<FeedFrame> {
         let Some(open) = &mut self.open else { return Vec::new() };
         self.counted.bytes += bytes.len() as u64;
         open.heard_at = now;
         open.reader.push(bytes).unwrap_or_else(|_| {
-            self.lose(now, FeedEnd::Broken, cache, agenda, transport);
+            self.lose(now, FeedEnd::Broken, (cache, agenda, transport));
             Vec::new()
         })
     }
 
     /// The open feed is over.
-    pub(in crate::adapter) fn lose(
-        &mut self,
-        now: Millis,
-        end: FeedEnd,
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
-    ) {
+    pub(in crate::adapter) fn lose(&mut self, now: Millis, end: FeedEnd, (cache, agenda, transport): Below<'_>) {
         let Some(open) = self.close(cache, agenda) else { return };
         if end == FeedEnd::Ended && open.hello.is_some() {
             // Whoever goes on asking opens another one. All feeds of a gateway that restarts end at once, but what is cached
@@ -93,13 +84,11 @@ impl Feed {
         &mut self,
         now: Millis,
         frame: &FeedFrame,
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
+        (cache, agenda, transport): Below<'_>,
     ) -> Result<bool, Unheard> {
         let turn = self.turn(frame);
         if turn == Turn::Missing {
-            self.lose(now, FeedEnd::Broken, cache, agenda, transport);
+            self.lose(now, FeedEnd::Broken, (cache, agenda, transport));
             return Err(Unheard::Lost);
         }
         Ok(turn == Turn::Next)
@@ -128,15 +117,13 @@ impl Feed {
         now: Millis,
         frame: &FeedFrame,
         of_store: bool,
-        cache: &mut LocalCache,
-        agenda: &mut Agenda,
-        transport: &mut Transport,
+        (cache, agenda, transport): Below<'_>,
     ) -> Result<(), Unheard> {
         let relayed = frame.hello.is_some_and(|hello| hello.relayed);
         if !of_store {
             // Whoever passed it on may not know yet, which is not the fault of a gateway.
             let end = if relayed { FeedEnd::Refused { status: 503, retry_after: None } } else { FeedEnd::Broken };
-            self.lose(now, end, cache, agenda, transport);
+            self.lose(now, end, (cache, agenda, transport));
         }
         let clock = match frame.hello {
             Some(hello) => self.greet(now, hello, frame.clock_ms, transport)?,
