@@ -10,10 +10,11 @@
 
 mod exchange;
 mod hearing;
+mod unheard;
 
 use std::sync::Arc;
 
-pub(super) use self::hearing::Unheard;
+pub(super) use self::unheard::Unheard;
 use super::action::{Action, Attention, FeedEnd, FlightId};
 use super::agenda::{Agenda, OWN_SCOPE, Timer};
 use super::config::FeedConfig;

@@ -1,5 +1,6 @@
 //! Frames of a feed, and its loss.
 
+use super::unheard::Unheard;
 use super::{Below, COST, FIRST_WAIT_MS, Feed, MAX_FAILURES, REFUSED_MS};
 use crate::Millis;
 use crate::adapter::action::{Action, FeedEnd, FlightId};
@@ -8,15 +9,6 @@ use crate::adapter::transport::Transport;
 use crate::cache::LocalCache;
 use crate::clock::ClockBroke;
 use crate::protocol::{ClockReading, FeedFrame, Hello};
-
-/// Reason why no more frames of a feed are to be heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::adapter) enum Unheard {
-    /// The feed did not survive the frame.
-    Lost,
-    /// A clock stood still or was set.
-    ClockBroke,
-}
 
 /// Place of a frame in its feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
