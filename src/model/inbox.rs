@@ -1,6 +1,6 @@
 //! [`Inbox`]: what a gateway is told by clients, and learns of them, until the leader has taken it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use super::{Allowances, ClientId, Handover, MAX_TOLD_BYTES, Observer, ObserverStats, Outbox, OutboxStats, Told};
 use crate::Millis;
@@ -56,13 +56,9 @@ impl Inbox {
         Self(Mutex::new(State { observer, outbox: Outbox::default(), allowances, received: 0, refused: 0, taken: 0 }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Follows a client by what a batch of it says.
     pub fn observe(&self, now: Millis, client: ClientId, rider: &Rider, items: &[BatchItem]) {
-        self.state().collect(|observer, due| observer.observe(now, client, rider, items, due));
+        self.0.lock().collect(|observer, due| observer.observe(now, client, rider, items, due));
     }
 
     /// Takes `bytes` from what a caller without a token may tell.
@@ -70,25 +66,25 @@ impl Inbox {
     /// # Errors
     /// In how many milliseconds it may tell so much.
     pub fn allow(&self, now: Millis, client: ClientId, bytes: usize) -> Result<(), Millis> {
-        self.state().allowances.take(now, client, bytes)
+        self.0.lock().allowances.take(now, client, bytes)
     }
 
     /// Keeps a summary in binary form, which has been read, until the leader has taken it.
     pub fn tell(&self, client: ClientId, summary: Vec<u8>) {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.received += 1;
         state.outbox.add(client, summary.into());
     }
 
     /// Counts a summary that is not kept.
     pub fn refuse(&self) {
-        self.state().refused += 1;
+        self.0.lock().refused += 1;
     }
 
     /// The first page of the outbox called `id`, once what the leader has taken of it has left: all before the number in
     /// `taken`, if that is of the same outbox.
     pub fn page(&self, now: Millis, id: u64, taken: Option<(u64, u64)>) -> Handover {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.collect(|observer, due| observer.due(now, due));
         if let Some((outbox, next)) = taken
             && outbox == id
@@ -102,7 +98,7 @@ impl Inbox {
 
     /// Counts and fills.
     pub fn stats(&self) -> InboxStats {
-        let state = self.state();
+        let state = self.0.lock();
         InboxStats {
             received: state.received,
             refused: state.refused,

@@ -19,6 +19,7 @@ mod allowance;
 mod builder;
 mod clients;
 mod earlier;
+#[cfg(not(target_arch = "wasm32"))]
 mod inbox;
 mod judge;
 mod keeper;
@@ -39,6 +40,7 @@ pub use allowance::Allowances;
 pub use builder::SnapshotOptions;
 pub use clients::ClientId;
 pub use earlier::Earlier;
+#[cfg(not(target_arch = "wasm32"))]
 pub use inbox::{Inbox, InboxStats};
 pub use judge::Judge;
 pub use keeper::{KeeperConfig, Kept, ModelKeeper};

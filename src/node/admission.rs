@@ -9,7 +9,7 @@
 //! and what somebody waits for where all do. Each kind stays out for a second, so that one is shed as a whole before the
 //! next one is.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use crate::Millis;
 
@@ -59,16 +59,12 @@ pub struct AdmissionStats {
 pub struct AdmissionControl(Mutex<Admission>);
 
 impl AdmissionControl {
-    fn admission(&self) -> MutexGuard<'_, Admission> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A request that waits from now on, unless it is refused.
     ///
     /// # Errors
     /// When to come again, in milliseconds.
     pub fn enter(&self, now: Micros, priority: Priority) -> Result<(), Millis> {
-        self.admission().enter(now, priority)
+        self.0.lock().enter(now, priority)
     }
 
     /// Part of a request that was taken on, which is of lower priority: whether it is left out. It waits with the rest.
@@ -76,27 +72,27 @@ impl AdmissionControl {
     /// # Errors
     /// When to come again, in milliseconds.
     pub fn accompany(&self, now: Micros, priority: Priority) -> Result<(), Millis> {
-        self.admission().accompany(now, priority)
+        self.0.lock().accompany(now, priority)
     }
 
     /// A request that was taken on waits again, for something else.
     pub fn wait_again(&self) {
-        self.admission().wait_again();
+        self.0.lock().wait_again();
     }
 
     /// Somebody begins with a request that has waited since `since`.
     pub fn begin(&self, now: Micros, since: Micros) {
-        self.admission().begin(now, since);
+        self.0.lock().begin(now, since);
     }
 
     /// A request that waited is not wanted any more.
     pub fn give_up(&self) {
-        self.admission().give_up();
+        self.0.lock().give_up();
     }
 
     /// Counters and fill.
     pub fn stats(&self) -> AdmissionStats {
-        self.admission().stats()
+        self.0.lock().stats()
     }
 }
 

@@ -1,10 +1,11 @@
 //! [`FeedTable`]: the feeds of a node by number, by shard, and by when they are due.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fxhash::FxHashMap;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::feed::Feed;
 use super::shares::Shares;
@@ -59,7 +60,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn feed(&self) -> MutexGuard<'_, Feed> {
-        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.feed.lock()
     }
 }
 
@@ -84,7 +85,7 @@ impl FeedTable {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     pub(super) fn find(&self, number: FeedNumber) -> Option<Arc<Entry>> {

@@ -4,8 +4,10 @@
 //! named it takes [`Feeds::next_frame`] until there is none. It may leave a feed alone for as long as its reader takes
 //! nothing: whatever comes meanwhile is in the frame after that, or in a gap.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+
+use parking_lot::Mutex;
 
 use super::feed::{Feed, Life};
 use super::feed_table::{Entry, FeedNumber, FeedTable};

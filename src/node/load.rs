@@ -1,6 +1,6 @@
 //! Counting what a node serves, for the Partition Shifter.
 
-use std::sync::{MutexGuard, PoisonError};
+use parking_lot::MutexGuard;
 
 use super::node::Node;
 use super::pending::Pending;
@@ -34,7 +34,7 @@ impl Node {
     }
 
     pub(super) fn collector(&self) -> MutexGuard<'_, LoadCollector> {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner)
+        self.load.lock()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The maps that a node has seen, and how a caller gets from its map to the newest.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
 
 use crate::partition::{MapDelta, MapError, PartitionMap, Placement};
 use crate::protocol::{MapKnowledge, MapUpdate};
@@ -77,13 +79,13 @@ impl Maps {
     }
 
     pub(super) fn newest(&self) -> Arc<Epochs> {
-        self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest.read().clone()
     }
 
     /// Takes over `map` where it is newer; `Ok(false)` where it is not.
     pub(super) fn publish(&self, map: Arc<PartitionMap>) -> Result<bool, MapError> {
         map.validate()?;
-        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.publishing.lock();
         let epochs = self.newest();
         let current = epochs.map();
         if (map.partitions, map.storage) != (current.partitions, current.storage) {
@@ -97,7 +99,7 @@ impl Maps {
         let held = epochs.bases.iter().map(|old| base(&old.map, old.hash));
         let bases = held.chain([base(current, epochs.hash)]).skip(left_out).collect();
         let next = Arc::new(Epochs::new(map, bases));
-        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.newest.write() = next;
         Ok(true)
     }
 }

@@ -1,7 +1,9 @@
 //! [`Node`]: the state of one DHT node.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+
+use parking_lot::Mutex;
 
 use super::feed_table::FeedTable;
 use super::hot::HotSet;

@@ -1,7 +1,9 @@
 //! [`PeerTable`]: which nodes of other processes are asked, and what came of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::Millis;
 use crate::breaker::{Breaker, BreakerConfig};
@@ -101,13 +103,9 @@ impl PeerTable {
     /// Most forwards under way to one peer; the others go to the store.
     pub const MAX_IN_FLIGHT: usize = 64;
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Forgets all peers but those that `is_known`.
     pub fn retain(&self, is_known: impl Fn(NodeId) -> bool) {
-        self.state().peers.retain(|&id, _| is_known(id));
+        self.0.lock().peers.retain(|&id, _| is_known(id));
     }
 
     /// Begins a request to `node`, which is at `origin`.
@@ -115,7 +113,7 @@ impl PeerTable {
     /// # Errors
     /// [`PeerOutcome::Busy`] and [`PeerOutcome::Open`]: it is not to be sent, and has been counted.
     pub fn enter(&self, now: Millis, node: NodeId, origin: &str) -> Result<PeerPass, PeerOutcome> {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         let fresh = || Peer { origin: origin.into(), breaker: Breaker::new(BREAKER), in_flight: 0 };
         let peer = state.peers.entry(node).or_insert_with(fresh);
         if *peer.origin != *origin {
@@ -136,7 +134,7 @@ impl PeerTable {
 
     /// Ends a request; without an outcome it was given up, which says nothing of the peer.
     pub fn leave(&self, now: Millis, pass: PeerPass, outcome: Option<PeerOutcome>) {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         let mut opened = false;
         // A peer that has moved meanwhile is another one.
         if let Some(peer) = state.peers.get_mut(&pass.node).filter(|peer| Arc::ptr_eq(&peer.origin, &pass.origin)) {
@@ -160,12 +158,12 @@ impl PeerTable {
 
     /// Counts a request that could not be sent anywhere.
     pub fn unreachable(&self) {
-        self.state().outcomes[PeerOutcome::Unreachable as usize] += 1;
+        self.0.lock().outcomes[PeerOutcome::Unreachable as usize] += 1;
     }
 
     /// Counters and fills.
     pub fn stats(&self, now: Millis) -> PeerStats {
-        let state = self.state();
+        let state = self.0.lock();
         PeerStats {
             outcomes: state.outcomes,
             breaker_opens: state.breaker_opens,

@@ -1,9 +1,9 @@
 //! What a node knows of one storage shard's change log.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::atomic::AtomicCell;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::Millis;
 use crate::key::{CompositeKey, KeyPrefix};
@@ -123,7 +123,7 @@ impl Shard {
 
     fn log(&self) -> MutexGuard<'_, Log> {
         // A panic on the way leaves a page half applied at worst: the next poll brings the rest.
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+        self.log.lock()
     }
 
     /// Applies `page`, calling `drop_outdated` for every entry that is new, before any reader hears of it. Says whether

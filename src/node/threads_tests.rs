@@ -3,8 +3,10 @@
 //! Where a rule's window is too narrow to be hit in a short run, the tests of [`Shard`](super::shard::Shard) and of the
 //! memory tier put one step inside the other instead.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+
+use parking_lot::Mutex;
 
 use super::{LogPage, Node, NodeConfig, StoreAnswer};
 use crate::Millis;
@@ -44,7 +46,7 @@ impl Store {
 
     /// Does nothing while the log's reader is far behind.
     fn write(&self, at: usize) {
-        let mut log = self.log.lock().expect("no panic");
+        let mut log = self.log.lock();
         let version = log.len() as u64 + 1;
         if version <= self.polled.load(Ordering::SeqCst) + AHEAD {
             log.push((version, at, self.tick()));
@@ -52,14 +54,14 @@ impl Store {
     }
 
     fn read(&self, key: &CompositeKey) -> StoreAnswer {
-        let log = self.log.lock().expect("no panic");
+        let log = self.log.lock();
         let version = log.iter().rev().find(|(_, at, _)| self.keys[*at] == *key).map(|(version, ..)| *version);
         let keymap = |version| Keymap { key: key.clone(), version, fields: KeymapFields::default() };
         StoreAnswer { value: version.map(keymap), position: log.len() as u64 }
     }
 
     fn poll(&self, after: u64) -> LogPage {
-        let log = self.log.lock().expect("no panic");
+        let log = self.log.lock();
         let change = |&(version, at, _): &(u64, usize, Millis)| {
             let key = self.keys[at].clone();
             Change { shard: 0, version, key, deleted: false }
@@ -71,7 +73,7 @@ impl Store {
     /// The newest version of key `at` that an answer has to include: of all up to a log position, and of all that were
     /// committed before a moment.
     fn least(&self, at: usize, position: u64, moment: Millis) -> u64 {
-        let log = self.log.lock().expect("no panic");
+        let log = self.log.lock();
         // Versions and times of commits ascend together.
         let until = log.partition_point(|(version, _, time)| *version <= position || *time < moment);
         log[..until].iter().rev().find(|(_, key, _)| *key == at).map_or(0, |(version, ..)| *version)

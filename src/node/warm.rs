@@ -1,6 +1,6 @@
 //! Warm-up: which keys are hot here, and filling memory with keys that are to be owned soon.
 
-use std::sync::{MutexGuard, PoisonError, TryLockError};
+use parking_lot::MutexGuard;
 
 use super::batch::answered;
 use super::hot::HotSet;
@@ -50,19 +50,15 @@ impl Node {
     }
 
     pub(super) fn hot_set(&self) -> MutexGuard<'_, HotSet> {
-        self.hot.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hot.lock()
     }
 
     /// Counts the keys at `served`, which are answered here. Nobody waits for that: where another thread is counting, the
     /// batch is left out, which is as good as any other sample.
     pub(super) fn count_hot(&self, pending: &Pending, served: &[usize], counted: &mut NodeStats) {
-        let mut hot = match self.hot.try_lock() {
-            Ok(hot) => hot,
-            Err(TryLockError::Poisoned(error)) => error.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                counted.hot_uncounted += served.len() as u64;
-                return;
-            }
+        let Some(mut hot) = self.hot.try_lock() else {
+            counted.hot_uncounted += served.len() as u64;
+            return;
         };
         for &at in served {
             let slot = &pending.slots[at];

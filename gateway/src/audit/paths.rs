@@ -1,13 +1,14 @@
 //! What goes on during an audit: writes, reads through each place, and the change feed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream};
 use foremap::key::CompositeKey;
 use foremap::protocol::{FeedFrame, FeedReader, MapKnowledge};
 use futures_util::StreamExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Semaphore, watch};
 
 use super::feed::{Follower, Told};
@@ -89,7 +90,7 @@ impl Canary {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A name for a write, and a number to choose keys by.

@@ -1,10 +1,11 @@
 //! [`OwnTokens`]: what a process signs for its own requests.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use foremap::Millis;
 use foremap::key::KeyPrefix;
+use parking_lot::Mutex;
 
 use super::{Grant, TokenKey, Verb};
 
@@ -30,27 +31,23 @@ impl OwnTokens {
         Self { key, signed: Mutex::default() }
     }
 
-    fn signed(&self) -> MutexGuard<'_, Signed> {
-        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Forgets the tokens for all origins but those that `is_known`.
     pub(crate) fn retain(&self, is_known: impl Fn(&str) -> bool) {
-        self.signed().retain(|(origin, _), _| is_known(origin));
+        self.signed.lock().retain(|(origin, _), _| is_known(origin));
     }
 
     /// A token that allows `verbs` on every key at `origin`.
     pub(crate) fn token(&self, now: Millis, origin: &str, verbs: &'static [Verb]) -> Option<Arc<str>> {
         let key = self.key.as_ref()?;
         let at = (Arc::from(origin), verbs);
-        let known = self.signed().get(&at).filter(|(_, signed)| now < signed + TOKEN_USE_MS).cloned();
+        let known = self.signed.lock().get(&at).filter(|(_, signed)| now < signed + TOKEN_USE_MS).cloned();
         if let Some((token, _)) = known {
             return Some(token);
         }
         let (audience, prefixes) = (Some(origin), &[KeyPrefix::default()]);
         let grant = Grant { audience, verbs, prefixes, ttl_s: TOKEN_S, ..Grant::default() };
         let token: Arc<str> = key.sign_grant(grant)?.into();
-        self.signed().insert(at, (token.clone(), now));
+        self.signed.lock().insert(at, (token.clone(), now));
         Some(token)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use foremap::node::FeedNumber;
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 thread_local! {
@@ -26,7 +27,7 @@ impl Calls {
     }
 
     fn push(&self, waker: Arc<AtomicWaker>) -> bool {
-        let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut called = self.called.lock();
         called.push(waker);
         called.len() == 1
     }
@@ -34,7 +35,7 @@ impl Calls {
     /// Wakes the connections that were called, on the thread that serves them.
     pub(crate) async fn answer(&self) {
         self.news.notified().await;
-        let called = std::mem::take(&mut *self.called.lock().unwrap_or_else(PoisonError::into_inner));
+        let called = std::mem::take(&mut *self.called.lock());
         called.iter().for_each(|waker| waker.wake());
     }
 }
@@ -50,25 +51,21 @@ struct Place {
 pub(crate) struct Wakers(Mutex<HashMap<FeedNumber, Place>>);
 
 impl Wakers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<FeedNumber, Place>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What the connection of `number`, which this thread serves, waits with. As many as the node has feeds.
     pub(crate) fn add(&self, number: FeedNumber) -> Arc<AtomicWaker> {
         let waker = Arc::new(AtomicWaker::new());
         let calls = HERE.with_borrow(Clone::clone);
-        self.lock().insert(number, Place { waker: waker.clone(), calls });
+        self.0.lock().insert(number, Place { waker: waker.clone(), calls });
         waker
     }
 
     pub(crate) fn remove(&self, number: FeedNumber) {
-        self.lock().remove(&number);
+        self.0.lock().remove(&number);
     }
 
     pub(super) fn wake(&self, numbers: &[FeedNumber]) {
         let mut threads: Vec<Arc<Calls>> = Vec::new();
-        let places = self.lock();
+        let places = self.0.lock();
         for place in numbers.iter().filter_map(|number| places.get(number)) {
             match &place.calls {
                 None => place.waker.wake(),
@@ -82,6 +79,6 @@ impl Wakers {
     }
 
     pub(super) fn wake_all(&self) {
-        self.lock().values().for_each(|place| place.waker.wake());
+        self.0.lock().values().for_each(|place| place.waker.wake());
     }
 }

@@ -4,10 +4,11 @@
 //! needs it: where there is none left, the oldest of these is closed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foremap::node::{Shares, Subject};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Places beside all others, for questions about the node's health.
@@ -60,13 +61,9 @@ impl Connections {
         Arc::new(Self { state: Mutex::new(state), refused: AtomicU64::new(0), displaced: AtomicU64::new(0) })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A place for a connection of `subject`, or one of the reserved places, or none.
     pub(super) fn enter(self: &Arc<Self>, subject: Subject) -> Option<Ticket> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let number = state.opened;
         state.opened += 1;
         let is_reserved = match state.take(subject) {
@@ -100,7 +97,7 @@ impl Connections {
     }
 
     pub(super) fn stats(&self) -> ConnectionStats {
-        let state = self.state();
+        let state = self.state.lock();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ConnectionStats {
             open: (state.shares.taken() + state.reserved) as u64,
@@ -172,14 +169,14 @@ impl Ticket {
 
     /// A head has arrived: from now on the place is kept. `false` where somebody else has it.
     pub(super) fn settle(&self) -> bool {
-        self.connections.state().speak(self.number);
+        self.connections.state.lock().speak(self.number);
         !self.silent.is_displaced.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.connections.state();
+        let mut state = self.connections.state.lock();
         if self.is_reserved {
             state.reserved -= 1;
         } else if !self.silent.is_displaced.load(Ordering::Relaxed) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -13,6 +13,7 @@ use axum::{Extension, Router};
 use foremap::node::Subject;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::server::graceful::Watcher;
+use parking_lot::Mutex;
 use tower_service::Service as _;
 
 use super::connections::{Connections, Ticket};
@@ -111,7 +112,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             let Some(stream) = socket.take() else { return Ok(response) };
             let Some(frames) = handover.take() else { return Err(HandedOver) };
             let push = Push::new(stream, response.headers(), version, frames);
-            let watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let watcher = watcher.lock().take();
             tokio::spawn(async move {
                 push.await;
                 drop((watcher, ticket));

@@ -4,7 +4,7 @@
 //! one has been taken, so whoever reads slowly costs no memory.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use foremap::protocol::{BatchRequest, CONTENT_TYPE, FeedFrame};
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use jsonwebtoken::get_current_timestamp;
+use parking_lot::Mutex;
 
 use super::forwarded::Peer;
 use super::refusal::{Answer, Refusal};
@@ -114,7 +115,7 @@ pub(super) struct Handover(Arc<Mutex<Option<Frames>>>);
 impl Handover {
     /// The frames; the body has none any more.
     pub(super) fn take(&self) -> Option<Frames> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 
@@ -122,7 +123,7 @@ impl Stream for Handover {
     type Item = Result<Bytes, std::convert::Infallible>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        match self.0.lock().as_mut() {
             Some(frames) => frames.poll_next(cx).map(|frame| frame.map(|frame| Ok(frame.into()))),
             None => Poll::Ready(None),
         }

@@ -1,14 +1,15 @@
 //! Metrics in Prometheus text.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foremap::control::ControlStats;
 use foremap::load::LoadModel;
 use foremap::node::{AdmissionStats, Node, NodeStats, PeerOutcome, PeerStats, Priority, Shares};
 use foremap::partition::PartitionMap;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -122,8 +123,8 @@ impl Collector for NodeCollector {
         forwards(&mut encoder, &peers)?;
         masters(&mut encoder, &self.process.store.masters())?;
         clocks(&mut encoder, &self.process.store.clocks())?;
-        let event_feeds = self.watched.event_feeds.lock().unwrap_or_else(PoisonError::into_inner).taken();
-        let lists = self.watched.lists.lock().unwrap_or_else(PoisonError::into_inner).taken();
+        let event_feeds = self.watched.event_feeds.lock().taken();
+        let lists = self.watched.lists.lock().taken();
         let admission = self.process.gate.stats();
         by_priority(&mut encoder, &admission)?;
         let durable = self.process.store.promise() == Promise::Durable;

@@ -1,9 +1,10 @@
 //! Bounded numbers of places, for what stays at a node for long.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use foremap::node::{Shares, Subject};
+use parking_lot::Mutex;
 
 /// Most change feeds of one node in this form. Each has a queue of its own in front of its connection, and text to write:
 /// the binary form is for many.
@@ -43,13 +44,13 @@ impl Share {
     /// # Errors
     /// The bound that stands in the way.
     pub(super) fn enter(shares: &Arc<Mutex<Shares>>, subject: Subject) -> Result<Self, usize> {
-        shares.lock().unwrap_or_else(PoisonError::into_inner).enter(subject)?;
+        shares.lock().enter(subject)?;
         Ok(Self { shares: shares.clone(), subject })
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner).leave(self.subject);
+        self.shares.lock().leave(self.subject);
     }
 }

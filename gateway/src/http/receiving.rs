@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use foremap::node::{Shares, Subject};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::Sleep;
 
 /// What is counted together, in bytes. A request that is within one is not counted.
@@ -28,10 +29,6 @@ impl Receiving {
         Arc::new(Self { shares, late: AtomicU64::new(0), refused: AtomicU64::new(0) })
     }
 
-    fn shares(&self) -> MutexGuard<'_, Shares> {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A head or a body took too long.
     pub(super) fn late(&self) {
         self.late.fetch_add(1, Ordering::Relaxed);
@@ -44,7 +41,7 @@ impl Receiving {
 
     /// Bytes held, and their bound.
     pub(super) fn fill(&self) -> (u64, u64) {
-        let shares = self.shares();
+        let shares = self.shares.lock();
         ((shares.taken() * UNIT) as u64, (shares.most() * UNIT) as u64)
     }
 }
@@ -70,7 +67,7 @@ impl Held {
         if wanted <= self.units {
             return Ok(());
         }
-        let mut shares = self.receiving.shares();
+        let mut shares = self.receiving.shares.lock();
         while self.units < wanted {
             if let Err(limit) = shares.enter(self.subject) {
                 self.receiving.refused.fetch_add(1, Ordering::Relaxed);
@@ -83,7 +80,7 @@ impl Held {
 
     fn release(&mut self) {
         if self.units > 0 {
-            let mut shares = self.receiving.shares();
+            let mut shares = self.receiving.shares.lock();
             (0..std::mem::take(&mut self.units)).for_each(|_| shares.leave(self.subject));
         }
     }

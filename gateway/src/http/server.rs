@@ -1,13 +1,14 @@
 //! [`Server`]: what every handler needs.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
 
 use axum::Extension;
 use axum::http::{HeaderMap, header};
 use foremap::key::CompositeKey;
 use foremap::node::{Priority, Shares, Subject};
 use foremap::protocol::{ErrorCode, Problem, ReadPoint};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::connections::Connections;

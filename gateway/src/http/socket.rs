@@ -6,14 +6,15 @@
 use std::cell::RefCell;
 use std::io::{ErrorKind, IoSlice, Result, Write as _};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, Version, header};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use parking_lot::{Mutex, MutexGuard};
 use socket2::SockRef;
 use tokio::io::AsyncRead as _;
 use tokio::net::TcpStream;
@@ -53,11 +54,7 @@ impl Socket {
 
     /// What has arrived of a head.
     pub(super) fn head(&self) -> MutexGuard<'_, HeadBytes> {
-        self.0.head.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stream(&self) -> MutexGuard<'_, Option<TokioIo<TcpStream>>> {
-        self.0.stream.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.head.lock()
     }
 
     /// The connection, where everything written to it has been taken.
@@ -65,7 +62,7 @@ impl Socket {
         if self.0.is_behind.load(Ordering::Relaxed) {
             return None;
         }
-        self.stream().take().map(TokioIo::into_inner)
+        self.0.stream.lock().take().map(TokioIo::into_inner)
     }
 
     fn write(
@@ -73,7 +70,7 @@ impl Socket {
         length: usize,
         write: impl FnOnce(Pin<&mut TokioIo<TcpStream>>) -> Poll<Result<usize>>,
     ) -> Poll<Result<usize>> {
-        let Some(stream) = &mut *self.stream() else { return Poll::Ready(Err(ErrorKind::BrokenPipe.into())) };
+        let Some(stream) = &mut *self.0.stream.lock() else { return Poll::Ready(Err(ErrorKind::BrokenPipe.into())) };
         let written = write(Pin::new(stream));
         let is_whole = matches!(&written, Poll::Ready(Ok(count)) if *count == length);
         self.0.is_behind.store(!is_whole, Ordering::Relaxed);
@@ -84,7 +81,7 @@ impl Socket {
 impl Read for Socket {
     /// What may be of a head is counted before it is handed on.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
-        let mut stream = self.stream();
+        let mut stream = self.0.stream.lock();
         let Some(stream) = &mut *stream else { return Poll::Ready(Ok(())) };
         let mut head = self.head();
         if head.is_answering() {
@@ -118,14 +115,14 @@ impl Write for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match &mut *self.stream() {
+        match &mut *self.0.stream.lock() {
             Some(stream) => Pin::new(stream).poll_flush(cx),
             None => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match &mut *self.stream() {
+        match &mut *self.0.stream.lock() {
             Some(stream) => Pin::new(stream).poll_shutdown(cx),
             None => Poll::Ready(Ok(())),
         }

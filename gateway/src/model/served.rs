@@ -1,6 +1,6 @@
 //! [`Served`]: one snapshot as callers get it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
@@ -8,6 +8,7 @@ use foremap::key::KeyPrefix;
 use foremap::model::{CLASSES, Earlier, distinct, restricted};
 use foremap::partition::xxh3;
 use foremap::protocol::{ModelSnapshot, model_delta};
+use parking_lot::{Mutex, MutexGuard};
 use quick_cache::unsync::Cache;
 
 use super::compress::{compressed, gzipped};
@@ -82,7 +83,7 @@ impl Served {
 
     fn lock(&self, is_restricted: bool) -> MutexGuard<'_, Cache<Wanted, Body>> {
         let cache = if is_restricted { &self.restricted } else { &self.open };
-        cache.lock().unwrap_or_else(PoisonError::into_inner)
+        cache.lock()
     }
 
     fn known(&self, wanted: &Wanted) -> Option<Body> {

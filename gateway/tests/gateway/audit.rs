@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -14,6 +14,7 @@ use foremap::key::KeyPrefix;
 use foremap::protocol::{BatchResponse, ItemResult};
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::http::HttpOptions;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::client::{Client, Gateway};
@@ -73,7 +74,7 @@ async fn pass(State(proxy): State<Proxy>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.expect("a body");
     let name = format!("{} {} {body:?}", head.method, head.uri);
-    let known = proxy.kept.lock().expect("no panic").get(&name).cloned();
+    let known = proxy.kept.lock().get(&name).cloned();
     let is_read = head.method == "GET" || head.uri.path() == "/v1/batch";
     if let Some((_, headers, status, body)) = known.filter(|(at, ..)| is_read && at.elapsed() < proxy.keeps) {
         return (status, headers, body).into_response();
@@ -99,7 +100,7 @@ async fn pass(State(proxy): State<Proxy>, request: Request) -> Response {
     }
     reply.headers.remove("content-length");
     let answer = (at, reply.headers.clone(), reply.status, reply.body.clone());
-    proxy.kept.lock().expect("no panic").insert(name, answer);
+    proxy.kept.lock().insert(name, answer);
     (reply.status, reply.headers, Body::from(reply.body)).into_response()
 }
 

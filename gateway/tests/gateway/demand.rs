@@ -1,8 +1,8 @@
 //! Requests as many clients send them: each key to the node that serves it by the map in force.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use foremap::key::CompositeKey;
@@ -10,6 +10,7 @@ use foremap::node::NodeStats;
 use foremap::partition::{NodeId, PartitionMap, Placement};
 use foremap::protocol::{BatchItem, BatchRequest, Class, Outcome};
 use foremap_gateway::host::Process;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::shared::until;
 
@@ -59,7 +60,7 @@ pub(crate) struct Demand {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no panic")
+    mutex.lock()
 }
 
 impl Demand {

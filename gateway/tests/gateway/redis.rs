@@ -3,7 +3,7 @@
 //! Needs `redis-server` and `redis-cli`; without them these tests fail and say what to install.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use foremap::control::{Member, MemberState};
 use foremap::key::{CompositeKey, KeyPrefix};
@@ -14,6 +14,7 @@ use foremap_gateway::store::{
     Store, StoreError, StoreStatus, Values, Write, WriteOutcome,
 };
 use foremap_redis_cluster::RedisCluster;
+use parking_lot::Mutex;
 
 use crate::patient::Patient;
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
@@ -21,7 +22,7 @@ use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
 /// The cluster of the tests that break nothing: started by the first, ended by the last.
 pub(crate) fn shared() -> Arc<RedisCluster> {
     static SHARED: Mutex<Weak<RedisCluster>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared = SHARED.lock();
     if let Some(cluster) = shared.upgrade() {
         return cluster;
     }

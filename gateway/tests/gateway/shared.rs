@@ -2,8 +2,8 @@
 //! killed and stopped like a process.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use foremap::control::{ControlStats, Member};
@@ -18,6 +18,7 @@ use foremap_gateway::store::{
     Answer, Answers, Blob, ChangeLog, Lifecycle, ListPart, ListRange, MasterStatus, Namespace, Promise, Read,
     RedbOptions, RedbStore, Registry, StoreError, StoreStatus, Term, Values, VersionRecord, Write, WriteOutcome,
 };
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -70,17 +71,17 @@ impl Shared {
     /// What was written since the last time.
     /// Waits until `gates` gateways have sent `count` more heartbeats each, whether they were taken or not.
     pub(crate) async fn beats(&self, gates: usize, count: usize) {
-        let sent = || self.writes.lock().expect("no panic").iter().filter(|write| **write == "announce").count();
+        let sent = || self.writes.lock().iter().filter(|write| **write == "announce").count();
         let before = sent();
         until("heartbeats are sent", || sent() >= before + gates * count).await;
     }
 
     pub(crate) fn take_writes(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.writes.lock().expect("no panic"))
+        std::mem::take(&mut self.writes.lock())
     }
 
     fn note(&self, write: &'static str) {
-        self.writes.lock().expect("no panic").push(write);
+        self.writes.lock().push(write);
     }
 
     /// From now on the log of one half of the shards is not told.

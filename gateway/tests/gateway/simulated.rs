@@ -1,6 +1,6 @@
 //! The simulated cluster conforms, too: what the simulation proves is said of a store that keeps the contract.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foremap::control::Member;
@@ -13,6 +13,7 @@ use foremap_gateway::store::{
     StoreStatus, Term, Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };
 use foremap_sim::cluster::{self, Cluster, Command, MetaChange, MetaRead, MetaReply, Outcome, Reply, Retention};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::store_suite::{LOG_ENTRIES, VERSIONS, conformance};
@@ -36,7 +37,7 @@ impl Simulated {
     }
 
     fn perform(&self, shard: Option<u16>, command: &Command) -> Result<Reply, StoreError> {
-        let mut open = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.cluster.lock();
         let Some(cluster) = open.as_mut() else { return Err(StoreError::Unavailable("closed".into())) };
         let group = shard.map_or(0, |shard| cluster.group_of(shard));
         match cluster.perform(group, now_us(), command) {
@@ -260,7 +261,7 @@ impl Lifecycle for Simulated {
     }
 
     fn close(&self) -> Answer<'_, ()> {
-        self.cluster.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.cluster.lock().take();
         ready(Ok(()))
     }
 }

@@ -5,10 +5,10 @@
 //! `FOREMAP_MODEL_SEED=<seed> FOREMAP_MODEL_SEQUENCES=1 cargo test -p foremap-client-model keeps` repeats it exactly.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use foremap_client_model::{Invariant, Mutant, Step, Tally, Truth, Violation, run};
+use parking_lot::Mutex;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
@@ -101,16 +101,16 @@ fn every_sequence_keeps_every_promise() {
         let first = tree.current();
         let failure = match attempt(first.clone(), None) {
             Ok(tally) => {
-                done.lock().unwrap_or_else(PoisonError::into_inner).0.merge(&tally);
+                done.lock().0.merge(&tally);
                 return true;
             }
             Err(violation) => format!("seed {seed}: {}", shorten(tree, first, violation)),
         };
-        let failures = &mut done.lock().unwrap_or_else(PoisonError::into_inner).1;
+        let failures = &mut done.lock().1;
         failures.push(failure);
         failures.len() < ENOUGH
     });
-    let (tally, failures) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (tally, failures) = done.into_inner();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     eprintln!("{tally:#?}\n{:.0} sequences a second", count as f64 / begun.elapsed().as_secs_f64());
 }
@@ -127,10 +127,10 @@ fn every_mutant_is_caught() {
         let text =
             found.as_ref().map_or("missed".to_owned(), |(seed, violation)| format!("{seed} sequences: {violation}"));
         eprintln!("{mutant:?}, {}", text.chars().take(150).collect::<String>());
-        caught.lock().unwrap_or_else(PoisonError::into_inner).push((mutant, found));
+        caught.lock().push((mutant, found));
         true
     });
-    let caught = caught.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let caught = caught.into_inner();
     let missed: Vec<_> = caught.iter().filter(|(_, found)| found.is_none()).map(|(mutant, _)| mutant).collect();
     assert!(missed.is_empty(), "no sequence shows {missed:?}");
     let unproven = Invariant::ALL.iter().filter(|invariant| {

@@ -124,10 +124,10 @@ pub(crate) async fn follow(
     load: Load,
     prefix: String,
     mut at: usize,
-    log: Arc<std::sync::Mutex<FeedLog>>,
+    log: Arc<parking_lot::Mutex<FeedLog>>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let lock = || log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let lock = || log.lock();
     let http = Http::new();
     loop {
         let origin = &load.origins[at % load.origins.len()];

@@ -1,9 +1,10 @@
 //! What all clients of a round did and were told.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use foremap::key::CompositeKey;
 use foremap_check::{Found, History, Level, Outcome, Read, Time, Write};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Clock;
 
@@ -74,7 +75,7 @@ impl Recorder {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.lock()
     }
 
     /// All that was recorded so far.

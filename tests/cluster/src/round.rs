@@ -1,10 +1,11 @@
 //! One round.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use foremap_check::{Summary, Time};
+use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -270,8 +271,8 @@ impl Round<'_> {
     }
 }
 
-fn lock(log: &SharedLog) -> std::sync::MutexGuard<'_, FeedLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(log: &SharedLog) -> parking_lot::MutexGuard<'_, FeedLog> {
+    log.lock()
 }
 
 fn broken(what: String, record: &Record) -> Broken {

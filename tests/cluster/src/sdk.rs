@@ -1,7 +1,7 @@
 //! A client that is the published package's core, with several readers and a writer: one session.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,6 +12,7 @@ use foremap::key::CompositeKey;
 use foremap::protocol::Consistency;
 use foremap_check::{Read, Write};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::host::{Asked, Sdk};
@@ -106,7 +107,7 @@ impl Caller {
     }
 
     fn saw(&self, key: &CompositeKey, version: u64) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         seen.insert(key.clone(), version);
     }
 
@@ -119,9 +120,7 @@ impl Caller {
 
     /// Calls with the same id until the outcome is known.
     async fn write(&self, rng: &mut Rng) {
-        let seen = |key: &CompositeKey| {
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0)
-        };
+        let seen = |key: &CompositeKey| self.seen.lock().get(key).copied().unwrap_or(0);
         let (write, recorder) = (self.load.write(rng, self.session, seen), &self.load.recorder);
         let first = recorder.now();
         let until = Instant::now() + INSISTENCE;

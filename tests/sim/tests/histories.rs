@@ -5,10 +5,10 @@
 //! repeats it exactly.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use foremap_sim::{Judge, Mutant, Tally, run};
+use parking_lot::Mutex;
 
 /// Failures after which there is no point in going on.
 const ENOUGH: usize = 3;
@@ -49,14 +49,14 @@ fn histories_keep_every_promise() {
     let done = Mutex::new((Tally::default(), Vec::new()));
     on_every_core(seeds(), |seed| {
         let outcome = run(seed, None, Judge::All);
-        let (tally, failures) = &mut *done.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tally, failures) = &mut *done.lock();
         match outcome {
             Ok(history) => tally.merge(&history),
             Err(failure) => failures.push(failure),
         }
         failures.len() < ENOUGH
     });
-    let (tally, failures) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (tally, failures) = done.into_inner();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     let histories = seeds().count();
     if histories >= 100 {
@@ -71,10 +71,10 @@ fn catch(mutants: &[Mutant], judge: Judge) {
     on_every_core(0..mutants.len() as u64, |at| {
         let mutant = mutants[at as usize];
         let failure = (1..=MOST_SEEDS).find_map(|seed| Some((seed, run(seed, Some(mutant), judge).err()?)));
-        caught.lock().unwrap_or_else(PoisonError::into_inner).push((mutant, failure));
+        caught.lock().push((mutant, failure));
         true
     });
-    let caught = caught.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let caught = caught.into_inner();
     for (mutant, failure) in &caught {
         let Some((seeds, failure)) = failure else { continue };
         let line = failure.lines().next().unwrap_or_default();

@@ -6,14 +6,13 @@
 //! request, so many of them at once; only one that alone has more requests than
 //! its share of the whole goes first, as all would wait for it in the end.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use foremap_bench::http;
 use indicatif::ProgressBar;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::measure::{Replayed, Source};
@@ -57,7 +56,7 @@ pub(super) fn replay(origin: &str, trace: &Trace, options: &Options, bar: &Progr
         slots.into_iter().map(|slot| slot.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
 
-    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let wrong = wrong.into_inner();
     if !wrong.is_empty() {
         let shown: Vec<_> = wrong.iter().take(SHOWN_WRONG).map(|error| format!("{error:#}")).collect();
         bail!("{} answers were wrong, among them:\n  {}", wrong.len(), shown.join("\n  "));
@@ -88,7 +87,7 @@ fn replay_client(
         match ask(&agent, origin, stream, &trace.keys[*key as usize]) {
             Ok(source) => replayed.add(start.elapsed(), source),
             Err(error) => {
-                let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut wrong = wrong.lock();
                 wrong.push(error);
                 if wrong.len() >= MAX_WRONG {
                     return false;

@@ -34,7 +34,7 @@ fn one_request(
     let target = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
     let headers: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
     let name = headers.iter().find_map(|line| line.strip_prefix("foremap-stream: ")).unwrap_or_default().to_owned();
-    log.lock().ok()?.push((name, target.clone()));
+    log.lock().push((name, target.clone()));
     let (status, source, body) = answer(&target);
     let head = format!(
         "HTTP/1.1 {status} X\r\nforemap-source: {source}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -104,7 +104,7 @@ fn every_request_is_sent_in_the_clients_order_and_counted() -> Result<()> {
     })?;
     assert!(start.elapsed() >= Duration::from_millis(300), "the gaps are kept");
     assert_eq!((replayed.requests(), replayed.hits, replayed.revalidated), (5, 2, 0));
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = seen.lock();
     let of = |name: &str| -> Vec<String> {
         seen.iter().filter(|(stream, _)| stream == name).map(|(_, target)| key_of(target)).collect()
     };

@@ -9,7 +9,6 @@ use std::io::{self, Read as _};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ::redb::backends::FileBackend;
@@ -18,6 +17,7 @@ use ::redb::{
     StorageBackend, StorageError,
 };
 use foremap::partition::StorageLayout;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::error::{failed, open_error};
 use super::options::{Disk, RedbOptions};
@@ -79,7 +79,7 @@ impl Handle {
     }
 
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        self.health.lock()
     }
 
     /// Begins a transaction with `begin`, and says in which opening of the file.
@@ -87,7 +87,7 @@ impl Handle {
         &self,
         begin: impl FnOnce(&Database) -> Result<T, E>,
     ) -> Result<(u64, T), NotBegun> {
-        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let open = self.database.read();
         let Some(database) = &open.1 else { return Err(NotBegun::Shut) };
         begin(database).map(|txn| (open.0, txn)).map_err(|error| NotBegun::Failed(open.0, error.into()))
     }
@@ -123,14 +123,14 @@ impl Handle {
     }
 
     pub(super) fn opening(&self) -> u64 {
-        self.database.read().unwrap_or_else(PoisonError::into_inner).0
+        self.database.read().0
     }
 
     /// Opens the file again, unless somebody has since it was opened for the `opening`-th time. Says whether it is open.
     pub(super) fn reopen(&self, opening: u64) -> bool {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = self.tried.lock();
         {
-            let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+            let mut open = self.database.write();
             if open.0 != opening {
                 return open.1.is_some();
             }
@@ -144,7 +144,7 @@ impl Handle {
         let opened = open_file(&self.path, &self.options, false);
         *tried = Some(Instant::now());
         self.health().took = begun.elapsed();
-        let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.database.write();
         match opened {
             Ok((database, _)) => {
                 *open = (opening + 1, Some(database));
@@ -173,7 +173,7 @@ impl Handle {
 
     /// Ends it.
     pub(super) fn shut(&self) {
-        self.database.write().unwrap_or_else(PoisonError::into_inner).1 = None;
+        self.database.write().1 = None;
     }
 
     pub(super) fn troubles(&self) -> Vec<Trouble> {

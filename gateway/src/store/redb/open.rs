@@ -1,10 +1,11 @@
 //! Opening and closing a store file.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use foremap::partition::StorageLayout;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::dump;
@@ -100,7 +101,7 @@ impl RedbStore {
     }
 
     async fn shut(&self) -> Result<(), StoreError> {
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.writer.lock().take();
         let Some(thread) = thread else { return Ok(()) };
         self.submit(|reply| Job::Close { reply }).await?;
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;

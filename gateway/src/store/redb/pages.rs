@@ -18,10 +18,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::redb::{BackendError, StorageBackend};
 use foremap::partition::xxh3;
+use parking_lot::Mutex;
 
 /// redb's page size: what it writes is a multiple.
 const BLOCK: usize = 4_096;
@@ -160,13 +160,9 @@ impl Pages {
         self.sync_data()
     }
 
-    fn groups(&self) -> MutexGuard<'_, HashMap<u64, Sums>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Calls `with` with the checksums of `group`.
     fn with_sums<T>(&self, group: u64, with: impl FnOnce(&mut Sums) -> T) -> io::Result<T> {
-        let mut groups = self.groups();
+        let mut groups = self.groups.lock();
         if !groups.contains_key(&group) {
             if groups.len() >= MAX_SUMS {
                 self.write_sums(&mut groups)?;
@@ -246,7 +242,7 @@ impl StorageBackend for Pages {
         let before = self.len()?.div_ceil(BLOCK as u64);
         if blocks < before {
             // What is added again later is zeros.
-            let mut groups = self.groups();
+            let mut groups = self.groups.lock();
             groups.retain(|&group, _| group * GROUP < blocks);
             drop(groups);
             for block in blocks..before.min(blocks.next_multiple_of(GROUP)) {
@@ -257,7 +253,7 @@ impl StorageBackend for Pages {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.write_sums(&mut self.groups())?;
+        self.write_sums(&mut self.groups.lock())?;
         self.disk.sync_data()
     }
 

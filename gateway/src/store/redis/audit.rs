@@ -4,11 +4,12 @@
 //! it the master or a replica, breaks a rule takes no writes until it keeps them all again; it is read as before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::connect::Connector;
@@ -41,13 +42,9 @@ impl Audit {
         Self { verdicts: Mutex::new(verdicts), ..Self::default() }
     }
 
-    fn verdicts(&self) -> MutexGuard<'_, BTreeMap<Address, Verdict>> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What holds for everything that is acknowledged: the weakest of all servers.
     pub(super) fn promise(&self) -> Promise {
-        match self.verdicts().values().all(|verdict| verdict.is_durable) {
+        match self.verdicts.lock().values().all(|verdict| verdict.is_durable) {
             true => Promise::Durable,
             false => Promise::Replicated,
         }
@@ -72,7 +69,7 @@ impl Audit {
 
     /// Asks every server of `routes`; says whether something is known of each.
     async fn look(&self, connector: &Connector, routes: &Routes) -> bool {
-        let before = self.verdicts().clone();
+        let before = self.verdicts.lock().clone();
         let ask = |address: Address| {
             let known = before.get(&address).cloned();
             async move {
@@ -92,7 +89,7 @@ impl Audit {
         let found: BTreeMap<Address, Verdict> = found.into_iter().flatten().collect();
         let all_known = found.len() == count;
         // Those that left the cluster are forgotten.
-        *self.verdicts() = found;
+        *self.verdicts.lock() = found;
         all_known
     }
 
@@ -100,7 +97,7 @@ impl Audit {
     pub(super) fn apply(&self, routes: &Routes) {
         let mut is_new = false;
         {
-            let verdicts = self.verdicts();
+            let verdicts = self.verdicts.lock();
             for (master, replicas) in routes.shards() {
                 let mut broken = Vec::new();
                 let mut is_durable = true;
@@ -129,7 +126,7 @@ impl Audit {
 
     fn tell_promise(&self) {
         let now = self.promise();
-        let before = self.promise.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        let before = self.promise.lock().replace(now);
         match now {
             _ if before == Some(now) => {}
             Promise::Durable => tracing::info!("the store promises `durable`: appendfsync is `always` everywhere"),

@@ -6,12 +6,13 @@
 //! many more votes than servers, though, and often wrong together, as they take the time from the same place.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foremap::node::{MAX_AHEAD_US, agreed_time};
 use foremap::protocol::MAX_VERSION;
 use futures_util::stream::{self, StreamExt as _};
+use parking_lot::Mutex;
 
 use super::cluster::Cluster;
 use super::connect::Connector;
@@ -45,13 +46,9 @@ impl Clocks {
         Self { connector, own, compared: Mutex::default() }
     }
 
-    fn compared(&self) -> MutexGuard<'_, Option<Compared>> {
-        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What most clocks show now: goes on from the last comparison at the pace of a clock that nobody sets.
     pub(super) fn now_us(&self) -> u64 {
-        let agreed = self.compared().as_ref().map(|last| last.agreed_us.saturating_add(micros(last.at.elapsed())));
+        let agreed = self.compared.lock().as_ref().map(|last| last.agreed_us.saturating_add(micros(last.at.elapsed())));
         agreed.unwrap_or_else(|| (self.own)())
     }
 
@@ -69,12 +66,12 @@ impl Clocks {
     }
 
     pub(super) fn all(&self) -> Vec<ClockStatus> {
-        self.compared().as_ref().map_or_else(Vec::new, |last| last.clocks.clone())
+        self.compared.lock().as_ref().map_or_else(Vec::new, |last| last.clocks.clone())
     }
 
     /// Clocks that are so far ahead that nothing is written by them.
     pub(super) fn troubles(&self) -> Vec<Trouble> {
-        let compared = self.compared();
+        let compared = self.compared.lock();
         let clocks = compared.as_ref().map_or(&[][..], |last| &last.clocks);
         let is_ahead = |clock: &&ClockStatus| clock.ahead_ms > (MAX_AHEAD_US / 1_000) as i64;
         clocks.iter().filter(is_ahead).map(trouble).collect()
@@ -101,7 +98,7 @@ impl Clocks {
         };
         let clocks = readings.into_iter().map(status).collect();
         let before = self.troubles();
-        *self.compared() = Some(Compared { at, agreed_us, clocks });
+        *self.compared.lock() = Some(Compared { at, agreed_us, clocks });
         tell(&before, &self.troubles());
     }
 

@@ -1,10 +1,11 @@
 //! [`Cluster`]: sends requests to whoever is master now, and keeps track of who that is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::audit::Audit;
@@ -85,7 +86,7 @@ impl Cluster {
 
     /// All servers of the newest view.
     pub(super) fn servers(&self) -> Vec<Address> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.nodes.lock().0.clone()
     }
 
     /// Performs every item, those at one master together. Each fails alone. What certainly was not executed, because
@@ -124,10 +125,6 @@ impl Cluster {
             To::Importer { address, .. } => Some(address.clone()),
             To::Owner => self.routes().of(course.item.place).map(|master| master.address().clone()),
         }
-    }
-
-    fn imports(&self) -> MutexGuard<'_, Imports> {
-        self.imports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt(&self, kind: Kind, courses: impl Iterator<Item = &Course>) -> Vec<Outcome> {
@@ -204,7 +201,7 @@ impl Cluster {
         let answers = answers.await.into_iter().map(|answer| answer.ok()?.ok());
         let told: Vec<(&Address, View)> =
             asked.iter().zip(answers).filter_map(|(node, view)| Some((node, view?))).collect();
-        let mut imports = self.imports();
+        let mut imports = self.imports.lock();
         told.iter().for_each(|(node, view)| imports.note(node, &view.imported));
         let views: Vec<View> = told.into_iter().map(|(_, view)| view).collect();
         let Some(view) = View::newest(&views) else { return };
@@ -219,7 +216,7 @@ impl Cluster {
         let routes = Routes::new(&view, &torn, &self.keys, &self.maker, &self.routes());
         self.audit.apply(&routes);
         let groups = routes.groups();
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).0 = view.nodes;
+        self.nodes.lock().0 = view.nodes;
         self.routes.send_replace(Arc::new(routes));
         self.groups.send_if_modified(|before| {
             let changed = **before != groups;
@@ -232,7 +229,7 @@ impl Cluster {
 
     /// Some servers, others each time.
     fn to_ask(&self) -> Vec<Address> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.lock();
         let (known, turn) = &mut *nodes;
         let mut all = known.clone();
         all.extend(self.seeds.iter().cloned());
@@ -242,7 +239,7 @@ impl Cluster {
         let from = *turn;
         all.rotate_left(from);
         all.truncate(ASK_MOST);
-        all.extend(self.imports().servers().cloned());
+        all.extend(self.imports.lock().servers().cloned());
         all.sort_unstable();
         all.dedup();
         all

@@ -4,9 +4,9 @@
 //! It should be one that stays: `INCR` in a slot that is on its way to another master is refused once its key has left.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::redis::{Cmd, ServerErrorKind, Value};
+use parking_lot::Mutex;
 
 /// How long a fence of [`alone`] stays, in milliseconds: longer than its pipeline takes.
 const STAYS_MS: u64 = 1_000;
@@ -16,13 +16,9 @@ const STAYS_MS: u64 = 1_000;
 pub(super) struct Fences(Mutex<Vec<String>>);
 
 impl Fences {
-    fn keys(&self) -> MutexGuard<'_, Vec<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// From now on these serve. Which of them comes first stays.
     pub(super) fn offer(&self, mut keys: Vec<String>) {
-        let mut known = self.keys();
+        let mut known = self.0.lock();
         let place = |key: &String| known.iter().position(|known| known == key).unwrap_or(usize::MAX);
         keys.sort_by_key(place);
         *known = keys;
@@ -30,12 +26,12 @@ impl Fences {
 
     /// The one to raise.
     pub(super) fn first(&self) -> Option<String> {
-        self.keys().first().cloned()
+        self.0.lock().first().cloned()
     }
 
     /// The one to raise instead of `refused`; `None` once all have been refused `times` times.
     pub(super) fn instead_of(&self, refused: &str, times: usize) -> Option<String> {
-        let mut keys = self.keys();
+        let mut keys = self.0.lock();
         if keys.first().is_some_and(|first| first == refused) {
             keys.rotate_left(1);
         }

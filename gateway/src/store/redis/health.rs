@@ -1,11 +1,12 @@
 //! [`Health`]: what is known of how one master does, and whether it is asked at all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use foremap::breaker::{Breaker, BreakerConfig};
 use foremap::node::Fence;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connect::{Connector, Link};
@@ -73,37 +74,25 @@ impl Health {
         }
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Whether a pipeline may be sent now.
     pub(super) fn enter(&self) -> bool {
-        let enters = self.breaker().enter(self.now());
+        let enters = self.breaker.lock().enter(self.now());
         self.attempts.fetch_add(u64::from(enters), Ordering::Relaxed);
         enters
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.breaker().is_open(self.now())
-    }
-
-    fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fitness(&self) -> MutexGuard<'_, Fitness> {
-        self.fitness.lock().unwrap_or_else(PoisonError::into_inner)
+        self.breaker.lock().is_open(self.now())
     }
 
     /// From now on takes writes if it is fit to: `unfit` says why it is not.
     pub(super) fn judge(&self, unfit: Option<String>, is_durable: bool) {
         let address = &self.address;
-        let before = std::mem::replace(&mut *self.fitness(), Fitness { unfit: unfit.clone(), is_durable });
+        let before = std::mem::replace(&mut *self.fitness.lock(), Fitness { unfit: unfit.clone(), is_durable });
         match unfit {
             Some(why) if before.unfit.as_ref() != Some(&why) => {
                 tracing::error!("the shards of master {address} take no writes: {why}");
@@ -115,14 +104,14 @@ impl Health {
 
     /// Why it takes no writes, where it does not.
     pub(super) fn unfit(&self) -> Option<Fault> {
-        let fitness = self.fitness();
+        let fitness = self.fitness.lock();
         let why = fitness.unfit.as_ref()?;
         Some(Fault::Refused(format!("{} takes no writes: {why}", self.address)))
     }
 
     /// Where it stands, with the requests that wait for it and the most that may.
     pub(super) fn status(&self, waiting: (usize, usize)) -> MasterStatus {
-        let (trouble, fitness) = (self.trouble().clone(), self.fitness().clone());
+        let (trouble, fitness) = (self.trouble.lock().clone(), self.fitness.lock().clone());
         MasterStatus {
             address: self.address.to_string(),
             open: self.is_open(),
@@ -140,7 +129,7 @@ impl Health {
 
     /// What those hear who are kept away.
     pub(super) fn refusal(&self) -> Fault {
-        let why = self.trouble().why.clone();
+        let why = self.trouble.lock().why.clone();
         Fault::Refused(format!("{}: {}", self.address, why.as_deref().unwrap_or("it did not answer lately")))
     }
 
@@ -152,15 +141,15 @@ impl Health {
     fn failed_for(&self, why: &str, lacking: Vec<Address>) -> String {
         let told = format!("{}: {why}", self.address);
         self.failures.fetch_add(1, Ordering::Relaxed);
-        self.breaker().failed(self.now());
-        *self.trouble() = Trouble { why: Some(why.to_owned()), lacking };
+        self.breaker.lock().failed(self.now());
+        *self.trouble.lock() = Trouble { why: Some(why.to_owned()), lacking };
         self.suspect();
         told
     }
 
     fn succeeded(&self) {
-        self.breaker().succeeded();
-        *self.trouble() = Trouble::default();
+        self.breaker.lock().succeeded();
+        *self.trouble.lock() = Trouble::default();
     }
 
     /// Has the topology asked for.

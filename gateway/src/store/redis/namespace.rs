@@ -1,6 +1,6 @@
 //! [`Namespace`] for [`RedisStore`].
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use ::redis::{Cmd, Value};
 use foremap::partition::{Epoch, PartitionMap};
@@ -54,7 +54,7 @@ impl RedisStore {
     /// Once another secret signs, seals with it what the one before had sealed: that one may be gone soon. Whoever is second
     /// finds it done, and what was changed meanwhile is sealed already.
     async fn renew_seals(&self) -> Result<(), StoreError> {
-        let mut known = *self.sealed_by.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = *self.sealed_by.lock();
         if !self.seal.is_renewed(&mut known) {
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl RedisStore {
                 self.agreed(command).await?;
             }
         }
-        *self.sealed_by.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.sealed_by.lock() = known;
         Ok(())
     }
 }
@@ -93,7 +93,7 @@ impl Namespace for RedisStore {
                 command
             };
             // Every gateway looks once a second, and a map has tens of kilobytes: usually its epoch tells enough.
-            let known = self.map.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let known = self.map.lock().clone();
             if let Some(known) = known {
                 let epoch = bytes(self.look_one(field("epoch")).await?, "the epoch of the map")?;
                 if epoch.is_some_and(|epoch| epoch == epoch_text(known.epoch).as_bytes()) {
@@ -102,7 +102,7 @@ impl Namespace for RedisStore {
             }
             let Some(bytes) = bytes(self.look_one(field("bytes")).await?, "the map")? else { return Ok(None) };
             let map = Arc::new(self.opened_map(bytes)?);
-            *self.map.lock().unwrap_or_else(PoisonError::into_inner) = Some(map.clone());
+            *self.map.lock() = Some(map.clone());
             Ok(Some(map))
         })
     }

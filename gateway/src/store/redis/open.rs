@@ -1,11 +1,12 @@
 //! Opening and closing.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use ::redis::{Cmd, Value};
 use foremap::node::Fence;
 use foremap::partition::{PartitionMap, StorageLayout};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 

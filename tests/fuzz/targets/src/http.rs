@@ -1,7 +1,7 @@
 //! The whole HTTP interface of a gateway over a redb store, without sockets.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +18,7 @@ use foremap_gateway::http::{HttpOptions, Server, router};
 use foremap_gateway::run::ShareOptions;
 use foremap_gateway::store::{RedbOptions, RedbStore, Values as _};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -99,7 +100,7 @@ impl Gateway {
 fn with_gateway<T>(use_it: impl FnOnce(&Gateway) -> T) -> T {
     static GATEWAY: OnceLock<Mutex<Gateway>> = OnceLock::new();
     let gateway = GATEWAY.get_or_init(|| Mutex::new(Gateway::start()));
-    use_it(&gateway.lock().unwrap_or_else(PoisonError::into_inner))
+    use_it(&gateway.lock())
 }
 
 /// Up to eight requests as text, parted by a line `---`: method and target, header lines, an empty line, the body.

@@ -1,13 +1,13 @@
 //! How long keys wait while their slot is moved from one master to another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use foremap_bench::http::{agent, keymap_url};
 use foremap_bench::rows;
 use foremap_redis_cluster::{AT_ONCE, RedisCluster};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::coefficients::{Report, costs};
 use super::programs::Bench;
@@ -167,7 +167,7 @@ fn client(met: &Met, origin: &str, keys: &[String], nth: usize) -> Result<()> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 fn put(agent: &ureq::Agent, origin: &str, key: &str) -> Result<u16> {

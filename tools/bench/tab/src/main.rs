@@ -7,13 +7,13 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foremap::adapter::FeedConfig;
 use foremap_tab::human::human;
 use foremap_tab::lists;
 use foremap_tab::{Figures, Mode, Paced, Setup, paced, replay};
+use parking_lot::Mutex;
 
 /// The staleness bound of a browser.
 const BROWSER_BOUND_MS: u32 = 10_000;
@@ -106,7 +106,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let nth = next.fetch_add(1, Ordering::Relaxed);
             let Some(((name, trace), setup)) = jobs.get(nth) else { return };
             let figures = replay(name, trace, *setup);
-            done.lock().expect("no thread has panicked").push((nth, figures));
+            done.lock().push((nth, figures));
         }
     };
     std::thread::scope(|scope| {
@@ -114,7 +114,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             scope.spawn(work);
         }
     });
-    let mut done = done.into_inner()?;
+    let mut done = done.into_inner();
     done.sort_by_key(|(nth, _)| *nth);
     let figures: Vec<Figures> = done.into_iter().map(|(_, figures)| figures).collect();
     println!("{}", serde_json::to_string(&figures)?);

@@ -3,8 +3,8 @@
 //! Nothing is tried again: what fails once, counts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use foremap::key::CompositeKey;
 use foremap::partition::{Epoch, NodeId};
 use foremap::protocol::{BatchItem, BatchRequest, BatchResponse, CONTENT_TYPE, Class, Outcome};
 use foremap_bench::http;
+use parking_lot::Mutex;
 
 use super::demand::Demand;
 use super::route::{Route, Routes};
@@ -95,13 +96,13 @@ impl Clients {
 
     /// Latencies of the requests answered since this was last asked.
     pub(super) fn latencies(&self) -> Replayed {
-        Replayed::seal([std::mem::take(&mut self.shared.told().latencies)])
+        Replayed::seal([std::mem::take(&mut self.shared.told.lock().latencies)])
     }
 
     /// Ends them, and tells what became of their requests.
     pub(super) fn end(mut self) -> Outcomes {
         self.stop();
-        let mut told = self.shared.told();
+        let mut told = self.shared.told.lock();
         let (requests, keys, failed) = (told.requests, told.keys, told.failed);
         Outcomes { requests, keys, failed, failures: std::mem::take(&mut told.failures) }
     }
@@ -122,10 +123,6 @@ impl Drop for Clients {
 }
 
 impl Shared {
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn client(&self, number: u64) {
         let agent = http::agent();
         let mut random = fastrand::Rng::with_seed(number);
@@ -154,7 +151,7 @@ impl Shared {
         let start = Instant::now();
         let answered = self.ask(agent, route, node, keys);
         let latency = start.elapsed();
-        let mut told = self.told();
+        let mut told = self.told.lock();
         told.requests += 1;
         told.keys += keys.len() as u64;
         match answered {

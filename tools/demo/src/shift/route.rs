@@ -1,10 +1,11 @@
 //! Which node is asked for a key: by the newest map that any answer brought.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use foremap::partition::{MapDelta, MapError, PartitionMap, Placement};
 use foremap::protocol::{CONTENT_TYPE, MapKnowledge, MapUpdate};
+use parking_lot::{Mutex, RwLock};
 
 /// A map, ready to be looked up in.
 pub(super) struct Route {
@@ -37,7 +38,7 @@ impl Routes {
 
     /// The newest.
     pub(super) fn newest(&self) -> Arc<Route> {
-        self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest.read().clone()
     }
 
     /// Takes over a newer map, as the client adapter does. A delta for another map than the one at hand is dropped: the
@@ -46,7 +47,7 @@ impl Routes {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn learn(&self, update: &MapUpdate) -> Result<()> {
-        let Ok(_learning) = self.learning.try_lock() else { return Ok(()) };
+        let Some(_learning) = self.learning.try_lock() else { return Ok(()) };
         let held = self.newest();
         let next = match update {
             MapUpdate::Full(bytes) => PartitionMap::decode(bytes),
@@ -55,7 +56,7 @@ impl Routes {
         match next {
             Ok(next) if next.epoch > held.known.epoch => {
                 let route = Arc::new(Route::new(next));
-                *self.newest.write().unwrap_or_else(PoisonError::into_inner) = route;
+                *self.newest.write() = route;
                 Ok(())
             }
             Ok(_) | Err(MapError::WrongBase) => Ok(()),

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use parking_lot::Mutex;
 use xtask::build;
 use xtask::engine::Engine;
 use xtask::process;
@@ -160,7 +160,7 @@ fn cluster(workspace: &Workspace, full: bool, engines: &[Engine], conforms: Opti
                 let begun = Instant::now();
                 for mut command in commands {
                     let told = process::run_quietly(&mut command).unwrap_or_else(|error| {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(engine.to_string());
+                        failed.lock().push(engine.to_string());
                         format!("{error:#}")
                     });
                     // At once, so that lines of engines do not mix.
@@ -173,7 +173,7 @@ fn cluster(workspace: &Workspace, full: bool, engines: &[Engine], conforms: Opti
             });
         }
     });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failed = failed.into_inner();
     ensure!(failed.is_empty(), "failed on {}", failed.join(", "));
     Ok(())
 }
