@@ -7,10 +7,8 @@ pub(crate) fn prefix(text: &str) -> Result<KeyPrefix, String> {
 }
 
 pub(crate) fn seconds(text: &str) -> Result<u64, String> {
-    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
-    let parse = |(unit, seconds): (char, u64)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds);
-    let found = units.into_iter().find_map(parse).filter(|&seconds| seconds > 0);
-    found.ok_or_else(|| "a time is a number and s, m, h or d, such as 15m".to_owned())
+    let time = humantime::parse_duration(text).ok().map(|time| time.as_secs()).filter(|&seconds| seconds > 0);
+    time.ok_or_else(|| "a time is a number and s, m, h or d, such as 15m".to_owned())
 }
 
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {

@@ -6,6 +6,7 @@
 //! are in most caches' view of a static object.
 
 use foremap::key::CompositeKey;
+use jiff::fmt::strtime;
 
 use super::line::Line;
 
@@ -64,40 +65,7 @@ fn key_of_target(target: &str) -> Result<String, String> {
 
 /// `10/Oct/2000:13:55:36 -0700` in milliseconds since 1970.
 fn time_ms(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (date_time, zone) = text.split_once(' ')?;
-    let mut fields = date_time.splitn(4, ':');
-    let mut date = fields.next()?.splitn(3, '/');
-    let (day, month, year) = (number(date.next()?, 1, 31)?, date.next()?, number(date.next()?, 1, 9_999)?);
-    let month = 1 + i64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()?;
-    let (hour, minute) = (number(fields.next()?, 0, 23)?, number(fields.next()?, 0, 59)?);
-    // 60 in a leap second.
-    let second = number(fields.next()?, 0, 60)?;
-
-    let (sign, zone) = match zone.split_at_checked(1)? {
-        ("+", zone) => (1, zone),
-        ("-", zone) => (-1, zone),
-        _ => return None,
-    };
-    let (hours, minutes) = zone.split_at_checked(2)?;
-    let offset = sign * (number(hours, 0, 23)? * 60 + number(minutes, 0, 59)?);
-    Some((((days_since_1970(year, month, day) * 24 + hour) * 60 + minute - offset) * 60 + second) * 1_000)
-}
-
-fn number(text: &str, low: i64, high: i64) -> Option<i64> {
-    let value = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())??;
-    (low..=high).contains(&value).then_some(value)
-}
-
-/// Days of the proleptic Gregorian calendar: Howard Hinnant, "chrono-compatible
-/// low-level date algorithms", `days_from_civil`.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    Some(strtime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?.to_timestamp().ok()?.as_millisecond())
 }
 
 #[cfg(test)]

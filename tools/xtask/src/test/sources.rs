@@ -64,7 +64,7 @@ impl Checker {
             Self::Machete => _ = command.arg("--with-metadata"),
             // Its database of advisories is a repository on GitHub: CONTRIBUTING.md says when that is asked.
             Self::Deny => {
-                _ = command.args(["--offline", "--all-features", "--workspace", "check", "bans", "licenses", "sources"])
+                _ = command.args(["--locked", "--all-features", "--workspace", "check", "bans", "licenses", "sources"])
             }
         }
         println!("{}", process::shown(&command));
