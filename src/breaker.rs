@@ -7,7 +7,7 @@ use crate::Millis;
 pub struct BreakerConfig {
     /// Failures in a row that open it.
     pub failures: u32,
-    /// How long it stays open first; doubles with each further failure.
+    /// Time that it stays open first, in milliseconds; doubles with each further failure.
     pub first_ms: Millis,
     /// Longest time that it stays open.
     pub most_ms: Millis,
@@ -35,12 +35,12 @@ impl Breaker {
         self.open_until
     }
 
-    /// Whether it is open: nothing should be sent.
+    /// Tells whether it is open: nothing should be sent.
     pub fn is_open(&self, now: Millis) -> bool {
         self.open_until > now
     }
 
-    /// Whether a request may be sent. Where it is the one that tries whether the peer is back, others are kept out for
+    /// Tells whether a request may be sent. Where it is the one that tries whether the peer is back, others are kept out for
     /// as long as the breaker was last open, or until its outcome is told.
     pub fn enter(&mut self, now: Millis) -> bool {
         if self.is_open(now) {

@@ -121,7 +121,7 @@ impl Writer {
         self.bytes.len()
     }
 
-    /// Whether nothing was written.
+    /// Tells whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError::BadValue(field))
     }
 
-    /// What [`Writer::option`] wrote.
+    /// Reads what [`Writer::option`] wrote.
     pub fn option<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
@@ -232,7 +232,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What [`Writer::list`] wrote, of at most `max` elements.
+    /// Reads what [`Writer::list`] wrote, of at most `max` elements.
     pub fn list<T>(
         &mut self,
         max: usize,
@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    /// How many elements of a list follow, at most `max`.
+    /// Number of elements of a list that follow, at most `max`.
     pub fn count(&mut self, max: usize, field: &'static str) -> Result<usize, DecodeError> {
         let count = self.varint()?;
         if count > max as u64 { Err(DecodeError::TooMany(field)) } else { Ok(count as usize) }
@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// Whether nothing is left.
+    /// Tells whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -313,7 +313,7 @@ pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-/// What [`zigzag`] was given.
+/// Inverse of [`zigzag`].
 pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }

@@ -30,7 +30,7 @@ pub(super) enum Class {
     Instance,
 }
 
-/// What a key looks like with its instances left blank.
+/// Form of a key with its instances left blank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Hash of number of components, kinds and their places.
@@ -163,7 +163,7 @@ impl Classes {
     }
 }
 
-/// Where a place's statistics are, and what tells it from others there.
+/// Slot of a place's statistics; `tag` tells it from others there.
 fn slot(place: u64) -> usize {
     (place >> 32) as usize % POSITIONS
 }

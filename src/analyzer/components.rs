@@ -60,7 +60,7 @@ fn slashes(word: u64) -> u64 {
     !(((other & LOW) + LOW) | other | LOW)
 }
 
-/// What counts up in a component.
+/// Unit in which a component counts up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
     /// The last run of digits.
@@ -80,9 +80,9 @@ pub(super) enum Scale {
 pub(super) struct Reading {
     pub(super) scale: Scale,
     pub(super) value: i64,
-    /// Where the digits are; the whole component for a date.
+    /// Byte range of the digits; the whole component for a date.
     pub(super) digits: (usize, usize),
-    /// Whether the digits begin with a zero that pads them.
+    /// True where the digits begin with a zero that pads them, and for a date.
     pub(super) padded: bool,
 }
 

@@ -12,7 +12,8 @@ pub struct AnalyzerConfig {
     pub max_streams: usize,
     /// Bytes of them that are set aside for a shared model, at most half; 0: none is taken over.
     pub prior_bytes: usize,
-    /// Whether nothing is learnt but where streams are, so that it can be judged what a shared model says to somebody new.
+    /// True where nothing is learnt but where streams are, so that it can be judged what a shared model says to somebody
+    /// new.
     #[serde(skip)]
     pub frozen: bool,
     /// Seed of the in-process key ids.

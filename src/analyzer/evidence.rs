@@ -1,4 +1,4 @@
-//! What the analyzer hands to the Confidence Map: candidates, and why they are proposed.
+//! Candidates that the analyzer hands to the Confidence Map, and why they are proposed.
 
 use serde::Serialize;
 
@@ -6,14 +6,14 @@ use super::KeyId;
 use super::keys::{Known, Record};
 use crate::protocol::ModelSnapshot;
 
-/// What made a prediction.
+/// Source of a prediction: a kind of context that learns, or the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Expert {
-    /// What followed the stream's last key.
+    /// Keys that followed the stream's last key.
     Order1,
-    /// What followed the stream's last two keys, where what follows the last one is ambiguous.
+    /// Keys that followed the stream's last two keys, where what follows the last one is ambiguous.
     Order2,
     /// The template that usually follows the shape of the last key.
     Template,
@@ -21,8 +21,8 @@ pub enum Expert {
     Template2,
     /// The same after the last two of them.
     Template3,
-    /// What the stream asked for once an order made after the present key had arrived; learnt while orders take so
-    /// long that the next request comes before them.
+    /// Keys that the stream asked for once an order made after the present key had arrived; learnt while orders take so long
+    /// that the next request comes before them.
     Far,
     /// The same after the last two keys.
     Far2,
@@ -47,7 +47,7 @@ impl Expert {
         Self::FarTemplate,
     ];
 
-    /// Whether it learns how keys are made from each other, not which follow.
+    /// Tells whether it learns how keys are made from each other, not which follow.
     pub(super) fn is_template(self) -> bool {
         matches!(self, Self::Template | Self::Template2 | Self::Template3 | Self::FarTemplate)
     }
@@ -101,7 +101,7 @@ impl Visits {
     }
 }
 
-/// How strongly one expert proposes a candidate, in a byte.
+/// Strength with which one expert proposes a candidate, in a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Grade(u8);
 
@@ -128,12 +128,12 @@ impl Grade {
         self.0.into()
     }
 
-    /// Whether the expert proposes the candidate.
+    /// Tells whether the expert proposes the candidate.
     pub fn is_listed(self) -> bool {
         self.0 >= 2
     }
 
-    /// What to believe of a grade before anything is known of it: 1 of 1 is a third, 3 of 3 is 0.6.
+    /// Probability to believe of a grade before anything is known of it: 1 of 1 is a third, 3 of 3 is 0.6.
     pub fn prior(self) -> f32 {
         if !self.is_listed() {
             return 0.05;
@@ -149,11 +149,11 @@ impl Grade {
 /// Why a candidate is proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// What each expert says.
+    /// Grade given by each expert.
     pub grades: [Grade; Expert::COUNT],
-    /// How often and how long ago it was asked for, below [`Evidence::POPULARITIES`]; 0 if it is not known.
+    /// Class of how often and how long ago it was asked for, below [`Evidence::POPULARITIES`]; 0 if it is not known.
     pub popularity: u8,
-    /// How often earlier predictions of it came true, below [`Evidence::RECORDS`]; 0 without any.
+    /// Class of how often earlier predictions of it came true, below [`Evidence::RECORDS`]; 0 without any.
     pub predicted: u8,
     /// The same of predictions made after the stream's last key.
     pub predicts: u8,
@@ -211,11 +211,11 @@ pub struct Candidate {
     pub evidence: Evidence,
     /// The expert with the best word for it.
     pub expert: Expert,
-    /// Where its text is in [`Proposals`], if a template made it.
+    /// Byte range of its text in [`Proposals`], if a template made it.
     pub(super) text: (u32, u32),
 }
 
-/// What experts say of a key, until the best candidates are chosen.
+/// Opinion of the experts on a key, until the best candidates are chosen.
 #[derive(Debug, Clone, Copy)]
 struct Word {
     grades: [Grade; Expert::COUNT],
@@ -322,7 +322,7 @@ impl Proposals {
         self.best[at] = place;
     }
 
-    /// Whether a new key with a word of this rank would not be chosen.
+    /// Tells whether a new key with a word of this rank would not be chosen.
     pub(super) fn is_vain(&self, rank: u16) -> bool {
         self.best[SCORED - 1] >> RANK > rank.into()
     }
@@ -345,7 +345,7 @@ impl Proposals {
 }
 
 impl Candidate {
-    /// Where its text is in the [`Proposals`] that it came from.
+    /// Byte range of its text in the [`Proposals`] that it came from.
     pub fn text(&self) -> (u32, u32) {
         self.text
     }

@@ -15,7 +15,7 @@ use crate::key::CompositeKey;
 pub struct KeyId(NonZeroU64);
 
 impl KeyId {
-    /// What leaves room for a tag and a count in eight bytes; see the Prediction Table.
+    /// Bits of an id: they leave room for a tag and a count in eight bytes; see the Prediction Table.
     pub(super) const BITS: u32 = 44;
 
     /// The id of a key under `seed`.
@@ -47,7 +47,7 @@ impl KeyId {
     }
 }
 
-/// How often predictions came true. Halved when full, so that the recent past counts most.
+/// Count of predictions and of those that came true. Halved when full, so that the recent past counts most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Record {
     pub(super) trials: u8,
@@ -80,7 +80,7 @@ impl Record {
     }
 }
 
-/// What is known of a key besides its text.
+/// Knowledge of a key besides its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Known {
     /// Number of the access that asked last, modulo 2^24.

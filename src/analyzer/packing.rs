@@ -48,7 +48,7 @@ pub(super) fn unpack(packed: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether `packed` is the short form of `text`.
+/// Tells whether `packed` is the short form of `text`.
 pub(super) fn is_packed(packed: &[u8], text: &[u8]) -> bool {
     let mut rest = text;
     for &byte in packed {

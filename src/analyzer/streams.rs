@@ -1,4 +1,4 @@
-//! Where each stream is in its sequence of requests.
+//! Streams, and where each is in its sequence of requests.
 
 use std::num::NonZeroUsize;
 
@@ -10,7 +10,7 @@ use super::Context;
 /// Bytes that one stream costs: queue node and share of the hash table.
 pub(super) const STREAM_BYTES: usize = 128;
 
-/// What is known of a stream.
+/// State of a stream.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Stream {
     pub(super) context: Context,

@@ -142,7 +142,7 @@ pub(super) struct PredictionTable {
     replaced: u64,
 }
 
-/// Where a context is.
+/// Place of a context.
 enum Found {
     Line(usize),
     Single(usize),
@@ -202,7 +202,7 @@ impl PredictionTable {
         }
     }
 
-    /// What followed a context.
+    /// Successors of a context; `None` where it is not known.
     pub(super) fn get(&self, context: u64) -> Option<Successors> {
         match self.find(context) {
             Found::Line(at) => {

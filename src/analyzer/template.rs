@@ -85,7 +85,7 @@ pub(super) fn apply(template: &[u8], last: &Parts<'_>, read: &mut LastRead, out:
     made
 }
 
-/// Whether a template that somebody else derived makes nothing but keys in canonical text, as those derived here do.
+/// Tells whether a template that somebody else derived makes nothing but keys in canonical text, as those derived here do.
 /// O(bytes).
 pub(super) fn is_sound(mut template: &[u8]) -> bool {
     let mut components = 0;

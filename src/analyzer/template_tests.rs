@@ -85,7 +85,7 @@ mod properties {
             }
         }
 
-        /// What is derived is sound, and what is sound makes keys.
+        /// A derived template is sound, and a sound one makes keys.
         #[test]
         fn what_is_derived_is_sound(last in key(), next in key()) {
             prop_assert!(template(&last, &next).is_none_or(|template| is_sound(&template)));

@@ -31,7 +31,7 @@ pub(super) struct TextStore {
     seed: u64,
     ring: Box<[u8]>,
     index: Box<[u32]>,
-    /// Where the next entry goes, and the oldest one, both counted without wrapping.
+    /// Place of the next entry, and of the oldest one, both counted without wrapping.
     head: u64,
     tail: u64,
     entries: usize,
@@ -149,8 +149,8 @@ impl TextStore {
         buffer
     }
 
-    /// What is known of a key. Another key's with a probability of a millionth, which is as good as any sign of
-    /// popularity that is not remembered.
+    /// Knowledge of a key. Another key's with a probability of a millionth, which is as good as any sign of popularity that
+    /// is not remembered.
     pub(super) fn known(&self, id: KeyId) -> Option<Known> {
         self.find(id, |_| true).map(|(_, at)| self.known_at(at))
     }

@@ -48,7 +48,7 @@ impl HubCore {
         Ok(Self { hub: Hub::new(config) })
     }
 
-    /// Whether the counts are loaded.
+    /// Tells whether the counts are loaded.
     #[wasm_bindgen(js_name = isMerging)]
     pub fn is_merging(&self) -> bool {
         self.hub.is_merging()
@@ -109,7 +109,8 @@ impl HubCore {
         Ok(prefix.as_str().to_owned())
     }
 
-    /// What is due: `{model?, counts?, shares?, wake?}`, where `rows` of so many `bytes` are stored. `size_of` tells how many bytes some bytes are when they are sent.
+    /// Makes what is due: `{model?, counts?, shares?, wake?}`, where `rows` of so many `bytes` are stored. `size_of` tells
+    /// how many bytes some bytes are when they are sent.
     ///
     /// # Errors
     /// Throws what `size_of` throws; the hub is of no use any more then.
@@ -178,7 +179,7 @@ impl HubCore {
     }
 }
 
-/// What an isolate observes of its clients, as a JavaScript class; see [`Observers`].
+/// Observations of an isolate on its clients, as a JavaScript class; see [`Observers`].
 #[wasm_bindgen(js_name = Observers)]
 #[derive(Debug)]
 pub struct ObserversCore {
@@ -203,13 +204,13 @@ impl ObserversCore {
         Ok(())
     }
 
-    /// Whether there is enough to tell.
+    /// Tells whether there is enough to tell.
     #[wasm_bindgen(js_name = isDue)]
     pub fn is_due(&self, now: f64) -> bool {
         self.observers.is_due(now as Millis)
     }
 
-    /// What there is to tell: pages by the shard that they belong to, as `[[shard, page], ...]`.
+    /// Makes pages of what there is to tell, by the shard that they belong to, as `[[shard, page], ...]`.
     pub fn tell(&mut self, depth: usize) -> Array {
         pairs(self.observers.tell(depth))
     }
@@ -220,7 +221,7 @@ impl ObserversCore {
     }
 }
 
-/// What each of several hubs is told of a summary, as `[[shard, summary], ...]`, where the first `depth` components of a key
+/// Parts of a summary that several hubs are told, as `[[shard, summary], ...]`, where the first `depth` components of a key
 /// choose the hub and the caller may tell of keys below `prefixes` only, where they are given.
 ///
 /// # Errors

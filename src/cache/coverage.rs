@@ -1,4 +1,4 @@
-//! What the change feed says about the storage shards: the ground of all freshness.
+//! Knowledge of the storage shards that the change feed gives: the ground of all freshness.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use crate::protocol::{Cursor, FeedStep, ReadPoint};
 struct Shard {
     /// Every change that a covered entry could miss up to here was applied.
     position: u64,
-    /// Whether the log is followed from `position` on; not between a reset and the next start.
+    /// True while the log is followed from `position` on; not between a reset and the next start.
     followed: bool,
     /// Every change in (`since`, `position`] was applied and is still remembered.
     since: u64,
@@ -24,7 +24,7 @@ struct Shard {
     /// Raised by a reset; entries of an older generation are not covered.
     generation: u32,
     entries: usize,
-    /// How far the change feed has come, while it follows the shard. It covers what is known here only where that
+    /// Position that the change feed has come to, while it follows the shard. It covers what is known here only where that
     /// reaches as far: else a frame was missed, or the feed began later.
     fed: Option<u64>,
 }
@@ -39,7 +39,7 @@ impl Shard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Covered(u32);
 
-/// Whether an answer can be cached.
+/// Verdict on whether an answer can be cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     Covered(Covered),
@@ -74,7 +74,7 @@ impl Coverage {
         Self { shards: Vec::new(), bound, order: VecDeque::new(), newest: FxHashMap::default() }
     }
 
-    /// Whether a change of key `id` is known that what includes the log up to `reach` lacks.
+    /// Tells whether a change of key `id` is known that what includes the log up to `reach` lacks.
     pub(super) fn is_outdated(&self, id: u64, reach: u64) -> bool {
         self.newest.get(&id).is_some_and(|&version| version > reach)
     }
@@ -151,7 +151,7 @@ impl Coverage {
         }
     }
 
-    /// How far the feed has come, in each shard that it follows.
+    /// Position that the feed has come to, for each shard that it follows.
     pub(super) fn fed(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         self.shards.iter().filter_map(|&(id, shard)| Some((id, shard.fed?)))
     }
@@ -161,7 +161,7 @@ impl Coverage {
         self.shards.iter_mut().for_each(|(_, shard)| shard.fed = None);
     }
 
-    /// Whether the feed keeps `shard` fresh.
+    /// Tells whether the feed keeps `shard` fresh.
     pub(super) fn is_fed(&self, shard: u16) -> bool {
         self.find(shard).is_ok_and(|at| self.shards[at].1.is_fed())
     }
@@ -175,7 +175,7 @@ impl Coverage {
         }
     }
 
-    /// How far an entry is known to be current: (log position, time).
+    /// Point up to which an entry is known to be current: (log position, time).
     pub(super) fn reach(&self, shard: u16, position: u64, as_of: Moment, covered: Option<Covered>) -> (u64, Moment) {
         match self.find(shard).ok().map(|at| &self.shards[at].1) {
             Some(known) if covered == Some(Covered(known.generation)) => {
@@ -202,7 +202,7 @@ impl Coverage {
         followed.map(|&(id, shard)| Cursor { shard: id, position: shard.position }).collect()
     }
 
-    /// Whether an entry misses no change up to where its shard is followed.
+    /// Tells whether an entry misses no change up to where its shard is followed.
     pub(super) fn covers(&self, shard: u16, covered: Option<Covered>) -> bool {
         let known = self.find(shard).ok().map(|at| &self.shards[at].1);
         known.is_some_and(|known| known.followed && covered == Some(Covered(known.generation)))

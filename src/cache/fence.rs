@@ -38,13 +38,13 @@ impl Fence {
         [self.sequence, self.sent_at]
     }
 
-    /// What [`Fence::to_parts`] gave.
+    /// Restores what [`Fence::to_parts`] gave; it is not [`linear`](Fence::linear).
     pub fn from_parts([sequence, sent_at]: [u64; 2]) -> Self {
         Self { sequence, sent_at, linear: false }
     }
 }
 
-/// What a read has to be newer than, whichever node answers it.
+/// Margin by which a read has to be newer than an invalidation, in milliseconds, whichever node answers it.
 ///
 /// An answer says how old its knowledge is in whole milliseconds, and so does the clock of this client: what was
 /// known two milliseconds after the moment of an invalidation was certainly known after it.
@@ -80,7 +80,7 @@ pub(super) struct Fences {
     newest: FxHashMap<u64, Raised>,
 }
 
-/// What raises a fence.
+/// Event that raises a fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// This client wrote the version.
@@ -190,7 +190,7 @@ impl Fences {
         scopes.find_map(|scope| Some(of(scope)).filter(|&of| of != Passage::Open)).unwrap_or(Passage::Open)
     }
 
-    /// Whether what was asked for under `fence` left before an event that concerns a key, or may concern it: whether
+    /// Tells whether what was asked for under `fence` left before an event that concerns a key, or may concern it: whether
     /// the answer has a tag is not known yet. `scopes` are the key's prefixes.
     pub(super) fn is_overtaken(&self, fence: Fence, key: u64, mut scopes: impl Iterator<Item = u64>) -> bool {
         let raised = |scope: u64| self.newest.get(&scope).is_some_and(|raised| raised.sequence > fence.sequence);
@@ -199,7 +199,7 @@ impl Fences {
             || (fence.sequence < self.sequence && (raised(key) || scopes.any(raised)))
     }
 
-    /// Whether any event so far concerned a key with these prefixes and tags.
+    /// Tells whether any event so far concerned a key with these prefixes and tags.
     pub(super) fn has_raised(&self, key: u64, mut scopes: impl Iterator<Item = u64>) -> bool {
         self.floor > 0 || self.newest.contains_key(&key) || scopes.any(|scope| self.newest.contains_key(&scope))
     }

@@ -1,4 +1,4 @@
-//! How the cache learns that what it holds is still current: changes, exchanges, the feed, and the clock.
+//! Freshness: the cache learns that what it holds is still current by changes, exchanges, the feed, and the clock.
 
 use super::LocalCache;
 use super::moment::{Moment, before};
@@ -36,7 +36,7 @@ impl LocalCache {
         self.coverage.heard(told_at, age);
     }
 
-    /// How far the feed has come, in each shard that it follows.
+    /// Position that the feed has come to, for each shard that it follows.
     pub fn fed(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         self.coverage.fed()
     }
@@ -46,12 +46,12 @@ impl LocalCache {
         self.coverage.feed_ended();
     }
 
-    /// Whether the feed keeps what is cached of `shard` fresh.
+    /// Tells whether the feed keeps what is cached of `shard` fresh.
     pub fn is_fed(&self, shard: u16) -> bool {
         self.coverage.is_fed(shard)
     }
 
-    /// How long ago anything up to `now` was is not known, as where the clock broke. Entries stay, to be confirmed.
+    /// Forgets how long ago anything up to `now` was, as where the clock broke. Entries stay, to be confirmed.
     pub fn forget_ages(&mut self, now: Millis) {
         self.unknown_until = Some(now as Moment);
     }
@@ -62,12 +62,12 @@ impl LocalCache {
         self.fences.clock_broke(now)
     }
 
-    /// Whether the moment `as_of` lies before the clock broke.
+    /// Tells whether the moment `as_of` lies before the clock broke.
     pub fn is_unknown(&self, as_of: i64) -> bool {
         self.unknown_until.is_some_and(|until| as_of <= until)
     }
 
-    /// Where an exchange has to begin, for the shards that have entries and that no feed keeps fresh, ascending.
+    /// Cursors at which an exchange has to begin, for the shards that have entries and that no feed keeps fresh, ascending.
     pub fn cursors(&self) -> Vec<Cursor> {
         self.coverage.cursors()
     }

@@ -15,7 +15,7 @@ pub struct Kept {
     pub shard: u16,
     /// Log position up to which it misses no change.
     pub position: u64,
-    /// Whether that is how far its shard was followed: an exchange from there tells all that it misses.
+    /// True where that is how far its shard was followed: an exchange from there tells all that it misses.
     pub covered: bool,
     /// The keymap.
     pub keymap: Arc<Keymap>,

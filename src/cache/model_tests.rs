@@ -266,7 +266,7 @@ impl World {
         self.frames.push(frame);
     }
 
-    /// What the adapter sees to: a frame that comes twice is passed over, and where one is missing the feed is over.
+    /// Hears a frame as the adapter does: one that comes twice is passed over, and where one is missing the feed is over.
     fn hear(&mut self, frame: &FeedFrame) {
         let Some(feed) = self.feed.as_mut().filter(|feed| frame.number > feed.heard) else { return };
         if frame.number != feed.heard + 1 {

@@ -137,7 +137,7 @@ pub(super) struct Queues {
     gone_guesses: Gone,
     max_bytes: usize,
     max_entries: usize,
-    /// What proven entries may hold while prefetching is in use.
+    /// Bytes that proven entries may hold while prefetching is in use.
     proven_bytes: usize,
     proven_entries: usize,
     demands_since_guess: usize,

@@ -1,4 +1,4 @@
-//! How the room is shared out, and the entries that left by which that is learnt.
+//! Shares of the room, and the entries that left by which they are learnt.
 
 use fxhash::FxBuildHasher;
 use lru::LruCache;
@@ -44,13 +44,13 @@ impl Shares {
         self.probation = (grown / (1.0 + step)).max(least).min(LIMITS.1);
     }
 
-    /// What proven entries may hold of `whole`.
+    /// Part of `whole` that proven entries may hold.
     pub(super) fn proven(&self, whole: usize) -> usize {
         whole.min((whole as f64 * (1.0 - self.probation)).round() as usize)
     }
 }
 
-/// Whether the recent queue holds more than its part of the proven entries; each pair is (in it, in all).
+/// Tells whether the recent queue holds more than its part of the proven entries; each pair is (in it, in all).
 pub(super) fn is_recent_above(entries: (usize, usize), bytes: (usize, usize)) -> bool {
     let share = (RECENT_LEAST / entries.1 as f64).clamp(RECENT, RECENT_MOST);
     entries.0 as f64 > entries.1 as f64 * share || bytes.0 as f64 > bytes.1 as f64 * share

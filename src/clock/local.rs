@@ -2,14 +2,14 @@
 
 use crate::Millis;
 
-/// How far the two clocks may part between two readings before something must have happened to one of them. Below a
-/// second there is no sleep worth the name, and a time server steps a clock that is further off than half of one.
+/// Milliseconds that the two clocks may part between two readings before something must have happened to one of them. Below
+/// a second there is no sleep worth the name, and a time server steps a clock that is further off than half of one.
 const APART_MS: f64 = 1_000.0;
-/// What both may part besides by running at different speeds: clocks are good to 500 in a million, and a time server
-/// slews the wall clock by as much (RFC 5905).
+/// Share of the time passed that both may part besides, by running at different speeds: clocks are good to 500 in a million,
+/// and a time server slews the wall clock by as much (RFC 5905).
 const DRIFT: f64 = 0.001;
 
-/// What a reading of both clocks comes to.
+/// Result of a reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tick {
     /// Milliseconds that never go back, and never count less than the faster of the two clocks.

@@ -1,4 +1,4 @@
-//! What time it is, and what a gateway's time is here.
+//! Clocks: the time here, and what a gateway's time is here.
 //!
 //! Ages are only as true as the clocks that they are counted on. A host's monotonic clock may stand still while the
 //! machine sleeps, and in some runtimes it is the wall clock, which can be set back ([`LocalClock`]). What is pushed says

@@ -33,7 +33,7 @@ impl Bounds {
     }
 }
 
-/// How the clocks of gateways relate to the one here, as bounds.
+/// Relation of the clocks of gateways to the one here, as bounds.
 ///
 /// A reading that came with the answer to a request was made after the request was sent and before the answer
 /// arrived (F. Cristian, "Probabilistic clock synchronization", 1989). What a gateway dates later is taken to be as old
@@ -98,7 +98,7 @@ impl RemoteClocks {
         Ok(Some(at.min(now as i64)))
     }
 
-    /// What clock `id` shows by `now`, at the latest; `None` where nothing is known of it.
+    /// Reading that clock `id` shows by `now`, at the latest; `None` where nothing is known of it.
     pub fn shows(&self, id: u64, now: Millis) -> Option<ClockReading> {
         let bounds = self.known.iter().find(|bounds| bounds.id == id)?;
         let ms = u64::try_from(now as i64 - bounds.least(now)).ok()?;
@@ -115,7 +115,7 @@ impl RemoteClocks {
         self.known.len()
     }
 
-    /// Whether none is.
+    /// Tells whether none is.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
@@ -124,7 +124,7 @@ impl RemoteClocks {
     pub const BOUND: usize = MAX_CLOCKS;
 }
 
-/// What two clocks may have parted by between two moments here, rounded up.
+/// Milliseconds that two clocks may have parted by between two moments here, rounded up.
 fn drifted(since: Millis, now: Millis) -> i64 {
     now.saturating_sub(since).div_ceil(DRIFT_MS) as i64
 }

@@ -1,4 +1,4 @@
-//! What a Confidence Map learned, in a form that another one can start from.
+//! Learnings of a Confidence Map, in a form that another one can start from.
 //!
 //! Cells, weights and knots, each with as many trials as it stands for, in powers of two. Probabilities travel as
 //! logarithms of their odds in sixteenths: finer than what the counts behind them can tell.

@@ -37,7 +37,7 @@ fn experienced(predictions: u64) -> ConfidenceMap {
     map
 }
 
-/// What a map says of each kind, and of what is stated.
+/// Probabilities that a map gives to each kind, and to what is stated.
 fn says(map: &ConfidenceMap) -> Vec<f32> {
     let scores = KINDS.iter().map(|&(count, total, expert, _)| map.score(&evidence(count, total, expert)).probability);
     scores.chain([0.1, 0.3, 0.5, 0.7, 0.9].map(|stated| map.worth(stated).probability)).collect()

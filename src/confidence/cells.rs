@@ -19,7 +19,7 @@ const CELLS: usize = BASE + 1;
 const WINDOW: f32 = 512.0;
 /// Trials that the prior is worth: few, as the cells soon know better.
 const PRIOR: f32 = 2.0;
-/// What any prediction is worth before anything is known.
+/// Success rate of any prediction before anything is known.
 const FIRST_RATE: f32 = 0.1;
 
 /// Cells of one prediction; that of all predictions where an input has nothing to say.
@@ -115,12 +115,12 @@ impl Cells {
         })
     }
 
-    /// What any prediction is worth.
+    /// Worth of any prediction, in log odds.
     pub(super) fn base(&self) -> f32 {
         self.cells[BASE].logit
     }
 
-    /// What the predictions of each cell were worth, beyond those of all, in sixteenths; 0 where an input has nothing to
+    /// Worth of the predictions of each cell beyond that of all, in sixteenths of log odds; 0 where an input has nothing to
     /// say.
     pub(super) fn centred(&self, evidence: &Evidence) -> [i8; INPUTS] {
         let base = self.cells[BASE].fixed;

@@ -22,16 +22,16 @@ const WORTH_WINDOW: f32 = 4_096.0;
 /// Slots that a key can be in.
 const WAYS: usize = 4;
 
-/// What is currently thought of a key.
+/// Current opinion on a key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Assessment {
     /// Probability that it is asked for within the window.
     pub confidence: f32,
-    /// What predicted it.
+    /// Expert that predicted it.
     pub expert: Expert,
 }
 
-/// How a prediction came about.
+/// Way in which a prediction came about.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
     /// From what a stream really asked last.
@@ -52,15 +52,15 @@ pub struct Booking<'a> {
     pub id: KeyId,
     /// The key after which it was predicted.
     pub after: KeyId,
-    /// How it came about.
+    /// Way in which it came about.
     pub step: &'a Step,
-    /// What predicted it.
+    /// Expert that predicted it.
     pub expert: Expert,
     /// Stated probability.
     pub confidence: f32,
 }
 
-/// What a prefetch is worth.
+/// Worth of a prefetch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Worth {
     /// Probability that its entry is used.
@@ -93,7 +93,7 @@ struct Direct {
     waits: Waits,
 }
 
-/// What any prediction waits with. Requests are counted modulo 2^32, see [`ahead`].
+/// State that any prediction waits with. Requests are counted modulo 2^32, see [`ahead`].
 #[derive(Debug, Clone, Copy)]
 struct Waits {
     confidence: f32,
@@ -121,13 +121,13 @@ impl Entry {
     const FREE: Self = Self { confidence: 0.0, until: 0, expert: Expert::Order1, direct: None, chained: None };
 }
 
-/// How far a request is ahead of the present one, whose full number is known: half of 2^32 at most.
+/// Requests that a request is ahead of the present one, whose full number is known: half of 2^32 at most.
 fn ahead(request: u32, now: u64) -> i32 {
     request.wrapping_sub(now as u32) as i32
 }
 
 impl Waits {
-    /// Whether what comes true now was fetched in time, and its entry has not gone yet.
+    /// Tells whether what comes true now was fetched in time, and its entry has not gone yet.
     fn is_in_time(&self, moment: Moment) -> bool {
         ahead(self.made, moment.of_all) <= 0 && !self.is_over(moment.seq)
     }
@@ -137,12 +137,12 @@ impl Waits {
     }
 }
 
-/// What a request settled.
+/// Predictions that a request settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settled {
     /// The key after which the request had been predicted directly, if it was.
     pub after: Option<KeyId>,
-    /// Whether it had been predicted at all.
+    /// True if it had been predicted at all.
     pub predicted: bool,
 }
 
@@ -202,7 +202,7 @@ impl ConfidenceMap {
         }
     }
 
-    /// What was learned of evidence and of prefetches, for a map that starts elsewhere. About a kilobyte.
+    /// Writes what was learned of evidence and of prefetches, for a map that starts elsewhere. About a kilobyte.
     pub fn export(&self) -> Vec<u8> {
         let mut w = Writer::default();
         w.u8(calibration::VERSION);
@@ -355,7 +355,7 @@ impl ConfidenceMap {
         }
     }
 
-    /// What is thought of a key at request `seq`, if it was predicted lately.
+    /// Opinion on a key at request `seq`, if it was predicted lately.
     pub fn assessment(&self, seq: u64, id: KeyId) -> Option<Assessment> {
         let Entry { confidence, expert, until, .. } = self.entries[self.find(id)?];
         (ahead(until, seq) >= 0).then_some(Assessment { confidence, expert })

@@ -57,7 +57,7 @@ impl<const N: usize> Knots<N> {
         })
     }
 
-    /// What is stated with a logit comes to in a map, and where that is learnt.
+    /// Probability that what is stated with a logit comes to in a map, and the place where that is learnt.
     pub(super) fn score(&self, map: usize, logit: f32) -> (f32, Place) {
         let logit = logit.clamp(-MAX, MAX - 0.001);
         let lower = (logit + MAX) as i32;

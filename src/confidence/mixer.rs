@@ -41,7 +41,7 @@ pub struct Score {
     pub(super) learns: Learns,
 }
 
-/// What has to be kept of a prediction until its outcome is known.
+/// Record of a prediction that is kept until its outcome is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Learns {
     pub(super) evidence: Evidence,

@@ -1,4 +1,4 @@
-//! How far stated probabilities are from what happened.
+//! Reliability: how far stated probabilities are from what happened.
 
 const BINS: usize = 20;
 

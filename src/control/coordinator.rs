@@ -17,16 +17,16 @@ use crate::Millis;
 use crate::partition::{Epoch, MapNode, NodeId, PartitionMap};
 use crate::shifter::{Move, shift};
 
-/// How patient a coordinator is.
+/// Patience of a coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CoordinatorConfig {
-    /// How long a node of the map may be missing before it loses its partitions: a restart within it moves nothing.
+    /// Longest time that a node of the map may be missing until it loses its partitions: a restart within it moves nothing.
     pub grace_ms: Millis,
     /// Longest wait for members to warm up.
     pub warm_ms: Millis,
 }
 
-/// What a round found in the store.
+/// State of the store as a round found it.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// Members whose registration has not expired, by ascending id.
@@ -35,12 +35,12 @@ pub struct Seen<'a> {
     pub map: &'a PartitionMap,
     /// The proposal that is stored, if one is and it can be read.
     pub proposal: Option<&'a Arc<PartitionMap>>,
-    /// What is planned besides. Left out whole where it contradicts the map in force with the nodes that live. A proposal
-    /// that was made with a plan is given up with it.
+    /// Moves that are planned besides. Left out whole where they contradict the map in force with the nodes that live. A
+    /// proposal that was made with a plan is given up with it.
     pub plan: &'a [Move],
 }
 
-/// What the host does after a round.
+/// Task of the host after a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Nothing.
@@ -76,7 +76,7 @@ struct Warming {
     /// Its content hash.
     hash: u64,
     since: Millis,
-    /// Who may own more by it.
+    /// Nodes that may own more by it.
     new_owners: BTreeSet<NodeId>,
 }
 
@@ -117,7 +117,7 @@ impl Coordinator {
         }
     }
 
-    /// Whether it made `proposal` with a plan that is not wanted any more. What a predecessor planned nobody knows.
+    /// Tells whether it made `proposal` with a plan that is not wanted any more. What a predecessor planned nobody knows.
     fn is_given_up(&self, proposal: &PartitionMap, plan: &[Move]) -> bool {
         let made = |(hash, moves): &(u64, Vec<Move>)| moves != plan && *hash == proposal.hash();
         self.planned.as_ref().is_some_and(made)
@@ -141,7 +141,7 @@ impl Coordinator {
         nodes.iter().any(|node| node.weight > 0).then_some(nodes)
     }
 
-    /// Whether every live member that gains something has warmed up for `proposal`, or had its time.
+    /// Tells whether every live member that gains something has warmed up for `proposal`, or had its time.
     fn is_warm(&mut self, now: Millis, seen: &Seen<'_>, proposal: &PartitionMap) -> bool {
         let hash = proposal.hash();
         self.warming.take_if(|warming| warming.hash != hash);
@@ -165,7 +165,7 @@ fn wanted(seen: &Seen<'_>, nodes: Vec<MapNode>) -> Option<PartitionMap> {
     changed.then_some(next)
 }
 
-/// Whether `proposal` is what may come right after `map`.
+/// Tells whether `proposal` is what may come right after `map`.
 fn follows(map: &PartitionMap, proposal: &PartitionMap) -> bool {
     let fixed = |m: &PartitionMap| (m.hash_id, m.seeds, m.partitions, m.storage);
     let next = Epoch { number: map.epoch.number + 1, ..map.epoch };

@@ -3,7 +3,7 @@
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::partition::NodeId;
 
-/// What a member does for clients.
+/// Service of a member to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MemberState {
     /// It serves, and wants its share of the partitions.
@@ -19,11 +19,11 @@ pub struct Member {
     pub id: NodeId,
     /// Drawn at every start: tells a node that came back from one that never left.
     pub incarnation: u64,
-    /// Where it answers, `scheme://host[:port]`.
+    /// Address at which it answers, `scheme://host[:port]`.
     pub origin: String,
     /// Its share of the partitions, relative to the others.
     pub weight: u32,
-    /// What it does.
+    /// Service that it does.
     pub state: MemberState,
     /// Content hash of the proposed map that it has warmed up for; 0 for none.
     pub warm_for: u64,

@@ -1,4 +1,4 @@
-//! Whose keys a next map changes: who has to warm up, and who can tell what.
+//! Nodes whose keys a next map changes: who has to warm up, and who can tell what.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ fn everybody(map: &PartitionMap) -> BTreeSet<NodeId> {
     map.nodes.iter().map(|node| node.id).collect()
 }
 
-/// Who wins partitions by rendezvous hashing. Where two nodes lost weight anybody wins; where one did, anybody else.
+/// Nodes that win partitions by rendezvous hashing. Where two nodes lost weight anybody wins; where one did, anybody else.
 fn by_weight(map: &PartitionMap, next: &PartitionMap) -> BTreeSet<NodeId> {
     let weight = |map: &PartitionMap, id| map.node(id).map_or(0, |node| node.weight);
     let shrinks = |id: &NodeId| weight(next, *id) < weight(map, *id);
@@ -70,7 +70,7 @@ fn serving(placement: &Placement, key: &CompositeKey) -> Vec<NodeId> {
     placement.replicas(key).map_or_else(|| vec![placement.locate(key).node], <[NodeId]>::to_vec)
 }
 
-/// Who owns, by `after`, what is below the prefixes whose rules differ; `None` where that may be anybody.
+/// Nodes that own, by `after`, what is below the prefixes whose rules differ; `None` where that may be anybody.
 fn by_rules(delta: &MapDelta, after: &Placement) -> Option<BTreeSet<NodeId>> {
     let next = after.map();
     let (mut owners, mut parts) = (BTreeSet::new(), 0);

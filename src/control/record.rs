@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where the leader answers, and the freeze switch. Its form in the store is JSON.
+/// Address of the leader, and the freeze switch. Its form in the store is JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LeaderRecord {
-    /// Where it answers.
+    /// Address at which it answers.
     pub origin: String,
-    /// Whether shifts are frozen. Outlives the leader.
+    /// True while shifts are frozen. Outlives the leader.
     pub frozen: bool,
 }
 
@@ -17,7 +17,7 @@ impl LeaderRecord {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// What is stored; the default where nothing is, or nothing that can be read.
+    /// Reads what is stored; the default where nothing is, or nothing that can be read.
     pub fn read(stored: Option<&[u8]>) -> Self {
         stored.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
     }

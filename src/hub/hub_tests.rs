@@ -21,7 +21,7 @@ fn caller(client: u64) -> Caller {
     Caller { client: ClientId(client), prefixes: None, is_verified: true }
 }
 
-/// What a host stores.
+/// Storage of a host.
 #[derive(Default, Clone)]
 struct Disk {
     rows: Vec<Vec<u8>>,

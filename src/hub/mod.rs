@@ -36,7 +36,7 @@ pub use told::{Caller, Pending, client_named};
 use served::Served;
 use told::Inbox;
 
-/// What an operator decides about a hub.
+/// Choices of an operator about a hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubConfig {
     /// Clients that must have gone the same way before others are told of it.
@@ -87,7 +87,7 @@ impl HubConfig {
     }
 }
 
-/// What came of the rows that were merged.
+/// Outcome of the rows that were merged.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Round {
     /// The model in all its sizes, if a new one was due.
@@ -113,7 +113,7 @@ pub struct Hub {
     counts: Counts,
 }
 
-/// What happened since the hub was loaded.
+/// Counts of what happened since the hub was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Counts {
@@ -138,7 +138,7 @@ impl Hub {
         }
     }
 
-    /// Whether [`Hub::resume`] was called.
+    /// Tells whether [`Hub::resume`] was called.
     pub fn is_merging(&self) -> bool {
         self.keeper.is_some()
     }
@@ -225,8 +225,9 @@ impl Hub {
         }
     }
 
-    /// What is due, after [`Hub::resume`] and with all rows merged, of which so many are still stored. `compressed` tells the size of bytes as they are sent.
-    /// Where something of it cannot be stored, the hub is to be dropped, and another one goes on from what is stored.
+    /// Makes what is due, after [`Hub::resume`] and with all rows merged, of which so many are still stored. `compressed`
+    /// tells the size of bytes as they are sent. Where something of it cannot be stored, the hub is to be dropped, and
+    /// another one goes on from what is stored.
     pub fn round(&mut self, now: Millis, pending: Pending, compressed: &dyn Fn(&[u8]) -> usize) -> Round {
         let Some(keeper) = &mut self.keeper else { return Round::default() };
         let mut kept = keeper.round(now, compressed);

@@ -97,13 +97,14 @@ impl Observers {
         self.clients.put(client.0, observed);
     }
 
-    /// Whether there is enough to tell.
+    /// Tells whether there is enough to tell.
     pub fn is_due(&self, now: Millis) -> bool {
         self.pending >= MUCH || (self.pending > 0 && now.saturating_sub(self.since) >= PATIENCE)
     }
 
-    /// What there is to tell, as pages for [`Hub::take_page`](super::Hub::take_page), each with the shard that it belongs to
-    /// where the first `depth` components of a key choose the hub. Of more than a page what has no room is left out.
+    /// Makes pages of what there is to tell, for [`Hub::take_page`](super::Hub::take_page), each with the shard that it
+    /// belongs to where the first `depth` components of a key choose the hub. Of more than a page what has no room is left
+    /// out.
     pub fn tell(&mut self, depth: usize) -> BTreeMap<String, Vec<u8>> {
         self.pending = 0;
         let mut pages: BTreeMap<String, (Vec<Told>, usize)> = BTreeMap::new();

@@ -8,7 +8,7 @@ use crate::protocol::{ErrorCode, Problem};
 /// A problem, and when it may be gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is answered.
+    /// Problem that is answered.
     pub problem: Problem,
     /// After how long the same may be tried again.
     pub retry_after_ms: Option<Millis>,

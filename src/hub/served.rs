@@ -14,7 +14,7 @@ use crate::protocol::{ModelSnapshot, model_delta};
 const MAGIC: [u8; 4] = *b"FMHM";
 const VERSION: u8 = 1;
 
-/// How a body is encoded.
+/// Encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// `br`
@@ -45,7 +45,7 @@ impl Encoding {
     }
 }
 
-/// What is answered.
+/// Body of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// The model, encoded.
@@ -94,7 +94,7 @@ impl Served {
         Ok(served)
     }
 
-    /// What was served before this one.
+    /// Takes over what was served before this one.
     pub(super) fn after(mut self, earlier: Option<Self>) -> Self {
         if let Some(Self { mut earlier, .. }) = earlier {
             earlier.keep(self.made, self.sizes.clone());

@@ -15,9 +15,10 @@ fn shard_of(key: &CompositeKey, depth: usize) -> &str {
     key.portion(depth).trim_end_matches('/')
 }
 
-/// What each hub is told of a summary. A path is cut where it leaves the keys of a shard, so a hub never hears of keys of
-/// another: what is forgotten there is nowhere else, and who may read the one sees nothing of the other. Ways from one shard
-/// to another are not told of. Each part is named by instance and epoch like the whole, so that it counts once as well.
+/// Parts of a summary, by the hub that is told each. A path is cut where it leaves the keys of a shard, so a hub never hears
+/// of keys of another: what is forgotten there is nowhere else, and who may read the one sees nothing of the other. Ways
+/// from one shard to another are not told of. Each part is named by instance and epoch like the whole, so that it counts
+/// once as well.
 ///
 /// Of more shards than four, the four of which the summary has most are told.
 fn split(summary: &Summary, depth: usize) -> BTreeMap<String, Summary> {
@@ -70,8 +71,8 @@ impl Part {
     }
 }
 
-/// What each hub is told of a summary in binary form, of whoever may tell of keys below `prefixes`. With `depth` 0 there is
-/// one hub, without a name, and it is told everything as it is.
+/// Parts of a summary in binary form, by the hub that is told each, where its sender may tell of keys below `prefixes`. With
+/// `depth` 0 there is one hub, without a name, and it is told everything as it is.
 ///
 /// # Errors
 /// [`Refusal`] where it is no summary, or one of a key that is not covered.

@@ -1,4 +1,4 @@
-//! What a hub is told, up to the row that it is stored as.
+//! Intake of a hub: what it is told, up to the row that it is stored as.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,14 +10,14 @@ use crate::key::KeyPrefix;
 use crate::model::{Allowances, ClientId, Handover, MAX_TOLD_BYTES, Summary, Told};
 use crate::protocol::{ErrorCode, Problem};
 
-/// Who tells, as whoever received the request found out.
+/// Client that tells, as whoever received the request found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// For whom it counts.
     pub client: ClientId,
-    /// What its token covers; `None` is everything.
+    /// Prefixes that its token covers; `None` is everything.
     pub prefixes: Option<Vec<KeyPrefix>>,
-    /// Whether there was a token. Without one, how much an address may tell is bounded.
+    /// True if there was a token. Without one, how much an address may tell is bounded.
     pub is_verified: bool,
 }
 
@@ -34,7 +34,7 @@ pub fn client_named(text: &str) -> ClientId {
 /// Rows that are stored and not in the counts yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Pending {
-    /// How many.
+    /// Number of them.
     pub rows: usize,
     /// Their bytes.
     pub bytes: usize,

@@ -158,7 +158,7 @@ impl CompositeKey {
         slashes.nth(depth - 1).map_or(self.slashed.len(), |(at, _)| at + 1)
     }
 
-    /// Where each component ends, behind its `/`, and how many there are: one pass for all that placement asks for.
+    /// Ends of the components, each behind its `/`, and how many there are: one pass for all that placement asks for.
     pub(crate) fn ends(&self) -> ([u16; MAX_COMPONENTS], usize) {
         let (mut ends, mut count) = ([0; MAX_COMPONENTS], 0);
         for (at, _) in self.slashed.bytes().enumerate().filter(|&(_, b)| b == b'/') {

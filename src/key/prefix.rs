@@ -64,7 +64,7 @@ impl KeyPrefix {
         text.rmatch_indices('/').filter_map(|(at, _)| text.get(..at)).chain([""])
     }
 
-    /// Whether `key` is this prefix or lies below it.
+    /// Tells whether `key` is this prefix or lies below it.
     pub fn covers(&self, key: &CompositeKey) -> bool {
         key.portion(self.depth()) == &*self.slashed
     }

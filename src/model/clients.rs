@@ -1,4 +1,4 @@
-//! Who contributed: how many clients at least, and how much each of them in an hour.
+//! Clients that contributed: how many at least, and how much each of them in an hour.
 
 use std::net::IpAddr;
 
@@ -13,12 +13,12 @@ use crate::partition::{mix, xxh3};
 pub struct ClientId(pub u64);
 
 impl ClientId {
-    /// Whom a token names.
+    /// Client that a token names.
     pub fn of_subject(subject: u128) -> Self {
         Self(xxh3(1, &subject.to_le_bytes()))
     }
 
-    /// Who calls from an address. Of an IPv6 address the network counts: 64 bits, of which one household has all.
+    /// Client that calls from an address. Of an IPv6 address the network counts: 64 bits, of which one household has all.
     pub fn of_address(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(xxh3(2, &address.octets())),
@@ -48,13 +48,13 @@ impl Clients {
         self.0 |= other.0;
     }
 
-    /// How many there are at least.
+    /// Least number of clients that there are.
     pub(super) fn at_least(self) -> u32 {
         self.0.count_ones()
     }
 }
 
-/// What each client has contributed to each way in the present hour.
+/// Contributions of each client to each way in the present hour.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     hour: u32,
@@ -62,7 +62,7 @@ pub(super) struct Shares {
     counts: FxHashMap<u64, u8>,
 }
 
-/// What one more visit of a client is worth.
+/// Worth of one more visit of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     /// It is one of the visits that count.
@@ -95,7 +95,7 @@ impl Shares {
         self.counts.len()
     }
 
-    /// What another one goes on from. O(pairs x log pairs).
+    /// Writes what another one goes on from. O(pairs x log pairs).
     pub(super) fn export(&self) -> Vec<u8> {
         let mut counts: Vec<(u64, u8)> = self.counts.iter().map(|(pair, counts)| (*pair, *counts)).collect();
         counts.sort_unstable();

@@ -34,12 +34,12 @@ impl<T> Earlier<T> {
         self.kept.iter().find(|(known, _)| *known == made).map(|(_, form)| form)
     }
 
-    /// How many there are.
+    /// Number of models that are kept.
     pub fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// Whether there is none.
+    /// Tells whether there is none.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }

@@ -43,8 +43,8 @@ struct Stream {
 }
 
 impl Stream {
-    /// What a client of its own could still waste: what is fetched first with a small waste budget is likelier than what is
-    /// fetched with that of many clients, and is to be trusted as such.
+    /// Prefetches that a client of its own could still waste: what is fetched first with a small waste budget is likelier
+    /// than what is fetched with that of many clients, and is to be trusted as such.
     fn left(&self, waste_budget: f64) -> f64 {
         let credit = PrefetchConfig::default().credit;
         let spent = f64::from(self.wasted) + self.ahead.len() as f64;
@@ -147,7 +147,7 @@ impl Judge {
         }
     }
 
-    /// What was found out so far: how far to trust evidence, and the threshold in 256ths.
+    /// Calibration found out so far: how far to trust evidence, and the threshold in 256ths.
     pub(super) fn calibration(&self) -> (Vec<u8>, u8) {
         self.engine.calibration()
     }

@@ -22,7 +22,7 @@ fn pattern() -> Vec<Told> {
     (0..20).map(|client| told(client, 1, &["a", "b", "c", "d"])).collect()
 }
 
-/// What a client of its own told that asked for these keys.
+/// Summary of a client of its own that asked for these keys.
 fn summary(instance: u64, keys: &[&str]) -> Summary {
     Summary { instance, ..told(0, 1, keys).1 }
 }

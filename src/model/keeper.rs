@@ -10,7 +10,7 @@ use crate::codec::DecodeError;
 use crate::key::KeyPrefix;
 use crate::protocol::ModelSnapshot;
 
-/// What a keeper makes.
+/// Rules for what a keeper makes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeeperConfig {
     /// When a snapshot is due.
@@ -25,7 +25,7 @@ pub struct KeeperConfig {
     pub max_state_bytes: usize,
 }
 
-/// What is to be stored after a round.
+/// Results of a round that are to be stored.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// A new snapshot in ascending sizes, if one was due.
@@ -72,8 +72,8 @@ impl ModelKeeper {
         Ok(Self { model, ..Self::new(config) })
     }
 
-    /// What each client contributed in the present hour: for whoever keeps it beside the counts, so that nobody counts more
-    /// than the hour allows where keepers come and go. O(pairs x log pairs).
+    /// Writes what each client contributed in the present hour: for whoever keeps it beside the counts, so that nobody
+    /// counts more than the hour allows where keepers come and go. O(pairs x log pairs).
     pub fn shares(&self) -> Vec<u8> {
         self.model.export_shares()
     }
@@ -105,13 +105,13 @@ impl ModelKeeper {
         self.failed();
     }
 
-    /// What was to be stored was not: the next round makes it anew.
+    /// Takes note that what was to be stored was not: the next round makes it anew.
     pub fn failed(&mut self) {
         (self.is_forced, self.is_unsaved, self.saved) = (true, true, None);
     }
 
-    /// What is due at `now`, by wall-clock time. `compressed` tells the size of bytes as they are sent. Takes up to some
-    /// seconds where a million ways are known.
+    /// Makes what is due at `now`, by wall-clock time. `compressed` tells the size of bytes as they are sent. Takes up to
+    /// some seconds where a million ways are known.
     pub fn round(&mut self, now: Millis, compressed: &dyn Fn(&[u8]) -> usize) -> Kept {
         let mut kept = Kept::default();
         if self.is_forced || (now >= self.not_before && self.model.is_due(now)) {
@@ -134,7 +134,7 @@ impl ModelKeeper {
         kept
     }
 
-    /// Whether a round makes a snapshot by `now` if nothing more is told.
+    /// Tells whether a round makes a snapshot by `now` if nothing more is told.
     pub fn is_due(&self, now: Millis) -> bool {
         self.is_forced || self.model.is_due(now)
     }

@@ -17,7 +17,7 @@ fn of_ways(max_ways: usize, clients: u64) -> Merger {
     merger
 }
 
-/// What is kept fits together.
+/// Checks that what is kept fits together.
 fn check(merger: &Merger) {
     let stats = merger.stats();
     assert_eq!(merger.numbers.len(), merger.keys.len());

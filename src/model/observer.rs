@@ -11,7 +11,7 @@ use crate::key::CompositeKey;
 use crate::partition::{mix, xxh3};
 use crate::protocol::{BatchItem, Class, Fetched, Rider};
 
-/// How long requests wait to be told of, so that a summary holds several: a fraction of the minute after which a snapshot
+/// Time that requests wait to be told of, so that a summary holds several: a fraction of the minute after which a snapshot
 /// is made at the latest.
 const DUE_AFTER: Millis = 5_000;
 /// Requests that are told of at once, however new.
@@ -100,7 +100,7 @@ impl Followed {
         self.steps.len() > usize::from(self.told)
     }
 
-    /// What there is to tell. Keeps the last two requests, for what will follow them.
+    /// Makes a summary of what there is to tell. Keeps the last two requests, for what will follow them.
     fn tell(&mut self) -> Option<Told> {
         self.epoch += 1;
         let mut summary = Summary { instance: self.instance, epoch: self.epoch, ..Summary::default() };
@@ -212,7 +212,7 @@ impl Observer {
         }
     }
 
-    /// What has waited long enough. O(clients).
+    /// Adds to `told` what has waited long enough. O(clients).
     pub fn due(&mut self, now: Millis, told: &mut Vec<Told>) {
         for (_, followed) in self.clients.iter_mut() {
             if followed.has_news() && now >= followed.since + DUE_AFTER {
@@ -236,7 +236,7 @@ impl Observer {
     }
 }
 
-/// Where a client is kept that continues behind a batch of this link.
+/// Place of a client that continues behind a batch of this link.
 fn place(client: ClientId, link: u8) -> u64 {
     mix(client.0 ^ mix(u64::from(link) + 1))
 }

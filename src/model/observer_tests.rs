@@ -7,7 +7,7 @@ fn items(texts: &[&str], class: Class) -> Vec<BatchItem> {
     texts.iter().map(|text| BatchItem { key: key(text), if_version: None, class }).collect()
 }
 
-/// What a client does to be followed.
+/// Client that does what it takes to be followed.
 #[derive(Default)]
 struct Tab {
     after: Option<u8>,

@@ -48,7 +48,7 @@ pub struct Handover {
     pub first: u64,
     /// The entries.
     pub told: Vec<Told>,
-    /// Whether there are more behind them.
+    /// True if there are more behind them.
     pub more: bool,
 }
 

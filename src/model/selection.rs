@@ -5,7 +5,7 @@ use fxhash::FxHashMap;
 use super::merger::Way;
 use crate::protocol::TemplateContext;
 
-/// What a rule follows from; keys by number.
+/// Context that a rule follows from; keys by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Context {
     /// The key before, if any, and the last one.
@@ -14,7 +14,7 @@ pub(super) enum Context {
     Template(TemplateContext, u64),
 }
 
-/// What a rule names.
+/// Successor that a rule names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Choice {
     Key(u32),
@@ -98,7 +98,7 @@ impl Selection {
         self.chosen = self.entries.len();
     }
 
-    /// What the text of each key or template costs each entry that names it.
+    /// Bytes that the text of each key or template costs each entry that names it.
     fn text_costs<'a>(&self, text: &impl Fn(Choice) -> &'a [u8]) -> FxHashMap<Choice, f32> {
         let mut uses: FxHashMap<Choice, f32> = FxHashMap::default();
         for choice in self.entries.iter().flat_map(texts_of) {
@@ -123,7 +123,7 @@ impl Selection {
     pub(super) fn fit(&mut self, max_bytes: usize, size: impl Fn(&[Entry]) -> usize) {
         /// Most measurements.
         const TRIES: usize = 8;
-        /// What may be left over, and what is left over when aiming: a 32nd.
+        /// Part that may be left over: a 32nd. Half of it is what is aimed at.
         const SLACK: usize = 32;
         let (mut fits, mut fails) = (0, self.entries.len() + 1);
         let mut guess = self.reach(max_bytes as f32);
@@ -148,12 +148,12 @@ impl Selection {
         self.chosen = fits;
     }
 
-    /// How many entries have so many estimated bytes.
+    /// Number of entries that have so many estimated bytes.
     fn reach(&self, bytes: f32) -> usize {
         self.bytes.partition_point(|&sum| sum <= bytes)
     }
 
-    /// Whether nothing is left out.
+    /// Tells whether nothing is left out.
     pub(super) fn is_whole(&self) -> bool {
         self.chosen == self.entries.len()
     }

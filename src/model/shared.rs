@@ -65,7 +65,7 @@ impl SharedModel {
         outcome
     }
 
-    /// Whether a new snapshot is due: by time, or by what was merged since the latest one, whichever comes first.
+    /// Tells whether a new snapshot is due: by time, or by what was merged since the latest one, whichever comes first.
     pub fn is_due(&self, now: Millis) -> bool {
         let all = self.merger.stats().observations;
         let (made, of) = self.made.unwrap_or((0, 0));
@@ -81,7 +81,7 @@ impl SharedModel {
     /// The model as of now in several sizes, each of at most so many bytes as the options measure them, ascending. One
     /// that has everything in it is the last.
     pub fn snapshots(&mut self, now: Millis, options: &SnapshotOptions<'_>, sizes: &[usize]) -> Vec<ModelSnapshot> {
-        /// What a compressor may make of two parts beside what it makes of each.
+        /// Bytes that a compressor may make of two parts beside what it makes of each.
         const SLACK: usize = 32;
         self.number = now.max(self.number + 1);
         self.made = Some((now, self.merger.stats().observations));
@@ -115,8 +115,8 @@ impl SharedModel {
         self.merger.forget(is_forgotten);
     }
 
-    /// What another one can go on from, in a binary form of at most about `max_bytes`: the merged counts, those of the
-    /// heaviest ways where there is no room for all, and what the judge found out. What each client contributed in the
+    /// Writes what another one can go on from, in a binary form of at most about `max_bytes`: the merged counts, those of
+    /// the heaviest ways where there is no room for all, and what the judge found out. What each client contributed in the
     /// present hour is left out, so that it may count as often again. O(ways x log ways).
     pub fn export(&self, max_bytes: usize) -> Vec<u8> {
         let mut w = Writer::with_header(MAGIC, VERSION);

@@ -1,4 +1,4 @@
-//! How much is told and read: what whoever serves a model agrees on.
+//! Sizes of what is told and read, which whoever serves a model agrees on.
 
 use std::ops::RangeInclusive;
 

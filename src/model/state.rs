@@ -19,8 +19,8 @@ const MAX_COUNT: u64 = 1 << 40;
 const FEW: u32 = 6;
 
 impl Merger {
-    /// What [`Merger::import`] goes on from, in `max_bytes` at most where instances alone do not take more: the heaviest
-    /// ways. O(ways x log ways).
+    /// Writes what [`Merger::import`] goes on from, in `max_bytes` at most where instances alone do not take more: the
+    /// heaviest ways. O(ways x log ways).
     pub fn export(&self, max_bytes: usize) -> Vec<u8> {
         let mut ways: Vec<(Way, &Traffic)> = self.ways.iter().map(|(way, traffic)| (*way, traffic)).collect();
         let ids = self.way_ids();

@@ -13,23 +13,23 @@ const VERSION: u8 = 1;
 pub struct Step {
     /// Number of its key in [`Summary::keys`].
     pub key: u32,
-    /// Whether the stream had asked for the key before: it was cached then, and to fetch it ahead would be of no use.
+    /// True if the stream had asked for the key before: it was cached then, and to fetch it ahead would be of no use.
     pub repeated: bool,
 }
 
 /// Requests of one stream, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Path {
-    /// How many of its first steps, at most two, another summary has told of: they are here for what followed them.
+    /// Number of its first steps, at most two, that another summary has told of: they are here for what followed them.
     pub told: u8,
     /// The requests.
     pub steps: Vec<Step>,
 }
 
-/// What an instance tells of its streams. Told again under the same epoch, it is the same.
+/// Report of an instance on its streams. Told again under the same epoch, it is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// Who tells: a random number for each life of an analyzer.
+    /// Instance that tells: a random number for each life of an analyzer.
     pub instance: u64,
     /// Its number among those of the instance, from 1.
     pub epoch: u64,

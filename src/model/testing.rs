@@ -14,7 +14,7 @@ pub(super) const HOUR: Millis = 3_600_000;
 /// A summary and the client that it counts for.
 pub(super) type Told = (ClientId, Summary);
 
-/// What one stream asked for, each key for the first time where it comes first.
+/// Summary of what one stream asked for, each key for the first time where it comes first.
 pub(super) fn told(client: u64, epoch: u64, keys: &[&str]) -> Told {
     let mut names: Vec<&str> = Vec::new();
     let mut steps = Vec::new();
@@ -97,12 +97,12 @@ const KEYS: [&str; 16] = [
     "secret/kind/x",
 ];
 
-/// Who went each way, counted without bounds; a way without what came before counts for all that came before.
+/// Clients that went each way, counted without bounds; a way without what came before counts for all that came before.
 #[derive(Debug, Default)]
 pub(super) struct Naive {
     pub(super) pairs: BTreeMap<(String, String, String), BTreeSet<u64>>,
     pub(super) singles: BTreeMap<(String, String), BTreeSet<u64>>,
-    /// Who asked for each key at all.
+    /// Clients that asked for each key at all.
     pub(super) keys: BTreeMap<String, BTreeSet<u64>>,
 }
 

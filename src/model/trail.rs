@@ -12,7 +12,7 @@ use crate::protocol::{BatchItem, Class, Fetched, Rider};
 const REQUESTS: usize = 256;
 /// Bytes of demand for one byte that tells: a hundredth.
 const SHARE: i64 = 100;
-/// What a batch may tell on account of the answers that it brings, in bytes of demand: those to two keys.
+/// Advance that a batch has on account of the answers that it brings, in bytes of demand: those to two keys.
 const ON_ACCOUNT: i64 = 400;
 /// Most credit in bytes: what a full trail takes, about.
 const MAX_CREDIT: i64 = 8 << 10;
@@ -43,7 +43,7 @@ pub struct Trail {
     riding: Riding,
 }
 
-/// How batches tell.
+/// Way in which batches tell.
 #[derive(Debug, Default)]
 enum Riding {
     /// None has left yet.
@@ -79,8 +79,8 @@ impl Trail {
         self.asked.push_back(Asked { stream, key: key.clone(), repeated, told: false });
     }
 
-    /// What a batch with these items tells, which is about to leave for `origin`. It counts as told then. `None` where nothing is
-    /// told this way, or where demand has not paid for it. O(requests x items).
+    /// Makes the rider of a batch with these items, which is about to leave for `origin`. It counts as told then. `None`
+    /// where nothing is told this way, or where demand has not paid for it. O(requests x items).
     pub fn ride(&mut self, origin: &Arc<str>, items: &[BatchItem]) -> Option<Rider> {
         if matches!(self.riding, Riding::New) {
             let stream = self.asked.front()?.stream;
@@ -123,13 +123,13 @@ impl Trail {
         self.asked.iter().filter(|asked| !asked.told).count()
     }
 
-    /// Whether there is nothing to tell.
+    /// Tells whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What there is to tell, if that may be told: at most `max_bytes`, the newest requests. They count as told then, but
-    /// for what will follow them. O(requests x keys).
+    /// Makes a summary of what there is to tell, if that may be told: at most `max_bytes`, the newest requests. They count
+    /// as told then, but for what will follow them. O(requests x keys).
     pub fn tell(&mut self, max_bytes: usize) -> Option<Vec<u8>> {
         while self.len() > 1 {
             let bytes = self.summary().encode();
@@ -146,7 +146,8 @@ impl Trail {
         None
     }
 
-    /// What there is to tell, whatever it costs: for measurements. It counts as told then. O(requests x keys).
+    /// Makes a summary of what there is to tell, whatever it costs: for measurements. It counts as told then. O(requests x
+    /// keys).
     pub fn take(&mut self) -> Option<Summary> {
         let summary = (!self.is_empty()).then(|| self.summary())?;
         self.turn();

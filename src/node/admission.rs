@@ -16,7 +16,7 @@ use crate::Millis;
 /// A point in time or a length of it, in microseconds of the host's clock.
 pub type Micros = u64;
 
-/// What a request is worth. The first is shed first.
+/// Worth of a request. The first is shed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// Nobody waits for it.
@@ -41,7 +41,7 @@ impl Priority {
     }
 }
 
-/// What has come of requests so far.
+/// Counts of what has come of requests so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AdmissionStats {
     /// Taken on, by [`Priority`].
@@ -50,7 +50,7 @@ pub struct AdmissionStats {
     pub refused: [u64; 3],
     /// That wait.
     pub waiting: u64,
-    /// How many may.
+    /// Most that may.
     pub bound: u64,
 }
 
@@ -96,7 +96,7 @@ impl AdmissionControl {
     }
 }
 
-/// What [`AdmissionControl`] decides by.
+/// State that [`AdmissionControl`] decides by.
 #[derive(Debug, Clone)]
 struct Admission {
     bound: usize,
@@ -130,14 +130,14 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// How long requests may wait: what a hop inside a data centre takes, and no user notices.
+    /// Time that requests may wait: what a hop inside a data centre takes, and no user notices.
     const TARGET: Micros = 500;
-    /// How many of them may wait at least, whatever was measured. Those that somebody works on do not count, so that one is
-    /// there for whichever processor is the next to have nothing to do, and two that come together are both taken on.
+    /// Number of them that may wait at least, whatever was measured. Those that somebody works on do not count, so that one
+    /// is there for whichever processor is the next to have nothing to do, and two that come together are both taken on.
     const LEAST: usize = 2;
     /// And at most: what a fast processor answers from memory within a few milliseconds.
     const MOST: usize = 1_024;
-    /// How long a kind of request stays out, and when it is to be tried again.
+    /// Time that a kind of request stays out, and after which it is to be tried again.
     const HOLD_MS: Millis = 1_000;
     const HOLD: Micros = Self::HOLD_MS * 1_000;
     /// Shortest time after which the bound is set anew: many times what a request takes.

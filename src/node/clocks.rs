@@ -9,8 +9,8 @@
 
 use crate::protocol::MAX_VERSION;
 
-/// How far a clock may be ahead of the others before nothing is written by it, in microseconds: far more than any two
-/// that are set over a network differ by, and what it costs is a minute of version numbers.
+/// Lead of a clock over the others from which nothing is written by it, in microseconds: far more than any two that are set
+/// over a network differ by, and what it costs is a minute of version numbers.
 pub const MAX_AHEAD_US: u64 = 60_000_000;
 
 /// Longest life of a registration and of the coordinator's lease, in microseconds. What says that it lives longer was
@@ -42,7 +42,7 @@ pub fn next_version(now_us: u64, last: u64, latest_us: u64) -> Result<u64, NoVer
     if version <= MAX_VERSION { Ok(version) } else { Err(NoVersion::UsedUp) }
 }
 
-/// Whether something that ends at `expires_us` is still alive at `now_us`.
+/// Tells whether something that ends at `expires_us`, at most [`MAX_LIFE_US`] ahead, is still alive at `now_us`.
 pub fn is_alive(expires_us: u64, now_us: u64) -> bool {
     expires_us > now_us && expires_us - now_us <= MAX_LIFE_US
 }

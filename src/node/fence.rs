@@ -25,13 +25,13 @@
 /// A replica that is attached to a master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attached<I> {
-    /// Who it is.
+    /// Identity of the replica.
     pub id: I,
     /// Offset that it has acknowledged; `None` while it is being synchronised.
     pub acknowledged: Option<u64>,
 }
 
-/// What a fence lacks.
+/// Lack of a fence: why it does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lack<I> {
     /// The cluster lists only so many replicas.
@@ -44,7 +44,7 @@ pub enum Lack<I> {
     LateOutside(I),
 }
 
-/// How many replicas each master is configured with.
+/// Fence of masters that are each configured with so many replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     replicas: u32,
@@ -56,19 +56,19 @@ impl Fence {
         Self { replicas }
     }
 
-    /// How many members there must be.
+    /// Number of members that there must be.
     pub fn replicas(self) -> u32 {
         self.replicas
     }
 
-    /// How many acknowledgements to wait for: those of all members, and of whoever else is in step.
+    /// Number of acknowledgements to wait for: those of all members, and of whoever else is in step.
     pub fn waits_for<I: PartialEq>(self, members: &[I], attached: &[Attached<I>]) -> u32 {
         let others = attached.iter().filter(|replica| replica.acknowledged.is_some() && !members.contains(&replica.id));
         u32::try_from(members.len() + others.count()).unwrap_or(u32::MAX).max(self.replicas)
     }
 
-    /// What the fence lacks, where its own write left `offset`. Without any lack it holds: what went before it counts.
-    /// Otherwise a read must be repeated, and the outcome of a write is not known.
+    /// Lacks of the fence, where its own write left `offset`. Without any it holds: what went before it counts. Otherwise a
+    /// read must be repeated, and the outcome of a write is not known.
     pub fn lacks<I: PartialEq + Clone>(self, offset: u64, members: &[I], attached: &[Attached<I>]) -> Vec<Lack<I>> {
         let mut lacks = Vec::new();
         let listed = u32::try_from(members.len()).unwrap_or(u32::MAX);

@@ -9,7 +9,7 @@ struct Counter {
     id: u64,
     key: CompositeKey,
     count: u32,
-    /// What the count may owe to the key whose place it took.
+    /// Part of the count that it may owe to the key whose place it took.
     error: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Who counts what, and who serves keys that have replicas.
+//! Tests of who counts what, and of who serves keys that have replicas.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

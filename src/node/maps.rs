@@ -44,7 +44,7 @@ impl Epochs {
         MapKnowledge { epoch: self.map().epoch, hash: self.hash }
     }
 
-    /// What takes a caller with `known` to the newest map: nothing, a delta, or the whole map.
+    /// Update that takes a caller with `known` to the newest map: nothing, a delta, or the whole map.
     pub(super) fn update(&self, known: Option<MapKnowledge>) -> Option<MapUpdate> {
         let Some(known) = known else { return Some(MapUpdate::Full(self.encoded.clone())) };
         let newest = self.map();

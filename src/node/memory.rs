@@ -98,7 +98,7 @@ impl Memory {
         Self { entries, seed, keeps, bytes: AtomicU64::new(0), evictions: AtomicU64::new(0) }
     }
 
-    /// What the table knows `key` by. The seed differs per instance, so that keys cannot be chosen to collide.
+    /// Id that the table knows `key` by. The seed differs per instance, so that keys cannot be chosen to collide.
     pub(super) fn id(&self, key: &CompositeKey) -> u64 {
         xxh3(self.seed, key.as_str().as_bytes())
     }
@@ -108,7 +108,7 @@ impl Memory {
         self.entries.get(&id).filter(|entry| entry.key == *key)
     }
 
-    /// Whether `key` is held as of `generation`; that it was asked for does not count.
+    /// Tells whether `key` is held as of `generation`; that it was asked for does not count.
     pub(super) fn holds(&self, key: &CompositeKey, generation: u32) -> bool {
         let held = self.entries.peek(&self.id(key));
         held.is_some_and(|entry| entry.key == *key && entry.generation == generation)

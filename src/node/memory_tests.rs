@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a step left: `as_of` and generation of every key that is held, bytes and evictions.
+/// State that a step left: `as_of` and generation of every key that is held, bytes and evictions.
 type Left = (BTreeMap<u8, (u64, u32)>, u64, u64);
 
 fn run(steps: &[Step], max_entries: usize, max_bytes: usize) -> Vec<Left> {

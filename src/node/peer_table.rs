@@ -12,7 +12,7 @@ use crate::partition::NodeId;
 /// Two in a row may be chance. A peer that came back is noticed after two seconds at the latest.
 const BREAKER: BreakerConfig = BreakerConfig { failures: 2, first_ms: 200, most_ms: 2_000 };
 
-/// What became of a request to another process.
+/// Outcome of a request to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerOutcome {
     /// It answered.
@@ -74,7 +74,7 @@ pub struct PeerPass {
 }
 
 impl PeerPass {
-    /// Where it is to be sent.
+    /// Origin that it is to be sent to.
     pub fn origin(&self) -> &str {
         &self.origin
     }

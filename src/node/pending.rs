@@ -18,7 +18,7 @@ pub struct ReadTicket {
     pub(super) incarnation: u32,
 }
 
-/// What the store answered for one key, both from one consistent view.
+/// Answer of the store for one key, both parts from one consistent view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreAnswer {
     /// The keymap, if there is one.
@@ -41,7 +41,7 @@ pub struct StoreFailure {
 pub struct Forward {
     /// The owner.
     pub node: NodeId,
-    /// What to send it; marked, so that it is not forwarded again.
+    /// Request to send it; marked, so that it is not forwarded again.
     pub request: BatchRequest,
     pub(super) slots: Vec<usize>,
 }
@@ -70,7 +70,7 @@ pub struct Pending {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) key: CompositeKey,
-    /// What the memory tier knows the key by.
+    /// Id that the memory tier knows the key by.
     pub(super) id: u64,
     pub(super) shard: u16,
     pub(super) if_version: Option<u64>,
@@ -134,7 +134,7 @@ impl Pending {
         std::mem::take(&mut self.forwards)
     }
 
-    /// Whether nothing is left to perform.
+    /// Tells whether nothing is left to perform.
     pub fn is_ready(&self) -> bool {
         self.reads.is_empty() && self.forwards.is_empty()
     }
@@ -151,8 +151,8 @@ impl Pending {
         self.slots[slot].state = State::Waiting;
     }
 
-    /// What waited for the store or a peer has aged meanwhile: whatever is now
-    /// over the caller's bound is read from the store, whose answers are exempt, so this ends.
+    /// Reads again what has aged too much while it waited for the store or a peer: whatever is now over the caller's bound
+    /// is read from the store, whose answers are exempt, so this ends.
     pub(super) fn reread_outdated(&mut self, now: Millis) {
         if self.consistency == Consistency::Any {
             return;

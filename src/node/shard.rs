@@ -1,4 +1,4 @@
-//! What a node knows of one storage shard's change log.
+//! Knowledge that a node has of one storage shard's change log.
 
 use std::collections::VecDeque;
 
@@ -18,9 +18,9 @@ pub struct LogPage {
     pub after: u64,
     /// Those entries, ascending.
     pub changes: Vec<Change>,
-    /// Where the page ends.
+    /// Position at which the page ends.
     pub position: u64,
-    /// Whether the log ended at `position` when the poll was answered.
+    /// True if the log ended at `position` when the poll was answered.
     pub complete: bool,
     /// The log no longer reaches back to `after`: entries are missing, and none are on the page.
     pub reset: bool,
@@ -37,14 +37,14 @@ pub struct ChangeSet {
     pub resets: Vec<u16>,
 }
 
-/// What a frame of a feed still has room for.
+/// Room that a frame of a feed still has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     pub(super) changes: usize,
     pub(super) bytes: usize,
 }
 
-/// What a feed learns of one shard.
+/// News of one shard for a feed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct News {
     pub(super) step: FeedStep,
@@ -56,7 +56,7 @@ pub(super) struct News {
     pub(super) is_gap: bool,
 }
 
-/// What is claimed of everything in memory of one shard.
+/// Claim about everything in memory of one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Point {
     /// All changes up to here are applied.
@@ -109,7 +109,7 @@ impl Shard {
         self.point.store(log.point);
     }
 
-    /// How far the log is applied.
+    /// Point up to which the log is applied.
     pub(super) fn point(&self) -> Point {
         self.point.load()
     }
@@ -201,7 +201,7 @@ struct Log {
     started: bool,
     /// Of the store that it is the log of.
     incarnation: u32,
-    /// What the last feed learned that sees everything.
+    /// Span that the last feed learned that sees everything.
     span: Option<Span>,
 }
 
@@ -233,8 +233,8 @@ impl Log {
         gap
     }
 
-    /// Whether a value read at log position `read_at` may enter memory: it is then
-    /// certain that no entry for `key` above `read_at` was applied in between.
+    /// Tells whether a value read at log position `read_at` may enter memory: it is then certain that no entry for `key`
+    /// above `read_at` was applied in between.
     fn may_fill(&self, key: &CompositeKey, read_at: u64) -> bool {
         if !self.started || read_at < self.base {
             return false;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Who holds places: a number that stands for the subject of a token. The default one is everybody, where nobody is told
+/// Holder of places: a number that stands for the subject of a token. The default one is everybody, where nobody is told
 /// apart, and has no share of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Subject(pub u128);

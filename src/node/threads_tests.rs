@@ -35,7 +35,7 @@ struct Store {
     log: Mutex<Vec<(u64, usize, Millis)>>,
     clock: AtomicU64,
     polls: AtomicU64,
-    /// How far the log was read.
+    /// Position up to which the log was read.
     polled: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! What the planner of shifts asks of a map: whose a partition is by rendezvous, and where the parts of a prefix lie.
+//! Questions of the planner of shifts to a map: whose a partition is by rendezvous, and where the parts of a prefix lie.
 
 use super::hash::{rendezvous_winner, spread_hash, xxh3};
 use super::{PartitionMap, Portion};

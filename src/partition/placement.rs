@@ -7,7 +7,7 @@ use super::hash::{rendezvous_winner, spread_hash, xxh3};
 use super::{NodeId, PartitionMap, Portion, Rule, replica};
 use crate::key::CompositeKey;
 
-/// Where a key belongs in one epoch.
+/// Place of a key in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     /// The virtual partition.
@@ -69,7 +69,7 @@ impl Placement {
         &self.map
     }
 
-    /// Where `key` belongs.
+    /// Place of `key`.
     pub fn locate(&self, key: &CompositeKey) -> Location {
         let (partition, portion, spread_index) = self.partition(key);
         Location { partition, node: self.owner(partition), portion, spread_index }

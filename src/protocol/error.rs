@@ -27,7 +27,7 @@ macro_rules! codes {
                 match self { $(Self::$name => $status,)* }
             }
 
-            /// Whether the same request may succeed later.
+            /// Tells whether the same request may succeed later.
             pub fn retryable(self) -> bool {
                 match self { $(Self::$name => $retryable,)* }
             }
@@ -128,7 +128,7 @@ pub struct Problem {
     pub status: u16,
     /// The stable code.
     pub code: ErrorCode,
-    /// What was wrong in this very request.
+    /// Description of what was wrong in this very request.
     pub detail: String,
     /// The limit that was exceeded, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -17,11 +17,11 @@ pub struct Keymap {
     pub fields: KeymapFields,
 }
 
-/// What a writer states about an object instance.
+/// Statement of a writer about an object instance.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), serde(deny_unknown_fields))]
 pub struct KeymapFields {
-    /// Where the object instance is; opaque to foremap.
+    /// Place of the object instance; opaque to foremap.
     pub locator: String,
     /// Size of the object in bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]

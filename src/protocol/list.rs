@@ -10,7 +10,7 @@ use crate::partition::Epoch;
 pub struct ListPage {
     /// The gateway's epoch.
     pub epoch: Epoch,
-    /// What its clock showed when it answered.
+    /// Reading of its clock when it answered.
     pub clock: Option<ClockReading>,
     /// At most [`MAX_PAGE`](super::MAX_PAGE) keymaps.
     pub items: Vec<(Keymap, ReadPoint)>,

@@ -1,4 +1,4 @@
-//! What travels over HTTP: keymaps, batches, changes and errors.
+//! Messages that travel over HTTP: keymaps, batches, changes and errors.
 //!
 //! Gateways and workers speak the same protocol. A batch has a binary form
 //! ([`CONTENT_TYPE`], decoded inside wasm from one byte array) and a JSON form

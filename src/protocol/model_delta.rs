@@ -25,12 +25,12 @@ struct Step {
     from: usize,
 }
 
-/// Whether the bytes are those of a difference, and not of a model.
+/// Tells whether the bytes are those of a difference, and not of a model.
 pub fn is_model_delta(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// What leads from the binary form of one model to that of another. O(bytes of both).
+/// Difference that leads from the binary form of one model to that of another. O(bytes of both).
 pub fn model_delta(older: &[u8], newer: &[u8]) -> Vec<u8> {
     let steps = steps(older, newer);
     let mut w = Writer::with_header(MAGIC, VERSION);

@@ -1,4 +1,4 @@
-//! What of a model somebody may see.
+//! Part of a model that somebody may see.
 
 use super::snapshot::{KeyRule, ModelSnapshot, Successors};
 

@@ -5,7 +5,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::key::CompositeKey;
 use crate::partition::xxh3;
 
-/// What a client asked for since the batch before, to the same gateway, and that it follows that batch.
+/// Requests of a client since the batch before, to the same gateway, and that it follows that batch.
 ///
 /// The gateway knows of a batch what is waited for. What the client's cache answered meanwhile is named by how far back it
 /// was fetched, and takes a byte each; with that the gateway knows what followed what, and the whole of it takes a
@@ -14,8 +14,8 @@ use crate::partition::xxh3;
 pub struct Rider {
     /// [`Rider::link`] of the batch before; `None` where this one is the first.
     pub after: Option<u8>,
-    /// What was asked for before the keys of this batch and not waited for, in order: 1 is the key that was on a batch last,
-    /// 2 the one before it, and so on; 0 is something else.
+    /// Keys that were asked for before those of this batch and not waited for, in order: 1 is the key that was on a batch
+    /// last, 2 the one before it, and so on; 0 is something else.
     pub asked: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ impl Rider {
         1 + usize::from(self.asked.len() >= 64) + usize::from(self.after.is_some()) + self.asked.len()
     }
 
-    /// Whether it says nothing but that the client tells.
+    /// Tells whether it says nothing but that the client tells.
     pub fn is_empty(&self) -> bool {
         self.after.is_none() && self.asked.is_empty()
     }
@@ -77,7 +77,7 @@ impl Fetched {
         }
     }
 
-    /// How far back `key` is, as a [`Rider`] names it; 0 where it is not there. O([`Rider::REACH`]).
+    /// Distance back to `key`, as a [`Rider`] names it; 0 where it is not there. O([`Rider::REACH`]).
     pub fn name(&self, key: &CompositeKey) -> u8 {
         let back = self.0.iter().rev().take(Rider::REACH).position(|known| known == key);
         back.map_or(0, |back| back as u8 + 1)

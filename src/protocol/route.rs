@@ -34,7 +34,7 @@ impl Route {
     pub const LIST: Self = get("/v1/list", &["prefix", "limit", "cursor"]);
     /// The partition map.
     pub const MAP: Self = get("/v1/map", &["since", "wait"]);
-    /// Where a key is.
+    /// Place of a key.
     pub const LOCATE: Self = get("/v1/locate", &["key"]);
     /// The change feed as server-sent events.
     pub const EVENTS: Self = get("/v1/changes", &["prefix", "shards", "since"]);
@@ -46,7 +46,7 @@ impl Route {
     pub const MODEL: Self = get("/v1/model", &["bytes", "from"]);
     /// Keys that are asked for most.
     pub const HOT: Self = get("/v1/hot", &["limit"]);
-    /// What a node was asked for in a round.
+    /// Requests that a node got in a round.
     pub const LOAD: Self = post("/v1/load", &["round"]);
     /// The Partition Shifter's state.
     pub const PLAN: Self = get("/v1/plan", &[]);
@@ -58,11 +58,11 @@ impl Route {
     pub const TAKE: Self = post("/v1/summaries/take", &["outbox", "next"]);
     /// Drops what the model says of a prefix.
     pub const FORGET: Self = post("/v1/model/forget", &[]);
-    /// What a store file holds.
+    /// Content of a store file.
     pub const BACKUP: Self = get("/v1/backup", &[]);
-    /// Whether the process is alive.
+    /// Liveness of the process.
     pub const HEALTHZ: Self = get("/healthz", &[]);
-    /// Whether the node can answer.
+    /// Readiness of the node to answer.
     pub const READYZ: Self = get("/readyz", &[]);
     /// Figures.
     pub const METRICS: Self = get("/metrics", &[]);

@@ -36,7 +36,7 @@ fn model() -> ModelSnapshot {
     }
 }
 
-/// What was decoded is within the bounds, refers to what is there, and its encoding says the same.
+/// Checks that what was decoded is within the bounds, refers to what is there, and that its encoding says the same.
 fn check(model: &ModelSnapshot) {
     assert!(model.keys.is_sorted_by(|a, b| a < b) && model.templates.is_sorted_by(|a, b| a < b));
     assert!(model.keys.iter().all(|key| CompositeKey::parse(key).is_ok_and(|parsed| parsed.as_str() == key)));

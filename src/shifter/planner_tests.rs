@@ -196,7 +196,7 @@ impl Story {
         plan(&PlanInput { map, base, load, forecast, history, settings })
     }
 
-    /// What the map has come to, and what it makes of the requests.
+    /// Report on what the map has come to, and on what it makes of the requests.
     fn shifted(&self, before: f64) -> String {
         let map = &self.map;
         let mut text = format!("map {}\n", map.epoch);

@@ -143,7 +143,7 @@ fn what_turns_out_worse_than_predicted_is_taken_back_once_and_held_off() {
     );
 }
 
-/// How often the keys with replicas changed, after three rounds of the same requests.
+/// Number of changes of the keys with replicas, after three rounds of the same requests.
 fn comes_and_goes(hot: impl Iterator<Item = (CompositeKey, u32)>) -> usize {
     let background = (0..2_000).map(|n| (key(&format!("t{}/files/{}", n / 5, n % 5)), 4));
     let requests: Vec<_> = background.chain(hot).collect();
