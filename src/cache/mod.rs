@@ -32,6 +32,10 @@
 //! resets, [`LocalCache::apply_change`] for its changes, then
 //! [`LocalCache::cover`] for its positions. Exchanges may overlap and arrive in any order. For one frame of the pushed
 //! feed: `apply_change`, [`LocalCache::step`], then [`LocalCache::heard`].
+//!
+//! **Bounds**: bytes and entries by [`CacheConfig`], the queues take O(1) an operation, amortised. What stays is decided by
+//! S3-FIFO (Yang et al., 2023), beside a probation queue whose share is learnt by hill climbing over shadow queues (Cidon et
+//! al., *Cliffhanger*, 2016).
 
 mod cache_config;
 mod cache_stats;

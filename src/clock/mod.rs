@@ -4,6 +4,10 @@
 //! machine sleeps, and in some runtimes it is the wall clock, which can be set back ([`LocalClock`]). What is pushed says
 //! when it was true on its sender's clock, and its arrival says nothing, as it may have waited in a buffer for
 //! an hour ([`RemoteClocks`]). Both err on the old side: what is not known to be young is old.
+//!
+//! Readings that came with answers bound the difference of two clocks (F. Cristian, "Probabilistic clock synchronization",
+//! 1989); a wall clock may be slewed or stepped by a time server (RFC 5905). At most 16 clocks are followed, in O(clocks) a
+//! call.
 
 mod local;
 mod remote;

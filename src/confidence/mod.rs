@@ -13,6 +13,10 @@
 //!
 //! A prediction is booked as a failure at once and paid back on success: waiting for its window to end
 //! would let successes come in first and make everything look too good.
+//!
+//! The mixture is logistic (Mattern, 2012; PAQ), the final map an adaptive probability map (Mahoney, PAQ). How well
+//! calibrated the result was is told as its expected calibration error (Naeini et al., 2015). Memory is fixed at
+//! construction; scoring and settling are O(1).
 
 mod calibration;
 mod cells;

@@ -16,6 +16,10 @@
 //! Many threads may do all of this at once, on one shared reference; driven from one thread, a node is
 //! deterministic. Locks are held for single steps and one inside the other in one order only: a storage shard's log,
 //! then a slice of memory. A batch that memory answers takes the lock of no shard unless it asks for changes.
+//!
+//! Memory is bounded by entries and bytes and evicts by a CLOCK-Pro variant (S. Jiang, F. Chen, X. Zhang, 2005). Who is
+//! turned away follows Breakwater (I. Cho et al., OSDI 2020) and DAGOR (H. Zhou et al., SoCC 2018); hot keys are counted by
+//! Space-Saving (Metwally, Agrawal, El Abbadi, 2005).
 
 mod admission;
 mod batch;

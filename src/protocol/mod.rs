@@ -3,6 +3,9 @@
 //! Gateways and workers speak the same protocol. A batch has a binary form
 //! ([`CONTENT_TYPE`], decoded inside wasm from one byte array) and a JSON form
 //! of the same fields for people and for clients without wasm.
+//!
+//! Errors are problem details (RFC 9457) with a stable code. Differences between models follow the scheme of VCDIFF (RFC
+//! 3284). Every list has a bound that its decoder checks.
 
 mod batch;
 mod batch_item;

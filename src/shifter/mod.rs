@@ -18,6 +18,10 @@
 //!
 //! `testdata` tells by example what comes of it. The planner only ever knows what nodes report: bounded, sampled above a
 //! rate, and a little late.
+//!
+//! **Guarantee**: the same input gives the same plan; by its own prediction what a plan leads to never costs more than what
+//! is there, and it re-homes no more entries than its settings allow, except for one split that cannot wait. The phases are
+//! those of Slicer (Adya et al., 2016). O(partitions + what is heavy).
 
 mod assignment;
 mod budget;
