@@ -8,8 +8,8 @@
 //!
 //! Tables hold the heaviest items: hierarchical heavy hitters (Mitzenmacher, Steinke, Thaler, 2012) by mergeable summaries
 //! (Agarwal et al., 2012); distinct keys by HyperLogLog (Flajolet et al., 2007); trend and period by Holt (1957) and Winters
-//! (1960). [`LoadCollector`] takes O(1) a request and about 600 KB at most, [`LoadModel`] about 10 MB, [`Forecast`] about 1
-//! MB.
+//! (1960). [`LoadCollector`] takes O(1) a request and about 600 KB at most, [`LoadModel`] about 10 MB, [`Forecast`] about
+//! 1 MB.
 
 mod attendance;
 mod collector;
