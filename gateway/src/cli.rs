@@ -24,12 +24,12 @@ pub struct Cli {
     /// Least severe messages to show: error, warn, info, debug or trace.
     #[arg(long, global = true, default_value = "info")]
     pub log: tracing::Level,
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// Command to run.
 #[derive(Subcommand)]
 pub enum Command {
     /// Run several nodes in one process, on loopback, for development.
@@ -77,10 +77,10 @@ pub struct Common {
     /// take some ten seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     patience: u64,
-    /// Who acts on the plans by which the coordinator moves load between nodes.
+    /// Party that acts on the plans by which the coordinator moves load between nodes.
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     shifter: ShifterMode,
-    /// Whether clients learn from each other: gateways take what clients tell, and serve a model made of all of it.
+    /// Let clients learn from each other: gateways take what clients tell, and serve a model made of all of it.
     #[arg(long, value_name = "WHETHER", value_enum, default_value_t)]
     share: Share,
     /// Clients that must have gone the same way before others are told of it.
@@ -162,24 +162,24 @@ pub struct Token {
     /// File with the secret, at least 32 bytes.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// What it allows: get, put, delete, list, admin, metrics.
+    /// Actions that the token allows: get, put, delete, list, admin, metrics.
     #[arg(long, value_name = "VERBS", value_delimiter = ',', required = true, value_parser = verb)]
     verbs: Vec<Verb>,
     /// Below which prefix; repeatable. The empty prefix is every key.
     #[arg(long, value_name = "PREFIX", required = true, value_parser = prefix)]
     prefix: Vec<KeyPrefix>,
-    /// How long: a number and s, m, h or d.
+    /// Validity of the token: a number and s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = seconds)]
     ttl: u64,
-    /// Whose it is. Change feeds are shared out by subject; without one, all tokens with the same rights are one.
+    /// Owner of the token. Change feeds are shared by subject; without one, all tokens with the same rights are one.
     #[arg(long, value_name = "NAME")]
     subject: Option<String>,
-    /// Whom it is for: others refuse it. Without one it is for everybody who knows the secret.
+    /// Audience of the token: others refuse it. Without one it is for everybody who knows the secret.
     #[arg(long, value_name = "NAME")]
     audience: Option<String>,
 }
 
-/// Whether clients learn from each other.
+/// Switch that lets clients learn from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum Share {
     /// They do.
@@ -195,7 +195,7 @@ fn verb(text: &str) -> Result<Verb, String> {
     verb.ok_or_else(|| "the verbs are get, put, delete, list, admin and metrics".to_owned())
 }
 
-/// What `--store` names.
+/// Store that `--store` names.
 #[derive(Clone)]
 enum StoreName {
     File(PathBuf),
@@ -283,7 +283,7 @@ impl Common {
 }
 
 impl Dev {
-    /// What to serve.
+    /// Returns the options of the nodes to serve.
     ///
     /// # Errors
     /// [`Failure`] for ports beyond the last one, or an unusable key file.
@@ -300,7 +300,7 @@ impl Dev {
 }
 
 impl Serve {
-    /// What to serve.
+    /// Returns the options of the node to serve.
     ///
     /// # Errors
     /// [`Failure`] for an unusable key file.

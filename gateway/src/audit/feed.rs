@@ -12,7 +12,7 @@ const KEPT: usize = 1_024;
 const DRIFT: Time = 2_000;
 const MS: Time = 1_000;
 
-/// What a frame, or an acknowledged write, adds to what is known of a feed.
+/// News that a frame, or an acknowledged write, adds to what is known of a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// A write was told so long after its acknowledgement; zero where before.
@@ -26,7 +26,7 @@ pub enum Told {
         at_least: Time,
         /// The greatest age that it claims of a followed shard.
         claimed: Time,
-        /// What is wrong; usually nothing.
+        /// Faults of the frame; usually none.
         findings: Vec<Finding>,
     },
     /// A step passes over a change that lies in it.
@@ -45,7 +45,7 @@ struct Untold {
 /// One followed shard.
 #[derive(Debug, Default)]
 struct Shard {
-    /// How far the feed has told everything.
+    /// Position up to which the feed has told everything.
     to: u64,
     untold: VecDeque<Untold>,
     /// Told before their write was acknowledged.
@@ -87,7 +87,7 @@ impl Follower {
         self.shards.entry(shard).or_insert_with(|| Shard { to: position, gap: position, ..Shard::default() });
     }
 
-    /// Whether a write that was acknowledged has not been told yet.
+    /// Tells whether a write that was acknowledged has not been told yet.
     pub fn is_behind(&self) -> bool {
         self.shards.values().any(|state| !state.untold.is_empty())
     }

@@ -16,7 +16,7 @@ const KEPT: usize = 256;
 pub struct Written {
     /// The version that it made.
     pub version: u64,
-    /// Whether it removed the key.
+    /// True if it removed the key.
     pub deleted: bool,
     /// When it was first sent: it was not committed before.
     pub sent: Time,
@@ -33,7 +33,7 @@ pub struct Read {
     pub returned: Time,
     /// The version found; `None` for nothing.
     pub found: Option<u64>,
-    /// How old the answer says that it is.
+    /// Age that the answer claims for itself.
     pub claimed: Time,
     /// The position of the change log that the answer says that it includes.
     pub position: Option<u64>,
@@ -54,7 +54,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether what was told is false, not only late.
+    /// Tells whether what was told is false, not only late.
     pub fn is_lie(self) -> bool {
         self != Self::Broken
     }
@@ -77,7 +77,7 @@ pub struct Judged {
     pub at_least: Time,
     /// It was not committed for longer than that when the answer was there.
     pub at_most: Time,
-    /// What is wrong; usually nothing.
+    /// Faults of the answer; usually none.
     pub findings: Vec<Finding>,
 }
 
@@ -114,17 +114,17 @@ impl Key {
         self.is_retired = true;
     }
 
-    /// Whether answers about it can still be judged.
+    /// Tells whether answers about it can still be judged.
     pub fn is_judged(&self) -> bool {
         !self.is_retired
     }
 
-    /// Whether it may be there now.
+    /// Tells whether it may be there now.
     pub fn may_exist(&self) -> bool {
         self.pending.is_some() || self.writes.back().is_some_and(|write| !write.deleted)
     }
 
-    /// What to say of an answer, at a time when it is there; `None` where nothing can be.
+    /// Judges an answer, at a time when it is there; `None` where nothing can be said of it.
     pub fn judge(&self, read: &Read, bound: Time) -> Option<Judged> {
         if self.is_retired {
             return None;

@@ -24,13 +24,13 @@ pub struct Audit {
     /// environment variable FOREMAP_TOKEN has it.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Where to write. The keys are removed at the end; their delete markers stay.
+    /// Prefix to write below. The keys are removed at the end; their delete markers stay.
     #[arg(long, value_name = "PREFIX", default_value = "_audit", value_parser = prefix)]
     prefix: KeyPrefix,
-    /// How stale an answer may be, in milliseconds.
+    /// Greatest staleness that an answer may have, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     bound: u32,
-    /// How long: a number and s, m, h or d.
+    /// Duration of the audit: a number and s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     duration: u64,
     /// Requests a second to each gateway and worker; there is one write for every four of them.
@@ -44,7 +44,7 @@ pub struct Audit {
     pub(super) json: Option<PathBuf>,
 }
 
-/// What to audit, checked.
+/// Options of an audit, checked.
 #[derive(Clone)]
 pub(super) struct Plan {
     pub(super) origins: Vec<String>,

@@ -1,4 +1,4 @@
-//! What goes on during an audit: writes, reads through each place, and the change feed.
+//! Activities of an audit: writes, reads through each place, and the change feed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,10 +28,10 @@ const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(250);
 /// A feed says something at least every second.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How often the feed's gateway is asked for the time.
+/// Interval at which the feed's gateway is asked for the time.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is known so far.
+/// Knowledge gained so far.
 pub(super) struct State {
     pub(super) keys: Vec<Key>,
     pub(super) follower: Follower,
@@ -48,7 +48,7 @@ pub(super) struct Canary {
     pub(super) plan: Plan,
     pub(super) keys: Vec<CompositeKey>,
     pub(super) web: Web,
-    /// Where to read, gateways first.
+    /// Origins to read from, gateways first.
     pub(super) places: Vec<String>,
     begun: Instant,
     state: Mutex<State>,

@@ -1,4 +1,4 @@
-//! What is printed, and the JSON form.
+//! Printed report of an audit, and its JSON form.
 
 use serde_json::{Value, json};
 

@@ -13,12 +13,12 @@ use super::paths::{Canary, KEYS};
 use super::report;
 use crate::run::{Failure, signal};
 
-/// How long the last changes may take to be told, beyond the bound.
+/// Time that the last changes may take to be told, beyond the bound.
 const GRACE: Duration = Duration::from_secs(1);
 /// A look at whether they have been.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What came of an audit.
+/// Result of an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing that was told was false, or older than the bound.

@@ -41,7 +41,7 @@ impl Times {
     }
 }
 
-/// What was found about one gateway, worker or feed.
+/// Findings about one gateway, worker or feed.
 pub(super) struct Tally {
     pub(super) name: String,
     pub(super) is_feed: bool,

@@ -44,7 +44,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What one key was answered with.
+/// Answer about one key.
 pub(super) struct Answer {
     pub(super) found: Option<u64>,
     pub(super) claimed: Time,
@@ -194,7 +194,7 @@ impl Web {
     }
 }
 
-/// What is needed of a keymap.
+/// Part of a keymap that is needed.
 #[derive(serde::Deserialize)]
 struct Versioned {
     version: u64,

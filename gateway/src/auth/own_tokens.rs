@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 
 use super::{Grant, TokenKey, Verb};
 
-/// How long a token that the process signs for a request of its own is valid: clocks may differ by a few seconds more.
+/// Validity of a token that the process signs for a request of its own, in seconds: clocks may differ by a few more.
 const TOKEN_S: u64 = 10;
-/// How long one is used, in milliseconds.
+/// Time for which one is used, in milliseconds.
 const TOKEN_USE_MS: Millis = 5_000;
 
 /// Tokens by whom they are for and what they allow, each with when it was signed.

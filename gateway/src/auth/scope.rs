@@ -1,4 +1,4 @@
-//! What a request may do.
+//! Rights of a request.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use foremap::protocol::{ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// What a token allows.
+/// Action that a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
@@ -86,17 +86,17 @@ impl Scope {
         Self { granted, expires_at: Some(expires_at), subject: Subject(subject), is_named }
     }
 
-    /// Whose it is; the default where the node checks no tokens.
+    /// Subject of the token; the default where the node checks no tokens.
     pub fn subject(&self) -> Subject {
         self.subject
     }
 
-    /// Whether there is a token that says whose it is.
+    /// Tells whether there is a token that says whose it is.
     pub fn is_named(&self) -> bool {
         self.is_named
     }
 
-    /// Whether there is a token; otherwise the node checks none.
+    /// Tells whether there is a token; otherwise the node checks none.
     pub fn is_verified(&self) -> bool {
         self.granted.is_some()
     }
@@ -132,7 +132,7 @@ impl Scope {
         if self.prefixes().is_some() { Err(forbidden("every key, and this is about all of them")) } else { Ok(()) }
     }
 
-    /// Whether the caller is a gateway or worker of the fleet, which speaks for others.
+    /// Tells whether the caller is a gateway or worker of the fleet, which speaks for others.
     pub fn is_peer(&self) -> bool {
         self.require_everywhere(&[Verb::Peer, Verb::Admin]).is_ok()
     }
@@ -156,7 +156,7 @@ impl Scope {
         }
     }
 
-    /// Whether some prefix covers `key`.
+    /// Tells whether some prefix covers `key`.
     pub fn covers(&self, key: &CompositeKey) -> bool {
         self.granted.as_ref().is_none_or(|(_, prefixes)| prefixes.iter().any(|p| p.covers(key)))
     }

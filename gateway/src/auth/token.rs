@@ -17,13 +17,13 @@ pub struct Claims {
     /// Expiry in seconds since 1970. A fraction is rounded up.
     #[serde(deserialize_with = "seconds")]
     pub exp: u64,
-    /// Whom it is for, where it is not for everybody who knows the key.
+    /// Names of those it is for, where it is not for everybody who knows the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<Audience>,
-    /// Whose it is: what is shared out among many, such as change feeds, is shared out by subject.
+    /// Name of its owner: what is shared out among many, such as change feeds, is shared out by subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// What it allows; verbs that this build does not know are no use and no harm.
+    /// Actions that it allows; verbs that this build does not know are no use and no harm.
     pub verbs: Vec<String>,
     /// On which keys, compared by whole components; the empty prefix is every key.
     pub prefixes: Vec<KeyPrefix>,
@@ -40,7 +40,7 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// Whether it has one of `names`.
+    /// Tells whether it has one of `names`.
     pub fn has(&self, names: &[String]) -> bool {
         match self {
             Self::One(name) => names.contains(name),
@@ -49,18 +49,18 @@ impl Audience {
     }
 }
 
-/// What a token is to say.
+/// Contents of a token to sign.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Grant<'a> {
-    /// Whose it is.
+    /// Name of its owner.
     pub subject: Option<&'a str>,
-    /// Whom it is for.
+    /// Name of the one it is for.
     pub audience: Option<&'a str>,
-    /// What it allows.
+    /// Actions that it allows.
     pub verbs: &'a [Verb],
     /// On which keys.
     pub prefixes: &'a [KeyPrefix],
-    /// How long, in seconds.
+    /// Validity, in seconds.
     pub ttl_s: u64,
 }
 
@@ -94,7 +94,7 @@ impl TokenKey {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secrets.first()?.encoding).ok()
     }
 
-    /// What `token` allows whoever goes by `names`.
+    /// Returns what `token` allows whoever goes by `names`.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for a token that is forged, expired, not valid yet, for somebody else, without expiry or malformed.

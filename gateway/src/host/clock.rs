@@ -32,7 +32,7 @@ pub(super) fn unix_ms() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
 }
 
-/// How long it is until the next round of two seconds begins.
+/// Time left until the next round of two seconds begins.
 pub(super) fn until_round() -> Duration {
     Duration::from_millis(ROUND_MS - unix_ms() % ROUND_MS)
 }

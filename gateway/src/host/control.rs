@@ -68,7 +68,7 @@ fn ttl() -> Duration {
     Duration::from_millis(ControlConfig::default().ttl_ms)
 }
 
-/// What came of a command.
+/// Result of a command.
 enum Done {
     Beat(Result<Found, StoreError>),
     Stored(Change, Result<bool, StoreError>),
@@ -83,7 +83,7 @@ pub struct ControlTask {
     process: Arc<Process>,
     control: Control,
     requests: Requests,
-    /// Who waits for an answer.
+    /// Senders to those who wait for an answer.
     asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     last_id: RequestId,
     under_way: JoinSet<Done>,

@@ -7,14 +7,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 /// Requests of operators that are not taken in yet.
 const REQUESTS: usize = 64;
 
-/// What an operator asks for.
+/// Request of an operator.
 pub(super) enum Request {
     Apply(Option<Epoch>),
     Freeze(bool),
     Status,
 }
 
-/// What others tell the control machine.
+/// Handle through which others tell the control machine something.
 pub(super) struct ControlHandle {
     requests: mpsc::Sender<(Request, oneshot::Sender<Answer>)>,
     /// Something in the store's registry or map is new.

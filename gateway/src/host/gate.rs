@@ -48,7 +48,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Whether what is fetched ahead may go with a request that was admitted.
+    /// Admits what is fetched ahead with a request that was admitted.
     ///
     /// # Errors
     /// When to come again, in milliseconds.

@@ -1,4 +1,4 @@
-//! What operators ask of a process, and what its control asks of the nodes of a map.
+//! Requests of operators to a process, and of its control to the nodes of a map.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::{Blob, StoreError};
 const ASKED: usize = 256;
 
 impl Process {
-    /// What the shifter knows and would do. Takes as long as planning.
+    /// Tells what the shifter knows and would do. Takes as long as planning.
     ///
     /// # Errors
     /// [`NotDone`], as where the process does not lead.
@@ -53,7 +53,7 @@ impl Process {
         }
     }
 
-    /// What the leader left in the store.
+    /// Reads the record that the leader left in the store.
     pub(crate) async fn leader(&self) -> Result<LeaderRecord, StoreError> {
         Ok(LeaderRecord::read(self.store.blob(Blob::Leader).await?.as_deref()))
     }
@@ -74,7 +74,7 @@ impl Process {
         }
     }
 
-    /// What `node`, one of this process, served since it was last asked.
+    /// Takes the load that `node`, one of this process, served since it was last asked.
     pub(crate) fn take_load(&self, node: &Node, round: u64) -> LoadReport {
         node.take_load(self.clock.now(), self.incarnation, round)
     }
@@ -85,7 +85,7 @@ impl Process {
     }
 }
 
-/// What takes up to some hundred milliseconds, not where requests are answered.
+/// Runs `work` of up to some hundred milliseconds, not where requests are answered.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }

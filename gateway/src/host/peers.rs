@@ -31,7 +31,7 @@ pub(crate) const RELAYED: HeaderName = HeaderName::from_static("foremap-relayed"
 pub(crate) const SUBJECT: HeaderName = HeaderName::from_static("foremap-subject");
 /// Connections kept open to one peer.
 const IDLE_PER_PEER: usize = 16;
-/// How long an unused connection is kept: less than what anything in between would tolerate.
+/// Time for which an unused connection is kept: less than what anything in between would tolerate.
 const IDLE: Duration = Duration::from_secs(30);
 /// Over every answer that a peer gives to a batch.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -50,15 +50,15 @@ pub(crate) struct Relayed {
     /// Those that the answer depends on.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// How long to wait for the answer.
+    /// Longest wait for the answer.
     pub(crate) patience: Duration,
 }
 
-/// What a caller's reads need at a peer.
+/// Verbs that a caller's reads need at a peer.
 const FORWARD: &[Verb] = &[Verb::Get, Verb::Peer];
-/// What asking a peer for what it knows of itself needs.
+/// Verbs that asking a peer for what it knows of itself needs.
 const ASK: &[Verb] = &[Verb::Peer];
-/// What handing on what an operator asks of the coordinator needs: the caller's own token has been checked.
+/// Verbs that relaying an operator's request to the coordinator needs: the caller's own token has been checked.
 const RELAY: &[Verb] = &[Verb::Admin];
 
 /// Sends forwards to the nodes of other processes. One breaker a peer; bounded connections and requests under way.
@@ -81,7 +81,7 @@ impl Peers {
         self.tokens.retain(|origin| map.nodes.iter().any(|node| reachable(&node.origin) == Some(origin)));
     }
 
-    /// What node `to` answers to `request`; `None` where it does not, and the store has to. A request that names a feed
+    /// Sends `request` to node `to`; `None` where it does not answer, and the store has to. A request that names a feed
     /// is sent in the name of `subject`.
     pub(super) async fn forward(
         &self,
@@ -130,8 +130,8 @@ impl Peers {
         LoadReport::decode(&bytes).ok().filter(|report| report.node == of.id)
     }
 
-    /// What node `of` was told and has not handed over, once `taken`, the number behind the last page of an outbox, is
-    /// noted there. Asked for outside the breaker.
+    /// Fetches what node `of` was told and has not handed over, once `taken`, the number behind the last page of an
+    /// outbox, is noted there. Asked for outside the breaker.
     pub(super) async fn take_summaries(&self, of: &MapNode, taken: Option<(u64, u64)>) -> Option<Handover> {
         let origin = reachable(&of.origin)?;
         let url = match taken {

@@ -45,7 +45,7 @@ pub struct Process {
     pub store: Arc<dyn Store>,
     /// The clock that every age counts on.
     pub clock: Clock,
-    /// Where requests wait.
+    /// Gate at which requests wait.
     pub gate: Gate,
     nodes: BTreeMap<NodeId, Arc<NodeHandle>>,
     pub(super) peers: Peers,
@@ -54,7 +54,7 @@ pub struct Process {
     /// A feed was opened or extended: call it.
     pub(crate) feed_news: Notify,
     pub(super) control: ControlHandle,
-    /// Who acts on what the Partition Shifter plans.
+    /// Party that acts on what the Partition Shifter plans.
     pub shifter: ShifterMode,
     /// The model that clients share.
     pub sharing: Sharing,
@@ -146,12 +146,12 @@ impl Process {
         self.control.leave();
     }
 
-    /// Whether it is about to end.
+    /// Tells whether it is about to end.
     pub fn is_leaving(&self) -> bool {
         self.control.is_leaving()
     }
 
-    /// Where its control stands.
+    /// State of its control.
     pub fn control(&self) -> watch::Receiver<ControlStats> {
         self.control.stats()
     }
@@ -166,7 +166,7 @@ impl Process {
         self.peers.relay(origin, relayed).await
     }
 
-    /// How it gets on with the nodes of other processes.
+    /// Statistics of its requests to the nodes of other processes.
     pub fn peers(&self) -> PeerStats {
         self.peers.stats()
     }
@@ -181,7 +181,7 @@ impl Process {
         self.applied.subscribe()
     }
 
-    /// How far every node has applied the log of `shards`; `None` where one has not begun.
+    /// Positions up to which every node has applied the log of `shards`; `None` where one has not begun.
     pub(super) fn applied_positions(&self, shards: &[u16]) -> Option<Vec<Cursor>> {
         let now = self.clock.now();
         let applied: Vec<_> = self.nodes.values().map(|node| node.node().positions(now)).collect();

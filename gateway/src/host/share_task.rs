@@ -26,7 +26,7 @@ const PAGES: usize = 8;
 /// Longest wait for the store when the process ends.
 const LAST: Duration = Duration::from_secs(3);
 
-/// What a round made, ready to be stored.
+/// Result of a round, ready to be stored.
 #[derive(Default)]
 struct Made {
     stored: Option<Stored>,
@@ -300,7 +300,7 @@ impl ShareTask {
 }
 
 impl Process {
-    /// What this process was told and the leader has not taken; see [`Sharing`](super::Sharing).
+    /// Page of what this process was told and the leader has not taken; see [`Sharing`](super::Sharing).
     pub(crate) fn page_of_summaries(&self, taken: Option<(u64, u64)>) -> Handover {
         self.sharing.inbox.page(self.clock.now(), self.incarnation, taken)
     }

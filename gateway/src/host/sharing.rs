@@ -32,7 +32,7 @@ pub struct SharingStats {
     pub inbox: InboxStats,
     /// Pages that nodes did not hand over to this process as leader.
     pub lost: u64,
-    /// What was merged, while this process leads.
+    /// Counts of what was merged, while this process leads.
     pub merger: MergerStats,
     /// Summaries that could not be merged as they cannot be read.
     pub malformed: u64,
@@ -66,7 +66,7 @@ pub struct Sharing {
     figures: watch::Sender<SharingStats>,
 }
 
-/// What rounds begin with.
+/// Options and channel that rounds begin with.
 struct Begun {
     options: ShareOptions,
     forgets: mpsc::Sender<Forget>,
@@ -75,7 +75,7 @@ struct Begun {
 /// A prefix to be forgotten, and where to say what came of it.
 pub(super) type Forget = (KeyPrefix, oneshot::Sender<Forgotten>);
 
-/// What came of forgetting.
+/// Result of forgetting.
 pub(super) type Forgotten = Result<Result<(), NotKept>, StoreError>;
 
 impl Sharing {
@@ -96,7 +96,7 @@ impl Sharing {
         asked
     }
 
-    /// What the operator decided; `None` where nothing is shared.
+    /// Options that the operator chose; `None` where nothing is shared.
     pub fn options(&self) -> Option<&ShareOptions> {
         self.begun.get().map(|begun| &begun.options).filter(|options| options.is_on)
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Who acts on what the shifter plans.
+/// Party that acts on what the shifter plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShifterMode {

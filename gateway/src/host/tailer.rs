@@ -76,7 +76,7 @@ async fn ends(log: &dyn ChangeLog, shards: &[u16]) -> Result<Vec<Cursor>, StoreE
 struct Tailer {
     process: Arc<Process>,
     shards: Vec<u16>,
-    /// Where the log was read up to; `None` until it was asked.
+    /// Positions up to which the log was read; `None` until it was asked.
     cursors: Option<Vec<Cursor>>,
     /// Of the store that this is the log of.
     incarnation: u32,

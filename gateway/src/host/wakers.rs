@@ -46,12 +46,12 @@ struct Place {
     calls: Option<Arc<Calls>>,
 }
 
-/// How the connections of one node's feeds are woken, by feed.
+/// Wakers of the connections of one node's feeds, by feed.
 #[derive(Default)]
 pub(crate) struct Wakers(Mutex<HashMap<FeedNumber, Place>>);
 
 impl Wakers {
-    /// What the connection of `number`, which this thread serves, waits with. As many as the node has feeds.
+    /// Adds the waker of the connection of `number`, which this thread serves. As many as the node has feeds.
     pub(crate) fn add(&self, number: FeedNumber) -> Arc<AtomicWaker> {
         let waker = Arc::new(AtomicWaker::new());
         let calls = HERE.with_borrow(Clone::clone);

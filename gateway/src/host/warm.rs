@@ -18,7 +18,7 @@ const TIME_OUT: Duration = Duration::from_millis(1_500);
 /// Owners that are asked at once.
 const ASKED: usize = 8;
 
-/// What warming up came to.
+/// Result of warming up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Warmed {
     /// Keys read.
@@ -89,16 +89,16 @@ async fn hot_keys(process: &Process, owner: &MapNode, tally: &Tally) -> Vec<Comp
     }
 }
 
-/// What a node is about to own, as far as it is read ahead.
+/// Keys that a node is about to own, as far as they are read ahead.
 struct Gains<'a> {
     node: NodeId,
     placement: &'a Placement,
-    /// How many more keys.
+    /// Number of keys that may still be read.
     left: AtomicUsize,
 }
 
 impl Gains<'_> {
-    /// What it gains of `keys`, of which the hottest are first: at most `most` now, and [`Node::MAX_HOT_KEYS`] in all.
+    /// Takes what it gains of `keys`, the hottest first: at most `most` now, and [`Node::MAX_HOT_KEYS`] in all.
     fn take(&self, mut keys: Vec<CompositeKey>, most: usize) -> Vec<CompositeKey> {
         keys.truncate(Node::MAX_HOT_KEYS);
         keys.retain(|key| self.is_owner(key));

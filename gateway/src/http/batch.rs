@@ -68,7 +68,7 @@ async fn taken_on(server: &Server, body: &[u8], binary: bool) -> Result<BatchReq
     Ok(batch)
 }
 
-/// Whose feed a batch may extend: another gateway says in whose name it asks.
+/// Subject whose feed a batch may extend: another gateway says in whose name it asks.
 fn subject(scope: &Scope, headers: &HeaderMap, is_forwarded: bool) -> Subject {
     let named = if is_forwarded && scope.is_peer() { request::named_subject(headers) } else { None };
     named.map_or(scope.subject(), Subject)

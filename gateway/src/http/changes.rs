@@ -85,7 +85,7 @@ fn respond(server: &Server, events: impl IntoResponse) -> Response {
     response
 }
 
-/// Where the feed of every shard asked for begins: at `since`, or now.
+/// Cursors at which the feed of every shard asked for begins: at `since`, or now.
 fn cursors(
     server: &Server,
     params: &Params,
@@ -156,7 +156,7 @@ struct Feed {
     cursors: Vec<Cursor>,
     /// Of the store that they are of.
     incarnation: u32,
-    /// Whether its reader has to hear that the store is another one.
+    /// True while its reader has to hear that the store is another one.
     is_reset: bool,
     /// When the next event is due even without changes; the first at once.
     heartbeat: Instant,

@@ -39,7 +39,7 @@ struct Silent {
     displaced: Notify,
 }
 
-/// What metrics tell of them.
+/// Figures that metrics tell of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionStats {
     pub(super) open: u64,
@@ -152,7 +152,7 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// Whether it is for questions about the node's health alone.
+    /// Tells whether it is for questions about the node's health alone.
     pub(super) fn is_reserved(&self) -> bool {
         self.is_reserved
     }

@@ -73,7 +73,7 @@ pub(super) struct Requests {
     pub(super) watcher: Arc<Mutex<Option<Watcher>>>,
     /// Its place, which a feed that takes it keeps.
     pub(super) ticket: Arc<Ticket>,
-    /// Who is at its other end.
+    /// Address of its other end.
     pub(super) peer: IpAddr,
 }
 

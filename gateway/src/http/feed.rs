@@ -78,7 +78,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// What is to be sent next; `None` where the feed has ended.
+    /// Polls for the next frame to send; `None` where the feed has ended.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         // First: a call that comes while the frame is being made must not be lost.
         self.waker.register(cx.waker());
@@ -95,7 +95,7 @@ impl Frames {
         Poll::Pending
     }
 
-    /// Whether the node ends.
+    /// Tells whether the node ends.
     pub(super) fn is_stopped(&self) -> bool {
         *self.server.stop.borrow()
     }

@@ -1,11 +1,11 @@
-//! Who a request comes from, where proxies stand in front.
+//! Address that a request comes from, where proxies stand in front.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// What proxies add, each behind what it was told: the address that it was called from.
+/// Header to which each proxy adds, behind what it was told, the address that it was called from.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The address that the nearest proxy which is not trusted, or the client, has: `peer` unless that is a trusted proxy; then what
@@ -30,7 +30,7 @@ fn read(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(bare).or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
-/// Whom a request comes from, as far as the connection tells.
+/// Address that a request comes from, as far as the connection tells.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 

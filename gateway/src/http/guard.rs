@@ -1,4 +1,4 @@
-//! What a node that checks no tokens checks instead.
+//! Checks of a node that checks no tokens.
 //!
 //! Such a node listens on loopback, and lets everybody on its machine do everything. A page from elsewhere, in a browser on that
 //! machine, is not everybody: by a name of its own that leads to 127.0.0.1 (DNS rebinding) it would be of one origin with the

@@ -15,11 +15,11 @@ use tokio::net::TcpStream;
 use super::limits::Limits;
 
 thread_local! {
-    /// What is looked at, and read by nobody afterwards.
+    /// Buffer for bytes that are looked at, and read by nobody afterwards.
     static SEEN: RefCell<Vec<u8>> = RefCell::new(vec![0; Limits::HEAD_BYTES]);
 }
 
-/// What a connection begins with.
+/// Beginning of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum First {
     /// A whole head, or something else that is to be answered; `about_health` where it asks how the node is.

@@ -21,7 +21,7 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// What a node that is ready says of itself.
+/// Report of a node that is ready.
 #[derive(Serialize)]
 struct ReadyBody {
     /// Groups of storage shards whose change log was read lately.
@@ -29,9 +29,9 @@ struct ReadyBody {
     /// All groups.
     groups: usize,
     epoch: Epoch,
-    /// What holds for a write that was acknowledged: `durable` or `replicated`.
+    /// Promise that holds for a write that was acknowledged: `durable` or `replicated`.
     promise: &'static str,
-    /// What keeps the store, or some of its masters, from doing all that they should: others are served as before.
+    /// Reasons for which the store, or some of its masters, do less than they should: others are served as before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     troubles: Vec<Trouble>,
     /// The shared model, where one is served.

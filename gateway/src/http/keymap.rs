@@ -76,7 +76,7 @@ async fn get_version(server: &Server, headers: &HeaderMap, key: CompositeKey, ve
     }
 }
 
-/// What a store answer is current as of.
+/// Point that a store answer is current as of.
 fn point<T>(server: &Server, read: &Read<T>, sent_at: foremap::Millis) -> ReadPoint {
     let age = server.process.clock.now().saturating_sub(sent_at);
     ReadPoint { shard: read.shard, position: read.position, age_ms: u32::try_from(age).unwrap_or(u32::MAX) }

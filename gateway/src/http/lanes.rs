@@ -27,7 +27,7 @@ use crate::host::Calls;
 
 /// Connections that wait for a thread to take them up.
 const WAITING: usize = 128;
-/// How long the head of a connection on a reserved place may take: whoever asks how the node is sends it at once.
+/// Longest time for the head of a connection on a reserved place: whoever asks how the node is sends it at once.
 const RESERVED_HEAD: Duration = Duration::from_secs(1);
 /// Wait after a failure to accept that another attempt would meet again, such as too many open files.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Connection {
     }
 }
 
-/// Whether the connection is to be served, once that can be told.
+/// Tells whether the connection is to be served, once that can be told.
 async fn first(stream: &tokio::net::TcpStream, entry: &Entry, ticket: &Ticket) -> bool {
     let server = &entry.server;
     let (limits, mut stop) = (&server.options.limits, server.stop.clone());

@@ -9,11 +9,11 @@ use foremap::protocol::MAX_HEAD_BYTES;
 pub struct Limits {
     /// Most connections of the node.
     pub connections: usize,
-    /// How long the first head of a connection may take.
+    /// Longest time for the first head of a connection.
     pub head: Duration,
-    /// How long a connection may take from one answer to the end of the next head.
+    /// Longest time of a connection from one answer to the end of the next head.
     pub idle: Duration,
-    /// How long a body may take.
+    /// Longest time for a body.
     pub body: Duration,
     /// Most bytes of heads and bodies that have arrived in part.
     pub unfinished: usize,

@@ -72,7 +72,7 @@ impl Metrics {
     }
 }
 
-/// What a node's HTTP server counts elsewhere.
+/// Sources of what a node's HTTP server counts elsewhere.
 pub(super) struct Watched {
     pub(super) event_feeds: Arc<Mutex<Shares>>,
     pub(super) lists: Arc<Mutex<Shares>>,
@@ -210,7 +210,7 @@ fn counters(s: &NodeStats) -> [Row; 26] {
     ]
 }
 
-/// What was taken on and what was not.
+/// Encodes the counts of what was taken on and what was not.
 fn by_priority(encoder: &mut DescriptorEncoder<'_>, admission: &AdmissionStats) -> Result<(), fmt::Error> {
     let families = [
         ("requests_admitted", "Requests, or what was fetched ahead with them, that were taken on", admission.admitted),

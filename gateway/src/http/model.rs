@@ -26,9 +26,9 @@ use crate::model::Encoding;
 
 /// Longest wait for the coordinator's answer: it makes a snapshot of up to a million counts.
 const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
-/// How much newer a model has to be to be sent again behind an answer, in milliseconds: as often as clients wish for one.
+/// Least advance of a model that is sent again behind an answer, in milliseconds: as often as clients wish for one.
 const NEWER_MS: u64 = 600_000;
-/// How long a model is good for: until there may be another, and ten minutes for whoever asks for that one meanwhile.
+/// Validity of a model: until there may be another, and ten minutes for whoever asks for that one meanwhile.
 const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=60, stale-while-revalidate=600");
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::limits::Limits;
 use crate::auth::TokenKey;
 
-/// How a node speaks HTTP.
+/// Options of a node's HTTP server.
 #[derive(Clone, Default)]
 pub struct HttpOptions {
     /// Origins that browsers may call from; `http://localhost:*` stands for any port.
@@ -20,7 +20,7 @@ pub struct HttpOptions {
     pub audiences: Vec<String>,
     /// Proxies whose word counts about who calls.
     pub trusted_proxies: Vec<IpNet>,
-    /// What is taken from whoever connects.
+    /// Limits of what is taken from whoever connects.
     pub limits: Limits,
     /// Slept before handling a request and again before answering it, for demonstrations.
     pub origin_latency: Duration,

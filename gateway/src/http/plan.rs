@@ -44,7 +44,7 @@ pub(crate) struct FreezeBody {
     pub(crate) frozen: bool,
 }
 
-/// What `GET /v1/plan` tells.
+/// Answer to `GET /v1/plan`.
 #[derive(Serialize)]
 struct PlanStatus {
     mode: ShifterMode,

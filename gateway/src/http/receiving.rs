@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Sleep;
 
-/// What is counted together, in bytes. A request that is within one is not counted.
+/// Unit of counting, in bytes. A request that is within one is not counted.
 const UNIT: usize = 4 << 10;
 
 /// Room for what has arrived of requests that are not whole yet, of which no peer takes all.
@@ -187,7 +187,7 @@ impl HeadBytes {
         self.held.grow_to(self.bytes).is_ok()
     }
 
-    /// Whether what arrives is the body of a request that is being answered.
+    /// Tells whether what arrives is the body of a request that is being answered.
     pub(super) fn is_answering(&self) -> bool {
         self.is_answering
     }
@@ -198,7 +198,7 @@ impl HeadBytes {
         self.held.release();
     }
 
-    /// What arrives from now on is of the next head.
+    /// Counts what arrives from now on for the next head.
     pub(super) fn end_answer(&mut self) {
         self.is_answering = false;
     }

@@ -128,7 +128,7 @@ pub(super) async fn body_within(headers: &HeaderMap, body: Body, limit: usize) -
     }
 }
 
-/// What the body says of itself; otherwise it was over the limit of whoever read it.
+/// Finds the fault that the body names; without one it was over the limit of whoever read it.
 fn fault(error: &axum::Error) -> Option<BodyFault> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -140,7 +140,7 @@ fn fault(error: &axum::Error) -> Option<BodyFault> {
     None
 }
 
-/// Whether `body` is a JSON object. A struct could also be read from an array, by position: that is no protocol.
+/// Tells whether `body` is a JSON object. A struct could also be read from an array, by position: that is no protocol.
 pub(super) fn is_object(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'{')
 }
@@ -156,7 +156,7 @@ pub(super) fn unsupported(headers: &HeaderMap, expected: &str) -> Refusal {
     Refusal::new(ErrorCode::UnsupportedMediaType, detail)
 }
 
-/// Whether the caller prefers `wanted` over JSON.
+/// Tells whether the caller prefers `wanted` over JSON.
 pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
     headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains(wanted)))
 }
@@ -180,7 +180,7 @@ fn strong_tag(tag: &str) -> Option<u64> {
     whole(tag.strip_prefix('"')?.strip_suffix('"')?)
 }
 
-/// Whether `If-None-Match` names `tag` (weakly compared, RFC 9110) or anything at all.
+/// Tells whether `If-None-Match` names `tag` (weakly compared, RFC 9110) or anything at all.
 pub(super) fn none_match(headers: &HeaderMap, tag: &str) -> bool {
     let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).any(|t| t == "*" || t.trim_start_matches("W/") == tag)

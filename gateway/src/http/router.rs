@@ -19,7 +19,7 @@ use super::request::Params;
 use super::server::Server;
 use super::{backup, batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
 
-/// How long browsers may remember a preflight: two hours is the most that any of them honours.
+/// Time for which browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 
 type Routes = [(&'static str, MethodRouter<Arc<Server>>)];

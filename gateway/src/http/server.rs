@@ -66,7 +66,7 @@ impl Server {
         Arc::new(Self { process, node, options, metrics, connections, receiving, event_feeds, lists, map_waits, stop })
     }
 
-    /// What the request's token allows.
+    /// Returns what the request's token allows.
     pub(super) fn scope(&self, headers: &HeaderMap) -> Result<Scope, Problem> {
         let Some(key) = &self.options.token_key else { return Ok(Scope::all()) };
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

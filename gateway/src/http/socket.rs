@@ -22,15 +22,15 @@ use tokio::net::TcpStream;
 use super::feed::Frames;
 use super::receiving::{HeadBytes, Held};
 
-/// What the system keeps for a reader that does not take it, in bytes; it doubles that.
+/// Bytes that the system keeps for a reader that does not take them; it doubles that.
 const SEND_BUFFER: usize = 32 << 10;
-/// How long a reader's machine may leave bytes unacknowledged, or refuse to take any.
+/// Longest time for which a reader's machine may leave bytes unacknowledged, or refuse to take any.
 const UNTAKEN: Duration = Duration::from_secs(30);
 /// Most bytes that a reader may send behind its request: a line break, as old browsers do.
 const MAX_STRAY: usize = 64;
 
 thread_local! {
-    /// Where what may be of a head arrives: as much as is read at once at first.
+    /// Buffer in which what may be of a head arrives: as much as is read at once at first.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 8 << 10]);
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Socket(Arc<Shared>);
 
 struct Shared {
     stream: Mutex<Option<TokioIo<TcpStream>>>,
-    /// What has arrived of a head.
+    /// Count of what has arrived of a head.
     head: Mutex<HeadBytes>,
     /// The last write was not taken as a whole: part of an answer may be waiting.
     is_behind: AtomicBool,
@@ -52,7 +52,7 @@ impl Socket {
         Self(Arc::new(Shared { stream, head, is_behind: AtomicBool::new(false) }))
     }
 
-    /// What has arrived of a head.
+    /// Count of what has arrived of a head.
     pub(super) fn head(&self) -> MutexGuard<'_, HeadBytes> {
         self.0.head.lock()
     }
@@ -79,7 +79,7 @@ impl Socket {
 }
 
 impl Read for Socket {
-    /// What may be of a head is counted before it is handed on.
+    /// Counts what may be of a head before it is handed on.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
         let mut stream = self.0.stream.lock();
         let Some(stream) = &mut *stream else { return Poll::Ready(Ok(())) };
@@ -135,7 +135,7 @@ pub(super) struct Push {
     frames: Frames,
     /// HTTP/1.0 knows no chunks: there, the end of the connection is the end of the answer.
     is_chunked: bool,
-    /// What the socket has not taken yet, from `written` on.
+    /// Bytes that the socket has not taken yet, from `written` on.
     out: Vec<u8>,
     written: usize,
     is_last: bool,
@@ -155,7 +155,7 @@ impl Push {
         Self { stream, frames, is_chunked, out, written: 0, is_last: false, stray: 0 }
     }
 
-    /// Whether the reader is still there, as far as can be told.
+    /// Tells whether the reader is still there, as far as can be told.
     fn listens(&mut self, cx: &mut Context<'_>) -> bool {
         let mut bytes = [0; MAX_STRAY];
         while let Poll::Ready(ready) = self.stream.poll_read_ready(cx) {

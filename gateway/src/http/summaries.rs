@@ -80,8 +80,8 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
     Ok(())
 }
 
-/// Whose summary it is: the subject of the token, or where it names none, the address. What the body says counts for
-/// nothing. A gateway or worker of the fleet says in a header whom it speaks for.
+/// Client that a summary is of: the subject of the token, or where it names none, the address. What the body says
+/// counts for nothing. A gateway or worker of the fleet says in a header whom it speaks for.
 fn client(scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId {
     let may_name = scope.is_verified() && scope.is_peer();
     let named = if may_name { request::named_subject(headers) } else { None };
@@ -100,7 +100,7 @@ fn too_much(wait: Millis) -> Refusal {
     Refusal::from(problem).with_headers(headers)
 }
 
-/// What the leader has taken is named by the number behind it, with the outbox that it is of.
+/// Hands a page of summaries over. What the leader has taken is named by the number behind it, with its outbox.
 pub(super) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
     require_sharing(&server)?;

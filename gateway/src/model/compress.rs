@@ -18,7 +18,7 @@ pub(crate) fn compressed(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What [`compressed`] was given; `None` where these are not its bytes, or where it were more than `max`.
+/// Reverses [`compressed`]; `None` where these are not its bytes, or where the result were more than `max`.
 pub(super) fn decompressed(bytes: &[u8], max: usize) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut reader = brotli::Decompressor::new(bytes, 4_096).take(max as u64 + 1);

@@ -1,4 +1,4 @@
-//! What an operator decides about the shared model.
+//! Options of the shared model, which an operator sets.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use foremap::model::{CLASSES, KeeperConfig, SharedModelConfig};
 
 use crate::store::Blob;
 
-/// Whether and how clients learn from each other.
+/// Options of the way in which clients learn from each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareOptions {
-    /// Whether they do.
+    /// True if they do.
     pub is_on: bool,
     /// Clients that must have gone the same way before others are told of it.
     pub clients: u32,

@@ -21,7 +21,7 @@ const RESTRICTED: usize = 64;
 /// encoding.
 const OPEN: usize = 6 * CLASSES.len();
 
-/// What is asked for.
+/// Form of the model that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Wanted {
     /// Keys below these only, where there are any.
@@ -32,7 +32,7 @@ struct Wanted {
     from: Option<u64>,
 }
 
-/// What is answered.
+/// Answer to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
@@ -170,7 +170,7 @@ impl Served {
 }
 
 impl Wanted {
-    /// What of a model it is of.
+    /// Size of the stored model that it is of.
     fn size(&self, stored: &Stored) -> Size {
         let Some(prefixes) = &self.prefixes else { return stored.size(self.class).clone() };
         let sizes = stored.sizes.iter().map(|size| &size.raw[..]);

@@ -28,7 +28,7 @@ pub struct BackupCommand {
     /// variable FOREMAP_TOKEN has it.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Where the backup goes. It is there when it is whole, and not before.
+    /// File of the backup. It is there when it is whole, and not before.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -52,7 +52,7 @@ pub struct CheckCommand {
     file: PathBuf,
 }
 
-/// What a check came to.
+/// Result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckVerdict {
     /// All is well.

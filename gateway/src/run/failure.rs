@@ -12,13 +12,13 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What `error` of the store keeps from happening.
+    /// Failure of `what`, which `error` of the store keeps from happening.
     pub fn of_store(what: &str, error: &StoreError) -> Self {
         let may_pass = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
         Self::new(format!("{what}: {error}")).that_may_pass(may_pass)
     }
 
-    /// Whether the same may succeed later, with nothing changed here.
+    /// Tells whether the same may succeed later, with nothing changed here.
     pub fn may_pass(&self) -> bool {
         self.may_pass
     }

@@ -1,4 +1,4 @@
-//! How many files the process may have open, and what that allows.
+//! Limit of the files that the process may have open, and what it allows.
 
 use foremap::node::Feeds;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -7,7 +7,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// places reserved for questions about health.
 const OTHERS: u64 = 1_024;
 
-/// What each node may open.
+/// Number of things that each node may open.
 pub(super) struct Room {
     /// Connections.
     pub(super) connections: usize,

@@ -1,4 +1,4 @@
-//! What commands that ask a running gateway have in common.
+//! Common part of the commands that ask a running gateway.
 
 use std::path::Path;
 

@@ -28,17 +28,17 @@ const RETRY: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_secs(10);
 /// Longest wait for the map to give the partitions of a node that leaves to others.
 const LEAVE: Duration = Duration::from_secs(5);
-/// How long a node still accepts after that, so that other gateways and busy clients have heard of the new map.
+/// Time for which a node still accepts after that, so that other gateways and busy clients have heard of the new map.
 const LINGER: Duration = Duration::from_millis(500);
 /// As in the map and the registry.
 const MAX_ORIGIN_BYTES: usize = 300;
 
-/// What to serve.
+/// Options of the nodes to serve.
 #[derive(Clone)]
 pub struct Options {
     /// One node per address; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
-    /// Where operators are served besides; for one node only.
+    /// Address at which operators are served besides; for one node only.
     pub admin_listen: Option<SocketAddr>,
     /// Origin that clients and other gateways reach the node at, where that is not `http://` and the address. For one
     /// node only.
@@ -49,13 +49,13 @@ pub struct Options {
     pub store: StoreOptions,
     /// Most entries in the memory of each node.
     pub memory_entries: usize,
-    /// How long [`run`] waits for a store of which a part does not answer, or is missing.
+    /// Longest wait of [`run`] for a store of which a part does not answer, or is missing.
     pub patience: Duration,
-    /// Who acts on the Partition Shifter's plans.
+    /// Party that acts on the Partition Shifter's plans.
     pub shifter: ShifterMode,
     /// The model that clients share.
     pub share: ShareOptions,
-    /// How the nodes speak HTTP.
+    /// Options of the nodes' HTTP servers.
     pub http: HttpOptions,
 }
 
@@ -64,9 +64,9 @@ pub struct Options {
 pub enum StoreOptions {
     /// A file, for one process.
     File {
-        /// Where it is.
+        /// Path of the file.
         path: PathBuf,
-        /// How it is opened.
+        /// Options for opening it.
         options: RedbOptions,
     },
     /// A Redis Cluster, for any number of processes.
@@ -96,7 +96,7 @@ impl StoreOptions {
 pub struct Running {
     /// Addresses, in order of node ids.
     pub addresses: Vec<SocketAddr>,
-    /// Where operators are served besides.
+    /// Address at which operators are served besides.
     pub admin: Option<SocketAddr>,
     process: Arc<Process>,
     stop: watch::Sender<bool>,

@@ -1,10 +1,10 @@
-//! How operations of a store answer.
+//! Types in which operations of a store answer.
 
 use std::pin::Pin;
 
 use super::StoreError;
 
-/// What every operation returns: boxed, so that a store is chosen at run time.
+/// Future that every operation returns: boxed, so that a store is chosen at run time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// The answers for several keys, in order: each fails alone.
@@ -13,7 +13,7 @@ pub type Answers<'a, T> = Pin<Box<dyn Future<Output = Vec<Result<T, StoreError>>
 /// A read of something in one shard, with the shard's log position in the same consistent view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read<T> {
-    /// What was read.
+    /// Value that was read.
     pub value: T,
     /// The storage shard.
     pub shard: u16,

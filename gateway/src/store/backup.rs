@@ -13,21 +13,21 @@ use foremap::partition::xxh3;
 use crate::store::Checked;
 use crate::store::record::decode_version;
 
-/// What a backup begins with; the last byte is the version.
+/// Beginning of a backup; the last byte is the version.
 pub(crate) const PREAMBLE: [u8; 5] = *b"FMBK\x01";
 /// Bytes of content from which on a frame is full. An entry is smaller than a blob's bound, so no frame is over twice that.
 pub(super) const FULL: usize = 256 << 10;
 const MAX_FRAME: usize = 16 << 20;
 const MAX_ENTRIES: usize = 1 << 20;
 
-/// What a frame holds.
+/// Contents of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
     /// The format record of the store, and when the backup was begun, in microseconds since 1970.
     Head { format: Vec<u8>, begun_us: u64 },
     /// Some entries.
     Entries(Vec<Entry>),
-    /// How many entries there were.
+    /// Number of entries that there were.
     End { entries: u64 },
 }
 

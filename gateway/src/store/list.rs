@@ -28,11 +28,11 @@ pub struct Listed {
 pub struct Page {
     /// In order of keys.
     pub items: Vec<Listed>,
-    /// Whether there is more after the last item.
+    /// True if there is more after the last item.
     pub more: bool,
 }
 
-/// What is fetched of one shard and not yet given out.
+/// Items fetched of one shard and not yet given out.
 struct Head {
     shard: u16,
     items: VecDeque<Keymap>,

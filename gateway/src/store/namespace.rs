@@ -17,7 +17,7 @@ pub enum Blob {
     ModelHead,
     /// The merged counts that the model is made of.
     ModelState,
-    /// Who coordinates, and whether shifts are frozen. Stored as `office-record`, its name of before.
+    /// Origin of the coordinator, and the freeze switch of shifts. Stored as `office-record`, its name of before.
     Leader,
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What is stored under a name is found under no other.
+/// Blobs stored under a name are found under no other.
 #[test]
 fn names_in_the_store_stay() {
     let names = Blob::ALL.map(Blob::name);

@@ -20,7 +20,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether it may be opened later, with nothing changed here.
+    /// Tells whether it may be opened later, with nothing changed here.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Incomplete(_))
     }

@@ -19,7 +19,7 @@ pub fn encode_version(record: &VersionRecord) -> Vec<u8> {
     bytes
 }
 
-/// What follows the flags of a version record.
+/// Encodes what follows the flags of a version record.
 pub(in crate::store) fn encode_body(id: Option<&WriteId>, keymap: Option<&Keymap>) -> Vec<u8> {
     let mut w = Writer::default();
     w.str(id.map_or("", WriteId::as_str));

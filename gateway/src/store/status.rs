@@ -5,7 +5,7 @@
 pub struct MasterStatus {
     /// `host:port`.
     pub address: String,
-    /// Whether requests to it are refused at once, because it did not answer or its replicas did not acknowledge.
+    /// True while requests to it are refused at once, because it did not answer or its replicas did not acknowledge.
     pub open: bool,
     /// Pipelines begun, so far.
     pub attempts: u64,
@@ -23,18 +23,18 @@ pub struct MasterStatus {
     pub trouble: Option<String>,
     /// Why its shards take no writes: a rule that it or one of its replicas breaks.
     pub unfit: Option<String>,
-    /// Whether it and its replicas have a write on disk before they acknowledge.
+    /// True if it and its replicas have a write on disk before they acknowledge.
     pub is_durable: bool,
 }
 
 /// Something that keeps a store from doing all that it should, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Trouble {
-    /// What has it: a server, this machine, the file.
+    /// Part that has it: a server, this machine, the file.
     pub what: String,
-    /// What is wrong, what that does, and what to do about it.
+    /// Description of what is wrong, what that does, and what to do about it.
     pub why: String,
-    /// Whether it keeps this process from writing at all. Otherwise it is about some shards, at every process alike.
+    /// True if it keeps this process from writing at all. Otherwise it is about some shards, at every process alike.
     #[serde(skip)]
     pub is_whole: bool,
 }
@@ -42,9 +42,9 @@ pub struct Trouble {
 /// Distance of a clock from the time that most agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockStatus {
-    /// Whose it is: `host:port`, or [`ClockStatus::OWN`].
+    /// Owner of the clock: `host:port`, or [`ClockStatus::OWN`].
     pub whose: String,
-    /// How far it is ahead, in milliseconds; below 0 where it is behind.
+    /// Milliseconds that it is ahead; below 0 where it is behind.
     pub ahead_ms: i64,
 }
 
@@ -56,7 +56,7 @@ impl ClockStatus {
 /// State of a store file, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskStatus {
-    /// Whether nothing can be written now.
+    /// True while nothing can be written.
     pub is_broken: bool,
     /// Writes that failed or were refused as the disk did, so far.
     pub failed_writes: u64,
@@ -93,7 +93,7 @@ pub trait StoreStatus: Send + Sync + 'static {
     fn now_us(&self) -> u64;
 }
 
-/// What is wrong with the store, and with each of its masters.
+/// Lists what is wrong with the store, and with each of its masters.
 pub(crate) fn troubles(store: &dyn StoreStatus) -> Vec<Trouble> {
     let of = |master: MasterStatus| {
         let unfit = master.unfit.map(|why| format!("takes no writes: {why}"));

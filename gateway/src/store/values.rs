@@ -14,7 +14,7 @@ pub struct VersionRecord {
     pub version: u64,
     /// Absent for a delete marker.
     pub keymap: Option<Keymap>,
-    /// Whether it made the keymap anew, as the answer to a retried write says again.
+    /// True if it made the keymap anew, as the answer to a retried write says again.
     pub created: bool,
     /// The write that made it.
     pub id: Option<WriteId>,
@@ -23,7 +23,7 @@ pub struct VersionRecord {
 /// A stretch of the keys of a shard, in their order.
 #[derive(Debug, Clone)]
 pub struct ListRange {
-    /// What all of them are below.
+    /// Prefix that all of them are below.
     pub prefix: KeyPrefix,
     /// The key that they come after; `None` begins with the first.
     pub after: Option<CompositeKey>,
@@ -36,7 +36,7 @@ pub struct ListRange {
 pub struct ListPart {
     /// In order of keys.
     pub items: Vec<Keymap>,
-    /// Whether the shard has more below the prefix.
+    /// True if the shard has more below the prefix.
     pub more: bool,
     /// Position of the shard's log: the items include everything up to it.
     pub position: u64,

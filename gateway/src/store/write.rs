@@ -23,7 +23,7 @@ impl WriteId {
     }
 }
 
-/// What a write demands of the current version.
+/// Demand of a write on the current version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expect {
     /// Nothing.
@@ -53,11 +53,11 @@ pub struct Write {
 pub struct Written {
     /// The version it was given.
     pub version: u64,
-    /// Whether there was no keymap before.
+    /// True if there was no keymap before.
     pub created: bool,
 }
 
-/// What became of a write.
+/// Outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOutcome {
     /// It is durable.

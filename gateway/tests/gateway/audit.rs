@@ -40,7 +40,7 @@ async fn left(gateway: &Gateway) -> Vec<Value> {
     list["items"].as_array().expect("a list").clone()
 }
 
-/// Whether the metrics of a node tell of a hundred reads.
+/// Tells whether the metrics of a node count a hundred reads.
 fn read_often(metrics: &[u8]) -> bool {
     let metrics = String::from_utf8_lossy(metrics);
     let keymaps =
@@ -50,7 +50,7 @@ fn read_often(metrics: &[u8]) -> bool {
     count >= 100.0
 }
 
-/// What a node has answered, and when.
+/// Answers of a node, and when they were given.
 type Kept = Arc<Mutex<HashMap<String, (Instant, HeaderMap, StatusCode, Bytes)>>>;
 
 /// A proxy that answers with what it has, for `keeps`, and says that it is new.

@@ -18,7 +18,7 @@ const KEYS: u64 = 5;
 /// Less than the store keeps of a key, so that all versions are there to be looked at.
 const MOST_WRITES: u64 = 90 * KEYS;
 
-/// What one writer did, one after the other.
+/// Writes of one writer, one after the other.
 type Log = Vec<Write>;
 
 async fn write(origin: String, writer: u64, since: Instant, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) -> Log {
@@ -59,7 +59,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
-/// What is stored of `key`.
+/// Fetches what is stored of `key`.
 async fn stored(client: &Client, origin: &str, key: &str) -> Final {
     let versions = client.get(&format!("{origin}/v1/versions?key={key}")).await;
     let items = match versions.status {
@@ -78,7 +78,7 @@ async fn stored(client: &Client, origin: &str, key: &str) -> Final {
     Final { key: key.into(), newest, kept: items.iter().map(kept).collect(), retention: 100 }
 }
 
-/// What `logs` say of a backup that was taken from `from` to `to`: what had ended before is in it, what began later is
+/// History that `logs` tell of a backup taken from `from` to `to`: what had ended before is in it, what began later is
 /// not, and of the rest nobody can tell.
 fn history(logs: &[Log], from: u64, to: u64, finals: Vec<Final>) -> History {
     let before = logs.iter().flatten().filter(|write| write.invoked <= to);

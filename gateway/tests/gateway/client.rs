@@ -18,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long a node that has too much to do is asked again: one that has for longer is broken.
+/// Time for which a node that has too much to do is asked again: one that has for longer is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! What a node takes from whoever connects: time, places, bytes. And who is answered when none are left.
+//! Resources that a node gives whoever connects: time, places, bytes. And who is answered when none are left.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -27,7 +27,7 @@ pub(crate) fn hot_key(n: u64) -> CompositeKey {
     CompositeKey::parse(&format!("t0/files/{}", n % HOT_KEYS)).expect("valid")
 }
 
-/// What was asked for since the last look.
+/// Counts of what was asked for since the last look.
 #[derive(Clone, Default)]
 pub(crate) struct Counts {
     pub(crate) by_node: BTreeMap<NodeId, u64>,
@@ -133,7 +133,7 @@ impl Demand {
         sum
     }
 
-    /// What failed.
+    /// Ends it, and returns what failed.
     pub(crate) async fn end(self) -> Vec<String> {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.task.await.expect("no panic");

@@ -18,7 +18,7 @@ use foremap_gateway::store::{
 
 use crate::client::Gateway;
 
-/// What goes wrong with a disk, and when.
+/// Faults of a disk, and when they come.
 #[derive(Debug, Default)]
 struct Faults {
     is_full: AtomicBool,

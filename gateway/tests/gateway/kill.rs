@@ -15,7 +15,7 @@ const WRITERS: usize = 6;
 const KEYS_PER_WRITER: u64 = 4;
 const SEED: u64 = 0x5eed_2026;
 
-/// What a writer knows of one key.
+/// Knowledge that a writer has of one key.
 #[derive(Default)]
 struct Known {
     /// Locator of every write that was sent -> its version, once acknowledged.

@@ -43,7 +43,7 @@ fn key(n: usize) -> CompositeKey {
     CompositeKey::parse(&format!("user/{}/{n}", n % 7)).expect("a valid key")
 }
 
-/// What clients see of `gateway` does not fail once it has heard.
+/// Tells whether `gateway` says that it is ready: what clients see of it does not fail once it has heard.
 async fn is_ready(client: &Client, gateway: &Running) -> bool {
     client.get(&format!("{}/readyz", origin(gateway))).await.status == 200
 }

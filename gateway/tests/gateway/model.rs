@@ -20,7 +20,7 @@ use crate::shared::{Gate, Shared, agree, until};
 pub(crate) const BINARY: (&str, &str) = ("content-type", CONTENT_TYPE);
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// What an instance tells that went along `keys`.
+/// Summary of an instance that went along `keys`.
 fn summary(instance: u64, epoch: u64, keys: &[&str]) -> Vec<u8> {
     let keys: Vec<CompositeKey> = keys.iter().map(|key| CompositeKey::parse(key).expect("valid")).collect();
     let steps = (0..keys.len() as u32).map(|key| Step { key, repeated: false }).collect();

@@ -1,4 +1,4 @@
-//! What a node with too much to do turns away, and whose share of it anybody may have.
+//! Requests that a node with too much to do turns away, and whose share of it anybody may have.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -45,7 +45,7 @@ fn refused(reply: &Reply) {
     assert_eq!(reply.header("retry-after"), "1");
 }
 
-/// How many were shed, by priority.
+/// Number of requests that were shed, by priority.
 async fn shed(gateway: &Gateway) -> [u64; 3] {
     let reply = gateway.client.get(&gateway.url(1, "/metrics")).await;
     let text = String::from_utf8(reply.body.to_vec()).expect("text");

@@ -20,12 +20,12 @@ use foremap_gateway::store::{
 };
 use tokio::sync::watch;
 
-/// How long one answer is waited for: a store that is late for longer is down.
+/// Longest wait for one answer: a store that is late for longer is down.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two attempts. The second follows at once: a write is known by its id only as long as its version is kept.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What is done to the answers, to test the suite itself.
+/// Change that is made to the answers, to test the suite itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tamper {
     /// Nothing.

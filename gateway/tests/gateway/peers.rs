@@ -1,4 +1,4 @@
-//! What passes between processes: forwards, hot keys, changes, maps.
+//! Traffic between processes: forwards, hot keys, changes, maps.
 
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ async fn redb_conforms() {
     conformance(|| Arc::new(fresh(dir.path()))).await;
 }
 
-/// What a loaded machine does to a store over a network is no fault of it, and does not hide one.
+/// Delays that a loaded machine brings to a store over a network are no fault of it, and do not hide one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_suite_tells_a_slow_store_from_a_wrong_one() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -95,7 +95,7 @@ async fn no_version_is_beyond_the_last_one() {
     assert_eq!(version(&store, "other/b").await, Ok(5), "other shards have versions left");
 }
 
-/// Who registered by a clock that was ahead, and is gone, is not registered until that time comes.
+/// Members that registered by a clock that was ahead, and are gone, are not registered until that time comes.
 #[tokio::test]
 async fn what_a_clock_far_ahead_registered_is_over_when_it_is_right_again() {
     let dir = tempfile::tempdir().expect("a directory");

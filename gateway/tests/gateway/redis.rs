@@ -496,7 +496,7 @@ async fn a_silent_master_does_not_touch_the_others(cluster: &mut RedisCluster, s
     all_answer(store, &keys.failing).await;
 }
 
-/// What the last command of a fence relies on.
+/// Fact that the last command of a fence relies on.
 async fn a_master_that_was_a_replica_has_another_history(cluster: &RedisCluster, store: &RedisStore, keys: &Keys) {
     cluster.wait_until_whole().expect("whole");
     let shard = failing_master(cluster);

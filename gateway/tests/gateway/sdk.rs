@@ -27,7 +27,7 @@ pub(crate) struct Sdk {
     wake: Option<Millis>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     report: mpsc::UnboundedSender<Outcome>,
-    /// What is being written: URL path, locator and write id.
+    /// Write under way: URL path, locator and write id.
     writing: Option<(String, String, String)>,
     writes: u64,
     name: u64,

@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     is_shared: bool,
     is_meta_down: AtomicBool,
     is_leader_slow: AtomicBool,
-    /// What was written, by the name of the operation.
+    /// Writes so far, by the name of the operation.
     writes: Mutex<Vec<&'static str>>,
     /// Two halves, as if they were of two masters.
     groups: watch::Sender<Arc<Vec<Vec<u16>>>>,
@@ -68,7 +68,6 @@ impl Shared {
         })
     }
 
-    /// What was written since the last time.
     /// Waits until `gates` gateways have sent `count` more heartbeats each, whether they were taken or not.
     pub(crate) async fn beats(&self, gates: usize, count: usize) {
         let sent = || self.writes.lock().iter().filter(|write| **write == "announce").count();
@@ -76,6 +75,7 @@ impl Shared {
         until("heartbeats are sent", || sent() >= before + gates * count).await;
     }
 
+    /// Takes what was written since the last time.
     pub(crate) fn take_writes(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.writes.lock())
     }
@@ -94,7 +94,7 @@ impl Shared {
         self.is_leader_slow.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has been asked about the leader since.
+    /// Tells whether it has been asked about the leader since.
     pub(crate) fn is_leader_asked(&self) -> bool {
         !self.is_leader_slow.load(Ordering::Relaxed)
     }

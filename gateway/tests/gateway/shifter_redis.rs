@@ -22,7 +22,7 @@ use crate::shifter::freeze;
 const NODES: NodeId = 3;
 const KEYMAPS: u64 = 40;
 
-/// What changes without a shift, or is its result; what is left must stay as it is, to the byte.
+/// Tells whether `name` may change without a shift, or as its result; what is left must stay as it is, to the byte.
 ///
 /// - `map`: the partition map. It must change.
 /// - `members`: every heartbeat sets when a registration ends.
@@ -59,7 +59,7 @@ async fn settled(cluster: &RedisCluster) -> BTreeMap<String, Vec<u8>> {
     }
 }
 
-/// What differs, by name: removed, added or changed.
+/// Names that differ: removed, added or changed.
 fn differing(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
     names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
@@ -83,7 +83,7 @@ async fn gateway(cluster: &RedisCluster, first: NodeId) -> Running {
     start(options).await.expect("started")
 }
 
-/// What plans decide in a map, and nobody else.
+/// Parts of a map that plans decide, and nobody else.
 fn planned(map: &PartitionMap) -> (&[Rule], &BTreeMap<u32, NodeId>, &[HotKey]) {
     (&map.rules, &map.exceptions, &map.hot)
 }

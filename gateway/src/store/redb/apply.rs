@@ -21,7 +21,7 @@ pub(super) struct Tables<'txn> {
     pub(super) broken: Option<StoreError>,
 }
 
-/// What the kept versions of a key say about a write.
+/// Consequences of the kept versions of a key for a write.
 #[derive(Default)]
 struct Versions {
     /// The outcome of an earlier attempt of the same write.

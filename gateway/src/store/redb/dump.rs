@@ -25,7 +25,7 @@ const STALLED: Duration = Duration::from_secs(30);
 /// Frames in one transaction of a restoration.
 const GROUP: usize = 64;
 
-/// Where frames go.
+/// Channel that frames go to.
 pub(super) type Frames = mpsc::Sender<Result<Vec<u8>, StoreError>>;
 
 /// Sends a backup of the file as it is now. Blocks on the disk and on whoever reads it.

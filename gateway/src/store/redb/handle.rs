@@ -29,7 +29,7 @@ use crate::store::{OpenError, StoreError, Trouble};
 /// Shortest time between two attempts to open a file that does not open.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How the file is doing.
+/// State of the file.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     /// Why nothing can be written, and since when.
@@ -38,11 +38,11 @@ pub(super) struct Health {
     pub(super) failed_writes: u64,
     /// Times that the file was opened again.
     pub(super) reopened: u64,
-    /// Whether a thread asks for probes.
+    /// True while a thread asks for probes.
     pub(super) is_probing: bool,
-    /// How long it took to open it the last time.
+    /// Time that it took to open it the last time.
     pub(super) took: Duration,
-    /// What is damaged, as it was last read.
+    /// Damage of the file, as it was last read.
     pub(super) damage: Option<String>,
 }
 

@@ -24,7 +24,7 @@ pub(super) enum MetaChange {
     PutBlob { blob: Blob, content: Option<Vec<u8>>, term: Term },
 }
 
-/// What became of it.
+/// Outcome of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MetaOutcome {
     Done(bool),

@@ -9,7 +9,7 @@ use foremap::partition::StorageLayout;
 use crate::store::Clock;
 use crate::store::clock::system_clock;
 
-/// How a store file is opened.
+/// Options for opening a store file.
 #[derive(Clone)]
 pub struct RedbOptions {
     /// Layout of a new file. An existing file keeps its own.
@@ -24,7 +24,7 @@ pub struct RedbOptions {
     pub check: bool,
     /// Microseconds since 1970.
     pub clock: Clock,
-    /// What is under it.
+    /// Layer under the store.
     pub disk: Disk,
 }
 
@@ -44,7 +44,7 @@ impl Default for RedbOptions {
     }
 }
 
-/// What is under the store: the file itself, unless a test puts something in between.
+/// Layer under the store: the file itself, unless a test puts something in between.
 pub type Disk = Arc<dyn Fn(FileBackend) -> Box<dyn StorageBackend> + Send + Sync>;
 
 /// Retention, as `RedbOptions` sets it.

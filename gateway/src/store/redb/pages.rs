@@ -27,16 +27,16 @@ use parking_lot::Mutex;
 const BLOCK: usize = 4_096;
 /// Checksums in a block.
 const GROUP: u64 = (BLOCK / 8) as u64;
-/// What a file begins with; the last byte is the version.
+/// Beginning of a file; the last byte is the version.
 const MAGIC: [u8; 8] = *b"FMSTORE\x01";
-/// Where redb's header has its flags, behind a magic number of nine bytes, and the flag of a file that is in use (redb,
+/// Offset of the flags in redb's header, behind a magic number of nine bytes, and the flag of a file that is in use (redb,
 /// docs/design.md, "Database header").
 const FLAGS: usize = 9;
 const RECOVERY_REQUIRED: u8 = 2;
 /// Most blocks of checksums in memory, 4 MiB: those of 2 GiB. Tests have a few, so that they get past them.
 const MAX_SUMS: usize = if cfg!(test) { 8 } else { 1_024 };
 
-/// What the beginning of a file says of it.
+/// Kind of a file, by its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// There is nothing in it.
@@ -84,7 +84,7 @@ impl Sums {
 pub(super) struct Pages {
     disk: Box<dyn StorageBackend>,
     groups: Mutex<HashMap<u64, Sums>>,
-    /// Whether checksums are looked at.
+    /// True if checksums are looked at.
     verifies: bool,
 }
 
@@ -98,12 +98,12 @@ fn sum(block: u64, bytes: &[u8]) -> u64 {
     xxh3(block, bytes).max(1)
 }
 
-/// Where the checksums of a group are.
+/// Offset of the checksums of a group, in bytes.
 fn place_of_group(group: u64) -> u64 {
     (1 + group * (GROUP + 1)) * BLOCK as u64
 }
 
-/// Where a block is.
+/// Offset of a block, in bytes.
 fn place_of(block: u64) -> u64 {
     place_of_group(block / GROUP) + (1 + block % GROUP) * BLOCK as u64
 }
@@ -133,7 +133,7 @@ impl Pages {
         Self { verifies: false, ..self }
     }
 
-    /// Whether redb did not close the file, so that it has to find out which pages of the last commit arrived.
+    /// Tells whether redb did not close the file, so that it has to find out which pages of the last commit arrived.
     pub(super) fn needs_recovery(&self) -> io::Result<bool> {
         if self.len()? == 0 {
             return Ok(false);

@@ -54,7 +54,7 @@ pub(super) enum Job {
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What to tell whom after the commit.
+/// Answer that is due after the commit, and its recipient.
 enum Due {
     Write(Reply<Read<WriteOutcome>>, Result<Read<WriteOutcome>, StoreError>),
     Meta(Reply<MetaOutcome>, Result<MetaOutcome, StoreError>),
@@ -274,7 +274,7 @@ impl Writer {
     }
 }
 
-/// What a job is told whose transaction never began.
+/// Answer to a job whose transaction never began.
 fn untouched(job: Job, error: &StoreError) -> Option<Due> {
     match job {
         Job::Write { reply, .. } | Job::RemoveVersion { reply, .. } => Some(Due::Write(reply, Err(error.clone()))),

@@ -27,7 +27,7 @@ const ASK: Duration = Duration::from_secs(1);
 /// Most servers asked at once.
 const ASK_MOST: usize = 16;
 
-/// What was found last about each server of the view.
+/// Latest findings about each server of the view.
 #[derive(Default)]
 pub(super) struct Audit {
     verdicts: Mutex<BTreeMap<Address, Verdict>>,
@@ -42,7 +42,7 @@ impl Audit {
         Self { verdicts: Mutex::new(verdicts), ..Self::default() }
     }
 
-    /// What holds for everything that is acknowledged: the weakest of all servers.
+    /// Promise that holds for everything that is acknowledged: the weakest of all servers.
     pub(super) fn promise(&self) -> Promise {
         match self.verdicts.lock().values().all(|verdict| verdict.is_durable) {
             true => Promise::Durable,

@@ -1,4 +1,4 @@
-//! What must be so before anything is promised: one line for the operator where it is not.
+//! Conditions that must hold before anything is promised: one line for the operator where one does not.
 
 use std::collections::BTreeMap;
 

@@ -25,10 +25,10 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Servers asked at once.
 const ASKED: usize = 16;
 
-/// What one comparison showed.
+/// Result of one comparison.
 struct Compared {
     at: Instant,
-    /// What most clocks showed then.
+    /// Time that most clocks showed then, in microseconds.
     agreed_us: u64,
     /// Every clock, this machine's first.
     clocks: Vec<ClockStatus>,
@@ -46,7 +46,7 @@ impl Clocks {
         Self { connector, own, compared: Mutex::default() }
     }
 
-    /// What most clocks show now: goes on from the last comparison at the pace of a clock that nobody sets.
+    /// Time that most clocks show now: goes on from the last comparison at the pace of a clock that nobody sets.
     pub(super) fn now_us(&self) -> u64 {
         let agreed = self.compared.lock().as_ref().map(|last| last.agreed_us.saturating_add(micros(last.at.elapsed())));
         agreed.unwrap_or_else(|| (self.own)())
@@ -102,7 +102,7 @@ impl Clocks {
         tell(&before, &self.troubles());
     }
 
-    /// What the clock of `server` showed, and when, give or take half the time that it took to ask.
+    /// Asks what the clock of `server` shows, and tells when, give or take half the time that it took to ask.
     async fn ask(&self, server: &Address) -> Option<(Instant, u64)> {
         let sent = Instant::now();
         let values = self.connector.ask(server, &[::redis::cmd("TIME")]).await.ok()?;

@@ -35,7 +35,7 @@ impl Item {
     }
 }
 
-/// Where a request is sent.
+/// Destination of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum To {
     /// The master that the topology tells.
@@ -44,7 +44,7 @@ pub(super) enum To {
     Importer { address: Address, commands: usize },
 }
 
-/// What has to be done before a request is sent again.
+/// Step that has to be done before a request is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// It has ended.
@@ -65,7 +65,7 @@ pub(super) struct Course {
     pub(super) to: To,
     /// Answers that count, of the first commands.
     answered: Vec<Value>,
-    /// Whether it was tried again for what may happen once.
+    /// True once it was tried again for what may happen once.
     is_second: bool,
     renewed: u8,
     outcome: Outcome,
@@ -77,7 +77,7 @@ impl Course {
         Self { item, to: To::Owner, answered: Vec::new(), is_second: false, renewed: 0, outcome }
     }
 
-    /// What is to be sent now.
+    /// Commands to be sent now.
     pub(super) fn commands(&self) -> Arc<[Cmd]> {
         let left = &self.item.commands[self.answered.len()..];
         match self.to {
@@ -87,7 +87,7 @@ impl Course {
         }
     }
 
-    /// Whether the server that it is sent to only imports the slot.
+    /// Tells whether the server that it is sent to only imports the slot.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.to, To::Importer { .. })
     }
@@ -142,7 +142,7 @@ impl Course {
         Next::End
     }
 
-    /// What became of it at last.
+    /// Returns what became of it at last.
     pub(super) fn end(self) -> Outcome {
         self.outcome
     }

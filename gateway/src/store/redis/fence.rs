@@ -59,7 +59,7 @@ pub(super) fn history(info: &str) -> Option<&str> {
     (field(info, "role")? == "master").then_some(id)
 }
 
-/// What a master told behind a pipeline.
+/// Report of a master behind a pipeline.
 #[derive(Debug, PartialEq)]
 pub(super) struct Told {
     /// Offset that the write of the fence left.
@@ -130,18 +130,18 @@ impl Told {
         Ok(())
     }
 
-    /// What it lacks to hold.
+    /// Lists what it lacks to hold.
     pub(super) fn lacks(&self, fence: Fence) -> Vec<Lack<Address>> {
         fence.lacks(self.offset, &self.members, &self.attached)
     }
 
-    /// Whether waiting longer may help: a replica is there and has not acknowledged.
+    /// Tells whether waiting longer may help: a replica is there and has not acknowledged.
     pub(super) fn may_come(&self, fence: Fence) -> bool {
         self.history.is_some()
             && self.lacks(fence).iter().any(|lack| matches!(lack, Lack::Late(_) | Lack::LateOutside(_)))
     }
 
-    /// How many acknowledgements there must be.
+    /// Number of acknowledgements that there must be.
     pub(super) fn waits_for(&self, fence: Fence) -> u32 {
         fence.waits_for(&self.members, &self.attached)
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ::redis::{Cmd, ServerErrorKind, Value};
 use parking_lot::Mutex;
 
-/// How long a fence of [`alone`] stays, in milliseconds: longer than its pipeline takes.
+/// Life of a fence of [`alone`], in milliseconds: longer than its pipeline takes.
 const STAYS_MS: u64 = 1_000;
 
 /// Keys in several slots of a master, the one that served last first.
@@ -39,7 +39,7 @@ impl Fences {
     }
 }
 
-/// Whether a fence was refused because its key is not here, or not for long: another key serves as well.
+/// Tells whether a fence was refused because its key is not here, or not for long: another key serves as well.
 pub(super) fn is_elsewhere(raised: Option<&Value>) -> bool {
     let Some(Value::ServerError(error)) = raised else { return false };
     matches!(error.kind(), Some(ServerErrorKind::Moved | ServerErrorKind::Ask))

@@ -22,7 +22,7 @@ fn functions(code: &str) -> Vec<(String, Vec<String>, String)> {
     found
 }
 
-/// What is called, with the arguments as they are written: `redis.call` by its command, a function by its name.
+/// Calls of `name`, with the arguments as they are written: `redis.call` by its command, a function by its name.
 fn calls<'a>(body: &'a str, name: &str) -> Vec<Vec<&'a str>> {
     let opening = format!("{name}(");
     let starts = body.match_indices(opening.as_str());

@@ -28,21 +28,21 @@ pub(super) struct Trouble {
     lacking: Vec<Address>,
 }
 
-/// What the settings of a master and its replicas come to.
+/// Verdict on the settings of a master and its replicas.
 #[derive(Clone, Default)]
 pub(super) struct Fitness {
     unfit: Option<String>,
     is_durable: bool,
 }
 
-/// What the lanes of a master share.
+/// State that the lanes of a master share.
 pub(super) struct Health {
     pub(super) address: Address,
     connector: Connector,
     pub(super) fence: Fence,
     pub(super) fences: Fences,
     breaker: Mutex<Breaker>,
-    /// What the newest failure was, until something succeeds.
+    /// Description of the newest failure, until something succeeds.
     trouble: Mutex<Trouble>,
     /// Replicas that must acknowledge, by the newest fence, and how many of those attached are not of the cluster.
     wait_for: AtomicU32,
@@ -78,7 +78,7 @@ impl Health {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether a pipeline may be sent now.
+    /// Tells whether a pipeline may be sent now, and counts those that may.
     pub(super) fn enter(&self) -> bool {
         let enters = self.breaker.lock().enter(self.now());
         self.attempts.fetch_add(u64::from(enters), Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl Health {
         Some(Fault::Refused(format!("{} takes no writes: {why}", self.address)))
     }
 
-    /// Where it stands, with the requests that wait for it and the most that may.
+    /// Status of the master, with the requests that wait for it and the most that may.
     pub(super) fn status(&self, waiting: (usize, usize)) -> MasterStatus {
         let (trouble, fitness) = (self.trouble.lock().clone(), self.fitness.lock().clone());
         MasterStatus {
@@ -127,7 +127,7 @@ impl Health {
         }
     }
 
-    /// What those hear who are kept away.
+    /// Answer to those who are kept away.
     pub(super) fn refusal(&self) -> Fault {
         let why = self.trouble.lock().why.clone();
         Fault::Refused(format!("{}: {}", self.address, why.as_deref().unwrap_or("it did not answer lately")))

@@ -11,7 +11,7 @@ use super::line::Imported;
 use super::options::Address;
 use super::topology::View;
 
-/// What each server imports, as it told last.
+/// Slots that each server imports, as it told last.
 #[derive(Debug, Default)]
 pub(super) struct Imports(BTreeMap<Address, Imported>);
 

@@ -21,7 +21,7 @@ fn slot_of(tag: &str) -> u16 {
     CRC16.checksum(tag.as_bytes()) % SLOTS
 }
 
-/// What belongs together in one slot: a shard, or what concerns the whole namespace.
+/// Group of what belongs together in one slot: a shard, or what concerns the whole namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Place {
     Shard(u16),

@@ -23,20 +23,20 @@ pub(super) const MAX_QUEUE: usize = 4_096;
 /// Times that a fence is waited for again because more replicas turn out to be attached than were waited for.
 const MAX_AGAIN: usize = 2;
 
-/// What becomes of a request. Where a slot is being moved, answers may be redirections ([`Fault::Asked`]).
+/// Outcome of a request. Where a slot is being moved, answers may be redirections ([`Fault::Asked`]).
 pub(super) type Outcome = Result<Vec<Value>, Fault>;
 
 /// A request in one slot, with where its answer goes.
 pub(super) struct Job {
     pub(super) commands: Arc<[Cmd]>,
-    /// Whether the server only imports the slot, and another one said of these commands that they are for this one.
+    /// True if the server only imports the slot, and another one said of these commands that they are for this one.
     pub(super) asking: bool,
     /// A counter in the same slot.
     pub(super) fence: String,
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
-/// What goes together: the parts of one request, in several slots of a master.
+/// Jobs that go together: the parts of one request, in several slots of a master.
 pub(super) type Bundle = Vec<Job>;
 
 /// The way to one master for requests of one kind. Dropping it lets what is queued finish.

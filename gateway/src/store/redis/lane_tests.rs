@@ -10,7 +10,7 @@ use crate::store::redis::connect::Connector;
 use crate::store::redis::master::{Kind, Master};
 use crate::store::redis::options::{Address, RedisOptions};
 
-/// What the server does with a pipeline.
+/// Behaviour of the server towards a pipeline.
 #[derive(Clone, Copy)]
 enum Deed {
     /// Answers its commands with `+fine`; so many replicas have acknowledged, the first of which is a member.
@@ -42,7 +42,7 @@ struct Server {
     pipelines: AtomicUsize,
     is_replica: AtomicBool,
     go: Notify,
-    /// How many replicas each fence waited for.
+    /// Number of replicas that each fence waited for.
     waits: parking_lot::Mutex<Vec<u8>>,
 }
 
@@ -68,7 +68,7 @@ impl Server {
         format!("${}\r\n{text}\r\n", text.len())
     }
 
-    /// What a server tells of its replication, with the offsets of its replicas.
+    /// Answer of a server about its replication, with the offsets of its replicas.
     fn info(role: &str, id: &str, replicas: &[u16]) -> String {
         let line = |(at, offset)| format!("slave{at}:ip=10.0.0.{at},port=6379,state=online,offset={offset},lag=0\r\n");
         let replicas: String = replicas.iter().enumerate().map(line).collect();

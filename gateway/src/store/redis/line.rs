@@ -11,7 +11,7 @@ pub(super) struct Line {
     pub(super) port: u16,
     pub(super) hostname: Option<String>,
     flags: String,
-    /// Whose replica it is.
+    /// Id of the master that it is a replica of.
     pub(super) master: Option<String>,
     pub(super) epoch: u64,
     /// Ranges of slots that it owns, both ends included. Those that are on their way are with whom they come from.
@@ -44,13 +44,13 @@ impl Line {
         })
     }
 
-    /// Whether it has `flag`.
+    /// Tells whether it has `flag`.
     pub(super) fn is(&self, flag: &str) -> bool {
         self.flags.split(',').any(|found| found == flag)
     }
 }
 
-/// What the server that answered CLUSTER NODES with `text` imports.
+/// Lists the slots that the server that answered CLUSTER NODES with `text` imports.
 pub(super) fn imported(text: &str) -> Imported {
     let own = text.lines().find(|line| line.split(' ').nth(2).is_some_and(|flags| flags.contains("myself")));
     // `[slot-<-id]` is imported, `[slot->-id]` goes.

@@ -12,14 +12,14 @@ use super::options::Address;
 use super::reply::Fault;
 use crate::store::MasterStatus;
 
-/// What is asked, by the lane it takes.
+/// Kind of a request, by the lane it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The change log: one caller, ten times a second, who must not wait behind others.
     Poll,
-    /// What changes nothing.
+    /// Requests that change nothing.
     Read,
-    /// What changes something.
+    /// Requests that change something.
     Write,
 }
 

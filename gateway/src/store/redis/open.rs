@@ -37,7 +37,7 @@ pub struct RedisStore {
     pub(super) seal: Seal,
     /// By which secret what is stored was sealed when it was last looked at.
     pub(super) sealed_by: Mutex<Option<[u8; 32]>>,
-    /// Whether there was a registration without a seal of the fleet, which has been told.
+    /// True once there was a registration without a seal of the fleet, which has been told.
     pub(super) saw_strangers: AtomicBool,
     /// Writes under way.
     writing: watch::Sender<usize>,

@@ -74,7 +74,7 @@ impl RedisOptions {
         Ok(options)
     }
 
-    /// What is wrong with these options, if anything is.
+    /// Checks these options, and says what is wrong with them.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.nodes.is_empty() {
             return Err("it names no server".into());
@@ -113,7 +113,7 @@ impl fmt::Debug for RedisOptions {
     }
 }
 
-/// Where a server answers.
+/// Address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Address {
     pub(super) host: String,

@@ -31,7 +31,7 @@ pub(super) fn registered(bytes: &[u8]) -> Result<(u64, &[u8]), StoreError> {
 }
 
 impl RedisStore {
-    /// What a gateway of the fleet said of itself; `None` where somebody else wrote it.
+    /// Opens what a gateway of the fleet said of itself; `None` where somebody else wrote it.
     fn opened_member(&self, encoded: &[u8]) -> Result<Option<Member>, StoreError> {
         let Ok(opened) = self.seal.open(MEMBERS, encoded.to_vec()) else { return Ok(None) };
         let member = Member::decode(&opened.content);

@@ -1,4 +1,4 @@
-//! What Redis answers, read with suspicion: whatever the bytes, an error and never a panic.
+//! Answers of Redis, read with suspicion: whatever the bytes, an error and never a panic.
 
 use ::redis::{ServerError, ServerErrorKind, Value};
 use foremap::protocol::{Keymap, MAX_VERSION};
@@ -29,7 +29,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// What the caller of a write is told.
+    /// Error that the caller of a write is told.
     pub(super) fn of_write(self) -> StoreError {
         match self {
             Self::Dropped(why) | Self::Uncounted(why) => StoreError::Unknown(why),
@@ -38,7 +38,7 @@ impl Fault {
         }
     }
 
-    /// What the caller of a read is told.
+    /// Error that the caller of a read is told.
     pub(super) fn of_read(self) -> StoreError {
         match self {
             Self::Elsewhere(why)
@@ -73,7 +73,7 @@ impl Fault {
         }
     }
 
-    /// Whether it only tells that another server is to be asked.
+    /// Tells whether it only says that another server is to be asked.
     pub(super) fn is_elsewhere(&self) -> bool {
         matches!(self, Self::Elsewhere(_) | Self::Asked { .. } | Self::Moving(_))
     }

@@ -12,14 +12,14 @@ use super::master::Master;
 use super::options::Address;
 use super::topology::{MasterView, View};
 
-/// What a new master is made of.
+/// Parts that a new master is made of.
 pub(super) struct Maker {
     pub(super) connector: Connector,
     pub(super) fence: Fence,
     pub(super) suspicion: Arc<Notify>,
 }
 
-/// Who is asked for what. Memory: one number a shard.
+/// Servers to ask, by what is asked for. Memory: one number a shard.
 #[derive(Default)]
 pub(super) struct Routes {
     masters: Vec<Arc<Master>>,

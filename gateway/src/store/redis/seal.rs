@@ -19,7 +19,7 @@ pub(super) struct Seal {
     namespace: String,
 }
 
-/// What was opened.
+/// Content of an opened seal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     pub(super) content: Vec<u8>,

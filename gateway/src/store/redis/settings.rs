@@ -17,14 +17,14 @@ const RULES: [(&str, &str, &str); 3] = [
     ("cluster-require-full-coverage", "no", "one dead master would stop all others"),
 ];
 
-/// What is found about one server.
+/// Findings about one server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Verdict {
     /// The rules that it breaks, each with what to set; `None` where it keeps them all.
     pub(super) unfit: Option<String>,
-    /// Whether its disk has a write before it acknowledges.
+    /// True if its disk has a write before it acknowledges.
     pub(super) is_durable: bool,
-    /// Whether its append-only file does not hold all of its data.
+    /// True if its append-only file does not hold all of its data.
     lacks_file: bool,
 }
 

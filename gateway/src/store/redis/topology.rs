@@ -31,13 +31,13 @@ pub(super) struct MasterView {
 }
 
 impl MasterView {
-    /// Whether it has `slot`.
+    /// Tells whether it has `slot`.
     pub(super) fn has(&self, slot: u16) -> bool {
         self.slots.iter().any(|&(first, last)| (first..=last).contains(&slot))
     }
 }
 
-/// What is known of the cluster.
+/// Knowledge of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct View {
     /// The highest epoch heard of.
@@ -48,7 +48,7 @@ pub(super) struct View {
     pub(super) spares: Vec<MasterView>,
     /// All servers.
     pub(super) nodes: Vec<Address>,
-    /// What the server that tells this imports itself; nothing where several are put together.
+    /// Slots that the server that tells this imports itself; none where several are put together.
     pub(super) imported: Imported,
 }
 
@@ -126,7 +126,7 @@ impl View {
         }
     }
 
-    /// What `views` come to together, in whatever order they are; `None` without any. One server behind a partition has
+    /// Merges `views`, in whatever order they are; `None` without any. One server behind a partition has
     /// not heard of the newest epoch; another has heard of it, but not yet of what changed by it.
     pub(super) fn newest(views: &[Self]) -> Option<Self> {
         type Claim<'a> = (u64, u64, &'a str);

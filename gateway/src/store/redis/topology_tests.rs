@@ -1,6 +1,6 @@
 use super::*;
 
-/// What Redis 8.2.3 tells after server 35565 died and 41467 was promoted.
+/// Lines that Redis 8.2.3 tells after server 35565 died and 41467 was promoted.
 const PROMOTED: [&str; 6] = [
     "5755a91010ba1ebeb685e69c1413fbcf08bbf0c0 127.0.0.1:20859@30859 myself,master - 0 0 2 connected 5461-10921",
     "421719dbacffa7302646bfe8c3ea4a490b1592de 127.0.0.1:35565@45565 master,fail - 1796062858100 1796062857090 5 disconnected",

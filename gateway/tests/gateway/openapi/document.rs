@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::schemas;
 
 const JSON: &str = "application/json";
-/// What any route may answer.
+/// Statuses that any route may answer with.
 const ANY: &[u16] = &[400, 401, 403, 500, 503];
 
 /// The whole document.
@@ -60,7 +60,7 @@ fn refusals() -> Value {
     codes.into_iter().map(refusal).collect::<Map<_, _>>().into()
 }
 
-/// What one route answers beside what any may.
+/// Answers of one route beside what any may give.
 struct Described {
     summary: &'static str,
     /// Status, and content by media type; none has no body.

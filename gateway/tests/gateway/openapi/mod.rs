@@ -40,7 +40,7 @@ impl Description {
         assert!(errors.is_empty(), "{about}: {errors:?} in {value}");
     }
 
-    /// Where the operation is; `None` where nothing is described.
+    /// Pointer to the operation; `None` where nothing is described.
     fn operation(&self, method: &Method, path: &str) -> Option<String> {
         let pointer = format!("/paths/{}/{}", path.replace('/', "~1"), method.as_str().to_lowercase());
         self.document.pointer(&pointer).map(|_| pointer)

@@ -1,4 +1,4 @@
-//! What a [`ChangeLog`](foremap_gateway::store::ChangeLog) promises.
+//! Promises of a [`ChangeLog`](foremap_gateway::store::ChangeLog).
 
 use foremap::protocol::Cursor;
 use foremap_gateway::store::{Expect, Write};

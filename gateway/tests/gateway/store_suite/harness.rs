@@ -1,4 +1,4 @@
-//! What parts of the suite share.
+//! Common parts of the suite.
 
 use std::sync::Arc;
 use std::time::Duration;

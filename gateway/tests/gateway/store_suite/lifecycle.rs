@@ -1,4 +1,4 @@
-//! What a [`Lifecycle`](foremap_gateway::store::Lifecycle) promises.
+//! Promises of a [`Lifecycle`](foremap_gateway::store::Lifecycle).
 
 use foremap_gateway::store::{NoBackup, StoreError};
 

@@ -1,4 +1,4 @@
-//! What every store must do, a part for each of its subjects. Run it with a function that opens an empty store; one behind
+//! Duties of every store, a part for each of its subjects. Run it with a function that opens an empty store; one behind
 //! a network through [`Patient`](crate::patient::Patient), as an answer that comes too late is none of what is tested here.
 
 mod change_log;

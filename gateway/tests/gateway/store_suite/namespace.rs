@@ -1,4 +1,4 @@
-//! What a [`Namespace`](foremap_gateway::store::Namespace) promises.
+//! Promises of a [`Namespace`](foremap_gateway::store::Namespace).
 
 use std::sync::Arc;
 use std::time::Duration;

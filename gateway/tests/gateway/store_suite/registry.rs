@@ -1,4 +1,4 @@
-//! What a [`Registry`] promises.
+//! Promises of a [`Registry`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a [`StoreStatus`](foremap_gateway::store::StoreStatus) promises.
+//! Promises of a [`StoreStatus`](foremap_gateway::store::StoreStatus).
 
 use foremap_gateway::store::ClockStatus;
 

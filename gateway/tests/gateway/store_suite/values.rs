@@ -1,4 +1,4 @@
-//! What [`Values`](foremap_gateway::store::Values) promise.
+//! Promises of [`Values`](foremap_gateway::store::Values).
 
 use foremap::key::KeyPrefix;
 use foremap_gateway::store::{Expect, Read, Write, WriteId, WriteOutcome, Written, list};
