@@ -17,7 +17,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 /// Bytes of memory that one byte of input may cost. The worst is a batch of `missing`: five bytes
 /// each on the wire, about two hundred in memory, and up to three times that while the list grows.
 const FACTOR: usize = 128;
-/// What any decoding may take beyond that: errors, the first block of a list.
+/// Bytes that any decoding may take beyond that: errors, the first block of a list.
 const SLACK: usize = 4 << 10;
 /// Text that front coding may unfold, once as read and once as kept: 4 MiB of
 /// prefixes and 4,096 origins of 300 bytes.

@@ -580,7 +580,7 @@ const STATUSES: [u16; 32] = [
     500, 501, 502, 503, 504, 505, 520, 524, 599,
 ];
 
-/// What TypeScript has tables of its own of, which a test there holds against these.
+/// Tables that TypeScript has as well, where a test holds its own against these.
 fn protocol() -> Value {
     let codes = ErrorCode::ALL.iter().enumerate().map(|(number, code)| {
         json!({"number": number, "code": code, "status": code.status(), "retryable": code.retryable()})

@@ -1,4 +1,4 @@
-//! What a change of the map moves, and nothing else.
+//! Placement of keys: a change of the map moves what it must, and nothing else.
 
 use std::sync::Arc;
 

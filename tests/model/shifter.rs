@@ -1,4 +1,4 @@
-//! What holds of every load model and every plan.
+//! Properties of every load model and every plan.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What clients did and were told.
+//! History of what clients did and were told.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ pub type Time = u64;
 /// All that was done.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// What ages and bounds may be off by: the granularity of the clocks that they were told in.
+    /// Error that ages and bounds may have: the granularity of the clocks that they were told in.
     pub slack: Time,
     /// Every put and delete, in any order. A write that was tried several times under one write id is one operation.
     pub writes: Vec<Write>,
     /// Every answered read, in any order. A read that failed tells nothing.
     pub reads: Vec<Read>,
-    /// What the store holds of every key, read after the last operation had ended.
+    /// State of every key in the store, read after the last operation had ended.
     pub finals: Vec<Final>,
 }
 
@@ -25,19 +25,19 @@ pub struct History {
 pub struct Write {
     /// The key.
     pub key: Arc<str>,
-    /// Who wrote.
+    /// Session that wrote.
     pub session: u64,
-    /// What was put: of all writes of the key only this one puts it. `None` deletes.
+    /// Value that was put: of all writes of the key only this one puts it. `None` deletes.
     pub value: Option<Arc<str>>,
     /// When it was sent first.
     pub invoked: Time,
     /// When its outcome was told. Of no meaning where that is not known: it may still be about to happen.
     pub returned: Time,
-    /// What the writer was told.
+    /// Outcome that the writer was told.
     pub outcome: Outcome,
 }
 
-/// What a writer was told.
+/// Outcome of a write, as the writer was told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It is durable under this version.
@@ -56,7 +56,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// What a read asked for.
+/// Consistency that a read asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// The newest.
@@ -75,9 +75,9 @@ pub enum Level {
 pub struct Read {
     /// The key.
     pub key: Arc<str>,
-    /// Who read.
+    /// Session that read.
     pub session: u64,
-    /// What was asked for.
+    /// Level that was asked for.
     pub level: Level,
     /// When it was asked.
     pub invoked: Time,
@@ -85,7 +85,7 @@ pub struct Read {
     pub returned: Time,
     /// The answer; `None` where there is no keymap.
     pub found: Option<Found>,
-    /// How old the answer says it may be; `Time::MAX` where it says nothing.
+    /// Age that the answer says it may have; `Time::MAX` where it says nothing.
     pub age: Time,
     /// Log position that the answer says it includes.
     pub position: Option<u64>,
@@ -105,11 +105,11 @@ pub struct Found {
 pub struct Final {
     /// The key.
     pub key: Arc<str>,
-    /// What is there.
+    /// Value that is there, with its version.
     pub newest: Option<Found>,
     /// The versions kept, newest first, delete markers included.
     pub kept: Vec<Kept>,
-    /// How many versions the store keeps of a key at most.
+    /// Most versions that the store keeps of a key.
     pub retention: usize,
 }
 

@@ -26,7 +26,7 @@ struct Plan {
     before: u64,
     after: u64,
     unknown: bool,
-    /// What is told of it is of another operation.
+    /// Index of another operation, whose version and value are told in place of its own.
     wrong: Option<prop::sample::Index>,
     /// It was told to be so much later, or earlier.
     moved: i64,
@@ -114,7 +114,7 @@ impl Op<'_> {
     }
 }
 
-/// Whether some order of `left` explains all of it, from a key whose newest version is `last` and whose state is
+/// Tells whether some order of `left` explains all of it, from a key whose newest version is `last` and whose state is
 /// `current`: nothing, or a value with its version, if anybody was told of that.
 fn explains(history: &History, left: &[Op<'_>], last: u64, current: Option<(Option<u64>, &str)>) -> bool {
     if left.iter().all(|op| op.due() == u64::MAX) {
@@ -159,8 +159,8 @@ fn step<'a>(history: &'a History, op: Op<'a>, last: u64, current: Current<'a>) -
     Some((version.unwrap_or(last), write.value.as_deref().map(|value| (version, value))))
 }
 
-/// Whether the search and the check must agree. With deletes that nobody was told of, and versions that are known from
-/// refusals alone, the check is lenient.
+/// Tells whether the search and the check must agree. With deletes that nobody was told of, and versions that are known
+/// from refusals alone, the check is lenient.
 fn is_exact(history: &History) -> bool {
     let known = |told: u64| {
         let acknowledged = |write: &Write| write.outcome == Outcome::Acknowledged { version: told };

@@ -1,4 +1,4 @@
-//! What a history consisted of, so that a test can tell that it tested something.
+//! Summary of a history, so that a test can tell that it tested something.
 
 use super::{History, Level, Outcome};
 

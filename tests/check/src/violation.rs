@@ -7,7 +7,7 @@ use super::{Level, Outcome, Read, Write};
 /// Which promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
-    /// What is read was written, as it was read, and before.
+    /// A value that is read was written, as it was read, and before.
     Invented,
     /// A write happens once, under one version.
     Once,
@@ -21,7 +21,7 @@ pub enum Rule {
     Position,
     /// A session does not go back, behind its own writes neither.
     Session,
-    /// What was acknowledged or seen is still there.
+    /// A write that was acknowledged or seen is still there.
     Lost,
 }
 
@@ -48,7 +48,7 @@ pub struct Violation {
     pub rule: Rule,
     /// The key.
     pub key: String,
-    /// What happened, in words.
+    /// Account of what happened, in words.
     pub detail: String,
 }
 

@@ -23,17 +23,17 @@ pub(crate) struct Stream {
     pub(crate) source: Source,
     /// On their way.
     pub(crate) queue: Vec<Packet>,
-    /// What is left of a frame that was cut.
+    /// Rest of a frame that was cut.
     pub(crate) rest: Vec<u8>,
     /// Reads what arrived.
     pub(crate) reader: FeedReader,
-    /// Whether the first bytes have arrived.
+    /// True once the first bytes have arrived.
     pub(crate) begun: bool,
     /// Number of the newest frame that arrived.
     pub(crate) heard: u32,
 }
 
-/// Who sends its frames.
+/// Sender of its frames.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Nobody yet.
@@ -72,7 +72,7 @@ pub(crate) struct Client {
     pub(crate) wakes: BTreeMap<Scope, Millis>,
     pub(crate) stream: Option<Stream>,
     pub(crate) judge: Judge,
-    /// What was exported last, and the session of then.
+    /// State that was exported last, and the session of then.
     pub(crate) kept: Option<(Vec<u8>, Session)>,
     pub(crate) puts: BTreeMap<u32, UnderWay>,
     /// Invalidations and own writes so far.
@@ -138,7 +138,7 @@ impl Client {
         self.judge.session = session;
     }
 
-    /// What its floors are in a shard.
+    /// Position of its floor in a shard; 0 without one.
     pub(crate) fn floor(&self, shard: u16) -> u64 {
         self.adapter.session_token().find(|floor| floor.shard == shard).map_or(0, |floor| floor.position)
     }

@@ -1,4 +1,4 @@
-//! What a client's core asks its host to do.
+//! Actions that a client's core asks its host for.
 
 use foremap::adapter::{Action, Answer, RequestId};
 use foremap::protocol::{BatchRequest, Class, ErrorCode, FeedReader};

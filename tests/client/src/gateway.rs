@@ -10,14 +10,14 @@ use foremap::protocol::{
 use super::mutant::Mutant;
 use super::truth::{self, KEYS, LAYOUT, PAGE, Real, SHARDS, Truth, name, number, shard, tag};
 
-/// How often a feed speaks at least.
+/// Longest silence of a feed.
 const HEARTBEAT_MS: u32 = 700;
 
-/// What a gateway knows of one cursor.
+/// News of a gateway about one cursor.
 struct News {
     /// The changes since.
     changes: Vec<Change>,
-    /// How far they reach.
+    /// Position up to which they reach.
     position: u64,
     age_ms: u32,
     /// The log was cut behind the cursor.
@@ -39,7 +39,7 @@ impl Truth {
         Some(ClockReading { id: memory.clock, ms: memory.clock_ms(self.now) })
     }
 
-    /// What `gateway` answers to a batch.
+    /// Answer of `gateway` to a batch.
     pub(crate) fn answer(&self, gateway: usize, request: &BatchRequest, mutant: Option<Mutant>) -> BatchResponse {
         let map = truth::map(self.store());
         let results = request.items.iter().map(|item| self.item(gateway, request, item, mutant)).collect();
@@ -87,7 +87,7 @@ impl Truth {
         ItemResult { outcome, at: ReadPoint { shard: of, position, age_ms }, node: gateway as u32 + 1 }
     }
 
-    /// What `gateway` lists below the prefix of `key`.
+    /// Page that `gateway` lists below the prefix of `key`.
     pub(crate) fn list(&self, gateway: usize, key: u8) -> ListPage {
         let memory = &self.gateways[gateway];
         let found = (0..KEYS).filter(|other| other % 2 == key % 2).filter_map(|other| {
@@ -161,7 +161,7 @@ impl Feed {
         self.name
     }
 
-    /// Whether the process that serves it is still there.
+    /// Tells whether the process that serves it is still there.
     pub(crate) fn lives(&self, truth: &Truth) -> bool {
         truth.gateways[self.gateway].clock == self.clock
     }
@@ -213,7 +213,7 @@ impl Feed {
     }
 }
 
-/// What the clock of `gateway` shows, for whoever dates a frame by its arrival.
+/// Reading of the clock of the gateway of `feed`, for whoever dates a frame by its arrival.
 pub(crate) fn shown(truth: &Truth, feed: &Feed, at: Real) -> u64 {
     truth.gateways[feed.gateway].clock_ms(at)
 }

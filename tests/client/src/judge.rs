@@ -1,4 +1,4 @@
-//! What must hold.
+//! Invariants that must hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,14 +10,14 @@ use foremap::protocol::Consistency;
 use super::step::Ask;
 use super::truth::{KEYS, Real, Truth};
 
-/// What no sequence of events may break.
+/// Property that no sequence of events may break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Invariant {
     /// No answer that is not marked stale is older than its bound.
     WithinTheBound,
     /// No answer is older than it says.
     AgeIsTrue,
-    /// What is answered is what the key had at the position that the answer states.
+    /// The value answered is the one that the key had at the position that the answer states.
     ValueOfItsPosition,
     /// A read is at least as new as what its session has seen of the key before it began.
     NeverBackwards,
@@ -29,7 +29,7 @@ pub enum Invariant {
     OneOutcomeInTime,
     /// No table is beyond its bound, and none holds anything when all is quiet.
     NothingLeaks,
-    /// What a list or an own write brought within the bound costs no request.
+    /// A key that a list or an own write brought within the bound costs no request.
     SeenIsKept,
     /// A request fails only where something failed.
     WaitersOutliveEviction,
@@ -65,7 +65,7 @@ impl Invariant {
 pub struct Violation {
     /// Which.
     pub invariant: Invariant,
-    /// How it showed.
+    /// Account of how it showed.
     pub detail: String,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn demand(holds: bool, invariant: Invariant, detail: impl FnOnce() ->
     if holds { Ok(()) } else { Err(Violation { invariant, detail: detail() }) }
 }
 
-/// What a session has seen: by key, the newest position at which it knows it, and the version of its own newest write.
+/// Knowledge of a session: by key, the newest position at which it knows it, and the version of its own newest write.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Session {
     /// Of which store that is; `None` before any answer.
@@ -166,19 +166,19 @@ impl Ask {
 /// Rounding of two clocks that tell whole milliseconds, at each end.
 const ROUNDING_MS: u64 = 3;
 
-/// What a time of `ms` may be off by where two clocks each are good to 500 in a million.
+/// Error that a time of `ms` may have where two clocks each are good to 500 in a million, in milliseconds.
 fn tolerance(ms: u64) -> u64 {
     ROUNDING_MS + ms / 900
 }
 
-/// What a client has that a list or an own write brought.
+/// Entry of a client that a list or an own write brought.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Brought {
     pub(crate) as_of: i64,
     pub(crate) version: u64,
 }
 
-/// What one client was told.
+/// Account of what one client was told.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     pub(crate) session: Session,

@@ -43,9 +43,9 @@ pub enum Mutant {
     FailuresUntold,
     /// The client is not told of lists.
     ListsUntold,
-    /// Who waits for what a full cache has no room for is sent away.
+    /// Waiters for what a full cache has no room for are sent away.
     WaitersEvicted,
-    /// What is in the cache is told whatever its age.
+    /// Entries of the cache are told of whatever their age.
     PeekUnbounded,
     /// Batches of predicted keys are sent twice.
     PredictedTwice,

@@ -15,7 +15,7 @@ use super::step::{Ask, Drop, Step};
 use super::truth::{Truth, number, shard, tag};
 use super::world::{Content, Message, World};
 
-/// How long a list may take.
+/// Longest time that a list may take.
 const LIST_MS: u64 = 10_000;
 
 impl Client {

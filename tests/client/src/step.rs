@@ -1,11 +1,11 @@
-//! What may happen next.
+//! Steps that may happen next.
 
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
 use super::truth::{CLIENTS, Course, GATEWAYS, KEYS, Put, Shape, Truth};
 
-/// How a `get` asks.
+/// Consistency that a `get` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// Within a bound.
@@ -22,7 +22,7 @@ pub enum Ask {
     Any(u32),
 }
 
-/// What is invalidated.
+/// Target of an invalidation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drop {
     /// A key.
@@ -37,18 +37,18 @@ pub enum Drop {
     Clear,
 }
 
-/// What becomes of a batch instead of an answer.
+/// Fate of a batch that gets no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mishap {
     /// The connection breaks.
     Network,
     /// The gateway is overloaded.
     Unavailable,
-    /// What arrives is no answer.
+    /// The bytes that arrive are no answer.
     Garbage,
 }
 
-/// How a feed ends.
+/// End of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// In good order.
@@ -61,7 +61,7 @@ pub enum End {
     NoRoute,
 }
 
-/// What a new core of a client begins with.
+/// State that a new core of a client begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Legacy {
     /// Nothing: it is another session.
@@ -70,9 +70,9 @@ pub enum Legacy {
     Floors,
     /// A bookmark.
     Bookmark,
-    /// What was exported just now.
+    /// The state exported just now.
     State,
-    /// What was exported last.
+    /// The state exported last.
     OldState,
 }
 
@@ -91,29 +91,29 @@ pub enum Step {
     Sleep {
         /// For how long.
         ms: u32,
-        /// Whether the monotonic clock stands still.
+        /// True if the monotonic clock stands still.
         stands_still: bool,
-        /// Whether clients are told that they slept.
+        /// True if clients are told that they slept.
         told: bool,
     },
     /// The wall clock is set.
     SetWall(i32),
     /// Somebody else writes.
     Write {
-        /// What.
+        /// The key.
         key: u8,
-        /// Whether it removes it.
+        /// True if it removes the key.
         deletes: bool,
     },
     /// A client begins a write.
     Put {
-        /// Who.
+        /// The client.
         client: u8,
-        /// What.
+        /// The key.
         key: u8,
-        /// Whether it removes it.
+        /// True if it removes the key.
         deletes: bool,
-        /// Whether what it left behind is known.
+        /// True if the state that it left behind is known.
         known: bool,
     },
     /// A client's write is committed.
@@ -130,11 +130,11 @@ pub enum Step {
     RenewStore,
     /// A client reads.
     Get {
-        /// Who.
+        /// The client.
         client: u8,
-        /// What.
+        /// The key.
         key: u8,
-        /// How.
+        /// The consistency asked for.
         ask: Ask,
         /// In which scope.
         scope: u8,
@@ -145,7 +145,7 @@ pub enum Step {
     },
     /// A client lists everything below a prefix.
     List {
-        /// Who.
+        /// The client.
         client: u8,
         /// A key with that prefix.
         key: u8,
@@ -154,9 +154,9 @@ pub enum Step {
     },
     /// An application says what it needs next.
     Hint {
-        /// Who.
+        /// The client.
         client: u8,
-        /// What.
+        /// The key.
         key: u8,
     },
     /// A reader gives up.
@@ -171,7 +171,7 @@ pub enum Step {
     Deliver {
         /// Which.
         pick: u8,
-        /// Whether it comes once more.
+        /// True if it comes once more.
         again: bool,
     },
     /// A request or its answer does not arrive.
@@ -186,9 +186,9 @@ pub enum Step {
         client: u8,
         /// Which.
         pick: u8,
-        /// Whether it comes once more.
+        /// True if it comes once more.
         again: bool,
-        /// Where it is cut, in 256ths.
+        /// Place at which it is cut, in 256ths.
         cut: u8,
     },
     /// A frame with all news does not arrive.
@@ -429,7 +429,7 @@ impl ReferenceStateMachine for Truth {
 }
 
 impl Truth {
-    /// What a step does to the truth.
+    /// Applies a step to the truth.
     pub fn take(&mut self, step: &Step) {
         match *step {
             Step::Wait(ms) => self.now += u64::from(ms),

@@ -1,4 +1,4 @@
-//! What sequences exercised, so that none of it can become idle unnoticed.
+//! Counts of what sequences exercised, so that none of it can become idle unnoticed.
 
 use std::collections::BTreeMap;
 

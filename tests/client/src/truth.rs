@@ -26,7 +26,7 @@ pub struct Write {
     pub version: u64,
     /// When.
     pub committed: Real,
-    /// Whether it removed the key.
+    /// True if it removed the key.
     pub deleted: bool,
     /// The client's write that it is, if it is one.
     pub put: Option<u32>,
@@ -39,11 +39,11 @@ pub struct Put {
     pub number: u32,
     /// The key.
     pub key: u8,
-    /// Whether it removes the key.
+    /// True if it removes the key.
     pub deletes: bool,
 }
 
-/// What one gateway knows, and its clock.
+/// Knowledge of one gateway, and its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     /// Writes of the log that it has applied.
@@ -54,14 +54,14 @@ pub struct Memory {
     pub kept_from: [u64; SHARDS as usize],
     /// Names its clock.
     pub clock: u64,
-    /// What that showed at real time 0.
+    /// Reading of that clock at real time 0.
     pub offset: u64,
-    /// How fast it runs, in millionths.
+    /// Deviation of its rate, in millionths.
     pub ppm: i64,
 }
 
 impl Memory {
-    /// What its clock shows.
+    /// Reading of its clock, in milliseconds.
     pub fn clock_ms(&self, real: Real) -> u64 {
         run(real, self.ppm) + self.offset
     }
@@ -72,12 +72,12 @@ impl Memory {
     }
 }
 
-/// What a clock that is `ppm` millionths fast shows at `real`.
+/// Reading at `real` of a clock that is `ppm` millionths fast.
 pub(crate) fn run(real: Real, ppm: i64) -> u64 {
     (real as f64 * (1.0 + ppm as f64 / 1e6)) as u64
 }
 
-/// What mostly happens in a sequence.
+/// Kind of events that prevail in a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Course {
     /// Everything, all the time.
@@ -90,18 +90,18 @@ pub enum Course {
     Walk,
 }
 
-/// How a sequence begins.
+/// Settings that a sequence begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// What mostly happens.
+    /// Events that prevail.
     pub course: Course,
     /// Most entries of a cache.
     pub max_entries: usize,
-    /// Whether clients hold feeds.
+    /// True if clients hold feeds.
     pub feeds: bool,
-    /// Whether they predict.
+    /// True if they predict.
     pub predicts: bool,
-    /// How fast the clients' monotonic and wall clocks run, and the gateways', in millionths.
+    /// Deviations of the rates of the clients' monotonic and wall clocks, and of the gateways' clocks, in millionths.
     pub ppm: [i64; 3],
     /// Longest life of a negative entry.
     pub negative_ttl_ms: u64,
@@ -110,7 +110,7 @@ pub struct Shape {
 /// The reference state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Truth {
-    /// How it began.
+    /// Settings that it began with.
     pub shape: Shape,
     /// Real time.
     pub now: Real,
@@ -161,7 +161,7 @@ pub(crate) fn tag(key: u8) -> String {
     format!("t{}", key % 3)
 }
 
-/// Where a gateway answers.
+/// Origin at which a gateway answers.
 pub(crate) fn origin(gateway: usize) -> String {
     format!("http://{gateway}.example")
 }
@@ -296,7 +296,7 @@ impl Truth {
         }
     }
 
-    /// What the clocks of a client's host show: the monotonic one and the wall clock.
+    /// Readings of the clocks of a client's host, in milliseconds: the monotonic one and the wall clock.
     pub fn host_clocks(&self, client: usize) -> (f64, f64) {
         let [monotonic, wall, _] = self.shape.ppm.map(|ppm| if client == 0 { ppm } else { -ppm });
         let awake = (self.now - self.stood_still) as f64 * (1.0 + monotonic as f64 / 1e6);

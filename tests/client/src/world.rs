@@ -31,7 +31,7 @@ pub(crate) struct Message {
     pub(crate) content: Content,
 }
 
-/// What is asked.
+/// Content of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Batch(BatchRequest),

@@ -211,7 +211,7 @@ impl Direct {
     }
 }
 
-/// How an answer was asked for.
+/// Terms on which an answer was asked for.
 struct Taken {
     what: What,
     /// This attempt asked the store.

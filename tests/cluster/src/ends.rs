@@ -15,9 +15,9 @@ use crate::http::{Http, get, request};
 use crate::load::Load;
 use crate::recorder::found;
 
-/// How long healing may take: much, because machines that run tests are busy.
+/// Longest time that healing may take: much, because machines that run tests are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one answer may take.
+/// Longest time that one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Versions that the store keeps of a key.
 const RETENTION: usize = 100;

@@ -19,25 +19,25 @@ use crate::recorder::Acknowledged;
 /// A feed says something every second.
 const SILENCE: Duration = Duration::from_millis(2_500);
 
-/// What a reader was told.
+/// Account of what a reader was told.
 #[derive(Debug, Default)]
 pub(crate) struct FeedLog {
-    /// Where it began, by shard.
+    /// Positions at which it began, by shard.
     start: BTreeMap<u16, u64>,
-    /// How far it was told everything, by shard.
+    /// Positions up to which it was told everything, by shard.
     cursor: BTreeMap<u16, u64>,
     told: BTreeMap<(u16, u64), (String, bool)>,
     /// Spans of positions that a reset left out: after the first, up to the second.
     gaps: Vec<(u16, u64, u64)>,
-    /// How often it went to another gateway.
+    /// Number of times that it went to another gateway.
     pub(crate) resumed: usize,
-    /// What should not have been told.
+    /// Accounts of what should not have been told.
     pub(crate) wrong: Vec<String>,
     id: String,
 }
 
 impl FeedLog {
-    /// Whether it has begun.
+    /// Tells whether it has begun.
     pub(crate) fn has_begun(&self) -> bool {
         !self.start.is_empty()
     }
@@ -50,12 +50,12 @@ impl FeedLog {
         self.told.len()
     }
 
-    /// Whether it was told everything up to each of `writes`.
+    /// Tells whether it was told everything up to each of `writes`.
     pub(crate) fn has_reached(&self, writes: &[Acknowledged]) -> bool {
         writes.iter().all(|write| self.cursor.get(&write.shard).is_none_or(|&at| at >= write.version))
     }
 
-    /// What of `writes` it was not told, or told wrongly; and what it was told that is not among the versions `kept`.
+    /// Those of `writes` that it was not told, or told wrongly; and what it was told that is not among the `kept` versions.
     pub(crate) fn faults(&self, writes: &[Acknowledged], prefix: &str, kept: &BTreeSet<u64>) -> Vec<String> {
         let mut faults = self.wrong.clone();
         for write in writes.iter().filter(|write| write.key.as_str().starts_with(prefix)) {

@@ -11,14 +11,14 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long a process may take to end after SIGTERM: its grace for requests in flight, and some.
+/// Longest time that a process may take to end after SIGTERM: its grace for requests in flight, and some.
 const ENDING: Duration = Duration::from_secs(20);
 /// Ports, above those of the Redis servers and their bus, below those that systems use for outgoing connections.
 const PORTS: std::ops::Range<u16> = 32_000..32_768;
 
 /// A gateway that is started and ended many times at one address.
 pub(crate) struct Gateway {
-    /// Where clients reach it.
+    /// Origin at which clients reach it.
     pub(crate) origin: String,
     arguments: Vec<String>,
     binary: PathBuf,
@@ -57,7 +57,7 @@ impl Gateway {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Whether it runs and is not paused.
+    /// Tells whether it runs and is not paused.
     pub(crate) fn answers(&self) -> bool {
         self.child.is_some() && !self.paused
     }

@@ -34,13 +34,13 @@ pub(crate) struct Asked {
     pub(crate) bypass_cache: bool,
 }
 
-/// How a read ended, and when: ages count from then.
+/// Result of a read, and its time: ages count from then.
 pub(crate) struct Got {
     pub(crate) at: Time,
     pub(crate) answer: Result<Answer, (ErrorCode, String)>,
 }
 
-/// How a write ended.
+/// Result of a write.
 #[derive(Debug)]
 pub(crate) struct Put {
     /// The outcome, where an attempt was told it.
@@ -49,9 +49,9 @@ pub(crate) struct Put {
     pub(crate) attempts: Attempts,
     /// The shard of an acknowledged write.
     pub(crate) shard: Option<u16>,
-    /// What no write should be told.
+    /// Answer that no write should be told, if there was one.
     pub(crate) nonsense: Option<String>,
-    /// Whether the client of the package failed the call.
+    /// Failure of the call by the client of the package, in words.
     pub(crate) failed: Option<String>,
 }
 

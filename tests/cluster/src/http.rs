@@ -79,7 +79,7 @@ impl Http {
         self.0.request(request).await.map_err(lost)
     }
 
-    /// Whether the gateway at `origin` says that it is ready.
+    /// Tells whether the gateway at `origin` says that it is ready.
     pub(crate) async fn is_ready(&self, origin: &str) -> bool {
         let reply = self.send(get(&format!("{origin}/readyz")), Duration::from_secs(1)).await;
         reply.is_ok_and(|reply| reply.status == 200)

@@ -1,4 +1,4 @@
-//! What clients draw from: keys, levels, pauses.
+//! Choices that clients draw from: keys, levels, pauses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,13 +19,13 @@ pub(crate) const TIMEOUT_MS: u32 = 10_000;
 /// A write is tried under its id for so long: its outcome should be known.
 pub(crate) const INSISTENCE: Duration = Duration::from_secs(15);
 
-/// What all clients of a round share.
+/// State that all clients of a round share.
 #[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) recorder: Recorder,
     pub(crate) origins: Arc<[String]>,
     pub(crate) keys: Arc<[CompositeKey]>,
-    /// What all keys begin with.
+    /// Prefix that all keys begin with.
     pub(crate) prefix: Arc<str>,
     stop: Arc<AtomicBool>,
     writes: Arc<AtomicU64>,

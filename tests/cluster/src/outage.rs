@@ -1,4 +1,4 @@
-//! How long calls had to wait.
+//! Times that calls had to wait.
 
 use foremap_check::Time;
 

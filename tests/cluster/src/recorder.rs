@@ -1,4 +1,4 @@
-//! What all clients of a round did and were told.
+//! Record of what all clients of a round did and were told.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::clock::Clock;
 /// may have cut one off at the beginning and one at the end.
 const SLACK: Time = 6_000;
 
-/// Who called.
+/// Kind of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// The published package's core.
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Direct,
 }
 
-/// What was called.
+/// Kind of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
     Bounded,
@@ -55,7 +55,7 @@ pub(crate) struct Record {
     pub(crate) history: History,
     pub(crate) calls: Vec<Call>,
     pub(crate) acknowledged: Vec<Acknowledged>,
-    /// What should not happen at all, in words.
+    /// Events that should not happen at all, in words.
     pub(crate) nonsense: Vec<String>,
     /// Failed calls of clients of the package, in words.
     pub(crate) failures: Vec<String>,

@@ -1,4 +1,4 @@
-//! What is printed and written.
+//! Lines and tables that are printed, and the file that is written.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::clock::seconds;
 use crate::outage::median;
 use crate::round::RoundReport;
 
-/// How soon bounded reads must be back after a gateway's death.
+/// Time within which bounded reads must be back after a gateway's death, in milliseconds.
 const RECOVERY_MS: f64 = 1_000.0;
 
 /// One figure, in the form of every measurement of this repository.

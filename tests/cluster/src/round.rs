@@ -29,10 +29,10 @@ const SDKS: u64 = 4;
 const DIRECTS: u64 = 4;
 /// Load before the first fault, and after the last.
 const QUIET: Duration = Duration::from_millis(700);
-/// How long feeds may take to tell what was written.
+/// Longest time that feeds may take to tell what was written.
 const FEED_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a round came to.
+/// Result of a round.
 #[derive(Debug, Default)]
 pub(crate) struct RoundReport {
     pub(crate) seed: u64,

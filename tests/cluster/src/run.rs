@@ -11,10 +11,10 @@ use crate::plan::Plan;
 use crate::report::{self, Printer};
 use crate::round::{self, Broken};
 
-/// How long a server may be silent before the others take it for dead.
+/// Silence of a server after which the others take it for dead.
 const NODE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// What a fleet is set up for.
+/// Promises that a fleet is set up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Promised {
     replicas: usize,

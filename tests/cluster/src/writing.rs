@@ -28,7 +28,7 @@ pub(crate) enum Expect {
     Version(u64),
 }
 
-/// What one attempt was told.
+/// Result that one attempt was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
     Written {
@@ -71,7 +71,7 @@ impl WriteRequest {
 }
 
 impl Told {
-    /// What the answer to an attempt means.
+    /// Interprets the answer to an attempt.
     pub(crate) fn of(answer: &Result<Reply, Lost>) -> Self {
         let reply = match answer {
             Ok(reply) => reply,
@@ -99,7 +99,7 @@ impl Told {
     }
 }
 
-/// What all attempts at one write amount to.
+/// Summary of all attempts at one write.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Attempts {
     /// One may have been executed, or may yet be: it waits in a process that is paused.
@@ -122,7 +122,7 @@ impl Attempts {
         None
     }
 
-    /// Whether one of them may have been executed.
+    /// Tells whether one of them may have been executed.
     pub(crate) fn may_have_happened(self) -> bool {
         self.perhaps
     }

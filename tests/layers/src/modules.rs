@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::names::{Names, Segments, is_test};
 
-/// How many `use` declarations a name may pass: more than any chain of re-exports, and an end to those that go round.
+/// Most `use` declarations that a name may pass: more than any chain of re-exports, and an end to those that go round.
 const MAX_STEPS: usize = 32;
 
 struct Module {

@@ -8,14 +8,14 @@ use syn::visit::{self, Visit};
 /// A chain of names, `["crate", "key", "Portion"]`.
 pub(crate) type Segments = Vec<String>;
 
-/// What a module defines, brings into scope, and names.
+/// Names that a module defines, brings into scope, and mentions.
 #[derive(Default)]
 pub(crate) struct Names {
     /// Names of the items that it defines, modules apart.
     pub(crate) items: BTreeSet<String>,
-    /// What `use` declarations name, by the name that stands for it here.
+    /// Paths that `use` declarations name, by the name that stands for each here.
     pub(crate) aliases: BTreeMap<String, Segments>,
-    /// What `use` declarations bring everything of.
+    /// Paths that `use` declarations bring everything of.
     pub(crate) globs: Vec<Segments>,
     /// Every path in its code, those of `use` declarations with it.
     pub(crate) paths: BTreeSet<Segments>,
@@ -145,7 +145,7 @@ fn defined(item: &syn::Item) -> Option<String> {
     Some(name.to_string())
 }
 
-/// Whether something is there in tests only.
+/// Tells whether something is there in tests only.
 pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else { return false };

@@ -12,7 +12,7 @@ use crate::options::ClusterOptions;
 use crate::server::{Server, cli, started};
 use crate::watch::Watch;
 
-/// How long the cluster may take to become whole: much, because machines that run tests are busy.
+/// Longest time that the cluster may take to become whole: much, because machines that run tests are busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Whether it has `slot`.
+    /// Tells whether it has `slot`.
     pub fn has(&self, slot: u16) -> bool {
         self.slots.iter().any(|&(first, last)| (first..=last).contains(&slot))
     }

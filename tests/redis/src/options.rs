@@ -1,10 +1,10 @@
-//! How a cluster is set up.
+//! Setup of a cluster.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How the servers of a cluster are configured.
+/// Configuration of the servers of a cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
     /// Masters; Redis wants at least 3.
@@ -13,7 +13,7 @@ pub struct ClusterOptions {
     pub replicas: usize,
     /// `appendfsync always`: on disk before the answer. Otherwise once a second.
     pub fsync_always: bool,
-    /// How long a node may be silent before the others take it for dead.
+    /// Silence of a node after which the others take it for dead.
     pub node_timeout: Duration,
     /// The server's binary.
     pub server: PathBuf,

@@ -16,16 +16,16 @@ use redis::{Connection, FromRedisValue};
 
 use crate::options::ClusterOptions;
 
-/// How long a server may take until it answers: much, because machines that run tests are busy.
+/// Longest time that a server may take until it answers: much, because machines that run tests are busy.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long one answer may take.
+/// Longest time that one answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Ports of servers. With the ports of the cluster bus they are below those that systems use for outgoing connections.
 const PORTS: std::ops::Range<u16> = 10_000..22_000;
 /// The cluster bus listens this much higher.
 const BUS: u16 = 10_000;
 
-/// What to do where a binary is missing.
+/// Explains a failed start: where a binary is missing, with what to do.
 pub(crate) fn started<T>(result: std::io::Result<T>, program: &OsStr, variable: &str) -> Result<T> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -82,7 +82,7 @@ impl Server {
         bail!("no free port in {PORTS:?}")
     }
 
-    /// Where a search for free ports starts: elsewhere in each process, as several may start clusters at once.
+    /// First port of a search for free ones: another one in each process, as several may start clusters at once.
     pub(crate) fn first_port() -> u16 {
         let span = u32::from(PORTS.end - PORTS.start);
         PORTS.start + (std::process::id().wrapping_mul(61) % span) as u16
@@ -134,7 +134,7 @@ impl Server {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Whether it runs and is not paused.
+    /// Tells whether it runs and is not paused.
     pub(crate) fn answers(&self) -> bool {
         self.child.is_some() && !self.paused
     }

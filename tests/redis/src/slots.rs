@@ -133,7 +133,7 @@ impl RedisCluster {
         Ok(SlotMove { cluster: self, slot, from, to, source: self.connection(from)? })
     }
 
-    /// Whether its servers can hand slots over as a whole (`CLUSTER MIGRATESLOTS`, Valkey from 9.0 on).
+    /// Tells whether its servers can hand slots over as a whole (`CLUSTER MIGRATESLOTS`, Valkey from 9.0 on).
     ///
     /// # Errors
     /// If the first server does not answer.

@@ -25,7 +25,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What one session has seen: per key a version that no later answer may be older than.
+/// Knowledge of one session: per key a version that no later answer may be older than.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen(BTreeMap<CompositeKey, u64>);
 
@@ -50,7 +50,7 @@ pub(crate) struct Read {
     pub(crate) began: u64,
     /// The same, as the history has it.
     pub(crate) invoked: Time,
-    /// What its session had seen by then.
+    /// Version that its session had seen by then.
     pub(crate) seen: u64,
 }
 

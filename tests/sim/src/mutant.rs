@@ -24,7 +24,7 @@ pub enum Mutant {
     LatePoll,
     /// Clients are not told that their write was acknowledged.
     WriteUntold,
-    /// What a master says counts, whoever has acknowledged it.
+    /// An answer of a master counts, whoever has acknowledged it.
     NoFence,
     /// It counts if all replicas but one have acknowledged it.
     PartialFence,

@@ -1,4 +1,4 @@
-//! What the network and the machines do to messages: cuts and pauses.
+//! Effects of the network and the machines on messages: cuts and pauses.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What kind of day a history is: each exercises other corners.
+//! Profile of a history, the kind of day that it is: each exercises other corners.
 
 use super::rng::Rng;
 
@@ -36,7 +36,7 @@ impl Profile {
         }
     }
 
-    /// What a network takes one way: mostly little, sometimes much.
+    /// Draws the time that a network takes one way: mostly little, sometimes much.
     pub(crate) fn delay(&self, rng: &mut Rng) -> u64 {
         if rng.chance(self.slow) { rng.range(0, 1_500) } else { rng.range(1, 40) }
     }

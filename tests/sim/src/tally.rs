@@ -1,4 +1,4 @@
-//! What histories exercise, so that a test can tell that none of it is left out.
+//! Counts of what histories exercise, so that a test can tell that none of it is left out.
 
 use foremap::adapter::AdapterStats;
 use foremap::node::NodeStats;
@@ -20,7 +20,7 @@ impl Tally {
         other.0.iter().for_each(|(what, &count)| self.add(what, count));
     }
 
-    /// What no history exercised.
+    /// Lists what no history exercised.
     pub fn idle(&self) -> Vec<&'static str> {
         self.0.iter().filter(|(_, count)| **count == 0).map(|(what, _)| *what).collect()
     }

@@ -1,4 +1,4 @@
-//! What was ever written, as nobody in the system knows it: the writes that every server of their group has held.
+//! Everything that was ever written, as nobody in the system knows it: the writes that every server of their group has held.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -65,7 +65,7 @@ fn histories_keep_every_promise() {
     eprintln!("{tally:#?}\n{:.0} histories a second", histories as f64 / begun.elapsed().as_secs_f64());
 }
 
-/// How many seeds it takes until `judge` catches each of `mutants`.
+/// Asserts that `judge` catches each of `mutants`, and prints after how many seeds.
 fn catch(mutants: &[Mutant], judge: Judge) {
     let caught = Mutex::new(Vec::new());
     on_every_core(0..mutants.len() as u64, |at| {
@@ -89,7 +89,7 @@ fn every_mutant_is_caught() {
     catch(&Mutant::ALL, Judge::All);
 }
 
-/// What clients are told is all that a test on real processes has.
+/// The history of what clients are told is all that a test on real processes has.
 #[test]
 fn the_history_alone_tells_of_every_mutant_that_clients_can_notice() {
     // An adapter does not take an answer below its floor, so its callers never see one; and the map is a hint, so whichever

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// Longest wait for an answer. The edge worker itself gives up after 10 s.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What stays as it is in a query value; `%` and everything else is escaped.
+/// Characters that are escaped in a query value: `%` and all but letters, digits and those removed here.
 const QUERY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b'@').remove(b':');
 

@@ -38,17 +38,17 @@ struct Cli {
     options: Options,
 }
 
-/// What is computed from what was measured.
+/// Figures that are computed from what was measured.
 #[derive(Subcommand)]
 enum Computed {
-    /// How many machines a workload takes, and where this design ends: arithmetic on what `gateway` measured
+    /// Number of machines that a workload takes, and where this design ends: arithmetic on what `gateway` measured
     Capacity(Capacity),
 }
 
-/// What measurements take.
+/// Options of measurements.
 #[derive(clap::Args)]
 struct Options {
-    /// What to measure; without it, the names are listed
+    /// Measurement to make; without it, the names are listed
     #[arg(value_enum)]
     name: Option<Bench>,
     /// Write the measured rows as JSON
@@ -79,14 +79,14 @@ struct Options {
     check: bool,
 }
 
-/// What can be measured.
+/// Measurements that can be made.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Bench {
     /// Change feeds of a gateway alone: what idle ones cost, and what a change costs for each subscriber
     Feeds,
     /// Reads, writes, change logs and memory of a gateway, beside Redis and over a Redis Cluster
     Gateway,
-    /// What sharing one model among lone tabs is worth: hits, first requests, calibration and bytes, beside what is asked
+    /// Worth of sharing one model among lone tabs: hits, first requests, calibration and bytes, beside what is asked
     Model,
     /// A gateway kept from its work: silent crowds, requests that do not end, and three times what it can answer
     Overload,
@@ -94,7 +94,7 @@ enum Bench {
     Prediction,
     /// Load of nodes under a shifting hot set, what plans cost, the map's size and time, beside peers and what is asked
     Shifter,
-    /// How long keys of a gateway over a Redis Cluster wait while their slot moves to another master
+    /// Time that keys of a gateway over a Redis Cluster wait while their slot moves to another master
     Slots,
     /// Bytes of the core, of each entry, of the worker and of the packed package
     Size,

@@ -3,7 +3,7 @@
 use comfy_table::Table;
 use foremap_bench::rows::Row;
 
-/// What has been measured so far.
+/// Rows that have been measured so far.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,

@@ -20,19 +20,19 @@ pub enum Better {
 /// a row without a target is information and counts as met.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// What was measured.
+    /// Name of what was measured.
     pub measure: String,
     /// The figure.
     pub value: f64,
     /// Its unit.
     pub unit: &'static str,
-    /// What is required.
+    /// Figure that is required.
     pub target: Option<f64>,
-    /// What is wished for.
+    /// Figure that is wished for.
     pub aim: Option<f64>,
     /// Which way is better.
     pub better: Better,
-    /// Whether the target is met.
+    /// True if the target is met.
     pub met: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a user downloads.
+//! Bytes that a user downloads.
 //!
 //! An entry is measured as an application would ship it: bundled by esbuild
 //! with the conditions of its runtime, minified, gzip at level 9.

@@ -14,12 +14,12 @@ use xtask::workspace::Workspace;
 use super::metrics;
 use super::options::Options;
 
-/// How many nodes run.
+/// Number of nodes.
 const NODES: u16 = 3;
-/// How long a server may take to become ready.
+/// Longest time that a server may take to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Who answers the sessions of the trace.
+/// Clients that answer the sessions of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// One edge worker for all of them, which asks a gateway every time.
@@ -65,13 +65,13 @@ impl Mode {
     }
 }
 
-/// What all nodes and workers of one run share.
+/// State that all nodes and workers of one run share.
 pub(super) struct Fleet<'a> {
-    /// Where scripts are.
+    /// Workspace in which scripts are.
     pub(super) workspace: &'a Workspace,
     /// The gateway's program.
     pub(super) gateway: PathBuf,
-    /// Where stores and logs are.
+    /// Folder of stores and logs.
     pub(super) scratch: &'a Scratch,
     origin_latency: u32,
     /// The worker's cache, in entries.
@@ -177,7 +177,7 @@ impl Worker {
         self.server.log_tail()
     }
 
-    /// What it says of its prefetches.
+    /// Counts of its prefetches, as it tells them.
     pub(super) fn prefetch_counters(&self) -> Result<metrics::Prefetch> {
         let url = format!("{}/v1/stats", self.origin);
         metrics::prefetch(&http::text(&url)?).with_context(|| format!("GET {url}"))

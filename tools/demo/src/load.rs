@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Writes under way at once: they wait for the injected latency most of the time.
 const WRITERS: usize = 32;
 
-/// How long a write is tried again while the store is not available, and the pause in between.
+/// Time for which a write is tried again while the store is not available, and the pause in between.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,7 +51,7 @@ pub(super) fn load(origins: &[String], keys: &[String], bar: &ProgressBar) -> Re
     })
 }
 
-/// Where the object would be in a content store. The trace does not say what it
+/// Place that the object would have in a content store. The trace does not say what it
 /// was, so the locator says no more than which key it belongs to.
 pub(super) fn locator(key: &str) -> String {
     let hash = xxh3_64(key.as_bytes());

@@ -1,11 +1,11 @@
-//! What is measured of a replay.
+//! Figures that are measured of a replay.
 
 use std::time::Duration;
 
 use super::fleet::Mode;
 use super::metrics::Prefetch;
 
-/// Where an answer came from, as the worker says in `foremap-source`.
+/// Source of an answer, as the worker says in `foremap-source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// A cache, within the staleness bound.
@@ -96,7 +96,7 @@ pub(super) fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// What the servers counted meanwhile.
+/// Counts of the servers meanwhile.
 #[derive(Debug)]
 pub(super) struct Measured {
     /// Requests that reached gateways.
@@ -116,7 +116,7 @@ pub(super) struct ModeResult {
     pub(super) replayed: Replayed,
     /// The servers' counts.
     pub(super) measured: Measured,
-    /// How long the replay took.
+    /// Time that the replay took.
     pub(super) seconds: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What can be set on the command line.
+//! Options of the command line.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use clap::Parser;
 use super::*;
 use foremap_replay::trace::Request;
 
-/// What a server saw: the stream and the target of each request, in order of arrival.
+/// Requests that a server saw: the stream and the target of each, in order of arrival.
 type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A server that answers every request by `answer(target)`: status, source, body.

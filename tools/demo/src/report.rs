@@ -1,4 +1,4 @@
-//! What the demonstration prints and writes.
+//! Text that the demonstration prints, and rows that it writes.
 
 use super::fleet::{Fleet, Mode};
 use super::measure::ModeResult;

@@ -24,7 +24,7 @@ use super::replay;
 /// Longest replay that is waited for.
 const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
-/// What `js/demo/tabs.mjs` is to do.
+/// Task for `js/demo/tabs.mjs`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Input<'a> {
@@ -46,7 +46,7 @@ struct Session<'a> {
     steps: Vec<(u64, u32)>,
 }
 
-/// What it did.
+/// Result of that.
 #[derive(Deserialize)]
 struct Output {
     /// Milliseconds that each answer took, and where it came from.

@@ -34,7 +34,7 @@ impl Budgets {
         self.clients[client as usize].spent += prefetches as u32;
     }
 
-    /// What became of one.
+    /// Takes in the outcome of one.
     pub(super) fn outcome(&mut self, client: u32, outcome: PrefetchOutcome) {
         if matches!(outcome, PrefetchOutcome::Used | PrefetchOutcome::Late | PrefetchOutcome::Refunded) {
             let spent = &mut self.clients[client as usize].spent;

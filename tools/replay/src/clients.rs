@@ -3,7 +3,7 @@
 /// Requests of a client that are its first ones, for [`Clients::first_hit_ratio`].
 const FIRST: u32 = 10;
 
-/// What happened to each client with a cache of its own.
+/// Counts of each client with a cache of its own.
 #[derive(Debug)]
 pub(super) struct Clients {
     counts: Vec<Counts>,
@@ -51,7 +51,7 @@ impl Clients {
         self.weigh(client);
     }
 
-    /// What is unused at the end is waste of its client.
+    /// Counts what is unused at the end as waste of its client.
     pub(super) fn end(&mut self) {
         for client in 0..self.counts.len() {
             let counts = &mut self.counts[client];

@@ -13,7 +13,7 @@ pub(super) struct Flights<K> {
     queue: VecDeque<Flight<K>>,
     /// Departure of each key in flight.
     open: FxHashMap<(usize, K), u64>,
-    /// How many of them there are to each cache; caches without any are left out.
+    /// Number of them to each cache; caches without any are left out.
     to: FxHashMap<usize, usize>,
     departed: u64,
 }
@@ -72,7 +72,7 @@ impl<K: Clone + Eq + Hash> Flights<K> {
         !self.open.is_empty() && self.close(cache, key)
     }
 
-    /// Whether nothing is in flight to a cache.
+    /// Tells whether nothing is in flight to a cache.
     pub(super) fn none_to(&self, cache: usize) -> bool {
         !self.to.contains_key(&cache)
     }

@@ -10,7 +10,7 @@ const LATE: u64 = 8;
 /// Of so many pages one is not known to have been taken: it comes again in the next round, with what is new.
 const AGAIN: u64 = 8;
 
-/// What gateways were told and the merging one has not taken.
+/// Gateways, with what they were told and the merging one has not taken.
 pub(super) struct Instances {
     config: Handovers,
     outboxes: Vec<Outbox>,
@@ -85,7 +85,7 @@ impl Draws {
     }
 }
 
-/// What a page says, as it arrives.
+/// Content of a page, as it arrives.
 pub(super) fn arrived(page: &Handover) -> Vec<Told> {
     Handover::decode(&page.encode()).map(|page| page.told).unwrap_or_default()
 }

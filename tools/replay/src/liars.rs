@@ -15,7 +15,7 @@ const POPULAR: usize = 16;
 /// Requests after which it is looked up anew which they are.
 const LOOK_EVERY: usize = 256;
 
-/// Who lies, and what about.
+/// Clients that lie, and what about.
 pub(super) struct Liars {
     /// One of so many clients.
     one_of: NonZeroU32,
@@ -43,12 +43,12 @@ impl Liars {
         self.seen += 1;
     }
 
-    /// Whether a client lies.
+    /// Tells whether a client lies.
     pub(super) fn has(&self, client: u32) -> bool {
         client % self.one_of == self.one_of.get() - 1
     }
 
-    /// What a liar tells in place of the truth: that from a popular key, however it was come to, it went to one that nobody
+    /// Lie of a client in place of the truth: that from a popular key, however it was come to, it went to one that nobody
     /// asks for, once for each request that it would have told of, or of all popular keys. It says each time that it came
     /// another way: so that this is not twice the same.
     pub(super) fn instead_of(&mut self, truth: &Summary) -> Summary {

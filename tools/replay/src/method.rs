@@ -1,4 +1,4 @@
-//! What can be replayed.
+//! Methods that can be replayed.
 
 use std::str::FromStr;
 
@@ -29,7 +29,7 @@ impl Method {
     /// The engine and cache of the core.
     pub const FOREMAP: Self = Self(Kind::Foremap);
 
-    /// Whether it exists with private caches, or with a shared one.
+    /// Tells whether it exists with private caches, or with a shared one.
     pub(super) fn fits(self, private: bool) -> bool {
         match self.0 {
             Kind::Ppm(variant) => PpmVariant::all(variant.order, private).contains(&variant),

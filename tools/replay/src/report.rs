@@ -5,15 +5,15 @@ use serde::Serialize;
 use super::clients::Clients;
 use super::tally::Tally;
 
-/// What one method did on one trace. Shares are of the demand requests unless stated.
+/// Result of one method on one trace. Shares are of the demand requests unless stated.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// Name of the trace.
     pub trace: String,
     /// Name of the method; `foremap` is the engine of the core.
     pub method: String,
-    /// Who learns together: `pooled` is all clients, `held` the same within a budget of each, `alone` each by itself, `shared`
-    /// each by itself from what others told; only there for the engine.
+    /// Clients that learn together: `pooled` is all of them, `held` the same within a budget of each, `alone` each by
+    /// itself, `shared` each by itself from what others told; only there for the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<&'static str>,
     /// Demand requests.
@@ -68,7 +68,7 @@ pub struct Row {
     pub series: Option<Vec<u32>>,
 }
 
-/// What the predictor says about itself.
+/// Figures of the predictor about itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Quality {
     pub(super) models: Option<&'static str>,

@@ -32,8 +32,8 @@ fn rows(trace: &str, settings: &Settings, baselines: &[&str]) -> Vec<Row> {
     replay("t", &trace, settings, &baselines, &Timed(Instant::now())).expect("a replay").rows
 }
 
-/// What an independent implementation in C++ counted on the bundled trace under the same rules: method, hit ratio to
-/// four digits, prefetches, and those used.
+/// Counts by an independent implementation in C++ on the bundled trace under the same rules: method, hit ratio to four
+/// digits, prefetches, and those used.
 const SHARED: [(&str, f64, u64, u64); 21] = [
     ("lru", 0.1192, 0, 0),
     ("markov1-client-top1-t0.25", 0.5339, 4621, 3559),

@@ -1,19 +1,19 @@
-//! What can be set.
+//! Settings of a replay.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-/// How traces are replayed.
+/// Settings by which traces are replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Size of the caches.
     pub cache: CacheSize,
     /// Wasted prefetches per demand request that are allowed.
     pub waste_budget: f64,
-    /// Who learns together.
+    /// Clients that learn together.
     pub models: Models,
     /// All that an engine may keep, in bytes.
     pub memory: usize,
-    /// How long a prefetch takes.
+    /// Time that a prefetch takes.
     pub latency: Latency,
     /// Settings of the engine and the cache, where they are not the product's.
     pub tuning: Tuning,
@@ -21,7 +21,7 @@ pub struct Settings {
     pub series: Option<NonZeroUsize>,
 }
 
-/// What an application may set beyond the budget, and as it is in the product if nothing is said.
+/// Settings that an application may change beyond the budget, and as they are in the product if nothing is said.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Tuning {
     /// Lowest confidence that is ever prefetched, instead of the product's; the budget can only ask for more.
@@ -55,13 +55,13 @@ impl CacheSize {
         }
     }
 
-    /// Whether each client has its own.
+    /// Tells whether each client has its own.
     pub fn is_private(self) -> bool {
         matches!(self, Self::Private(_))
     }
 }
 
-/// Who learns together.
+/// Clients that learn together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Models {
     /// One engine for all clients, which tells them apart as streams.
@@ -75,7 +75,7 @@ pub enum Models {
 }
 
 impl Models {
-    /// Whether one engine serves all clients.
+    /// Tells whether one engine serves all clients.
     pub fn is_pooled(self) -> bool {
         matches!(self, Self::Pooled | Self::Held)
     }
@@ -99,7 +99,7 @@ impl Models {
     }
 }
 
-/// How long a prefetch takes.
+/// Time that a prefetch takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Latency {
     /// It lands after so many more requests; 0 is before the next one.
@@ -108,7 +108,7 @@ pub enum Latency {
     Millis(u64),
 }
 
-/// How clients share what they learn.
+/// Terms on which clients share what they learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Most compressed bytes of a snapshot.
@@ -117,9 +117,9 @@ pub struct Share {
     pub every_ms: u64,
     /// Clients that must have gone a way before a snapshot tells of it.
     pub clients: u32,
-    /// How long after its last snapshot, in milliseconds, a client takes another one.
+    /// Time after its last snapshot, in milliseconds, at which a client takes another one.
     pub refresh_ms: Option<u64>,
-    /// How gateways hand over what they are told; `None` where there is one, which merges it at once.
+    /// Terms on which gateways hand over what they are told; `None` where there is one, which merges it at once.
     pub handovers: Option<Handovers>,
     /// One of so many clients lies.
     pub liars: Option<(NonZeroU32, Lie)>,
@@ -134,7 +134,7 @@ pub struct Handovers {
     pub every_ms: u64,
 }
 
-/// What liars tell.
+/// Lie that liars tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(clap::ValueEnum))]
 pub enum Lie {

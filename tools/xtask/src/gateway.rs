@@ -1,4 +1,4 @@
-//! What gateways say.
+//! Lines that gateways print.
 
 /// Addresses in the lines `node 1 ready at http://…`, once all nodes have said so.
 pub fn node_origins(log: &str, nodes: u16) -> Option<Vec<String>> {

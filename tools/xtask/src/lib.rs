@@ -1,4 +1,4 @@
-//! What everything that builds, tests, measures or demonstrates foremap goes by: where things are, child processes, and
+//! Basis of everything that builds, tests, measures or demonstrates foremap: where things are, child processes, and
 //! building.
 #![allow(clippy::print_stdout, reason = "printing is what command-line tools do")]
 

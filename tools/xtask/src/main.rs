@@ -41,7 +41,7 @@ enum Task {
     Bench(Arguments),
 }
 
-/// What another program takes.
+/// Arguments of another program.
 #[derive(clap::Args)]
 struct Arguments {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]

@@ -20,12 +20,12 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use parking_lot::{Mutex, MutexGuard};
 
-/// How long a group may take to end by itself before it is killed.
+/// Longest time that a group may take to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
-/// How much of a log a failure shows.
+/// Bytes of a log that a failure shows.
 const LOG_TAIL_BYTES: u64 = 4_096;
 
-/// What to undo if a signal ends this program.
+/// Process groups to end and folders to remove if a signal ends this program.
 static LIVE: Mutex<Live> = Mutex::new(Live { groups: Vec::new(), folders: Vec::new() });
 /// Set while there is nothing left to do but to serve: then Ctrl-C is the normal end.
 static SERVING: AtomicBool = AtomicBool::new(false);
@@ -143,7 +143,7 @@ pub fn path_folders() -> impl Iterator<Item = PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>().into_iter()
 }
 
-/// Where a program is that the environment may name by a variable, and that has one of these names on PATH.
+/// Path of a program that the environment may name by a variable, and that has one of these names on PATH.
 pub fn find(variable: &str, names: &[&str]) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let on_path = || names.iter().flat_map(|name| path_folders().map(move |folder| folder.join(name)));
@@ -252,8 +252,8 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// What installs a program from a crate, below `root`. Unoptimised and without debug information: a third of the time to
-/// compile, and it runs for seconds.
+/// Command that installs a program from a crate, below `root`. Unoptimised and without debug information: a third of
+/// the time to compile, and it runs for seconds.
 pub fn install_crate(name: &str, version: &str, root: &Path) -> Command {
     let mut command = cargo();
     command.args(["install", name, "--version", version, "--debug", "--force"]);
@@ -263,7 +263,7 @@ pub fn install_crate(name: &str, version: &str, root: &Path) -> Command {
     command
 }
 
-/// What unpacks the Python wheel `requirement` into `folder`.
+/// Command that unpacks the Python wheel `requirement` into `folder`.
 pub fn install_wheel(requirement: &str, folder: &Path) -> Command {
     let mut command = Command::new("python3");
     command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]);

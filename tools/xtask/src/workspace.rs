@@ -1,4 +1,4 @@
-//! Where things are, and what the lock file pins.
+//! Places of things, and the versions that the lock file pins.
 
 use std::path::{Path, PathBuf};
 

@@ -175,7 +175,7 @@ fn read<'a>(text: &'a [u8], token: &str) -> Option<Text<'a>> {
     Some((Method::from_bytes(method.as_bytes()).ok()?, target.to_owned(), headers, body))
 }
 
-/// What every answer keeps to: no failure of an intact node, and each refusal a problem with its own status.
+/// Asserts what every answer keeps to: no failure of an intact node, and each refusal a problem with its own status.
 fn assert_answer(method: &Method, path: &str, response: &Response<Vec<u8>>) {
     let (status, body) = (response.status(), response.body());
     assert!(!status.is_server_error(), "{method} {path}: {status} {}", String::from_utf8_lossy(body));

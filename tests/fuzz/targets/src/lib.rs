@@ -1,4 +1,4 @@
-//! What the fuzz targets assert.
+//! Assertions of the fuzz targets.
 //!
 //! Each function takes arbitrary bytes as a network or a store may deliver them, panics where a promise is broken, and
 //! tells whether the bytes were accepted. The binaries in `fuzz_targets` hand them what libFuzzer finds; the test

@@ -70,7 +70,7 @@ pub fn map_delta(data: &[u8]) -> bool {
     valid
 }
 
-/// What is gone leaves, then what is set arrives, in order.
+/// Applies a delta plainly: what is gone leaves, then what is set arrives, in order.
 fn plainly(base: &PartitionMap, delta: &MapDelta) -> PartitionMap {
     let mut nodes: BTreeMap<_, _> = base.nodes.iter().map(|node| (node.id, node)).collect();
     let mut rules: BTreeMap<_, _> = base.rules.iter().map(|rule| (&rule.prefix, rule)).collect();

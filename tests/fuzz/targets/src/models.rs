@@ -1,4 +1,4 @@
-//! What clients tell of their paths, and the model that they get.
+//! Summaries that clients tell of their paths, and the model that they get.
 
 use foremap::analyzer::{Access, AnalyzerConfig};
 use foremap::key::CompositeKey;

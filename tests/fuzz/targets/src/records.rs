@@ -1,4 +1,4 @@
-//! What a store keeps: registrations, version records, the format record; and what nodes report of their load.
+//! Records that a store keeps: registrations, version records, the format record; and what nodes report of their load.
 
 use foremap::control::Member;
 use foremap::load::{LoadModel, LoadReport};

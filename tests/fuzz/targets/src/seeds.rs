@@ -128,7 +128,7 @@ pub fn all() -> Seeds {
     seeds
 }
 
-/// What a gateway hands over of what it was told, and what the leader stores of that.
+/// Adds what a gateway hands over of what it was told, and what the leader stores of that.
 fn shared(told: &[Vec<u8>], add: &mut impl FnMut(&'static str, Vec<u8>)) {
     let mut outbox = Outbox::default();
     let mut model = SharedModel::new(SharedModelConfig::default());
@@ -223,7 +223,7 @@ const TOKENS: [&str; 5] = [
     "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl",
 ];
 
-/// What decoders must not take, where the golden vectors have no such case.
+/// Inputs that decoders must not take, where the golden vectors have no such case.
 const REFUSED: [(&str, &str); 12] = [
     ("batch_request_json", r#"{"items":[{"key":"a//b"}]}"#),
     ("batch_request_json", r#"{"floors":[{"shard":0,"position":9007199254740992}]}"#),

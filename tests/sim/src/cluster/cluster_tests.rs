@@ -1,4 +1,4 @@
-//! What makes the simulated cluster as bad as a real one.
+//! Tests of what makes the simulated cluster as bad as a real one.
 
 use foremap::protocol::KeymapFields;
 

@@ -1,4 +1,4 @@
-//! What concerns the whole namespace: the map, the registry, the coordinator's lease and its blobs.
+//! State of the whole namespace: the map, the registry, the coordinator's lease and its blobs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,14 +57,14 @@ pub enum MetaChange {
     },
     /// Takes a registration back.
     Retract {
-        /// Whose.
+        /// The member's number.
         id: NodeId,
         /// Of which start.
         incarnation: u64,
     },
     /// Takes or keeps the lease.
     Lead {
-        /// Who.
+        /// Start of the node that takes it.
         incarnation: u64,
         /// For how long; zero resigns.
         ttl_us: u64,
@@ -80,7 +80,7 @@ pub enum MetaChange {
     },
 }
 
-/// What is said to either.
+/// Reply to either.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetaReply {
     /// The map.
@@ -89,7 +89,7 @@ pub enum MetaReply {
     Members(Vec<Member>),
     /// The blob.
     Blob(Option<Arc<[u8]>>),
-    /// Whether it was done.
+    /// True if it was done.
     Done(bool),
     /// The term, if the lease is held.
     Term(Option<u64>),

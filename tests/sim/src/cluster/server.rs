@@ -13,14 +13,14 @@ pub enum Refused {
     NotMaster,
 }
 
-/// What a server takes itself for.
+/// Role in which a server sees itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Master,
     Replica { of: usize, link: u64, synced: bool },
 }
 
-/// What a master knows of a replica.
+/// Knowledge that a master has of a replica.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Follower {
     pub(super) link: u64,

@@ -22,7 +22,7 @@ use crate::overload::wire;
 const ADDRESSES: u32 = 64;
 /// Connections opened at once.
 const TOGETHER: usize = 64;
-/// How long all feeds may take to begin.
+/// Longest time that all feeds may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Change feeds of one gateway.
@@ -31,7 +31,7 @@ pub(crate) struct Feeds {
     /// `host:port` of the gateway
     #[arg(long)]
     gateway: String,
-    /// How many
+    /// Number of feeds
     #[arg(long, default_value_t = 16)]
     feeds: usize,
     /// Counted from when all have begun, which a line `ready` tells
@@ -43,12 +43,12 @@ pub(crate) struct Feeds {
     /// As server-sent events, instead of in binary frames
     #[arg(long)]
     events: bool,
-    /// How fresh the reader wants to be kept, which tells how often a feed without news says so
+    /// Staleness that the reader allows, in milliseconds, which tells how often a feed without news says so
     #[arg(long, default_value_t = 10_000)]
     bound_ms: u32,
 }
 
-/// What arrived over all feeds together.
+/// Totals of what arrived over all feeds together.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
 pub(crate) struct Heard {
     /// Frames or events.
@@ -138,7 +138,7 @@ pub(crate) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output
     done.into_iter().flatten().collect()
 }
 
-/// How what arrives is read.
+/// Form of what arrives.
 enum Form {
     /// Until the empty line that ends an event.
     Events(Vec<u8>),

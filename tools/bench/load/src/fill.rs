@@ -21,12 +21,12 @@ pub(crate) struct Fill {
     /// `host:port` of a server of a Redis Cluster, to which the same is written as plain values
     #[arg(long, conflicts_with = "gateway")]
     redis: Option<String>,
-    /// What to do with them
+    /// Operation on each of them
     #[arg(long, value_enum, default_value_t = Mode::Write)]
     mode: Mode,
     #[arg(long, default_value_t = 16)]
     connections: usize,
-    /// How many keys
+    /// Number of keys
     #[arg(long, default_value_t = 64)]
     keys: usize,
     #[command(flatten)]

@@ -75,7 +75,7 @@ pub(crate) struct Put {
     connections: usize,
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// How many keys
+    /// Number of keys
     #[arg(long, default_value_t = 10_000)]
     keys: usize,
     /// So many a second over all connections, instead of each as soon as the last is acknowledged

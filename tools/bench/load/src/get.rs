@@ -38,7 +38,7 @@ pub(crate) struct Get {
     shape: Shape,
 }
 
-/// How an answer is told to be whole.
+/// Protocol by which an answer is told to be whole.
 #[derive(Clone, Copy)]
 enum Protocol {
     Http,

@@ -1,4 +1,4 @@
-//! What is stored and asked for: the same keys and keymaps for the gateway and for Redis.
+//! Keys and keymaps that are stored and asked for: the same for the gateway and for Redis.
 
 use anyhow::{Context as _, Result};
 use foremap::key::CompositeKey;
@@ -32,7 +32,7 @@ impl Shape {
         CompositeKey::parse(&format!("{prefix}/{at:0>rest$}")).ok().context("the prefix is not a component")
     }
 
-    /// What is stored under it.
+    /// Fields of the keymap that is stored under it.
     pub(crate) fn fields(&self, at: usize) -> KeymapFields {
         let rest = self.value_bytes.saturating_sub("s3://".len()).max(1);
         let locator = format!("s3://{at:0>rest$}");

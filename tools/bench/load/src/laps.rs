@@ -14,12 +14,12 @@ use serde::Serialize;
 /// Longest time of one lap that is told apart, in nanoseconds.
 pub(crate) const LONGEST: u64 = 60_000_000_000;
 
-/// What was measured.
+/// Figures that were measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
     /// Laps done.
     pub(crate) count: u64,
-    /// How long all loops took together.
+    /// Time that all loops took together.
     pub(crate) seconds: f64,
     /// Half of the laps took at most so many microseconds.
     pub(crate) p50_us: f64,

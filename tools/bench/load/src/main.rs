@@ -46,7 +46,7 @@ enum Load {
     Put(Put),
     /// Each key of a set, once: written, or read in batches
     Fill(Fill),
-    /// What an entry takes in the memory of a node
+    /// Memory that an entry takes in a node
     Memory(Memory),
     /// GETs pipelined through a Redis Cluster client
     Pipeline(Pipeline),

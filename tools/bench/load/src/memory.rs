@@ -1,4 +1,4 @@
-//! What an entry takes in the memory of a node.
+//! Memory that an entry takes in a node.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::keys::Shape;
 /// A node of its own, filled as a gateway fills it, without anything around it that takes memory too.
 #[derive(clap::Args)]
 pub(crate) struct Memory {
-    /// How many keys
+    /// Number of keys
     #[arg(long, default_value_t = 200_000)]
     keys: usize,
     #[command(flatten)]
     shape: Shape,
 }
 
-/// What an entry takes.
+/// Memory that an entry takes.
 #[derive(Serialize)]
 pub(crate) struct Held {
     bytes: f64,

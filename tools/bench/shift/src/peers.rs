@@ -1,4 +1,4 @@
-//! What stands beside: other ways to place keys, and the store below.
+//! Peers to compare with: other ways to place keys, and the store below.
 
 use foremap::partition::{StorageLayout, xxh3};
 

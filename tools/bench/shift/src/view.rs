@@ -94,7 +94,7 @@ impl View {
         }
     }
 
-    /// Whether a key has replicas.
+    /// Tells whether a key has replicas.
     pub fn is_hot(&self, key: u32) -> bool {
         self.is_hot[key as usize]
     }
@@ -124,7 +124,7 @@ impl View {
     }
 }
 
-/// Where the keys below a prefix are, in ascending keys.
+/// Range of the keys below a prefix, in ascending keys.
 fn below(prefix: &KeyPrefix, keys: &[CompositeKey]) -> std::ops::Range<usize> {
     let text = prefix.slashed();
     let depth = prefix.depth();

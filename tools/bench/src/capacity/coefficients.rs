@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// As the bench wrote it on the machine that it names.
 const MEASURED: &str = include_str!("measured.json");
 
-/// What was measured on one machine.
+/// Figures that were measured on one machine.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Coefficients {
@@ -17,7 +17,7 @@ pub(crate) struct Coefficients {
     pub(crate) date: String,
     /// The machine, in words.
     pub(crate) machine: String,
-    /// What measured them.
+    /// Command that measured them.
     pub(crate) command: String,
     /// By name.
     pub(crate) coefficients: BTreeMap<String, Coefficient>,

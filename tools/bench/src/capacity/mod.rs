@@ -1,4 +1,4 @@
-//! How many machines a workload takes, and where this design ends.
+//! Number of machines that a workload takes, and the end of this design.
 //!
 //! [`model`](Plan) is pure arithmetic. Everything that it multiplies with was measured by `cargo xtask bench gateway`:
 //! `measured.json` beside this file, or a file that the same bench wrote on another machine.

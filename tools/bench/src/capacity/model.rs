@@ -27,7 +27,7 @@ const CORE: f64 = 1e6;
 /// Raises of one number after the other; each but the last adds a machine.
 const MOST_RAISES: usize = 10_000;
 
-/// What decides on a number of machines.
+/// Limit that decides on a number of machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Limit {
@@ -41,7 +41,7 @@ pub(crate) enum Limit {
     Least,
 }
 
-/// Where more machines no longer help.
+/// Limit beyond which more machines no longer help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Wall {
@@ -49,7 +49,7 @@ pub(crate) enum Wall {
     Tailing,
     /// Masters have one storage shard each, and that is too much for one.
     Shards,
-    /// What all gateways together read of the logs takes most of what masters have.
+    /// Reads of the logs by all gateways together take most of what masters have.
     Polling,
     /// The map names as many nodes as it can.
     Nodes,
@@ -60,11 +60,11 @@ pub(crate) enum Wall {
 pub(crate) struct Plan {
     /// Gateway processes, on a machine each.
     pub(crate) gateways: f64,
-    /// What decides on their number.
+    /// Limit that decides on their number.
     pub(crate) gateways_by: Limit,
     /// Masters.
     pub(crate) masters: f64,
-    /// What decides on their number.
+    /// Limit that decides on their number.
     pub(crate) masters_by: Limit,
     /// Redis servers, replicas included.
     pub(crate) servers: f64,

@@ -67,7 +67,7 @@ pub(crate) struct Capacity {
     /// Share of memory that may be full.
     #[arg(long, value_name = "SHARE", default_value_t = 0.75)]
     full: f64,
-    /// What `cargo xtask bench gateway --coefficients FILE` wrote, instead of what this program brings along.
+    /// File that `cargo xtask bench gateway --coefficients FILE` wrote, instead of what this program brings along.
     #[arg(long, value_name = "FILE")]
     pub(super) coefficients: Option<PathBuf>,
     /// Write what the terminal shows as JSON.
@@ -84,7 +84,7 @@ impl Capacity {
     pub(super) const CLIENTS_PER_KEY: f64 = 1.0 / 5_000.0;
     const GIB: f64 = 1_073_741_824.0;
 
-    /// What they ask for.
+    /// Workload that they ask for.
     pub(super) fn workload(&self) -> Workload {
         Workload {
             keys: self.keys,

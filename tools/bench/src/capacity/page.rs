@@ -17,14 +17,14 @@ const KEYS: [f64; 4] = [1e6, 1e7, 1e8, 1e9];
 #[template(path = "capacity.html")]
 struct Page<'a> {
     keys: [String; KEYS.len()],
-    /// What is asked, where it differs.
+    /// Demands that differ between the sizes.
     asked: Vec<Line>,
     taken: Vec<Line>,
-    /// What else is asked.
+    /// Demands that all sizes have in common.
     same: String,
     /// The first size that does not fit, and why.
     beyond: Option<(String, String)>,
-    /// How far ten million keys can grow, what then stops them, and what would come next.
+    /// Factor by which ten million keys can grow, what then stops them, and what would come next.
     growth: Option<(String, String, &'static str)>,
     source: &'a Coefficients,
     shards: f64,
@@ -65,7 +65,7 @@ pub(super) fn html(workload: &Workload, costs: &Costs, source: &Coefficients) ->
     Ok(page.render()? + "\n")
 }
 
-/// What each size takes, and by how much it can grow.
+/// Lines that tell what each size takes, and by how much it can grow.
 fn all_taken(workloads: &[Workload; KEYS.len()], plans: &[Result<Plan, Wall>; KEYS.len()], costs: &Costs) -> Vec<Line> {
     let columns: [_; KEYS.len()] =
         std::array::from_fn(|at| plans[at].as_ref().ok().map(|plan| taken(&workloads[at], plan)));

@@ -1,11 +1,11 @@
-//! What the terminal shows.
+//! Text that the terminal shows.
 
 use super::coefficients::{Coefficients, Costs};
 use super::model::Plan;
 use super::words::{bytes, count, share, verdict};
 use super::workload::Workload;
 
-/// What is asked, in the order of the options.
+/// Demands of a workload, in the order of the options.
 pub(super) fn asked(w: &Workload) -> Vec<(&'static str, String)> {
     vec![
         ("keys", count(w.keys)),
@@ -24,7 +24,7 @@ pub(super) fn asked(w: &Workload) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What it takes.
+/// Machines that it takes, and what they do.
 pub(super) fn taken(w: &Workload, plan: &Plan) -> Vec<(&'static str, String)> {
     vec![
         ("gateways", count(plan.gateways)),

@@ -49,7 +49,7 @@ pub(super) fn share(value: f64) -> String {
 }
 
 impl Limit {
-    /// What decides.
+    /// Words for what decides.
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Processor => "processor time",
@@ -79,7 +79,7 @@ impl Wall {
         }
     }
 
-    /// What would move it.
+    /// Change that would move it.
     pub(super) fn next(self) -> &'static str {
         match self {
             Self::Tailing => {

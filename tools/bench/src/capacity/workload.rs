@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-/// What is asked of a namespace, and the machines that it may use. All figures are finite; see [`Workload::check`].
+/// Demands on a namespace, and the machines that it may use. All figures are finite; see [`Workload::check`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Workload {
     /// Keys stored.

@@ -11,7 +11,7 @@ use xtask::process;
 
 use super::machine;
 
-/// What has been measured so far.
+/// Figures that have been measured so far.
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) rows: Vec<Row>,

@@ -21,7 +21,7 @@ const SECONDS: f64 = 4.0;
 const ROUNDS: usize = 5;
 /// Writes a second: so few that each has a frame of its own, and so many that some share one.
 const RATES: [u32; 2] = [20, 1_000];
-/// How long listeners may take.
+/// Longest time that listeners may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -31,7 +31,7 @@ struct Heard {
     bytes: u64,
 }
 
-/// What one round came to, for one subscriber.
+/// Result of one round, for one subscriber.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     us_per_change: f64,

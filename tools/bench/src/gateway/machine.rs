@@ -1,4 +1,4 @@
-//! What the system says of processes and of itself.
+//! Figures that the system tells of processes and of itself.
 
 use std::path::Path;
 

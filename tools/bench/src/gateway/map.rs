@@ -30,7 +30,7 @@ fn map(nodes: u32, rules: usize, exceptions: u32) -> PartitionMap {
     map
 }
 
-/// What a client has to take over, encoded and compressed as HTTP servers do.
+/// Bytes that a client has to take over, encoded and compressed as HTTP servers do.
 fn brotli(bytes: &[u8]) -> f64 {
     let mut out = Vec::new();
     {

@@ -14,7 +14,7 @@ use crate::report::Report;
 #[path = "../../load/src/overload/survived.rs"]
 mod survived;
 
-/// How long all of it may take.
+/// Longest time that all of it may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 const MIB: f64 = (1 << 20) as f64;
 

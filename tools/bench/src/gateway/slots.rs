@@ -1,4 +1,4 @@
-//! How long keys wait while their slot is moved from one master to another.
+//! Time that keys wait while their slot is moved from one master to another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::programs::Bench;
 const KEYS: usize = 10_000;
 /// Bytes of each, as a keymap has.
 const BYTES: usize = 190;
-/// How often the slot moves; the worst is what counts.
+/// Number of times that the slot moves; the worst is what counts.
 const MOVES: usize = 4;
 /// Keys that `redis-cli --cluster reshard --cluster-pipeline 100` moves at once.
 const PIPELINE: usize = 100;
@@ -25,7 +25,7 @@ const MOST_MS: f64 = 1_000.0;
 /// Load before and after each move.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// What clients met.
+/// Waits and refusals that clients met.
 #[derive(Default)]
 struct Met {
     /// Longest time until a call succeeded, its repetitions included.

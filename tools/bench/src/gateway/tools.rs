@@ -1,4 +1,4 @@
-//! What has to be installed.
+//! Programs that have to be installed.
 
 use anyhow::{Result, ensure};
 use xtask::process;

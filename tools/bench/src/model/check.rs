@@ -37,7 +37,7 @@ const fn bound(trace: &'static str, sharing: Sharing, [gain, below, error]: [f64
 const BUNDLED: &str = "npm-install";
 const HUMAN: &str = "human";
 
-/// What the short version measured when these were last set.
+/// Bounds by what the short version measured when they were last set.
 const BOUNDS: [Bound; 4] = [
     bound(BUNDLED, Sharing::USUAL, [70.4, 10.67, 0.0692]),
     bound(BUNDLED, Sharing::CAREFUL, [38.2, 28.40, 0.0577]),

@@ -1,4 +1,4 @@
-//! How fast a shared model follows a pattern that changes.
+//! Speed at which a shared model follows a pattern that changes.
 //!
 //! In the synthetic trace of many clients at human pace every key takes another one's place halfway, as in
 //! `bench prediction`, which says what is relevant and when coverage is back. Here it is back at 90 % of what it was before

@@ -1,4 +1,4 @@
-//! What others lose where some clients lie, and where one is a robot.
+//! Losses of others where some clients lie, and where one is a robot.
 //!
 //! A liar tells of ways from the 16 most popular keys to others that nobody asks for, in place of each request that it would
 //! have told of; one that floods tells of all 16 each time: what `replay --share-liars` does. The robot asks for all keys of the trace one after the other in an order of
@@ -16,7 +16,7 @@ use crate::report::{Report, optional};
 
 /// One of so many clients lies: 5 %.
 const LIARS: u32 = 20;
-/// What liars tell: all the same, something new each time, or the same about all popular keys each time.
+/// Lies that are told: all the same, something new each time, or the same about all popular keys each time.
 const LIES: [&str; 3] = ["common", "novel", "flood"];
 const SHARING: Sharing = Sharing::USUAL;
 /// Points that others lose: required, aim.

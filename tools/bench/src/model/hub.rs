@@ -1,4 +1,4 @@
-//! What a shared model costs: whoever merges it, and a tab that takes it over.
+//! Costs of a shared model: to whoever merges it, and to a tab that takes it over.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -75,7 +75,7 @@ pub(super) fn measure(workspace: &Workspace, program: &Program, report: &mut Rep
     Ok(())
 }
 
-/// What `foremap-merge` prints.
+/// Figures that `foremap-merge` prints.
 struct Merged {
     summaries: f64,
     merge_seconds: f64,

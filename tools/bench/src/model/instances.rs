@@ -1,4 +1,4 @@
-//! Whether many gateways that merge what they are told make a model as good as one that is told everything at once.
+//! Comparison of the model of many gateways that merge what they are told with that of one that is told everything at once.
 //!
 //! Each client tells one of 64 gateways, and these hand over once a minute what they were told, in pages that come in any
 //! order, some of them twice and some a round late: what `replay --share-instances` does. Where the whole trace takes less

@@ -1,4 +1,4 @@
-//! What one model of all clients is worth to clients that learn alone, by `foremap-replay`.
+//! Worth of one model of all clients to clients that learn alone, by `foremap-replay`.
 //!
 //! Each client has a cache of 32 entries. `pooled` is one engine for all of them, the most that sharing could reach;
 //! `held` the same where no client wastes more than its own budget allows, as none does whose engine is its own; `alone` one for each, which knows nothing at its first request; `shared` the same, which starts from the newest

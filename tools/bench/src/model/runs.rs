@@ -21,7 +21,7 @@ const SNAPSHOTS: u64 = 1_000;
 /// ten minutes more.
 const BEGINNING: usize = 30_000;
 
-/// Who may be told of what, and in how many bytes.
+/// Terms of sharing: who may be told of what, and in how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sharing {
     /// Clients that must have gone a way before others are told of it.
@@ -69,12 +69,12 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// What was found with this way of sharing, if it was tried.
+    /// Outcome with this way of sharing, if it was tried.
     pub(super) fn of(&self, sharing: Sharing) -> Option<&Outcome> {
         self.shared.iter().find(|(tried, _)| *tried == sharing).map(|(_, outcome)| outcome)
     }
 
-    /// How much of what the pooled model gains over LRU is gained here as well, in percent; nothing if it gains nothing.
+    /// Share of what the pooled model gains over LRU that is gained here as well, in percent; nothing if it gains nothing.
     pub(super) fn share_of_gain(&self, outcome: &Outcome) -> Option<f64> {
         share_of_gain(self.lru.hit_ratio, self.pooled.hit_ratio, outcome.hit_ratio)
     }
@@ -84,7 +84,7 @@ impl Figures {
         share_of_gain(self.lru.hit_ratio, self.held.hit_ratio, outcome.hit_ratio)
     }
 
-    /// How much lower than with a pooled model the hit ratio of the first ten requests of each client is, in points.
+    /// Points by which the hit ratio of the first ten requests of each client is lower than with a pooled model.
     pub(super) fn first_ten_below(&self, outcome: &Outcome) -> Option<f64> {
         Some(self.pooled.first_ten_hits()? - outcome.first_ten_hits()?)
     }
@@ -99,7 +99,7 @@ fn share_of_gain(lru: f64, pooled: f64, own: f64) -> Option<f64> {
     (pooled > lru).then(|| 100.0 * (own - lru) / (pooled - lru))
 }
 
-/// How old a snapshot grows before a new one is made, in milliseconds.
+/// Age of a snapshot at which a new one is made, in milliseconds.
 pub(super) fn snapshot_age(requests: &[Request]) -> u64 {
     LEAST_AGE_MS.max(span_ms(requests) / SNAPSHOTS)
 }

@@ -1,4 +1,4 @@
-//! What is asked of sharing, and what was reached.
+//! Table of what is asked of sharing, and what was reached.
 
 use comfy_table::Table;
 use foremap_bench::rows::{self, Better, Row};

@@ -1,4 +1,4 @@
-//! What became of one trace.
+//! Table of one trace.
 
 use comfy_table::Table;
 use foremap_bench::rows::{self, Better, Row};

@@ -15,7 +15,7 @@ use crate::report::Report;
 
 /// The bundled trace, in a bound.
 const BUNDLED: &str = "bundled";
-/// What the engine may be ahead of its budget at any moment, its allowance for the start.
+/// Prefetches by which the engine may be ahead of its budget at any moment, its allowance for the start.
 const EXCESS: f64 = 20.0;
 
 /// Hit ratio and coverage of new keys at least, calibration errors at most, in percent.
@@ -37,7 +37,7 @@ const fn bound(trace: &'static str, arguments: &'static str, figures: [f64; 4]) 
 
 const USUAL: &str = "--cache 5% --waste-budget 0.25";
 
-/// What the short version measured when these were last set.
+/// Bounds by what the short version measured when they were last set.
 const BOUNDS: [Bound; 12] = [
     bound(BUNDLED, USUAL, [62.9, 0.0, 2.80, 3.76]),
     bound(BUNDLED, "--cache 5% --waste-budget 0.10", [55.8, 0.1, 2.68, 3.38]),

@@ -1,4 +1,4 @@
-//! How fast a changed pattern is learnt anew.
+//! Speed at which a changed pattern is learnt anew.
 //!
 //! Of each trace, the keys change their meaning at one request: in the workload `phase` by itself, in a recorded trace
 //! because from the middle on every key is exchanged for another one of the same trace, by a fixed permutation; so

@@ -19,7 +19,7 @@ struct Question {
     slack: Option<f64>,
     /// Required and aimed at in the mean over all traces of the reference that `known` has figures for.
     mean: (Option<f64>, Option<f64>),
-    /// Whether clients have caches of their own: then traces of one client are left out.
+    /// True if clients have caches of their own: then traces of one client are left out.
     private: bool,
 }
 
@@ -100,7 +100,7 @@ impl Question {
     }
 }
 
-/// What was measured on one trace, over all questions.
+/// Figures that were measured on one trace, over all questions.
 pub(super) struct Measured {
     pub(super) trace: String,
     /// The first question: cache of 5 %, waste budget 0.25.

@@ -1,4 +1,4 @@
-//! What prediction is worth: one table for each question, all from the one replay tool.
+//! Worth of prediction: one table for each question, all from the one replay tool.
 //!
 //! With `--traces DIR` the traces `*.csv.gz` of that folder are replayed; figures that are known for a trace of that
 //! name stand beside. Without, it is the bundled trace. The synthetic workloads are measured in both cases.

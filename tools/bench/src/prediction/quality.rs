@@ -1,4 +1,4 @@
-//! How good the predictions are, what they cost, and whether the budget held.
+//! Quality of the predictions, their cost, and whether the budget held.
 
 use foremap_bench::rows::{self, Better, Row};
 

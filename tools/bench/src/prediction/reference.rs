@@ -1,4 +1,4 @@
-//! What is asked of prediction on the traces that it was developed on.
+//! Demands on prediction on the traces that it was developed on.
 //!
 //! `peer` is the best that a published method reached there under the same rules: libCacheSim's tuned prefetchers (PG,
 //! Mithril, next block) and caches (S3-FIFO, SIEVE, W-TinyLFU), and order-1 and order-2 prediction over LRU, each

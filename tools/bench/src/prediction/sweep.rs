@@ -1,4 +1,4 @@
-//! Whether the settings that an application may change are tuned to one of the traces.
+//! Test of whether the settings that an application may change are tuned to one of the traces.
 //!
 //! Each setting is varied alone. Then each trace is left out in turn: the value that is best for the others is taken,
 //! and compared, over all traces, with the value of the product.
@@ -12,7 +12,7 @@ use crate::report::{Report, mean};
 
 /// A setting: the replay tool's option, and values around the product's.
 struct Setting {
-    /// What else it is measured with.
+    /// Other options that it is measured with.
     with: &'static str,
     option: &'static str,
     values: &'static [&'static str],

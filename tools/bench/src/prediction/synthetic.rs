@@ -63,7 +63,7 @@ pub(super) fn measure(replay: &Replay, requests: usize, report: &mut Report) -> 
     Ok(all)
 }
 
-/// Where nothing can be learnt, nothing should change.
+/// Measures uniform noise: where nothing can be learnt, nothing should change.
 fn noise(replay: &Replay, all: &[Played], requests: usize, report: &mut Report) -> Result<()> {
     let with = &all.iter().find(|played| short(&played.trace) == "noise").context("noise is missing")?.own;
     let name = format!("synthetic:noise?requests={requests}");

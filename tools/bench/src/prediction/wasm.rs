@@ -58,7 +58,7 @@ pub(super) fn measure(workspace: &Workspace, replay: &Replay, report: &mut Repor
     Ok(())
 }
 
-/// What both programs print: hits, and the fastest nanoseconds with and without the engine.
+/// Figures that both programs print: hits, and the fastest nanoseconds with and without the engine.
 struct Timed {
     hits: f64,
     with: f64,
@@ -78,7 +78,7 @@ impl Timed {
         Self { hits: turn.hits, with: self.with.min(turn.with), without: self.without.min(turn.without) }
     }
 
-    /// What the engine costs.
+    /// Cost of the engine, in nanoseconds.
     fn nanos(&self) -> f64 {
         self.with - self.without
     }

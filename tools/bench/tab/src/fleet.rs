@@ -11,12 +11,12 @@ use super::store::Store;
 
 /// Nodes.
 pub const NODES: usize = 3;
-/// How long before a node answers it has polled the logs that the answer relies on.
+/// Time before its answer at which a node has polled the logs that the answer relies on.
 pub const POLLED_BEFORE_MS: Millis = 5;
-/// What the clocks of the nodes are ahead by: their readings mean nothing to each other.
+/// Milliseconds that the clocks of the nodes are ahead by: their readings mean nothing to each other.
 const OFFSETS: [Millis; NODES] = [0, 86_400_000 * 365, 7_777_777];
 
-/// Where node number `at` answers.
+/// Origin at which node number `at` answers.
 pub fn origin(at: usize) -> String {
     format!("http://node-{at}")
 }
@@ -58,7 +58,7 @@ impl Fleet {
         Self { hosts: (0..NODES).map(host).collect(), layout, lie_ms: 0 }
     }
 
-    /// How keys are spread over storage shards.
+    /// Layout by which keys are spread over storage shards.
     pub fn layout(&self) -> StorageLayout {
         self.layout
     }
@@ -68,7 +68,7 @@ impl Fleet {
         self.hosts[0].node.map_knowledge()
     }
 
-    /// What node number `at` answers.
+    /// Answer of node number `at` to a batch.
     ///
     /// # Panics
     /// If the node refuses the request: an adapter sends none that breaks a limit.
@@ -98,7 +98,7 @@ impl Fleet {
         }
     }
 
-    /// What the clock of node number `at` shows.
+    /// Reading of the clock of node number `at`.
     pub(crate) fn local(&self, at: usize, now: Millis) -> Millis {
         now + self.hosts[at].offset
     }

@@ -8,21 +8,21 @@ use foremap::key::CompositeKey;
 
 use super::store::{Commit, Store, fields};
 
-/// What an answer must keep to.
+/// Promise that an answer must keep.
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {
     /// Greatest age, in milliseconds.
     pub bound_ms: u32,
-    /// Whether the age and the position that the answer states count, too. A plain cache knows neither.
+    /// True if the age and the position that the answer states count, too. A plain cache knows neither.
     pub stated: bool,
 }
 
-/// What one session has seen: of each key the version that no later answer may be older than.
+/// Knowledge of one session: of each key the version that no later answer may be older than.
 #[derive(Debug, Clone, Default)]
 pub struct Seen(HashMap<u32, u64>);
 
 impl Seen {
-    /// What was seen of a key.
+    /// Version that was seen of a key; 0 if none was.
     pub fn of(&self, id: u32) -> u64 {
         self.0.get(&id).copied().unwrap_or(0)
     }
@@ -41,11 +41,11 @@ pub struct Read {
     pub key: u32,
     /// When it was asked for.
     pub asked_at: Millis,
-    /// What its session had seen by then.
+    /// Version that its session had seen by then.
     pub seen: u64,
 }
 
-/// How an answer broke its promise.
+/// Way in which an answer broke its promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
     /// It is older than it may be, or than it says.

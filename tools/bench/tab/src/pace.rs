@@ -14,7 +14,7 @@ pub const IDLE: Millis = 30 * 60_000;
 pub struct Request {
     /// Simulated time.
     pub at: Millis,
-    /// Who asks.
+    /// Client that asks.
     pub client: u32,
     /// Index into [`Paced::keys`].
     pub key: u32,

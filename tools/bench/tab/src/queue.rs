@@ -1,4 +1,4 @@
-//! What happens next in simulated time.
+//! Queue of what happens next in simulated time.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;

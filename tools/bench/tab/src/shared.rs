@@ -15,7 +15,7 @@ const SNAPSHOTS: Millis = 1_000;
 /// Largest summary that a page may send as it goes, in bytes.
 pub(crate) const TOLD: usize = 60 << 10;
 
-/// What the gateways do with what tabs tell.
+/// Sharing at the gateways: what they do with what tabs tell.
 pub(crate) struct Shared {
     model: SharedModel,
     observer: Observer,
@@ -37,7 +37,7 @@ impl Shared {
         Self { model, observer, told: Vec::new(), clients, made: 0, latest: Arc::new([]), earlier: Earlier::default() }
     }
 
-    /// What a gateway learns from a batch.
+    /// Takes in what a gateway learns from a batch.
     pub(crate) fn observe(&mut self, now: Millis, client: u32, request: &BatchRequest, tally: &mut Models) {
         let client = ClientId(client.into());
         if let Some(rider) = &request.rider {
@@ -76,7 +76,7 @@ impl Shared {
         Some(bytes)
     }
 
-    /// What a tab of a client tells as it goes.
+    /// Takes in what a tab of a client tells as it goes.
     pub(crate) fn tell(&mut self, now: Millis, client: u32, body: &[u8], tally: &mut Models) {
         tally.told += 1;
         tally.told_bytes += body.len() as u64;

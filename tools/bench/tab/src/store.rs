@@ -62,7 +62,7 @@ impl Store {
         self.keys.len()
     }
 
-    /// Whether there is nothing to ask for.
+    /// Tells whether there is nothing to ask for.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -87,7 +87,7 @@ impl Store {
         self.commits[id as usize].push(commit);
     }
 
-    /// What the store answers now.
+    /// Answer of the store now.
     pub fn read(&self, key: &CompositeKey) -> StoreAnswer {
         let shard = &self.shards[usize::from(self.layout.shard(key))];
         let position = shard.log.last().map_or(shard.before, |(commit, _)| commit.version);
@@ -121,7 +121,7 @@ impl Store {
     }
 }
 
-/// What is written: it follows from key and version, so that an answer tells which write it is of.
+/// Fields that are written: they follow from key and version, so that an answer tells which write it is of.
 pub fn fields(key: &CompositeKey, version: u64) -> KeymapFields {
     let locator = format!("s3://data/{}?v={version}", key.as_str());
     KeymapFields { locator, size: Some(version % 1_000_000), ..KeymapFields::default() }

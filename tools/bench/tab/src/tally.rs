@@ -1,4 +1,4 @@
-//! What is counted in a run, and the figures that come of it.
+//! Counts of a run, and the figures that come of them.
 
 use foremap::Millis;
 use foremap::adapter::{Answer, Served};
@@ -43,7 +43,7 @@ pub(crate) struct Feeds {
     pub(crate) bytes: u64,
 }
 
-/// What sharing a model takes.
+/// Cost of sharing a model.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Models {
     /// Models that followed an answer, and their bytes, compressed.
@@ -54,7 +54,7 @@ pub(crate) struct Models {
     pub(crate) told_bytes: u64,
 }
 
-/// What became of prefetches.
+/// Fates of prefetches.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Ahead {
     pub(crate) issued: u64,
@@ -124,7 +124,7 @@ pub fn percentile(ascending: &[u32], percent: usize) -> u32 {
     ascending.get(rank.saturating_sub(1)).copied().unwrap_or(0)
 }
 
-/// What was run.
+/// Description of what was run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Run {
     /// Name of the trace.

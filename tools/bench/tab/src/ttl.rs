@@ -1,4 +1,4 @@
-//! What one would write instead: answers are kept for a fixed time and served as they are.
+//! Cache that one would write instead: answers are kept for a fixed time and served as they are.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use foremap::adapter::{Action, Answer, FlightId, RequestId, Served};
 use foremap::key::CompositeKey;
 use foremap::protocol::{BatchItem, BatchRequest, BatchResponse, Class, Keymap, MapKnowledge, Outcome, ReadPoint};
 
-/// How long an answer is kept.
+/// Time for which an answer is kept.
 pub const TTL_MS: Millis = 60_000;
 
 enum Entry {

@@ -11,13 +11,13 @@ use super::judge::{Read, Seen};
 use super::tally::Ahead;
 use super::ttl::TtlCache;
 
-/// What stands between the application and the network.
+/// Layer between the application and the network.
 pub(crate) enum Client {
     Adapter(Box<Adapter>),
     Ttl(TtlCache),
 }
 
-/// How far a prefetch is.
+/// Progress of a prefetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     UnderWay,
@@ -35,7 +35,7 @@ pub(crate) struct Visit {
     pub(crate) client: Client,
     /// Its client in the trace.
     pub(crate) owner: u32,
-    /// What the engine and the nodes know its requests by.
+    /// Name by which the engine and the nodes know its requests.
     pub(crate) stream: String,
     /// Simulated time at which its clock began: when the page was loaded.
     pub(crate) epoch: Millis,
@@ -52,7 +52,7 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// What its clock shows.
+    /// Reading of its clock.
     pub(crate) fn local(&self, now: Millis) -> Millis {
         now - self.epoch
     }
@@ -126,7 +126,7 @@ impl Visit {
         }
     }
 
-    /// What it tells of its requests.
+    /// Takes what it has to tell of its requests, in at most `max_bytes`.
     pub(crate) fn tell(&mut self, max_bytes: usize) -> Option<Vec<u8>> {
         match &mut self.client {
             Client::Adapter(adapter) => adapter.poll_summary(max_bytes),

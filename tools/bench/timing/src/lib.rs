@@ -1,4 +1,4 @@
-//! What is timed natively and as WebAssembly, by the same code: what prediction costs for each access, which is a replay
+//! Code that is timed natively and as WebAssembly alike: what prediction costs for each access, which is a replay
 //! with the engine less the same without ([`recording`]), and look-ups of placement ([`Locate`]). And merging, natively.
 
 #[cfg(target_arch = "wasm32")]

@@ -1,4 +1,4 @@
-//! What a look-up of placement costs.
+//! Cost of a look-up of placement.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What it costs to make one model of what clients tell: a hub, and a merger that is as full as it may be.
+//! Cost of making one model of what clients tell: a hub, and a merger that is as full as it may be.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use foremap::model::{
 use foremap_replay::compressed;
 
 const HOUR: Millis = 3_600_000;
-/// Whom a way must have, so that others are told of it.
+/// Clients that must have gone a way, so that others are told of it.
 const CLIENTS: u32 = 2;
 
 /// Summaries in binary form, each with the client that it counts for.
@@ -29,12 +29,12 @@ impl Visits {
         lines.lines().enumerate().map(|(number, line)| visit(number as u64, line)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// How many there are.
+    /// Number of summaries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Tells whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -53,14 +53,14 @@ fn visit(number: u64, line: &str) -> Result<(Caller, Vec<u8>), String> {
     Ok((Caller { client, prefixes: None, is_verified: true }, summary.encode()))
 }
 
-/// What a hub took for the second half of the visits, with a model of the first half to judge by.
+/// Time that a hub took for the second half of the visits, with a model of the first half to judge by.
 #[derive(Debug, Clone, Copy)]
 pub struct Merging {
     /// To take, store as rows and merge them.
     pub merge: Duration,
     /// To make then a model in all its sizes, and the counts that are stored.
     pub round: Duration,
-    /// How many were merged.
+    /// Number of summaries merged.
     pub merged: usize,
 }
 
@@ -97,7 +97,7 @@ impl Merging {
     }
 }
 
-/// What snapshots of a full merger took.
+/// Figures of the snapshots of a full merger.
 #[derive(Debug)]
 pub struct Full {
     /// Ways merged.

@@ -29,7 +29,7 @@ const PACE: Duration = Duration::from_millis(40);
 /// Failures that are told in words.
 const SHOWN_FAILURES: usize = 5;
 
-/// What was answered since the last look, and what failed since the start.
+/// Answers since the last look, and failures since the start.
 #[derive(Default)]
 struct Told {
     latencies: Replayed,
@@ -39,7 +39,7 @@ struct Told {
     failures: Vec<String>,
 }
 
-/// What became of all requests.
+/// Outcomes of all requests.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     /// Requests sent.

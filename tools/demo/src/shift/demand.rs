@@ -1,4 +1,4 @@
-//! What clients ask for.
+//! Keys that clients ask for.
 
 use anyhow::{Context as _, Result};
 use foremap::key::CompositeKey;

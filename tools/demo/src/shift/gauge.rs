@@ -10,7 +10,7 @@ use super::fleet::{Fleet, NODES};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long measuring may take.
+/// Longest time that measuring may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Keys that the bars shown meanwhile go by.
 const SHOWN_KEYS: u64 = 2_000;
@@ -24,7 +24,7 @@ const LONGEST: f64 = 60.0;
 pub(super) struct Load {
     /// By node.
     pub(super) keys: Vec<u64>,
-    /// How long the while was.
+    /// Length of the while.
     pub(super) seconds: f64,
 }
 

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 pub(super) struct Route {
     /// The look-up.
     pub(super) placement: Placement,
-    /// What gateways are told that a client has.
+    /// Map that gateways are told a client has.
     pub(super) known: MapKnowledge,
 }
 

@@ -72,7 +72,7 @@ impl Followers {
     }
 }
 
-/// Whose counts, the key before the last (or none), the last key.
+/// Client whose counts these are (or none, for all), the key before the last (or none), the last key.
 type Context = (Option<u32>, Option<Id>, Id);
 
 /// The predictor, with unbounded tables.

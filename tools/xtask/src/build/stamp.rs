@@ -36,7 +36,7 @@ impl Stamp {
         Self { file, inputs, outputs, settings: settings.to_owned() }
     }
 
-    /// Whether nothing changed since [`Stamp::set`].
+    /// Tells whether nothing changed since [`Stamp::set`].
     pub(super) fn is_fresh(&self) -> Result<bool> {
         let Ok(noted) = std::fs::read_to_string(&self.file) else { return Ok(false) };
         Ok(self.outputs.iter().all(|output| output.exists()) && noted == self.hash()?)

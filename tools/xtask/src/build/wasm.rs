@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 /// A core of the package.
 pub(super) struct Core {
-    /// Where the package expects it.
+    /// Folder in which the package expects it.
     out: &'static str,
     features: &'static [&'static str],
     /// Below the target folder, for cores that the same library is compiled to with other features: their files have the
@@ -28,7 +28,7 @@ impl Core {
     pub(super) const WORKER: Self = Self { out: "pkg/dist/worker-core", features: &["hub"], folder: Some("worker") };
 }
 
-/// What the glue consists of; there is one module for every runtime.
+/// Files of the glue; there is one module for every runtime.
 const FILES: [&str; 4] = ["core.js", "core.d.ts", "core_bg.wasm", "core_bg.wasm.d.ts"];
 /// Small first: a byte is paid on every page load, a nanosecond only on a miss.
 /// Inlining large functions with one caller saves a few raw bytes, yet gzip finds less to repeat: 1.3 % more in all.

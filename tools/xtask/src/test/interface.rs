@@ -1,5 +1,5 @@
-//! What `docs/openapi.json` describes, asked of a gateway in ways that nobody thought of: Schemathesis makes requests of the
-//! description, and holds the answers against it.
+//! Everything that `docs/openapi.json` describes, asked of a gateway in ways that nobody thought of: Schemathesis makes
+//! requests of the description, and holds the answers against it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,9 +13,9 @@ use xtask::workspace::Workspace;
 
 /// Another version would make other requests.
 const VERSION: &str = "4.32.5";
-/// How long requests are made for.
+/// Seconds for which requests are made.
 const SECONDS: &str = "40";
-/// What an answer has to be. That a request was taken is not asked for: lengths are in bytes, which no schema counts.
+/// Checks of an answer. That a request was taken is not asked for: lengths are in bytes, which no schema counts.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
                       allow_header_conformance";
 
@@ -31,7 +31,7 @@ pub(super) fn find(workspace: &Workspace) -> Option<PathBuf> {
     version.ends_with(VERSION).then_some(program)
 }
 
-/// What installs it.
+/// Commands that install it.
 pub(super) fn install(workspace: &Workspace) -> [Command; 2] {
     let mut environment = Command::new("python3");
     environment.args(["-m", "venv", "--clear", "--without-pip"]).arg(folder(workspace));

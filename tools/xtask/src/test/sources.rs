@@ -41,7 +41,7 @@ impl Checker {
         process::first_line(program.to_str()?, &["--version"])?.ends_with(version).then_some(program)
     }
 
-    /// What installs it.
+    /// Command that installs it.
     pub(super) fn install(self, workspace: &Workspace) -> Command {
         let (name, version) = self.package();
         match self {

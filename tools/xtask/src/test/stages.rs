@@ -47,7 +47,7 @@ pub(super) enum Stage {
     Simulation,
     /// Generated sequences of a client at length: 1,000,000, of which the native stage has 20,000
     Model,
-    /// What docs/openapi.json describes, asked of a gateway by Schemathesis for 40 s
+    /// Everything that docs/openapi.json describes, asked of a gateway by Schemathesis for 40 s
     Interface,
     /// Every fuzz target: 30 s each with --full, 3 s if only named
     Fuzz,

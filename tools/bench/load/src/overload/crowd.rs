@@ -17,7 +17,7 @@ const ADDRESSES: u32 = 200;
 /// Connections opened at once.
 const TOGETHER: usize = 128;
 
-/// What its connections do.
+/// Activity of its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Nothing.
@@ -35,12 +35,12 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether who is sent away comes again.
+    /// Tells whether those that are sent away come again.
     fn returns(self) -> bool {
         matches!(self, Self::Silent | Self::Slow)
     }
 
-    /// What is sent at once.
+    /// Bytes that are sent at once.
     fn text(self) -> Vec<u8> {
         let head = |bytes: usize| format!("GET /v1/map HTTP/1.1\r\nhost: a\r\nx: {}", "a".repeat(bytes));
         let body = |bytes: usize, sent: usize| {
@@ -86,12 +86,12 @@ impl Crowd {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// How many have come so far.
+    /// Number of those that have come so far.
     pub(super) fn came(&self) -> usize {
         self.shared.came.load(Ordering::Relaxed)
     }
 
-    /// How many are still there.
+    /// Number of those that are still there.
     pub(super) fn open(&self) -> usize {
         self.shared.open.load(Ordering::Relaxed)
     }

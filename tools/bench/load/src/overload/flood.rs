@@ -16,7 +16,7 @@ use crate::keys::Shape;
 /// Connections that keep a gateway busy, and how long.
 const BUSY: usize = 32;
 const BUSY_SECONDS: f64 = 4.0;
-/// How long one waits that was turned away meanwhile: otherwise turning away is what is measured.
+/// Pause of one that was turned away: otherwise turning away is what is measured.
 const TURNED_AWAY: Duration = Duration::from_millis(2);
 /// Most connections of a flood, from so many addresses.
 const MOST: usize = 1_024;
@@ -67,7 +67,7 @@ pub(super) fn capacity(gateway: &str, batches: &Batches) -> Result<f64> {
 /// One that is going on.
 pub(super) struct Flood(JoinHandle<Result<Flooded>>);
 
-/// What came of one.
+/// Result of one.
 #[derive(Debug, Default)]
 pub(super) struct Flooded {
     answered: Vec<Answered>,
@@ -97,7 +97,7 @@ impl Flood {
     }
 }
 
-/// What its connections share.
+/// State that its connections share.
 struct Pool {
     gateway: String,
     idle: RefCell<Vec<Wire>>,

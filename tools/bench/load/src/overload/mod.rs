@@ -25,7 +25,7 @@ use crate::keys::Shape;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Shorter than the gateway waits for a head: all of a crowd is there meanwhile.
 const CROWD_SECONDS: f64 = 7.0;
-/// How long it is looked for the end of an overload.
+/// Seconds for which the end of an overload is looked for.
 const RECOVERY_SECONDS: f64 = 15.0;
 
 /// Everything, one after the other; about two minutes.
@@ -46,7 +46,7 @@ pub(crate) struct Overload {
     /// Connections of each crowd that sends what it can
     #[arg(long, default_value_t = 2_000)]
     senders: usize,
-    /// How long more is asked for than can be answered
+    /// Seconds for which more is asked for than can be answered
     #[arg(long, default_value_t = 60.0)]
     seconds: f64,
     #[command(flatten)]

@@ -31,7 +31,7 @@ struct Answered {
     status: u16,
 }
 
-/// What it was answered.
+/// Answers that it got.
 pub(super) struct Seen {
     demand: Vec<Answered>,
     health: Vec<Answered>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What came of it. Times are in milliseconds.
+/// Result of the overload. Times are in milliseconds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Survived {
     pub(crate) unloaded_p95: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Survived {
     pub(crate) lost: usize,
 }
 
-/// What a client saw beside a crowd.
+/// Experience of a client beside a crowd.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Beside {
     /// Connections that were open when the client began, and when it ended.

@@ -34,7 +34,7 @@ impl Writer {
         Ok(Self { gateway, shape, is_over, thread })
     }
 
-    /// How many writes were acknowledged, and how many of them are not there.
+    /// Counts the writes that were acknowledged, and those of them that are not there.
     pub(super) fn read_back(self) -> Result<(usize, usize)> {
         self.is_over.store(true, Ordering::Relaxed);
         let written = self.thread.join().map_err(|_| anyhow!("the writer panicked"))??;

@@ -35,13 +35,13 @@ pub(crate) struct Replay {
     /// clients before it told.
     #[arg(long, value_name = "BYTES", requires = "alone", value_parser = memory)]
     share: Option<usize>,
-    /// How old a snapshot grows before a new one is made: a number and ms, s, m or h.
+    /// Age of a snapshot at which a new one is made: a number and ms, s, m or h.
     #[arg(long, value_name = "TIME", default_value = "60s", requires = "share", value_parser = duration)]
     share_every: u64,
     /// Clients that must have gone a way before a snapshot tells of it.
     #[arg(long, value_name = "K", default_value = "5", requires = "share")]
     share_clients: u32,
-    /// How long after its last snapshot a client takes another one; never if it is left out.
+    /// Time after its last snapshot at which a client takes another one; never if it is left out.
     #[arg(long, value_name = "TIME", requires = "share", value_parser = duration)]
     share_refresh: Option<u64>,
     /// As many gateways, each told by some of the clients, hand over what they were told; otherwise clients tell one, and
@@ -54,7 +54,7 @@ pub(crate) struct Replay {
     /// One of N clients tells of ways that nobody went.
     #[arg(long, value_name = "N", requires = "share")]
     share_liars: Option<NonZeroU32>,
-    /// What they tell.
+    /// Lie that they tell.
     #[arg(long, value_name = "LIE", value_enum, default_value = "common", requires = "share_liars")]
     share_lie: Lie,
     /// All that an engine may keep: a number and B, kB, MB, GB, KiB, MiB or GiB. If it is left out, 8MB, and 1MiB where
@@ -96,7 +96,7 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// How the traces are to be replayed.
+    /// Settings by which the traces are to be replayed.
     pub(crate) fn settings(&self) -> Settings {
         let latency = self.latency_ms.map(Latency::Millis);
         let share = self.share.map(|bytes| Share {

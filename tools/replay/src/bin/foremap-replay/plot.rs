@@ -10,7 +10,7 @@ use plotters::prelude::*;
 const WIDTH: u32 = 1_200;
 const HEIGHT: u32 = 460;
 
-/// What a trace gave.
+/// Results of a trace.
 pub(crate) struct Picture {
     pub(crate) trace: String,
     pub(crate) rows: Vec<Row>,
