@@ -25,7 +25,7 @@ pub struct Upcoming {
 /// Trend and period of heavy prefixes, and the prefixes that step with the clock or at a steady pace.
 ///
 /// Trend and period by Holt (1957) and Winters (1960), additive, the trend damped (Gardner and McKenzie, 1985): see
-/// [`Season`]. Steps are those of the analyzer's templates: `logs/2026-11-25T10` is followed by `logs/2026-11-25T11`
+/// `season.rs`. Steps are those of the analyzer's templates: `logs/2026-11-25T10` is followed by `logs/2026-11-25T11`
 /// when that hour begins, `batch/17` by `batch/18` if the one before came after an equal time. Bounded by
 /// [`Forecast::MAX_PREFIXES`] and [`Forecast::MAX_FAMILIES`]; about 1 MB at most.
 #[derive(Debug, Clone, Default)]

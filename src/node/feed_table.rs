@@ -12,7 +12,7 @@ use super::shares::Shares;
 use crate::Millis;
 use crate::protocol::Cursor;
 
-/// A feed of one node: [`FeedId::number`].
+/// A feed of one node: [`FeedId::number`](crate::protocol::FeedId::number).
 pub type FeedNumber = u64;
 /// When a feed that was called is looked after again: before any is due once more.
 const AGAIN_MS: Millis = 500;
