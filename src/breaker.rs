@@ -1,4 +1,17 @@
 //! [`Breaker`]: keeps callers away from a peer that does not answer (the circuit breaker of Nygard, *Release It!*, 2007).
+//!
+//! ```
+//! use foremap::breaker::{Breaker, BreakerConfig};
+//!
+//! let mut breaker = Breaker::new(BreakerConfig { failures: 2, first_ms: 100, most_ms: 5_000 });
+//! breaker.failed(0);
+//! assert!(breaker.enter(10));
+//! breaker.failed(20);
+//! assert!(!breaker.enter(119)); // open for 100 ms ...
+//! assert!(breaker.enter(120) && !breaker.enter(120)); // ... and then one request tries
+//! breaker.succeeded();
+//! assert!(breaker.enter(130) && breaker.enter(130));
+//! ```
 
 use crate::Millis;
 

@@ -1,5 +1,21 @@
 //! Bounded reading and writing of the binary wire forms.
 //!
+//! ```
+//! use foremap::codec::{DecodeError, Reader, Writer};
+//!
+//! let mut writer = Writer::with_header(*b"DEMO", 1);
+//! writer.varint(300);
+//! writer.str("user/1");
+//! let bytes = writer.finish();
+//!
+//! let mut reader = Reader::with_header(&bytes, *b"DEMO", 1)?;
+//! assert_eq!((reader.varint()?, reader.str("name")?), (300, "user/1"));
+//! reader.finish()?;
+//! let mut cut = Reader::with_header(&bytes[..bytes.len() - 1], *b"DEMO", 1)?;
+//! assert_eq!((cut.varint()?, cut.str("name")), (300, Err(DecodeError::Truncated)));
+//! # Ok::<(), DecodeError>(())
+//! ```
+//!
 //! Integers are LEB128 varints, byte strings are length-prefixed. The reader
 //! trusts nothing: a length is checked against what is left before anything is
 //! allocated, so that the cost of decoding arbitrary bytes is a small multiple of their length.

@@ -9,6 +9,40 @@
 //!                -> prefetch_keymap (confidence > threshold) -> fetch, lower class, same batches
 //! ```
 //!
+//! ```
+//! use foremap::adapter::{Action, Adapter, AdapterConfig, GetRequest, Served};
+//! use foremap::key::CompositeKey;
+//! # use foremap::protocol::{BatchRequest, BatchResponse, ItemResult, Keymap, KeymapFields, Outcome, ReadPoint};
+//! # let gateway = |body: &[u8]| {
+//! #     let results = BatchRequest::decode(body).expect("a batch").items.into_iter().map(|item| {
+//! #         let fields = KeymapFields { locator: "disk-7/1234".into(), ..KeymapFields::default() };
+//! #         let outcome = Outcome::Found { keymap: Keymap { key: item.key, version: 42, fields } };
+//! #         ItemResult { outcome, at: ReadPoint { shard: 7, position: 42, age_ms: 5 }, node: 1 }
+//! #     });
+//! #     BatchResponse { results: results.collect(), ..BatchResponse::default() }
+//! # };
+//!
+//! let origins = vec!["http://node-1".to_owned()];
+//! let mut adapter = Adapter::new(AdapterConfig { origins, ..AdapterConfig::default() })?;
+//! let mut answers = Vec::new();
+//! for now in [1_000, 1_500] {
+//!     adapter.handle_request(now, GetRequest::new(CompositeKey::parse("user/1/profile")?));
+//!     while let Some(action) = adapter.poll_action() {
+//!         match action {
+//!             Action::Wake { scope, at } if at <= now => adapter.handle_timeout(now, scope),
+//!             // The body is a `BatchRequest`; the gateway answers with a `BatchResponse`.
+//!             Action::Send { flight, body, .. } => {
+//!                 adapter.handle_response(now, flight, 200, None, &gateway(&body).encode());
+//!             }
+//!             Action::Answer { answer, .. } => answers.push((answer.served, answer.keymap.expect("one").version)),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! assert_eq!(answers, [(Served::Network, 42), (Served::Cache, 42)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Driving an adapter
 //!
 //! Its methods are of four kinds:

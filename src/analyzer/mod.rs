@@ -1,5 +1,24 @@
 //! Access Pattern Analyzer: learns, access by access, which key follows which.
 //!
+//! ```
+//! use foremap::analyzer::{Access, Analyzer, AnalyzerConfig, Proposals};
+//! use foremap::key::CompositeKey;
+//!
+//! let mut analyzer = Analyzer::new(AnalyzerConfig::default());
+//! for user in 100..110 {
+//!     for what in ["profile", "avatar"] {
+//!         analyzer.observe("a tab", &CompositeKey::parse(&format!("user/{user}/{what}"))?, Access::Miss, 1);
+//!     }
+//! }
+//! // Nobody has asked for this one, nor for what follows it.
+//! let new = CompositeKey::parse("user/777/profile")?;
+//! let seen = analyzer.observe("another tab", &new, Access::Miss, 1);
+//! let mut proposals = Proposals::default();
+//! analyzer.predict(&seen.context, new.as_str().as_bytes(), &mut proposals);
+//! assert_eq!(proposals.candidates[0].id, analyzer.id(&CompositeKey::parse("user/777/avatar")?));
+//! # Ok::<(), foremap::key::KeyError>(())
+//! ```
+//!
 //! Contexts are those of a stream, while the counts behind them are pooled over all streams, so that what one client
 //! taught is known to the next. Experts look at each access in three ways:
 //!

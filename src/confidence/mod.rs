@@ -1,5 +1,27 @@
 //! Confidence Map: turns evidence into calibrated probabilities, and remembers them per key.
 //!
+//! ```
+//! use foremap::analyzer::{Evidence, Expert, Grade, KeyId};
+//! use foremap::confidence::{Booking, ConfidenceMap, Moment, Step};
+//! # use foremap::key::CompositeKey;
+//! # let id = |seq: u64| KeyId::of(0, &CompositeKey::parse(&format!("item/{seq}")).expect("a key"));
+//! # let at = |seq| Moment { seq, of_all: seq };
+//!
+//! let mut map = ConfidenceMap::new(1 << 20);
+//! let mut evidence = Evidence::default();
+//! evidence.grades[Expert::Order1 as usize] = Grade::of(1, 1, true);
+//! assert!(map.score(&evidence).probability < 0.5); // 1 of 1 is no certainty
+//! for seq in 0..1_000 {
+//!     let score = map.score(&evidence);
+//!     let (step, confidence) = (Step::Direct(score), score.probability);
+//!     map.book(at(seq), &Booking { id: id(seq), after: id(0), step: &step, expert: Expert::Order1, confidence });
+//!     if seq % 5 != 0 {
+//!         map.settle(at(seq + 1), id(seq)); // four of five come true
+//!     }
+//! }
+//! assert!((map.score(&evidence).probability - 0.8).abs() < 0.1);
+//! ```
+//!
 //! The probability meant is that of being *useful*: that the key is asked for, by any stream, within a window of
 //! requests that follows how long unused entries survive in the cache, and not before an order made at the time would
 //! have arrived. Counts alone are not that: 1 of 1 is no

@@ -8,6 +8,36 @@
 //! handle_timeout -> CollectLoads -> handle_loads -> Plan -> handle_planned -> (as above)
 //! ```
 //!
+//! ```
+//! use foremap::control::{Change, Command, Control, ControlConfig, Found, Member, MemberState, Times};
+//! # use foremap::partition::{MapNode, PartitionMap, StorageLayout};
+//! # use std::sync::Arc;
+//! # let member = |id: u32| {
+//! #     let origin = format!("http://node-{id}");
+//! #     Member { id, incarnation: 1, origin, weight: 1, state: MemberState::Serving, warm_for: 0 }
+//! # };
+//! # let node = MapNode { id: 1, origin: "http://node-1".into(), weight: 1 };
+//! # let map = Arc::new(PartitionMap::new(7, 64, StorageLayout::default(), vec![node]));
+//! # let (stored, members) = (Some(map.clone()), None);
+//! # let found = Found { is_own: true, term: Some(3), map: stored, proposal: None, members, store_ms: 0 };
+//!
+//! let mut control = Control::new(ControlConfig::default(), vec![member(1)], map);
+//! let mut changes = Vec::new();
+//! for times in [0, 1_000].map(|ms| Times { now: ms, unix: ms }) {
+//!     control.handle_timeout(times);
+//!     while let Some(command) = control.poll_command() {
+//!         // It gets the lease, and hears of a member that is not in the map.
+//!         if let Command::Beat(beat) = command {
+//!             let members = beat.reads_members.then(|| vec![member(1), member(2)]);
+//!             control.handle_beat(times, Ok(Found { members, ..found.clone() }));
+//!         } else if let Command::Store { change, term: 3 } = command {
+//!             changes.push(change);
+//!         }
+//!     }
+//! }
+//! assert!(matches!(&changes[..], [Change::Propose(next)] if next.node(2).is_some()));
+//! ```
+//!
 //! * **Membership**: a heartbeat registers the process's nodes, tries for the lease, and reads map and proposal.
 //! * **Lease**: a term is a fencing number. The store refuses what a leader of an earlier term still sends, so any command may be
 //!   the last one of a leader: all that has to outlive it is in the store.

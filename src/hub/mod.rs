@@ -11,6 +11,26 @@
 //! isolate <- model --- Hub::body
 //! ```
 //!
+//! ```
+//! use foremap::hub::{Encoding, Hub, HubConfig, Observers, Pending};
+//! use foremap::{key::CompositeKey, model::ClientId, protocol::ModelSnapshot};
+//! # let (list, item) = (CompositeKey::parse("shop/list")?, CompositeKey::parse("shop/item")?);
+//!
+//! let mut isolate = Observers::new(7);
+//! for client in (0..40).map(ClientId) {
+//!     isolate.note(0, client, "", &list);
+//!     isolate.note(0, client, "", &item);
+//! }
+//! let mut hub = Hub::new(HubConfig::default());
+//! let (row, _) = hub.take_page(0, &isolate.tell(0)[""], Pending::default())?;
+//! hub.resume(&[], &[]);
+//! hub.merge(0, &row);
+//! assert!(hub.round(60_000, Pending::default(), &<[u8]>::len).model.is_some());
+//! let body = hub.body(None, None, Encoding::Identity, None, &|bytes, _| bytes.to_vec())?.expect("a model");
+//! assert_eq!(ModelSnapshot::decode(&body.bytes)?.keys, ["shop/item", "shop/list"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! So what was acknowledged is in a row or in the stored counts, whatever ends a hub between two steps. A row that is
 //! merged twice counts once.
 

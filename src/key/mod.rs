@@ -1,5 +1,16 @@
 //! Composite keys: one to sixteen components joined by `/`.
 //!
+//! ```
+//! use foremap::key::{CompositeKey, KeyPrefix};
+//!
+//! let key = CompositeKey::from_components(["user", "a/b", "profile"])?;
+//! assert_eq!(key.as_str(), "user/a%2Fb/profile");
+//! assert_eq!(CompositeKey::parse("%75ser/a%2fb/profile")?, key);
+//! assert!(KeyPrefix::parse("user/a%2Fb")?.covers(&key) && !KeyPrefix::parse("user/a")?.covers(&key));
+//! assert!(CompositeKey::parse("user//profile").is_err());
+//! # Ok::<(), foremap::key::KeyError>(())
+//! ```
+//!
 //! Everything that crosses a boundary (HTTP, JavaScript, the store) is turned
 //! into canonical text here, once, before any other part sees it.
 //!

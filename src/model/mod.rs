@@ -5,6 +5,26 @@
 //!                                                                          new client: PrefetchEngine <- import
 //! ```
 //!
+//! ```
+//! use foremap::key::CompositeKey;
+//! use foremap::model::{ClientId, Merger, MergerConfig, Path, SnapshotOptions, Step, Summary};
+//!
+//! let mut merger = Merger::new(MergerConfig::default());
+//! for client in 0..40 {
+//!     let names = ["shop/list".to_owned(), "shop/item".to_owned(), format!("basket/{client}")];
+//!     let keys = names.iter().map(|name| CompositeKey::parse(name)).collect::<Result<_, _>>()?;
+//!     let steps = (0..3).map(|key| Step { key, repeated: false }).collect();
+//!     let summary = Summary { instance: client, epoch: 1, keys, paths: vec![Path { told: 0, steps }] };
+//!     merger.merge(0, ClientId(client), &summary);
+//!     merger.merge(0, ClientId(client), &summary); // told twice, counted once
+//! }
+//! let options =
+//!     SnapshotOptions { min_clients: 5, is_shared: &|_| false, max_bytes: 1 << 16, compressed: &<[u8]>::len };
+//! assert_eq!(merger.snapshot(1, &options).keys, ["shop/item", "shop/list"]); // and nobody's basket
+//! assert_eq!((merger.stats().merged, merger.stats().known), (40, 40));
+//! # Ok::<(), foremap::key::KeyError>(())
+//! ```
+//!
 //! * A [`Summary`] says which keys an instance's streams asked for, one after the other. Everything else that a model
 //!   consists of follows from that, so that nobody can claim it: pairs and templates are derived where summaries are
 //!   merged, and how far to trust them is found out by a [`Judge`] that plays a new client along the same paths.

@@ -8,6 +8,30 @@
 //! begin -> loop { take_reads, take_forwards -> finish_store, finish_forward } -> finish
 //! ```
 //!
+//! ```
+//! use foremap::node::{LogPage, Node, NodeConfig, StoreAnswer};
+//! use foremap::protocol::{BatchItem, BatchRequest, Class, Outcome};
+//! # use foremap::key::CompositeKey;
+//! # use foremap::partition::{MapNode, PartitionMap, StorageLayout};
+//! # let nodes = vec![MapNode { id: 1, origin: "http://node-1".into(), weight: 1 }];
+//! # let map = PartitionMap::new(7, 64, StorageLayout { shards: 1, depth: 1, fan: 1 }, nodes);
+//! # let item = BatchItem { key: CompositeKey::parse("user/1/profile")?, if_version: None, class: Class::Demand };
+//!
+//! let node = Node::new(NodeConfig::new(1, 9), map.into())?;
+//! node.apply_log(0, &LogPage { position: 100, complete: true, ..LogPage::default() });
+//! let request = BatchRequest { items: vec![item], ..BatchRequest::default() };
+//! for now in [50, 80] {
+//!     let mut pending = node.begin(now, &request).expect("within limits");
+//!     let reads = pending.take_reads();
+//!     let answers = reads.iter().map(|_| Ok(StoreAnswer { value: None, position: 100 })).collect();
+//!     node.finish_store(now, &mut pending, reads, now, answers);
+//!     let result = &node.finish(now, pending).results[0];
+//!     assert_eq!((&result.outcome, result.at.position), (&Outcome::Missing, 100));
+//! }
+//! assert_eq!((node.stats().store_reads, node.stats().memory_hits), (1, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The host also feeds it the pages of the store's change log (`apply_log`).
 //! Whatever the host does, in whatever order, an answer never claims to be more
 //! current than it is: memory is only as fresh as the last log page, and a store

@@ -1,5 +1,25 @@
 //! Prefetch Engine: decides what to fetch ahead, within a waste budget, and keeps the ledger of outcomes.
 //!
+//! ```
+//! use foremap::analyzer::Access;
+//! use foremap::key::CompositeKey;
+//! use foremap::prefetch::{PrefetchConfig, PrefetchEngine, PrefetchOutcome};
+//!
+//! let mut engine = PrefetchEngine::new(PrefetchConfig::default());
+//! let (list, item) = (CompositeKey::parse("shop/list")?, CompositeKey::parse("shop/item")?);
+//! let mut prefetches = Vec::new();
+//! for key in [&list, &item].into_iter().cycle().take(40) {
+//!     engine.handle_access(0, "a tab", key, Access::Hit, &mut |_| true, &mut prefetches);
+//! }
+//! assert!(prefetches.is_empty()); // it was told that all is cached
+//!
+//! engine.handle_access(0, "another tab", &list, Access::Miss, &mut |_| false, &mut prefetches);
+//! assert!(prefetches[0].key == item && prefetches[0].confidence > engine.threshold());
+//! engine.handle_outcome(0, &item, PrefetchOutcome::Used);
+//! assert_eq!((engine.stats().issued, engine.stats().used), (1, 1));
+//! # Ok::<(), foremap::key::KeyError>(())
+//! ```
+//!
 //! After each access it looks at the likely continuations, best first, and decides on every key that is not there yet:
 //! fetches it or logs why not (`prefetch_keymap`). It measures how many requests a prefetch takes to arrive: the analyzer then
 //! learns what comes after that, and a prediction counts as true only if its prefetch had arrived. Where nothing is learnt

@@ -1,5 +1,20 @@
 //! Messages that travel over HTTP: keymaps, batches, changes and errors.
 //!
+//! ```
+//! use foremap::protocol::{BatchItem, BatchRequest, Class, MAX_BATCH_KEYS};
+//! use foremap::{codec::DecodeError, key::CompositeKey};
+//!
+//! let item = BatchItem { key: CompositeKey::parse("user/1/profile")?, if_version: Some(42), class: Class::Demand };
+//! let request = BatchRequest { items: vec![item.clone()], ..BatchRequest::default() };
+//! assert_eq!(BatchRequest::decode(&request.encode())?, request);
+//! let json = r#"{ "items": [{ "key": "user/1/profile", "if_version": 42 }] }"#;
+//! assert_eq!(serde_json::from_str::<BatchRequest>(json)?, request);
+//!
+//! let large = BatchRequest { items: vec![item; MAX_BATCH_KEYS + 1], ..request };
+//! assert_eq!(BatchRequest::decode(&large.encode()), Err(DecodeError::TooMany("items")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Gateways and workers speak the same protocol. A batch has a binary form
 //! ([`CONTENT_TYPE`], decoded inside wasm from one byte array) and a JSON form
 //! of the same fields for people and for clients without wasm.

@@ -9,6 +9,43 @@
 //!                                                        '-- measured imbalance --> Shifter: keep, or take back
 //! ```
 //!
+//! ```
+//! use foremap::load::ROUND_MS;
+//! use foremap::shifter::{PlanSettings, Shifter, ShifterAction};
+//! # use foremap::key::CompositeKey;
+//! # use foremap::load::{LoadCollector, Served};
+//! # use foremap::partition::{MapNode, PartitionMap, Placement, StorageLayout};
+//! # let nodes = [1, 2].map(|id| MapNode { id, origin: format!("http://node-{id}"), weight: 1 });
+//! # let map = PartitionMap::new(7, 1_024, StorageLayout::default(), nodes.into());
+//! # let hot = CompositeKey::parse("shop/offers/today")?;
+//! # let placement = Placement::new(map.clone().into());
+//! # let mut reports = Vec::new();
+//! # for node in [1, 2] {
+//! #     let mut collector = LoadCollector::new(map.seeds[1], 1, 0);
+//! #     for now in 0..ROUND_MS {
+//! #         let other = CompositeKey::parse(&format!("user/{now}/profile"))?;
+//! #         let key = if now % 2 == 0 { &hot } else { &other };
+//! #         let place = placement.locate(key);
+//! #         if place.node == node {
+//! #             let (partition, depth) = (place.partition, place.portion.depth);
+//! #             collector.observe(now, Served { key, partition, depth, replicated: false });
+//! #         }
+//! #     }
+//! #     reports.push(collector.take(ROUND_MS, node, 1, 100));
+//! # }
+//!
+//! let mut shifter = Shifter::new(map.into(), PlanSettings::default());
+//! let now = 100 * ROUND_MS;
+//! // Both nodes report: half of all requests are for one key.
+//! for report in &reports {
+//!     shifter.observe(report, now);
+//! }
+//! let Some(ShifterAction::Publish { map, plan }) = shifter.plan(now) else { panic!("nothing is planned") };
+//! assert!(plan.before.worst > 1.4 && plan.after.worst < 1.1);
+//! assert_eq!(map.replicas(&hot).map(<[_]>::len), Some(2)); // it is served by both from now on
+//! # Ok::<(), foremap::key::KeyError>(())
+//! ```
+//!
 //! A plan is made in phases, each in a file of its name. A phase reads a `Snapshot` and a `Budget`, and returns a `Proposal`:
 //! the assignment that its moves lead to, which the next one reads. [`History`] alone outlives a plan.
 //!
