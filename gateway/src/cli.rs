@@ -8,13 +8,13 @@ use clap::{Args, Parser, Subcommand};
 use foremap::key::KeyPrefix;
 use ipnet::IpNet;
 
-use crate::audit::Audit;
+use crate::audit::AuditCommand;
 use crate::auth::{Grant, TokenKey, Verb};
 use crate::host::ShifterMode;
 use crate::http::{HttpOptions, Limits};
 use crate::model::ShareOptions;
 use crate::parse::{at_least_one, prefix, seconds};
-use crate::run::{BackupCommand, CheckCommand, Failure, Options, PlanCommand, RestoreCommand, StoreOptions, secret};
+use crate::run::{BackupCommand, CheckCommand, Options, PlanCommand, RestoreCommand, RunError, StoreOptions, secret};
 use crate::store::{RedbOptions, RedisOptions};
 
 /// A DHT gateway node of foremap.
@@ -26,12 +26,12 @@ pub struct Cli {
     pub log: tracing::Level,
     /// Command to run.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 /// Command to run.
 #[derive(Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Run several nodes in one process, on loopback, for development.
     Dev(Dev),
     /// Run one node. Any number of them, on any number of machines, may share a store of redis://.
@@ -39,7 +39,7 @@ pub enum Command {
     /// Sign a token and print it.
     Token(Token),
     /// Measure how stale the answers of a running deployment truly are, and whether they say so.
-    Audit(Audit),
+    Audit(AuditCommand),
     /// Tell how load is spread over nodes and what the Partition Shifter would do about it.
     Plan(PlanCommand),
     /// Copy a store file that a running gateway has open, as it is at one moment, into a backup.
@@ -52,7 +52,7 @@ pub enum Command {
 
 /// Options of every node.
 #[derive(Args)]
-pub struct Common {
+pub struct NodeArgs {
     /// Id of the node, its own among all processes that share a store. Where a process has several, of the first one.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     node: u32,
@@ -82,7 +82,7 @@ pub struct Common {
     shifter: ShifterMode,
     /// Let clients learn from each other: gateways take what clients tell, and serve a model made of all of it.
     #[arg(long, value_name = "WHETHER", value_enum, default_value_t)]
-    share: Share,
+    share: ShareSwitch,
     /// Clients that must have gone the same way before others are told of it.
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=32))]
     share_clients: u32,
@@ -136,7 +136,7 @@ pub struct Dev {
     #[arg(long, value_name = "PORT", default_value_t = 7_400)]
     port: u16,
     #[command(flatten)]
-    common: Common,
+    common: NodeArgs,
 }
 
 /// Options of `serve`.
@@ -153,7 +153,7 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
     #[command(flatten)]
-    common: Common,
+    common: NodeArgs,
 }
 
 /// Options of `token`.
@@ -181,7 +181,7 @@ pub struct Token {
 
 /// Switch that lets clients learn from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-enum Share {
+enum ShareSwitch {
     /// They do.
     #[default]
     On,
@@ -217,13 +217,13 @@ impl StoreName {
         replicas: Option<u32>,
         password: Option<&Path>,
         token_key: Option<&TokenKey>,
-    ) -> Result<StoreOptions, Failure> {
+    ) -> Result<StoreOptions, RunError> {
         match (self, check, replicas) {
-            (Self::File(_), _, Some(_)) => Err(Failure::new("--replicas is for a store of redis://")),
+            (Self::File(_), _, Some(_)) => Err(RunError::new("--replicas is for a store of redis://")),
             (Self::File(_), _, None) if password.is_some() => {
-                Err(Failure::new("--store-password-file is for a store of redis://"))
+                Err(RunError::new("--store-password-file is for a store of redis://"))
             }
-            (Self::Redis(_), false, _) => Err(Failure::new("--no-store-check is for a store file")),
+            (Self::Redis(_), false, _) => Err(RunError::new("--no-store-check is for a store file")),
             (Self::File(path), check, None) => {
                 Ok(StoreOptions::File { path, options: RedbOptions { check, ..RedbOptions::default() } })
             }
@@ -237,10 +237,10 @@ impl StoreName {
     }
 }
 
-impl Common {
-    fn options(self, listen: Vec<SocketAddr>, origin: Option<String>) -> Result<Options, Failure> {
+impl NodeArgs {
+    fn options(self, listen: Vec<SocketAddr>, origin: Option<String>) -> Result<Options, RunError> {
         let key = |path: &PathBuf| {
-            TokenKey::read(path).map_err(|error| Failure::new(format!("the token key {}: {error}", path.display())))
+            TokenKey::read(path).map_err(|error| RunError::new(format!("the token key {}: {error}", path.display())))
         };
         let token_key = self.token_key.as_ref().map(key).transpose()?;
         Ok(Options {
@@ -258,7 +258,7 @@ impl Common {
             patience: Duration::from_secs(self.patience),
             shifter: self.shifter,
             share: ShareOptions {
-                is_on: self.share == Share::On,
+                is_on: self.share == ShareSwitch::On,
                 clients: self.share_clients,
                 prefixes: self.shared_prefix,
                 every: Duration::from_secs(self.share_every),
@@ -286,14 +286,14 @@ impl Dev {
     /// Returns the options of the nodes to serve.
     ///
     /// # Errors
-    /// [`Failure`] for ports beyond the last one, or an unusable key file.
-    pub fn options(self) -> Result<Options, Failure> {
+    /// [`RunError`] for ports beyond the last one, or an unusable key file.
+    pub fn options(self) -> Result<Options, RunError> {
         let port = |at: u16| match self.port {
             0 => Some(0),
             first => first.checked_add(at),
         };
         let ports: Option<Vec<u16>> = (0..self.nodes).map(port).collect();
-        let ports = ports.ok_or_else(|| Failure::new("the ports of the nodes would go beyond 65535"))?;
+        let ports = ports.ok_or_else(|| RunError::new("the ports of the nodes would go beyond 65535"))?;
         let listen = ports.into_iter().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
         self.common.options(listen, None)
     }
@@ -303,8 +303,8 @@ impl Serve {
     /// Returns the options of the node to serve.
     ///
     /// # Errors
-    /// [`Failure`] for an unusable key file.
-    pub fn options(self) -> Result<Options, Failure> {
+    /// [`RunError`] for an unusable key file.
+    pub fn options(self) -> Result<Options, RunError> {
         let options = self.common.options(vec![self.listen], self.origin)?;
         Ok(Options { admin_listen: self.admin_listen, ..options })
     }
@@ -314,10 +314,10 @@ impl Token {
     /// The token.
     ///
     /// # Errors
-    /// [`Failure`] for an unusable key file.
-    pub fn sign(self) -> Result<String, Failure> {
+    /// [`RunError`] for an unusable key file.
+    pub fn sign(self) -> Result<String, RunError> {
         let key = TokenKey::read(&self.key);
-        let key = key.map_err(|error| Failure::new(format!("the token key {}: {error}", self.key.display())))?;
+        let key = key.map_err(|error| RunError::new(format!("the token key {}: {error}", self.key.display())))?;
         let token = key.sign_grant(Grant {
             subject: self.subject.as_deref(),
             audience: self.audience.as_deref(),
@@ -325,6 +325,6 @@ impl Token {
             prefixes: &self.prefix,
             ttl_s: self.ttl,
         });
-        token.ok_or_else(|| Failure::new("the token cannot be signed"))
+        token.ok_or_else(|| RunError::new("the token cannot be signed"))
     }
 }

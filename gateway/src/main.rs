@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use foremap_gateway::audit::{self, Verdict};
-use foremap_gateway::cli::{Cli, Command};
-use foremap_gateway::run::{CheckVerdict, Failure, Options, back_up, check, plan, restore, run};
+use foremap_gateway::audit::{self, AuditVerdict};
+use foremap_gateway::cli::{Cli, CliCommand};
+use foremap_gateway::run::{CheckVerdict, Options, RunError, back_up, check, plan, restore, run};
 
 /// An answer is a dozen small allocations: this allocator takes half the time of the system's for them.
 #[global_allocator]
@@ -27,36 +27,36 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<ExitCode, Failure> {
+fn execute(command: CliCommand) -> Result<ExitCode, RunError> {
     let done = match command {
-        Command::Dev(dev) => serve(dev.options()?),
-        Command::Serve(one) => serve(one.options()?),
-        Command::Plan(options) => plan(&options),
-        Command::Backup(options) => back_up(&options),
-        Command::Restore(options) => restore(&options),
-        Command::Check(options) => {
+        CliCommand::Dev(dev) => serve(dev.options()?),
+        CliCommand::Serve(one) => serve(one.options()?),
+        CliCommand::Plan(options) => plan(&options),
+        CliCommand::Backup(options) => back_up(&options),
+        CliCommand::Restore(options) => restore(&options),
+        CliCommand::Check(options) => {
             return check(&options).map(|verdict| match verdict {
                 CheckVerdict::Well => ExitCode::SUCCESS,
                 CheckVerdict::Damaged => ExitCode::FAILURE,
             });
         }
-        Command::Audit(options) => {
+        CliCommand::Audit(options) => {
             return audit::run(&options).map(|verdict| match verdict {
-                Verdict::Clean => ExitCode::SUCCESS,
-                Verdict::Found => ExitCode::FAILURE,
+                AuditVerdict::Clean => ExitCode::SUCCESS,
+                AuditVerdict::Found => ExitCode::FAILURE,
             });
         }
-        Command::Token(token) => {
+        CliCommand::Token(token) => {
             let token = token.sign()?;
-            writeln!(std::io::stdout(), "{token}").map_err(|error| Failure::new(error.to_string()))
+            writeln!(std::io::stdout(), "{token}").map_err(|error| RunError::new(error.to_string()))
         }
     };
     done.map(|()| ExitCode::SUCCESS)
 }
 
-fn serve(options: Options) -> Result<(), Failure> {
+fn serve(options: Options) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| RunError::new(format!("no runtime: {error}")))?;
     if options.http.token_key.is_none() {
         tracing::info!("no --token-key: every request is allowed, and only loopback is served");
     }

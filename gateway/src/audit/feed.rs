@@ -14,7 +14,7 @@ const MS: Time = 1_000;
 
 /// News that a frame, or an acknowledged write, adds to what is known of a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum FeedNews {
     /// A write was told so long after its acknowledgement; zero where before.
     Change {
         /// The delay.
@@ -44,7 +44,7 @@ struct Untold {
 
 /// One followed shard.
 #[derive(Debug, Default)]
-struct Shard {
+struct FollowedShard {
     /// Position up to which the feed has told everything.
     to: u64,
     untold: VecDeque<Untold>,
@@ -64,7 +64,7 @@ struct Anchor {
 /// One reader of a feed. All times are the auditor's.
 #[derive(Debug, Default)]
 pub struct Follower {
-    shards: BTreeMap<u16, Shard>,
+    shards: BTreeMap<u16, FollowedShard>,
     anchor: Option<Anchor>,
     opened: Time,
     clock: Option<u64>,
@@ -84,7 +84,11 @@ impl Follower {
 
     /// Follows `shard` from `position` on, unless it does already.
     pub fn follow(&mut self, shard: u16, position: u64) {
-        self.shards.entry(shard).or_insert_with(|| Shard { to: position, gap: position, ..Shard::default() });
+        self.shards.entry(shard).or_insert_with(|| FollowedShard {
+            to: position,
+            gap: position,
+            ..FollowedShard::default()
+        });
     }
 
     /// Tells whether a write that was acknowledged has not been told yet.
@@ -100,7 +104,7 @@ impl Follower {
     }
 
     /// A write of `shard` was acknowledged.
-    pub fn wrote(&mut self, shard: u16, version: u64, acknowledged: Time) -> Option<Told> {
+    pub fn wrote(&mut self, shard: u16, version: u64, acknowledged: Time) -> Option<FeedNews> {
         let state = self.shards.get_mut(&shard)?;
         if version <= state.gap {
             return None;
@@ -113,9 +117,9 @@ impl Follower {
             return None;
         }
         let at = state.early.iter().position(|&early| early == version);
-        let Some(at) = at else { return Some(Told::Omitted) };
+        let Some(at) = at else { return Some(FeedNews::Omitted) };
         state.early.remove(at);
-        Some(Told::Change { delay: 0 })
+        Some(FeedNews::Change { delay: 0 })
     }
 
     /// A frame was there at `received`; `is_own` tells the auditor's changes from others.
@@ -128,7 +132,7 @@ impl Follower {
         frame: &FeedFrame,
         bound: Time,
         is_own: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Told>, &'static str> {
+    ) -> Result<Vec<FeedNews>, &'static str> {
         if let Some(hello) = frame.hello {
             self.clock = Some(hello.clock);
             self.anchor = Some(Anchor { clock: ClockReading { id: hello.clock, ms: frame.clock_ms }, at: self.opened });
@@ -150,11 +154,11 @@ impl Follower {
         step: FeedStep,
         frame: &FeedFrame,
         is_own: &impl Fn(&str) -> bool,
-        told: &mut Vec<Told>,
+        told: &mut Vec<FeedNews>,
     ) {
         let Some(state) = self.shards.get_mut(&step.shard) else { return };
         if step.from > state.to {
-            told.push(Told::Gap);
+            told.push(FeedNews::Gap);
             state.gap = step.to;
             state.untold.retain(|write| write.version > step.to);
             state.to = step.to;
@@ -180,8 +184,8 @@ impl Follower {
                 return true;
             }
             told.push(match changes.contains(&write.version) {
-                true => Told::Change { delay: received.saturating_sub(write.acknowledged) },
-                false => Told::Omitted,
+                true => FeedNews::Change { delay: received.saturating_sub(write.acknowledged) },
+                false => FeedNews::Omitted,
             });
             false
         });
@@ -195,7 +199,7 @@ impl Follower {
         Some((at + since - since / DRIFT).saturating_sub(before))
     }
 
-    fn coverage(&self, frame: &FeedFrame, bound: Time) -> Option<Told> {
+    fn coverage(&self, frame: &FeedFrame, bound: Time) -> Option<FeedNews> {
         let made = self.made(frame)?;
         let (mut at_least, mut claimed, mut findings) = (0, None, Vec::new());
         for (&shard, state) in &self.shards {
@@ -222,7 +226,7 @@ impl Follower {
                 note(Finding::Broken);
             }
         }
-        Some(Told::Frame { at_least, claimed: claimed?, findings })
+        Some(FeedNews::Frame { at_least, claimed: claimed?, findings })
     }
 }
 

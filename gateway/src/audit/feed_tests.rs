@@ -17,7 +17,7 @@ fn follower() -> Follower {
     let step = FeedStep { shard: SHARD, from: 10, to: 10 };
     let first = FeedFrame { hello, clock_ms: 50_000, age_ms: 20, steps: vec![step], ..FeedFrame::default() };
     let told = follower.frame(1_010 * MS, &first, BOUND, |_| true).expect("a first frame");
-    assert_eq!(told, [Told::Frame { at_least: 0, claimed: 20 * MS, findings: vec![] }]);
+    assert_eq!(told, [FeedNews::Frame { at_least: 0, claimed: 20 * MS, findings: vec![] }]);
     follower
 }
 
@@ -36,7 +36,7 @@ fn with(step: [u64; 2], versions: &[u64], frame: FeedFrame) -> FeedFrame {
 fn findings(follower: &mut Follower, frame: &FeedFrame) -> Vec<Finding> {
     let told = follower.frame(0, frame, BOUND, |_| true).expect("the next frame");
     let found = told.into_iter().map(|told| match told {
-        Told::Frame { findings, .. } => findings,
+        FeedNews::Frame { findings, .. } => findings,
         _ => Vec::new(),
     });
     found.flatten().collect()
@@ -47,11 +47,11 @@ fn a_change_is_told_so_long_after_its_write() {
     let mut follower = follower();
     assert_eq!(follower.wrote(SHARD, 20, 1_500 * MS), None);
     let told = follower.frame(1_540 * MS, &with([10, 20], &[20], frame(1, 530, 10)), BOUND, |_| true);
-    assert!(told.expect("a frame").contains(&Told::Change { delay: 40 * MS }));
+    assert!(told.expect("a frame").contains(&FeedNews::Change { delay: 40 * MS }));
     // Told before its write was acknowledged.
     let told = follower.frame(1_600 * MS, &with([20, 30], &[30], frame(2, 590, 10)), BOUND, |_| true);
     assert_eq!(told.expect("a frame").len(), 1);
-    assert_eq!(follower.wrote(SHARD, 30, 1_700 * MS), Some(Told::Change { delay: 0 }));
+    assert_eq!(follower.wrote(SHARD, 30, 1_700 * MS), Some(FeedNews::Change { delay: 0 }));
     assert_eq!(follower.cursors(), [Cursor { shard: SHARD, position: 30 }]);
     assert_eq!(follower.wrote(SHARD + 1, 40, 1_700 * MS), None, "a shard that is not followed");
 }
@@ -61,12 +61,12 @@ fn a_step_has_every_change_in_it() {
     let mut follower = follower();
     follower.wrote(SHARD, 20, 1_500 * MS);
     let told = follower.frame(1_540 * MS, &with([10, 25], &[], frame(1, 530, 10)), BOUND, |_| true);
-    assert!(told.expect("a frame").contains(&Told::Omitted));
-    assert_eq!(follower.wrote(SHARD, 22, 1_600 * MS), Some(Told::Omitted));
+    assert!(told.expect("a frame").contains(&FeedNews::Omitted));
+    assert_eq!(follower.wrote(SHARD, 22, 1_600 * MS), Some(FeedNews::Omitted));
     // What is not the auditor's says nothing about what is.
     let told = follower.frame(1_640 * MS, &with([25, 30], &[30], frame(2, 600, 10)), BOUND, |_| false);
     assert_eq!(told.expect("a frame").len(), 1);
-    assert_eq!(follower.wrote(SHARD, 30, 1_700 * MS), Some(Told::Omitted));
+    assert_eq!(follower.wrote(SHARD, 30, 1_700 * MS), Some(FeedNews::Omitted));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn what_a_gap_left_out_is_not_expected() {
     let mut follower = follower();
     follower.wrote(SHARD, 20, 1_500 * MS);
     let told = follower.frame(1_600 * MS, &with([40, 40], &[], frame(1, 600, 10)), BOUND, |_| true);
-    let expected = [Told::Gap, Told::Frame { at_least: 0, claimed: 10 * MS, findings: vec![] }];
+    let expected = [FeedNews::Gap, FeedNews::Frame { at_least: 0, claimed: 10 * MS, findings: vec![] }];
     assert_eq!(told.expect("a frame"), expected);
     assert_eq!(follower.wrote(SHARD, 30, 1_700 * MS), None);
     assert_eq!(follower.wrote(SHARD, 50, 1_700 * MS), None);

@@ -13,7 +13,7 @@ const KEPT: usize = 256;
 
 /// A write that was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct AcknowledgedWrite {
     /// The version that it made.
     pub version: u64,
     /// True if it removed the key.
@@ -26,7 +26,7 @@ pub struct Written {
 
 /// An answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Read {
+pub struct ObservedRead {
     /// When the request was sent.
     pub sent: Time,
     /// When its answer was there.
@@ -86,7 +86,7 @@ pub struct Judged {
 /// Nobody else writes it, and one write at a time is under way.
 #[derive(Debug, Default)]
 pub struct Key {
-    writes: VecDeque<Written>,
+    writes: VecDeque<AcknowledgedWrite>,
     /// The write under way: when it was sent, and whether it removes the key.
     pending: Option<(Time, bool)>,
     was_pruned: bool,
@@ -100,7 +100,7 @@ impl Key {
     }
 
     /// The write was acknowledged.
-    pub fn wrote(&mut self, written: Written) {
+    pub fn wrote(&mut self, written: AcknowledgedWrite) {
         self.pending = None;
         self.writes.push_back(written);
         if self.writes.len() > KEPT {
@@ -125,7 +125,7 @@ impl Key {
     }
 
     /// Judges an answer, at a time when it is there; `None` where nothing can be said of it.
-    pub fn judge(&self, read: &Read, bound: Time) -> Option<Judged> {
+    pub fn judge(&self, read: &ObservedRead, bound: Time) -> Option<Judged> {
         if self.is_retired {
             return None;
         }
@@ -154,7 +154,7 @@ impl Key {
 
     /// The newest version of which the answer may tell, `u64::MAX` where it may be of the write under way; `None` where
     /// there is none. Its successor is what the answer misses.
-    fn newest_that_fits(&self, read: &Read) -> Option<u64> {
+    fn newest_that_fits(&self, read: &ObservedRead) -> Option<u64> {
         let Some(version) = read.found else {
             if self.pending.is_some_and(|(_, deleted)| deleted) {
                 return Some(u64::MAX);

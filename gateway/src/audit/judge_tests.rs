@@ -17,15 +17,15 @@ fn put(key: &mut Key, version: u64, sent: Time, acknowledged: Time) {
 
 fn write(key: &mut Key, version: u64, deleted: bool, sent: Time, acknowledged: Time) {
     key.writes(sent * MS, deleted);
-    key.wrote(Written { version, deleted, sent: sent * MS, acknowledged: acknowledged * MS });
+    key.wrote(AcknowledgedWrite { version, deleted, sent: sent * MS, acknowledged: acknowledged * MS });
 }
 
 /// Sent and returned, and the age that the answer claims, in milliseconds.
-fn read(found: Option<u64>, sent: Time, returned: Time, claimed: Time) -> Read {
-    Read { sent: sent * MS, returned: returned * MS, found, claimed: claimed * MS, position: None }
+fn read(found: Option<u64>, sent: Time, returned: Time, claimed: Time) -> ObservedRead {
+    ObservedRead { sent: sent * MS, returned: returned * MS, found, claimed: claimed * MS, position: None }
 }
 
-fn findings(key: &Key, read: Read) -> Vec<Finding> {
+fn findings(key: &Key, read: ObservedRead) -> Vec<Finding> {
     key.judge(&read, BOUND).expect("judged").findings
 }
 
@@ -98,7 +98,7 @@ fn absences_are_of_the_last_delete() {
 
 #[test]
 fn an_answer_has_what_its_position_includes() {
-    let at = |position, found, sent| Read { position: Some(position), ..read(found, sent, sent + 1, 9_000) };
+    let at = |position, found, sent| ObservedRead { position: Some(position), ..read(found, sent, sent + 1, 9_000) };
     assert_eq!(findings(&key(), at(19, Some(10), 1_020)), []);
     assert_eq!(findings(&key(), at(20, Some(10), 1_020)), [Finding::Position]);
     let mut gone = key();

@@ -20,7 +20,7 @@ mod run;
 mod tally;
 mod web;
 
-pub use feed::{Follower, Told};
-pub use judge::{Finding, Judged, Key, Read, Time, Written};
-pub use options::Audit;
-pub use run::{Verdict, run};
+pub use feed::{FeedNews, Follower};
+pub use judge::{AcknowledgedWrite, Finding, Judged, Key, ObservedRead, Time};
+pub use options::AuditCommand;
+pub use run::{AuditVerdict, run};

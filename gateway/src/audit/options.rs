@@ -9,11 +9,11 @@ use foremap::key::KeyPrefix;
 use super::judge::Time;
 use crate::host::reachable;
 use crate::parse::{prefix, seconds};
-use crate::run::{Failure, TOKEN, secret};
+use crate::run::{RunError, TOKEN, secret};
 
 /// Options of `audit`.
 #[derive(Args, Clone)]
-pub struct Audit {
+pub struct AuditCommand {
     /// Origin of a gateway to write through and to read from; repeatable. The change feed is the first one's. http:// only.
     #[arg(long, value_name = "ORIGIN", required = true)]
     origin: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Audit {
 
 /// Options of an audit, checked.
 #[derive(Clone)]
-pub(super) struct Plan {
+pub(super) struct AuditPlan {
     pub(super) origins: Vec<String>,
     pub(super) workers: Vec<String>,
     pub(super) token: Option<String>,
@@ -58,7 +58,7 @@ pub(super) struct Plan {
     pub(super) feed: bool,
 }
 
-impl Plan {
+impl AuditPlan {
     pub(super) fn bound(&self) -> Time {
         Time::from(self.bound_ms) * 1_000
     }
@@ -74,20 +74,20 @@ impl Plan {
     }
 }
 
-impl Audit {
+impl AuditCommand {
     /// For the run named `run`.
-    pub(super) fn plan(&self, run: &str) -> Result<Plan, Failure> {
+    pub(super) fn plan(&self, run: &str) -> Result<AuditPlan, RunError> {
         let origin = |origin: &String| {
             let told =
                 format!("`{origin}` is no origin of http://: audit from beside the gateways and workers, without TLS");
-            reachable(origin).map(str::to_owned).ok_or_else(|| Failure::new(told))
+            reachable(origin).map(str::to_owned).ok_or_else(|| RunError::new(told))
         };
         let token = secret("the token", self.token_file.as_deref(), TOKEN)?;
         let prefix = match self.prefix.depth() {
-            0 => return Err(Failure::new("`--prefix` must not be empty: keys of others are there")),
+            0 => return Err(RunError::new("`--prefix` must not be empty: keys of others are there")),
             _ => format!("{}{run}", self.prefix.slashed()),
         };
-        Ok(Plan {
+        Ok(AuditPlan {
             origins: self.origin.iter().map(origin).collect::<Result<_, _>>()?,
             workers: self.worker.iter().map(origin).collect::<Result<_, _>>()?,
             token,

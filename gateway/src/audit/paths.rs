@@ -11,11 +11,11 @@ use futures_util::StreamExt as _;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Semaphore, watch};
 
-use super::feed::{Follower, Told};
-use super::judge::{Finding, Key, Read, Time, Written};
-use super::options::Plan;
-use super::tally::Tally;
-use super::web::{Answer, Fault, Web};
+use super::feed::{FeedNews, Follower};
+use super::judge::{AcknowledgedWrite, Finding, Key, ObservedRead, Time};
+use super::options::AuditPlan;
+use super::tally::PathTally;
+use super::web::{KeyAnswer, RequestError, Web};
 
 /// Keys that are written.
 pub(super) const KEYS: usize = 8;
@@ -32,11 +32,11 @@ const SILENCE: Duration = Duration::from_secs(5);
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Knowledge gained so far.
-pub(super) struct State {
+pub(super) struct AuditState {
     pub(super) keys: Vec<Key>,
     pub(super) follower: Follower,
     /// Of each place to read from, in order, and of the feed.
-    pub(super) tallies: Vec<Tally>,
+    pub(super) tallies: Vec<PathTally>,
     /// The map that gateways need not send again.
     map: Option<MapKnowledge>,
     /// Keys that are no longer judged, and why.
@@ -45,28 +45,28 @@ pub(super) struct State {
 
 /// An audit under way.
 pub(super) struct Canary {
-    pub(super) plan: Plan,
+    pub(super) plan: AuditPlan,
     pub(super) keys: Vec<CompositeKey>,
     pub(super) web: Web,
     /// Origins to read from, gateways first.
     pub(super) places: Vec<String>,
     begun: Instant,
-    state: Mutex<State>,
+    state: Mutex<AuditState>,
     stop: watch::Receiver<bool>,
     turns: AtomicU64,
 }
 
 impl Canary {
-    pub(super) fn new(plan: Plan, keys: Vec<CompositeKey>, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(plan: AuditPlan, keys: Vec<CompositeKey>, stop: watch::Receiver<bool>) -> Self {
         let numbered = |what: &'static str| {
-            move |(at, origin): (usize, &String)| Tally::new(format!("{what} {} {origin}", at + 1), false)
+            move |(at, origin): (usize, &String)| PathTally::new(format!("{what} {} {origin}", at + 1), false)
         };
-        let mut tallies: Vec<Tally> = plan.origins.iter().enumerate().map(numbered("gateway")).collect();
+        let mut tallies: Vec<PathTally> = plan.origins.iter().enumerate().map(numbered("gateway")).collect();
         tallies.extend(plan.workers.iter().enumerate().map(numbered("worker")));
         if plan.feed {
-            tallies.push(Tally::new(format!("feed {}", plan.origins[0]), true));
+            tallies.push(PathTally::new(format!("feed {}", plan.origins[0]), true));
         }
-        let state = State {
+        let state = AuditState {
             keys: keys.iter().map(|_| Key::default()).collect(),
             follower: Follower::default(),
             tallies,
@@ -89,7 +89,7 @@ impl Canary {
         Time::try_from(self.begun.elapsed().as_micros()).unwrap_or(Time::MAX)
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, AuditState> {
         self.state.lock()
     }
 
@@ -106,11 +106,11 @@ impl Canary {
     }
 
     /// Writes key `at`, or removes it, once, in so many attempts.
-    pub(super) async fn write(&self, at: usize, delete: bool, attempts: u32) -> Result<(), Fault> {
+    pub(super) async fn write(&self, at: usize, delete: bool, attempts: u32) -> Result<(), RequestError> {
         let (key, sent, turn) = (self.keys[at].as_str(), self.now(), self.turn());
         self.state().keys[at].writes(sent, delete);
         let id = format!("{key}-{turn}");
-        let mut last = Fault::Silent("never tried".into());
+        let mut last = RequestError::Silent("never tried".into());
         for attempt in 0..attempts {
             let origin = &self.plan.origins[(turn as usize + attempt as usize) % self.plan.origins.len()];
             match self.web.write(origin, key, &id, delete).await {
@@ -118,7 +118,7 @@ impl Canary {
                     self.wrote(
                         at,
                         ack.shard,
-                        Written { version: ack.version, deleted: delete, sent, acknowledged: self.now() },
+                        AcknowledgedWrite { version: ack.version, deleted: delete, sent, acknowledged: self.now() },
                     );
                     return Ok(());
                 }
@@ -129,9 +129,9 @@ impl Canary {
         Err(last)
     }
 
-    fn wrote(&self, at: usize, shard: u16, written: Written) {
+    fn wrote(&self, at: usize, shard: u16, written: AcknowledgedWrite) {
         let mut state = self.state();
-        let State { keys, follower, tallies, .. } = &mut *state;
+        let AuditState { keys, follower, tallies, .. } = &mut *state;
         keys[at].wrote(written);
         if !self.plan.feed {
             return;
@@ -143,12 +143,12 @@ impl Canary {
     }
 
     /// Removes key `at` for good.
-    pub(super) async fn remove(&self, at: usize) -> Result<(), Fault> {
+    pub(super) async fn remove(&self, at: usize) -> Result<(), RequestError> {
         let (key, id) = (self.keys[at].as_str(), format!("{}-last", self.keys[at].as_str()));
         let mut last = Ok(());
         for (attempt, origin) in (0..ATTEMPTS).zip(self.plan.origins.iter().cycle()) {
             match self.web.write(origin, key, &id, true).await {
-                Ok(_) | Err(Fault::Missing) => return Ok(()),
+                Ok(_) | Err(RequestError::Missing) => return Ok(()),
                 Err(fault) => last = Err(fault),
             }
             tokio::time::sleep(PAUSE * attempt).await;
@@ -204,7 +204,7 @@ impl Canary {
     }
 
     /// One request: every other one is a batch, as clients send them.
-    pub(super) async fn read(&self, at: usize) -> Result<(), Fault> {
+    pub(super) async fn read(&self, at: usize) -> Result<(), RequestError> {
         let (place, turn) = (&self.places[at], self.turn() as usize);
         let sent = self.now();
         if turn.is_multiple_of(2) {
@@ -227,13 +227,13 @@ impl Canary {
                 None => failed = true,
             }
         }
-        if failed { Err(Fault::Refused("a key of a batch".into())) } else { Ok(()) }
+        if failed { Err(RequestError::Refused("a key of a batch".into())) } else { Ok(()) }
     }
 
-    fn answered(&self, at: usize, key: usize, sent: Time, answer: &Answer) {
-        let Answer { found, claimed, position } = *answer;
+    fn answered(&self, at: usize, key: usize, sent: Time, answer: &KeyAnswer) {
+        let KeyAnswer { found, claimed, position } = *answer;
         let mut state = self.state();
-        let read = Read { sent, returned: self.now(), found, claimed, position };
+        let read = ObservedRead { sent, returned: self.now(), found, claimed, position };
         let Some(judged) = state.keys[key].judge(&read, self.plan.bound()) else { return };
         let about = || {
             let version = found.map_or_else(|| "nothing".to_owned(), |version| format!("version {version}"));
@@ -251,7 +251,7 @@ impl Canary {
     }
 
     /// Opens the feed.
-    pub(super) async fn open(&self) -> Result<BodyDataStream, Fault> {
+    pub(super) async fn open(&self) -> Result<BodyDataStream, RequestError> {
         let cursors = {
             let mut state = self.state();
             state.follower.opens(self.now());
@@ -306,20 +306,20 @@ impl Canary {
     fn frame(&self, received: Time, frame: &FeedFrame) -> Result<(), &'static str> {
         let is_own = |key: &str| key.strip_prefix(&self.plan.prefix).is_some_and(|rest| rest.starts_with('/'));
         let mut state = self.state();
-        let State { follower, tallies, .. } = &mut *state;
+        let AuditState { follower, tallies, .. } = &mut *state;
         let told = follower.frame(received, frame, self.plan.bound(), is_own)?;
         self.count(tallies, &told, || format!("frame {} at {} ms", frame.number, received / 1_000));
         Ok(())
     }
 
-    fn count(&self, tallies: &mut [Tally], told: &[Told], about: impl Fn() -> String) {
+    fn count(&self, tallies: &mut [PathTally], told: &[FeedNews], about: impl Fn() -> String) {
         let Some(tally) = tallies.last_mut() else { return };
         for told in told {
             match told {
-                Told::Change { delay } => tally.change(*delay, self.plan.bound()),
-                Told::Omitted => tally.found(&[Finding::Position], &about),
-                Told::Gap => tally.gaps += 1,
-                Told::Frame { at_least, claimed, findings } => {
+                FeedNews::Change { delay } => tally.change(*delay, self.plan.bound()),
+                FeedNews::Omitted => tally.found(&[Finding::Position], &about),
+                FeedNews::Gap => tally.gaps += 1,
+                FeedNews::Frame { at_least, claimed, findings } => {
                     tally.judged += 1;
                     tally.stale += u64::from(*at_least > 0);
                     tally.at_least.record(*at_least);

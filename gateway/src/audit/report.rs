@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::options::Plan;
-use super::tally::{Quantiles, Tally};
+use super::options::AuditPlan;
+use super::tally::{PathTally, Quantiles};
 
 /// The tables, and what was found.
-pub(super) fn text(plan: &Plan, tallies: &[Tally], left: &[String]) -> String {
+pub(super) fn text(plan: &AuditPlan, tallies: &[PathTally], left: &[String]) -> String {
     let mut text = format!("{}\n\n{}\n", staleness(tallies), verdicts(tallies));
     text += &format!(
         "\nIn milliseconds. True staleness is the time for which a version was committed that an answer misses: at least that \
@@ -47,7 +47,7 @@ fn table<const N: usize>(header: [&str; N], rows: &[[String; N]], right: usize) 
     [line(header), rule].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-fn staleness(tallies: &[Tally]) -> String {
+fn staleness(tallies: &[PathTally]) -> String {
     let mut lines = Vec::new();
     for tally in tallies {
         for (at, (name, Quantiles { p50, p90, p99, p999, max })) in rows(tally).into_iter().enumerate() {
@@ -59,7 +59,7 @@ fn staleness(tallies: &[Tally]) -> String {
     table(["path", "", "p50", "p90", "p99", "p99.9", "max"], &lines, 2)
 }
 
-fn rows(tally: &Tally) -> Vec<(&'static str, Quantiles)> {
+fn rows(tally: &PathTally) -> Vec<(&'static str, Quantiles)> {
     let at_least = ("true staleness, at least", tally.at_least.quantiles());
     let claimed = ("claimed age", tally.claimed.quantiles());
     match tally.is_feed {
@@ -68,8 +68,8 @@ fn rows(tally: &Tally) -> Vec<(&'static str, Quantiles)> {
     }
 }
 
-fn verdicts(tallies: &[Tally]) -> String {
-    let line = |tally: &Tally| {
+fn verdicts(tallies: &[PathTally]) -> String {
+    let line = |tally: &PathTally| {
         let within = tally.within().map_or_else(|| "-".into(), |(good, all)| nines(good, all));
         let [judged, stale, lies, broken] =
             [tally.judged, tally.stale, tally.lies, tally.broken].map(|number| number.to_string());
@@ -92,8 +92,8 @@ pub(super) fn nines(good: u64, all: u64) -> String {
 }
 
 /// The JSON form.
-pub(super) fn json(plan: &Plan, tallies: &[Tally], left: &[String]) -> Value {
-    let path = |tally: &Tally| {
+pub(super) fn json(plan: &AuditPlan, tallies: &[PathTally], left: &[String]) -> Value {
+    let path = |tally: &PathTally| {
         let within = tally.within().map(|(good, all)| good as f64 / all as f64);
         json!({
             "path": tally.name,

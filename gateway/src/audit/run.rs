@@ -8,10 +8,10 @@ use foremap::key::CompositeKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::options::{Audit, Plan};
+use super::options::{AuditCommand, AuditPlan};
 use super::paths::{Canary, KEYS};
 use super::report;
-use crate::run::{Failure, signal};
+use crate::run::{RunError, signal};
 
 /// Time that the last changes may take to be told, beyond the bound.
 const GRACE: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Result of an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AuditVerdict {
     /// Nothing that was told was false, or older than the bound.
     Clean,
     /// Something was.
@@ -30,45 +30,50 @@ pub enum Verdict {
 /// Audits, prints what was found, and writes the JSON form where that was asked for.
 ///
 /// # Errors
-/// [`Failure`] where nothing can be said: a place that does not answer or refuses, or a file that cannot be written.
-pub fn run(options: &Audit) -> Result<Verdict, Failure> {
+/// [`RunError`] where nothing can be said: a place that does not answer or refuses, or a file that cannot be written.
+pub fn run(options: &AuditCommand) -> Result<AuditVerdict, RunError> {
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     let plan = options.plan(&format!("{:x}-{:x}", since.as_millis(), std::process::id()))?;
     let key = |n: usize| CompositeKey::parse(&format!("{}/{n}", plan.prefix));
     let keys: Result<Vec<_>, _> = (1..=KEYS).map(key).collect();
-    let keys = keys.map_err(|error| Failure::new(format!("`--prefix`: {}", error.reason())))?;
+    let keys = keys.map_err(|error| RunError::new(format!("`--prefix`: {}", error.reason())))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| RunError::new(format!("no runtime: {error}")))?;
     let (stop, stopped) = watch::channel(false);
     let canary = Arc::new(Canary::new(plan.clone(), keys, stopped));
     let left = runtime.block_on(audit(&canary, &stop))?;
     conclude(options, &plan, &canary, &left)
 }
 
-fn conclude(options: &Audit, plan: &Plan, canary: &Canary, left: &[String]) -> Result<Verdict, Failure> {
+fn conclude(
+    options: &AuditCommand,
+    plan: &AuditPlan,
+    canary: &Canary,
+    left: &[String],
+) -> Result<AuditVerdict, RunError> {
     let state = canary.state();
     let notes: Vec<String> = state.retired.iter().chain(left).cloned().collect();
     let text = report::text(plan, &state.tallies, &notes);
-    write!(std::io::stdout(), "{text}").map_err(|error| Failure::new(error.to_string()))?;
+    write!(std::io::stdout(), "{text}").map_err(|error| RunError::new(error.to_string()))?;
     if let Some(path) = &options.json {
         let json = format!("{:#}\n", report::json(plan, &state.tallies, &notes));
         let written = std::fs::write(path, json);
-        written.map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        written.map_err(|error| RunError::new(format!("cannot write {}: {error}", path.display())))?;
     }
     if state.tallies.iter().any(|tally| tally.lies + tally.broken > 0) {
-        return Ok(Verdict::Found);
+        return Ok(AuditVerdict::Found);
     }
-    match state.tallies.iter().find_map(super::tally::Tally::is_mute) {
-        Some(why) => Err(Failure::new(why)),
-        None => Ok(Verdict::Clean),
+    match state.tallies.iter().find_map(super::tally::PathTally::is_mute) {
+        Some(why) => Err(RunError::new(why)),
+        None => Ok(AuditVerdict::Clean),
     }
 }
 
 /// Returns what was left behind, in words.
-async fn audit(canary: &Arc<Canary>, stop: &watch::Sender<bool>) -> Result<Vec<String>, Failure> {
+async fn audit(canary: &Arc<Canary>, stop: &watch::Sender<bool>) -> Result<Vec<String>, RunError> {
     let begun = tokio::select! {
         begun = begin(canary) => begun,
-        () = signal() => Err(Failure::new("interrupted before it began")),
+        () = signal() => Err(RunError::new("interrupted before it began")),
     };
     let (mut tasks, mut follower) = match begun {
         Ok(tasks) => tasks,
@@ -99,23 +104,23 @@ async fn audit(canary: &Arc<Canary>, stop: &watch::Sender<bool>) -> Result<Vec<S
 }
 
 /// Makes sure that everything answers, and starts.
-async fn begin(canary: &Arc<Canary>) -> Result<(JoinSet<()>, JoinSet<()>), Failure> {
+async fn begin(canary: &Arc<Canary>) -> Result<(JoinSet<()>, JoinSet<()>), RunError> {
     for (at, origin) in canary.places.iter().enumerate() {
         // One of each form.
         for _ in 0..2 {
-            canary.read(at).await.map_err(|fault| Failure::new(format!("{origin} {fault}")))?;
+            canary.read(at).await.map_err(|fault| RunError::new(format!("{origin} {fault}")))?;
         }
     }
     for at in 0..KEYS {
         canary
             .write(at, false, 1)
             .await
-            .map_err(|fault| Failure::new(format!("{} {fault}", canary.plan.origins[0])))?;
+            .map_err(|fault| RunError::new(format!("{} {fault}", canary.plan.origins[0])))?;
     }
     let (mut tasks, mut follower) = (JoinSet::new(), JoinSet::new());
     if canary.plan.feed {
         let feed = canary.open().await;
-        let body = feed.map_err(|fault| Failure::new(format!("the feed of {} {fault}", canary.plan.origins[0])))?;
+        let body = feed.map_err(|fault| RunError::new(format!("the feed of {} {fault}", canary.plan.origins[0])))?;
         follower.spawn(canary.clone().follow_on(body));
         tasks.spawn(canary.clone().ask_time());
     }

@@ -1,4 +1,4 @@
-//! [`Tally`]: what was found about one way to the data.
+//! [`PathTally`]: what was found about one way to the data.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -11,9 +11,9 @@ const LONGEST: Time = 3_600_000_000;
 const EXAMPLES: usize = 8;
 
 /// Times in microseconds, within 0.1 %: 180 kB.
-pub(super) struct Times(Option<Histogram<u64>>);
+pub(super) struct TimeHistogram(Option<Histogram<u64>>);
 
-/// Quantiles of [`Times`], in milliseconds.
+/// Quantiles of [`TimeHistogram`], in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Quantiles {
     pub(super) p50: f64,
@@ -23,7 +23,7 @@ pub(super) struct Quantiles {
     pub(super) max: f64,
 }
 
-impl Times {
+impl TimeHistogram {
     fn new() -> Self {
         // These bounds are valid.
         Self(Histogram::new_with_bounds(1, LONGEST, 3).ok())
@@ -42,7 +42,7 @@ impl Times {
 }
 
 /// Findings about one gateway, worker or feed.
-pub(super) struct Tally {
+pub(super) struct PathTally {
     pub(super) name: String,
     pub(super) is_feed: bool,
     /// Answers that were judged; of a feed, its frames.
@@ -59,17 +59,17 @@ pub(super) struct Tally {
     /// Times that a log did not reach back to where a feed was.
     pub(super) gaps: u64,
     /// Certain staleness, greatest possible staleness, and what was claimed.
-    pub(super) at_least: Times,
-    pub(super) at_most: Times,
-    pub(super) claimed: Times,
+    pub(super) at_least: TimeHistogram,
+    pub(super) at_most: TimeHistogram,
+    pub(super) claimed: TimeHistogram,
     /// Writes told by a feed, and of them those within the bound.
     pub(super) changes: u64,
     pub(super) in_time: u64,
-    pub(super) delay: Times,
+    pub(super) delay: TimeHistogram,
     pub(super) examples: Vec<String>,
 }
 
-impl Tally {
+impl PathTally {
     pub(super) fn new(name: String, is_feed: bool) -> Self {
         Self {
             name,
@@ -82,12 +82,12 @@ impl Tally {
             last_failure: None,
             skipped: 0,
             gaps: 0,
-            at_least: Times::new(),
-            at_most: Times::new(),
-            claimed: Times::new(),
+            at_least: TimeHistogram::new(),
+            at_most: TimeHistogram::new(),
+            claimed: TimeHistogram::new(),
             changes: 0,
             in_time: 0,
-            delay: Times::new(),
+            delay: TimeHistogram::new(),
             examples: Vec::new(),
         }
     }

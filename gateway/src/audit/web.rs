@@ -25,7 +25,7 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_'
 
 /// Why there is no answer to judge.
 #[derive(Debug, Clone)]
-pub(super) enum Fault {
+pub(super) enum RequestError {
     /// None came, or none that can be read.
     Silent(String),
     /// It was refused.
@@ -34,7 +34,7 @@ pub(super) enum Fault {
     Missing,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(why) => write!(f, "does not answer: {why}"),
@@ -45,7 +45,7 @@ impl fmt::Display for Fault {
 }
 
 /// Answer about one key.
-pub(super) struct Answer {
+pub(super) struct KeyAnswer {
     pub(super) found: Option<u64>,
     pub(super) claimed: Time,
     pub(super) position: Option<u64>,
@@ -60,12 +60,12 @@ pub(super) struct Ack {
 
 /// Answers of a batch, in order: `None` where one key failed.
 pub(super) struct Batch {
-    pub(super) answers: Vec<Option<Answer>>,
+    pub(super) answers: Vec<Option<KeyAnswer>>,
     pub(super) clock: Option<ClockReading>,
     pub(super) map: Option<MapKnowledge>,
 }
 
-struct Reply {
+struct HttpReply {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -85,37 +85,38 @@ impl Web {
     }
 
     /// Writes `key`, or removes it; the same `id` is applied once.
-    pub(super) async fn write(&self, origin: &str, key: &str, id: &str, delete: bool) -> Result<Ack, Fault> {
+    pub(super) async fn write(&self, origin: &str, key: &str, id: &str, delete: bool) -> Result<Ack, RequestError> {
         let method = if delete { Method::DELETE } else { Method::PUT };
         let body = if delete { String::new() } else { serde_json::json!({ "locator": id }).to_string() };
         let request = self.request(method, &keymap(origin, key)).header("foremap-write-id", id);
         let reply = self.send(request.header(header::CONTENT_TYPE, "application/json"), Body::from(body)).await?;
         if delete && reply.status == StatusCode::NOT_FOUND && reply.headers.contains_key("foremap-age") {
-            return Err(Fault::Missing);
+            return Err(RequestError::Missing);
         }
         if !reply.status.is_success() {
             return Err(refused(&reply));
         }
-        serde_json::from_slice(&reply.body).map_err(|error| Fault::Silent(format!("not an acknowledgement: {error}")))
+        serde_json::from_slice(&reply.body)
+            .map_err(|error| RequestError::Silent(format!("not an acknowledgement: {error}")))
     }
 
     /// Reads one key.
-    pub(super) async fn get(&self, origin: &str, key: &str) -> Result<Answer, Fault> {
+    pub(super) async fn get(&self, origin: &str, key: &str) -> Result<KeyAnswer, RequestError> {
         let url = format!("{}&max_staleness_ms={}", keymap(origin, key), self.bound_ms);
         let reply = self.send(self.request(Method::GET, &url), Body::empty()).await?;
         let text = |name: &str| reply.headers.get(name).and_then(|value| value.to_str().ok());
         let found = match reply.status {
             StatusCode::OK => {
                 let keymap: Option<Versioned> = serde_json::from_slice(&reply.body).ok();
-                Some(keymap.ok_or_else(|| Fault::Silent("not a keymap".into()))?.version)
+                Some(keymap.ok_or_else(|| RequestError::Silent("not a keymap".into()))?.version)
             }
             StatusCode::NOT_FOUND if text("foremap-age").is_some() => None,
             _ => return Err(refused(&reply)),
         };
         let age = text("foremap-age").and_then(|age| age.parse::<Time>().ok());
-        let age = age.ok_or_else(|| Fault::Silent("the answer has no `foremap-age`".into()))?;
+        let age = age.ok_or_else(|| RequestError::Silent("the answer has no `foremap-age`".into()))?;
         let position = text("foremap-position").and_then(|at| at.split_once(':')?.1.parse().ok());
-        Ok(Answer { found, claimed: age.saturating_mul(1_000), position })
+        Ok(KeyAnswer { found, claimed: age.saturating_mul(1_000), position })
     }
 
     /// Reads `keys` at once; without any, asks for the time.
@@ -124,7 +125,7 @@ impl Web {
         origin: &str,
         keys: &[foremap::key::CompositeKey],
         map: Option<MapKnowledge>,
-    ) -> Result<Batch, Fault> {
+    ) -> Result<Batch, RequestError> {
         let item =
             |key: &foremap::key::CompositeKey| BatchItem { key: key.clone(), if_version: None, class: Class::Demand };
         let items = keys.iter().map(item).collect();
@@ -136,9 +137,9 @@ impl Web {
             return Err(refused(&reply));
         }
         let answer = BatchResponse::decode(&reply.body);
-        let answer = answer.map_err(|error| Fault::Silent(format!("not a batch: {error}")))?;
+        let answer = answer.map_err(|error| RequestError::Silent(format!("not a batch: {error}")))?;
         if answer.results.len() != keys.len() {
-            return Err(Fault::Silent("as many answers as keys were expected".into()));
+            return Err(RequestError::Silent("as many answers as keys were expected".into()));
         }
         let answers = answer.results.into_iter().map(|result| {
             let found = match result.outcome {
@@ -147,7 +148,7 @@ impl Web {
                 Outcome::Unchanged { .. } | Outcome::Error { .. } => return None,
             };
             let claimed = Time::from(result.at.age_ms) * 1_000;
-            Some(Answer { found, claimed, position: Some(result.at.position) })
+            Some(KeyAnswer { found, claimed, position: Some(result.at.position) })
         });
         let map = match answer.map {
             Some(MapUpdate::Full(bytes)) => PartitionMap::decode(&bytes).ok(),
@@ -158,11 +159,11 @@ impl Web {
     }
 
     /// Opens the change feed.
-    pub(super) async fn feed(&self, origin: &str, cursors: Vec<Cursor>) -> Result<Incoming, Fault> {
+    pub(super) async fn feed(&self, origin: &str, cursors: Vec<Cursor>) -> Result<Incoming, RequestError> {
         let batch = BatchRequest { cursors, max_staleness_ms: self.bound_ms, ..BatchRequest::default() };
         let request = self.request(Method::POST, &format!("{origin}/v1/changes"));
         let request = request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(Body::from(batch.encode()));
-        let request = request.map_err(|error| Fault::Silent(error.to_string()))?;
+        let request = request.map_err(|error| RequestError::Silent(error.to_string()))?;
         let response = tokio::time::timeout(TIME_OUT, self.client.request(request)).await;
         let response = response.map_err(|_| silent())?.map_err(|error| broken(&error))?;
         if response.status() == StatusCode::OK {
@@ -171,7 +172,7 @@ impl Web {
         let (head, body) = response.into_parts();
         let body = tokio::time::timeout(TIME_OUT, to_bytes(Body::new(body), MAX_ANSWER_BYTES)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        Err(refused(&Reply { status: head.status, headers: head.headers, body }))
+        Err(refused(&HttpReply { status: head.status, headers: head.headers, body }))
     }
 
     fn request(&self, method: Method, url: &str) -> request::Builder {
@@ -182,13 +183,13 @@ impl Web {
         }
     }
 
-    async fn send(&self, head: request::Builder, body: Body) -> Result<Reply, Fault> {
-        let request = head.body(body).map_err(|error| Fault::Silent(error.to_string()))?;
+    async fn send(&self, head: request::Builder, body: Body) -> Result<HttpReply, RequestError> {
+        let request = head.body(body).map_err(|error| RequestError::Silent(error.to_string()))?;
         let exchange = async {
             let (head, body) = self.client.request(request).await.map_err(|error| broken(&error))?.into_parts();
             let body = to_bytes(Body::new(body), MAX_ANSWER_BYTES).await;
-            let body = body.map_err(|error| Fault::Silent(error.to_string()))?;
-            Ok(Reply { status: head.status, headers: head.headers, body })
+            let body = body.map_err(|error| RequestError::Silent(error.to_string()))?;
+            Ok(HttpReply { status: head.status, headers: head.headers, body })
         };
         tokio::time::timeout(TIME_OUT, exchange).await.unwrap_or_else(|_| Err(silent()))
     }
@@ -204,17 +205,17 @@ fn keymap(origin: &str, key: &str) -> String {
     format!("{origin}/v1/keymap?key={}", utf8_percent_encode(key, QUERY))
 }
 
-fn silent() -> Fault {
-    Fault::Silent(format!("nothing within {} s", TIME_OUT.as_secs()))
+fn silent() -> RequestError {
+    RequestError::Silent(format!("nothing within {} s", TIME_OUT.as_secs()))
 }
 
-fn broken(error: &hyper_util::client::legacy::Error) -> Fault {
+fn broken(error: &hyper_util::client::legacy::Error) -> RequestError {
     let source = std::error::Error::source(error).map(ToString::to_string);
-    Fault::Silent(source.unwrap_or_else(|| error.to_string()))
+    RequestError::Silent(source.unwrap_or_else(|| error.to_string()))
 }
 
-fn refused(reply: &Reply) -> Fault {
+fn refused(reply: &HttpReply) -> RequestError {
     let problem: Option<Problem> = serde_json::from_slice(&reply.body).ok();
     let why = problem.map(|problem| format!("{}: {}", problem.code, problem.detail));
-    Fault::Refused(why.unwrap_or_else(|| reply.status.to_string()))
+    RequestError::Refused(why.unwrap_or_else(|| reply.status.to_string()))
 }

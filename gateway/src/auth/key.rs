@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Why key material cannot be used.
 #[derive(Debug)]
-pub enum KeyError {
+pub enum TokenKeyError {
     /// The file cannot be read.
     Io(std::io::Error),
     /// Everybody on the machine can read it.
@@ -28,7 +28,7 @@ pub enum KeyError {
     TooMany(usize),
 }
 
-impl fmt::Display for KeyError {
+impl fmt::Display for TokenKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
@@ -41,7 +41,7 @@ impl fmt::Display for KeyError {
     }
 }
 
-impl std::error::Error for KeyError {}
+impl std::error::Error for TokenKeyError {}
 
 /// One secret, ready for use.
 pub(super) struct Secret {
@@ -87,8 +87,8 @@ impl TokenKey {
     /// bytes of any other file, without white space around them, are one secret.
     ///
     /// # Errors
-    /// [`KeyError`].
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
+    /// [`TokenKeyError`].
+    pub fn read(path: &Path) -> Result<Self, TokenKeyError> {
         let key = Self::new(&content(path)?)?;
         Ok(Self { path: Some(path.into()), ..key })
     }
@@ -96,8 +96,8 @@ impl TokenKey {
     /// The key with the content of such a file.
     ///
     /// # Errors
-    /// [`KeyError::Short`] or [`KeyError::TooMany`].
-    pub fn new(content: &[u8]) -> Result<Self, KeyError> {
+    /// [`TokenKeyError::Short`] or [`TokenKeyError::TooMany`].
+    pub fn new(content: &[u8]) -> Result<Self, TokenKeyError> {
         hs256::install();
         Ok(Self { secrets: Arc::new(watch::Sender::new(secrets(content)?)), path: None })
     }
@@ -107,7 +107,7 @@ impl TokenKey {
     ///
     /// # Errors
     /// As [`TokenKey::new`]; then the key stays as it is.
-    pub fn replace(&self, content: &[u8]) -> Result<bool, KeyError> {
+    pub fn replace(&self, content: &[u8]) -> Result<bool, TokenKeyError> {
         let secrets = secrets(content)?;
         Ok(self.secrets.send_if_modified(|kept| {
             let is_new = !kept.iter().map(Secret::bytes).eq(secrets.iter().map(Secret::bytes));
@@ -157,29 +157,29 @@ impl TokenKey {
     }
 }
 
-fn content(path: &Path) -> Result<Vec<u8>, KeyError> {
+fn content(path: &Path) -> Result<Vec<u8>, TokenKeyError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let metadata = std::fs::metadata(path).map_err(KeyError::Io)?;
+        let metadata = std::fs::metadata(path).map_err(TokenKeyError::Io)?;
         if metadata.permissions().mode() & 0o007 != 0 {
-            return Err(KeyError::Exposed);
+            return Err(TokenKeyError::Exposed);
         }
     }
-    std::fs::read(path).map_err(KeyError::Io)
+    std::fs::read(path).map_err(TokenKeyError::Io)
 }
 
-fn secrets(content: &[u8]) -> Result<Arc<[Secret]>, KeyError> {
+fn secrets(content: &[u8]) -> Result<Arc<[Secret]>, TokenKeyError> {
     let is_text = |text: &&str| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
     let lines: Vec<&[u8]> = match std::str::from_utf8(content).ok().filter(is_text) {
         Some(text) => text.lines().map(|line| line.trim().as_bytes()).filter(|line| !line.is_empty()).collect(),
         None => vec![content.trim_ascii()],
     };
     if lines.len() > TokenKey::MAX_SECRETS {
-        return Err(KeyError::TooMany(lines.len()));
+        return Err(TokenKeyError::TooMany(lines.len()));
     }
     if lines.is_empty() || lines.iter().any(|line| line.len() < TokenKey::MIN_BYTES) {
-        return Err(KeyError::Short);
+        return Err(TokenKeyError::Short);
     }
     Ok(lines.into_iter().map(Secret::new).collect())
 }

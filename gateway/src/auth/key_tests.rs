@@ -43,10 +43,10 @@ fn a_secret_is_replaced_step_by_step_without_a_token_being_refused() {
 
 #[test]
 fn a_key_is_long_enough_and_has_two_lines_at_most() {
-    assert!(matches!(TokenKey::new(&[0; 31]), Err(KeyError::Short)));
-    assert!(matches!(TokenKey::new(b" \n\n"), Err(KeyError::Short)));
-    assert!(matches!(TokenKey::new(&both(NEW, b"short")), Err(KeyError::Short)));
-    assert!(matches!(TokenKey::new(&both(&both(NEW, OLD), OLD)), Err(KeyError::TooMany(3))));
+    assert!(matches!(TokenKey::new(&[0; 31]), Err(TokenKeyError::Short)));
+    assert!(matches!(TokenKey::new(b" \n\n"), Err(TokenKeyError::Short)));
+    assert!(matches!(TokenKey::new(&both(NEW, b"short")), Err(TokenKeyError::Short)));
+    assert!(matches!(TokenKey::new(&both(&both(NEW, OLD), OLD)), Err(TokenKeyError::TooMany(3))));
     // Not text: line feeds are bytes like others.
     let key = TokenKey::new(&[b'\n', 0, b'\n', 1].repeat(12)).expect("a key");
     assert_eq!(key.current().len(), 1);

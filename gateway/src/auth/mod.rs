@@ -3,10 +3,10 @@
 mod hs256;
 mod key;
 mod own_tokens;
-mod scope;
 mod token;
+mod token_scope;
 
-pub use key::{KeyError, TokenKey};
+pub use key::{TokenKey, TokenKeyError};
 pub(crate) use own_tokens::OwnTokens;
-pub use scope::{Scope, Verb};
 pub use token::{Audience, Claims, Grant};
+pub use token_scope::{TokenScope, Verb};

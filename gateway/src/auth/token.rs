@@ -6,7 +6,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, get_current_timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Scope, TokenKey, Verb};
+use super::{TokenKey, TokenScope, Verb};
 
 /// Clock difference that is tolerated, in seconds.
 const LEEWAY_S: u64 = 5;
@@ -98,7 +98,7 @@ impl TokenKey {
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for a token that is forged, expired, not valid yet, for somebody else, without expiry or malformed.
-    pub fn verify(&self, token: &str, names: &[String]) -> Result<Scope, Problem> {
+    pub fn verify(&self, token: &str, names: &[String]) -> Result<TokenScope, Problem> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = LEEWAY_S;
         validation.validate_nbf = true;
@@ -117,13 +117,13 @@ impl TokenKey {
     }
 }
 
-fn scope(claims: Claims, names: &[String]) -> Result<Scope, Problem> {
+fn scope(claims: Claims, names: &[String]) -> Result<TokenScope, Problem> {
     let Claims { exp, aud, sub, verbs, prefixes } = claims;
     if aud.is_some_and(|aud| !aud.has(names)) {
         return Err(refused(&"it is for somebody else (`aud`)"));
     }
     let verbs = verbs.iter().filter_map(|verb| Verb::parse(verb)).collect();
-    Ok(Scope::new(sub.as_deref(), verbs, prefixes, exp.saturating_add(LEEWAY_S)))
+    Ok(TokenScope::new(sub.as_deref(), verbs, prefixes, exp.saturating_add(LEEWAY_S)))
 }
 
 fn refused(why: &dyn std::fmt::Display) -> Problem {

@@ -76,12 +76,12 @@ fn a_token_is_for_its_audience_and_its_time() {
 #[test]
 fn what_is_about_all_keys_needs_all_keys() {
     let scope = |verbs: &[Verb], prefixes: &[&str]| {
-        Scope::new(None, verbs.to_vec(), prefixes.iter().map(|text| prefix(text)).collect(), u64::MAX)
+        TokenScope::new(None, verbs.to_vec(), prefixes.iter().map(|text| prefix(text)).collect(), u64::MAX)
     };
     let wanted = [Verb::Metrics, Verb::Admin];
     assert!(scope(&[Verb::Metrics], &[""]).require_everywhere(&wanted).is_ok());
     assert!(scope(&[Verb::Admin], &["a", ""]).require_everywhere(&wanted).is_ok());
     assert!(scope(&[Verb::Admin], &["a"]).require_everywhere(&wanted).is_err());
     assert!(scope(&[Verb::Get], &[""]).require_everywhere(&wanted).is_err());
-    assert!(Scope::all().require_everywhere(&wanted).is_ok());
+    assert!(TokenScope::all().require_everywhere(&wanted).is_ok());
 }

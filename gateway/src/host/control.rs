@@ -15,15 +15,15 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Process;
-use super::clock::unix_ms;
-use super::control_handle::{Request, Requests};
+use super::control_handle::{OperatorRequest, OperatorRequests};
 use super::operators::blocking;
+use super::process_clock::unix_ms;
 use super::warm::{Warmed, warm_up_in_time};
 use crate::store::{Blob, Registry, Store, StoreError, Term};
 
 /// Why a process may not join.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum JoinRefused {
     /// A live process elsewhere holds this node id.
     Taken(foremap::partition::NodeId),
     /// The store failed.
@@ -33,8 +33,8 @@ pub enum Refused {
 /// Registers `members`, which are all of one incarnation: the first heartbeat.
 ///
 /// # Errors
-/// [`Refused`]; then none of them is registered.
-pub async fn join(registry: &dyn Registry, members: &[Member]) -> Result<(), Refused> {
+/// [`JoinRefused`]; then none of them is registered.
+pub async fn join(registry: &dyn Registry, members: &[Member]) -> Result<(), JoinRefused> {
     let mut joined: Vec<&Member> = Vec::with_capacity(members.len());
     for member in members {
         let refused = match registry.announce(member.clone(), ttl()).await {
@@ -42,8 +42,8 @@ pub async fn join(registry: &dyn Registry, members: &[Member]) -> Result<(), Ref
                 joined.push(member);
                 continue;
             }
-            Ok(false) => Refused::Taken(member.id),
-            Err(error) => Refused::Store(error),
+            Ok(false) => JoinRefused::Taken(member.id),
+            Err(error) => JoinRefused::Store(error),
         };
         for member in joined {
             // What stays is forgotten by itself.
@@ -69,7 +69,7 @@ fn ttl() -> Duration {
 }
 
 /// Result of a command.
-enum Done {
+enum CommandResult {
     Beat(Result<Found, StoreError>),
     Stored(Change, Result<bool, StoreError>),
     Record(Result<LeaderRecord, StoreError>),
@@ -82,17 +82,17 @@ enum Done {
 pub struct ControlTask {
     process: Arc<Process>,
     control: Control,
-    requests: Requests,
+    requests: OperatorRequests,
     /// Senders to those who wait for an answer.
     asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     last_id: RequestId,
-    under_way: JoinSet<Done>,
+    under_way: JoinSet<CommandResult>,
     warming: Option<AbortHandle>,
 }
 
 impl ControlTask {
     /// For `members`, which have [joined](join), the nodes of `process`.
-    pub fn new(process: Arc<Process>, config: ControlConfig, members: Vec<Member>, requests: Requests) -> Self {
+    pub fn new(process: Arc<Process>, config: ControlConfig, members: Vec<Member>, requests: OperatorRequests) -> Self {
         let control = Control::new(config, members, process.map().borrow().clone());
         let (asked, under_way) = (BTreeMap::new(), JoinSet::new());
         Self { process, control, requests, asked, last_id: 0, under_way, warming: None }
@@ -159,14 +159,14 @@ impl ControlTask {
         });
     }
 
-    fn ask(&mut self, request: Request, answer: oneshot::Sender<Answer>) {
+    fn ask(&mut self, request: OperatorRequest, answer: oneshot::Sender<Answer>) {
         self.last_id += 1;
         let (times, id) = (self.times(), self.last_id);
         self.asked.insert(id, answer);
         match request {
-            Request::Apply(seen) => self.control.handle_apply(times, id, seen),
-            Request::Freeze(frozen) => self.control.handle_freeze(times, id, frozen),
-            Request::Status => self.control.handle_status(times, id),
+            OperatorRequest::Apply(seen) => self.control.handle_apply(times, id, seen),
+            OperatorRequest::Freeze(frozen) => self.control.handle_freeze(times, id, frozen),
+            OperatorRequest::Status => self.control.handle_status(times, id),
         }
     }
 
@@ -174,16 +174,16 @@ impl ControlTask {
         let process = self.process.clone();
         match command {
             Command::Beat(beat) => {
-                self.under_way.spawn(async move { Done::Beat(self::beat(&process, beat).await) });
+                self.under_way.spawn(async move { CommandResult::Beat(self::beat(&process, beat).await) });
             }
             Command::Store { change, term } => {
                 self.under_way.spawn(async move {
                     let stored = store(&*process.store, &change, term).await;
-                    Done::Stored(change, stored)
+                    CommandResult::Stored(change, stored)
                 });
             }
             Command::ReadRecord => {
-                self.under_way.spawn(async move { Done::Record(process.leader().await) });
+                self.under_way.spawn(async move { CommandResult::Record(process.leader().await) });
             }
             Command::Follow(map) => {
                 tracing::info!(epoch = %map.epoch, nodes = map.nodes.len(), "the map is in force");
@@ -195,15 +195,15 @@ impl ControlTask {
                 self.stop_warm_up();
                 self.warming = Some(self.under_way.spawn(async move {
                     let warmed = warm_up_in_time(&process, &map, &next).await;
-                    Done::Warm(next.hash(), warmed)
+                    CommandResult::Warm(next.hash(), warmed)
                 }));
             }
             Command::StopWarmUp => self.stop_warm_up(),
             Command::CollectLoads { map, round } => {
-                self.under_way.spawn(async move { Done::Loads(process.loads(&map, round).await) });
+                self.under_way.spawn(async move { CommandResult::Loads(process.loads(&map, round).await) });
             }
             Command::Plan(job) => {
-                self.under_way.spawn(async move { Done::Planned(blocking(move || job.run(unix_ms())).await) });
+                self.under_way.spawn(async move { CommandResult::Planned(blocking(move || job.run(unix_ms())).await) });
             }
             Command::Answer(id, answer) => {
                 if let Some(asked) = self.asked.remove(&id) {
@@ -220,16 +220,16 @@ impl ControlTask {
         }
     }
 
-    fn take(&mut self, done: Done) {
+    fn take(&mut self, done: CommandResult) {
         let times = self.times();
         let control = &mut self.control;
         match done {
-            Done::Beat(found) => control.handle_beat(times, found.map_err(failed)),
-            Done::Stored(change, stored) => control.handle_stored(times, change, stored.map_err(failed)),
-            Done::Record(record) => control.handle_record(times, record.map_err(failed)),
-            Done::Warm(hash, Warmed { keys, failures }) => control.handle_warm(times, hash, keys, failures),
-            Done::Loads(reports) => control.handle_loads(times, reports),
-            Done::Planned(Some(planned)) => {
+            CommandResult::Beat(found) => control.handle_beat(times, found.map_err(failed)),
+            CommandResult::Stored(change, stored) => control.handle_stored(times, change, stored.map_err(failed)),
+            CommandResult::Record(record) => control.handle_record(times, record.map_err(failed)),
+            CommandResult::Warm(hash, Warmed { keys, failures }) => control.handle_warm(times, hash, keys, failures),
+            CommandResult::Loads(reports) => control.handle_loads(times, reports),
+            CommandResult::Planned(Some(planned)) => {
                 let before = control.pending_plan().map(|plan| plan.base);
                 control.handle_planned(times, planned);
                 if let Some(plan) = control.pending_plan().filter(|plan| Some(plan.base) != before) {
@@ -237,7 +237,7 @@ impl ControlTask {
                 }
             }
             // It panicked, and its shifter is gone with it.
-            Done::Planned(None) => control.handle_plan_lost(times),
+            CommandResult::Planned(None) => control.handle_plan_lost(times),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 const REQUESTS: usize = 64;
 
 /// Request of an operator.
-pub(super) enum Request {
+pub(super) enum OperatorRequest {
     Apply(Option<Epoch>),
     Freeze(bool),
     Status,
@@ -16,7 +16,7 @@ pub(super) enum Request {
 
 /// Handle through which others tell the control machine something.
 pub(super) struct ControlHandle {
-    requests: mpsc::Sender<(Request, oneshot::Sender<Answer>)>,
+    requests: mpsc::Sender<(OperatorRequest, oneshot::Sender<Answer>)>,
     /// Something in the store's registry or map is new.
     pub(super) news: Notify,
     pub(super) newer: watch::Sender<Epoch>,
@@ -25,10 +25,10 @@ pub(super) struct ControlHandle {
 }
 
 /// The requests, for the task.
-pub struct Requests(pub(super) mpsc::Receiver<(Request, oneshot::Sender<Answer>)>);
+pub struct OperatorRequests(pub(super) mpsc::Receiver<(OperatorRequest, oneshot::Sender<Answer>)>);
 
 impl ControlHandle {
-    pub(super) fn new() -> (Self, Requests) {
+    pub(super) fn new() -> (Self, OperatorRequests) {
         let (requests, taken) = mpsc::channel(REQUESTS);
         let handle = Self {
             requests,
@@ -37,11 +37,11 @@ impl ControlHandle {
             leaving: watch::Sender::default(),
             stats: watch::Sender::default(),
         };
-        (handle, Requests(taken))
+        (handle, OperatorRequests(taken))
     }
 
     /// Asks, and waits for the answer.
-    pub(super) async fn ask(&self, request: Request) -> Answer {
+    pub(super) async fn ask(&self, request: OperatorRequest) -> Answer {
         let (answer, answered) = oneshot::channel();
         let elsewhere = Answer::Refused(NotDone::Elsewhere);
         match self.requests.send((request, answer)).await {

@@ -7,11 +7,11 @@ use foremap::Millis;
 use foremap::node::{AdmissionControl, AdmissionStats, Micros, Priority};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Clock;
+use super::ProcessClock;
 
 /// Admits requests to a process, and measures how long they wait.
 pub struct Gate {
-    clock: Clock,
+    clock: ProcessClock,
     admission: AdmissionControl,
     /// `None` where reads take no time of this machine.
     reads: Option<Semaphore>,
@@ -20,7 +20,7 @@ pub struct Gate {
 impl Gate {
     /// `reads_here` where the store is read by this process: then as many reads go on at once as there are processors, for
     /// they take processor time rather than wait for the disk, and more would only make each of them slower.
-    pub(super) fn new(clock: Clock, reads_here: bool) -> Self {
+    pub(super) fn new(clock: ProcessClock, reads_here: bool) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let reads = reads_here.then(|| Semaphore::new(processors.max(2)));
         Self { clock, admission: AdmissionControl::default(), reads }
@@ -33,7 +33,7 @@ impl Gate {
     pub async fn enter(&self, priority: Priority) -> Result<(), Millis> {
         let since = self.clock.now_us();
         self.admission.enter(since, priority)?;
-        let waiting = Waiting { gate: self, since: Some(since) };
+        let waiting = GateWaiter { gate: self, since: Some(since) };
         let mut has_waited = false;
         // Whatever is ready is looked at first: only then is it known how many wait.
         poll_fn(|cx| {
@@ -64,7 +64,7 @@ impl Gate {
         }
         let since = self.clock.now_us();
         self.admission.wait_again();
-        let waiting = Waiting { gate: self, since: Some(since) };
+        let waiting = GateWaiter { gate: self, since: Some(since) };
         // It is never closed.
         let permit = reads.acquire().await.ok();
         waiting.begin();
@@ -78,12 +78,12 @@ impl Gate {
 }
 
 /// A request that waits; where it is dropped it does not any more.
-struct Waiting<'a> {
+struct GateWaiter<'a> {
     gate: &'a Gate,
     since: Option<Micros>,
 }
 
-impl Waiting<'_> {
+impl GateWaiter<'_> {
     fn begin(mut self) {
         if let Some(since) = self.since.take() {
             self.gate.admission.begin(self.gate.clock.now_us(), since);
@@ -91,7 +91,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for GateWaiter<'_> {
     fn drop(&mut self) {
         if self.since.is_some() {
             self.gate.admission.give_up();

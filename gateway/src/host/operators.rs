@@ -9,7 +9,7 @@ use foremap::partition::{Epoch, MapNode, NodeId, PartitionMap};
 use foremap::shifter::Plan;
 use futures_util::future::join_all;
 
-use super::control_handle::Request;
+use super::control_handle::OperatorRequest;
 use super::{NodeHandle, Process};
 use crate::store::{Blob, StoreError};
 
@@ -22,7 +22,7 @@ impl Process {
     /// # Errors
     /// [`NotDone`], as where the process does not lead.
     pub async fn status(&self) -> Result<ControlStatus, NotDone> {
-        match self.control.ask(Request::Status).await {
+        match self.control.ask(OperatorRequest::Status).await {
             Answer::Status(status) => Ok(*status),
             Answer::Refused(why) => Err(why),
             Answer::Applied(_) | Answer::Frozen => Err(NotDone::Elsewhere),
@@ -34,7 +34,7 @@ impl Process {
     /// # Errors
     /// [`NotDone`].
     pub(crate) async fn apply_plan(&self, seen: Option<Epoch>) -> Result<Plan, NotDone> {
-        match self.control.ask(Request::Apply(seen)).await {
+        match self.control.ask(OperatorRequest::Apply(seen)).await {
             Answer::Applied(plan) => Ok(*plan),
             Answer::Refused(why) => Err(why),
             Answer::Status(_) | Answer::Frozen => Err(NotDone::Elsewhere),
@@ -46,7 +46,7 @@ impl Process {
     /// # Errors
     /// [`NotDone`].
     pub(crate) async fn freeze(&self, frozen: bool) -> Result<(), NotDone> {
-        match self.control.ask(Request::Freeze(frozen)).await {
+        match self.control.ask(OperatorRequest::Freeze(frozen)).await {
             Answer::Frozen => Ok(()),
             Answer::Refused(why) => Err(why),
             Answer::Status(_) | Answer::Applied(_) => Err(NotDone::Elsewhere),

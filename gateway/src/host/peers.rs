@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
 
-use super::Clock;
+use super::ProcessClock;
 use crate::auth::{OwnTokens, TokenKey, Verb};
 
 /// Longest wait for a peer's answer, connecting included. A hop inside a data centre takes a few milliseconds; the
@@ -64,13 +64,13 @@ const RELAY: &[Verb] = &[Verb::Admin];
 /// Sends forwards to the nodes of other processes. One breaker a peer; bounded connections and requests under way.
 pub struct Peers {
     client: Client<HttpConnector, Body>,
-    clock: Clock,
+    clock: ProcessClock,
     tokens: OwnTokens,
     table: PeerTable,
 }
 
 impl Peers {
-    pub(super) fn new(clock: Clock, token_key: Option<TokenKey>) -> Self {
+    pub(super) fn new(clock: ProcessClock, token_key: Option<TokenKey>) -> Self {
         let client = client(TIME_OUT);
         Self { client, clock, tokens: OwnTokens::new(token_key), table: PeerTable::default() }
     }

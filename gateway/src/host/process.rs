@@ -14,9 +14,9 @@ use foremap::protocol::{BatchRequest, BatchResponse, Cursor, Problem};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
 
-use super::control_handle::{ControlHandle, Requests};
+use super::control_handle::{ControlHandle, OperatorRequests};
 use super::wakers::Wakers;
-use super::{Clock, Gate, Peers, Relayed, Sharing, ShifterMode};
+use super::{Gate, Peers, ProcessClock, Relayed, Sharing, ShifterMode};
 use crate::auth::TokenKey;
 use crate::store::{Store, StoreError, Term};
 
@@ -44,7 +44,7 @@ pub struct Process {
     /// The store.
     pub store: Arc<dyn Store>,
     /// The clock that every age counts on.
-    pub clock: Clock,
+    pub clock: ProcessClock,
     /// Gate at which requests wait.
     pub gate: Gate,
     nodes: BTreeMap<NodeId, Arc<NodeHandle>>,
@@ -74,13 +74,13 @@ impl Process {
         configs: &[NodeConfig],
         token_key: Option<TokenKey>,
         shifter: ShifterMode,
-    ) -> Result<(Self, Requests), MapError> {
+    ) -> Result<(Self, OperatorRequests), MapError> {
         let handle = |config: &NodeConfig| {
             let node = Node::new(*config, map.clone())?;
             Ok((config.id, Arc::new(NodeHandle { id: config.id, node, wakers: Wakers::default() })))
         };
         let nodes = configs.iter().map(handle).collect::<Result<_, MapError>>()?;
-        let clock = Clock::start();
+        let clock = ProcessClock::start();
         let incarnation = configs.first().map_or(0, |config| config.seed);
         let gate = Gate::new(clock, !store.is_shared());
         let (control, requests) = ControlHandle::new();
@@ -212,7 +212,7 @@ impl Process {
         Ok(node.node().finish(self.clock.now(), pending))
     }
 
-    pub(super) async fn read(&self, reads: Vec<ReadTicket>) -> Option<Fetched> {
+    pub(super) async fn read(&self, reads: Vec<ReadTicket>) -> Option<FetchedReads> {
         if reads.is_empty() {
             return None;
         }
@@ -250,7 +250,13 @@ impl Process {
         Some(peer.node().finish(self.clock.now(), pending))
     }
 
-    fn hand_back(&self, node: &NodeHandle, pending: &mut Pending, reads: Option<Fetched>, forwards: Vec<Forwarded>) {
+    fn hand_back(
+        &self,
+        node: &NodeHandle,
+        pending: &mut Pending,
+        reads: Option<FetchedReads>,
+        forwards: Vec<Forwarded>,
+    ) {
         let node = node.node();
         let now = self.clock.now();
         if let Some((reads, sent_at, answers)) = reads {
@@ -262,5 +268,5 @@ impl Process {
     }
 }
 
-pub(super) type Fetched = (Vec<ReadTicket>, Millis, Vec<Result<StoreAnswer, StoreFailure>>);
+pub(super) type FetchedReads = (Vec<ReadTicket>, Millis, Vec<Result<StoreAnswer, StoreFailure>>);
 type Forwarded = (Forward, Millis, Option<BatchResponse>);

@@ -13,8 +13,8 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 
 use super::Process;
-use super::clock::{unix_ms, until_round};
 use super::operators::blocking;
+use super::process_clock::{unix_ms, until_round};
 use super::sharing::{Forget, Forgotten, NotKept};
 use crate::model::{ShareOptions, Stored, compressed};
 use crate::store::{Blob, StoreError, Term};
@@ -28,7 +28,7 @@ const LAST: Duration = Duration::from_secs(3);
 
 /// Result of a round, ready to be stored.
 #[derive(Default)]
-struct Made {
+struct RoundResult {
     stored: Option<Stored>,
     model: Vec<u8>,
     state: Option<Vec<u8>>,
@@ -254,7 +254,7 @@ impl ShareTask {
                 keeper.took(now, now.saturating_sub(begun));
             }
             let model = stored.as_ref().map(Stored::encode).unwrap_or_default();
-            Made { stored, model, state: kept.state, merged: keeper.stats().merged }
+            RoundResult { stored, model, state: kept.state, merged: keeper.stats().merged }
         });
         let made = made.await.unwrap_or_default();
         let kept = self.put(term, made).await;
@@ -268,7 +268,7 @@ impl ShareTask {
         kept
     }
 
-    async fn put(&mut self, term: Term, made: Made) -> Result<bool, StoreError> {
+    async fn put(&mut self, term: Term, made: RoundResult) -> Result<bool, StoreError> {
         if let Some(state) = made.state {
             if !self.process.store.put_blob(Blob::ModelState, Some(state), term).await? {
                 return Ok(false);

@@ -10,7 +10,7 @@ use foremap::key::KeyPrefix;
 use foremap::model::{DEFAULT_BYTES, Earlier, Inbox, InboxStats, MergerStats, class_of};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::{Encoding, Served, ShareOptions, Stored};
+use crate::model::{ContentEncoding, ServedModel, ShareOptions, Stored};
 use crate::store::StoreError;
 
 /// Requests to forget that wait for the end of a round.
@@ -61,7 +61,7 @@ pub struct Sharing {
     begun: OnceLock<Begun>,
     /// Told by clients.
     pub(crate) inbox: Inbox,
-    served: watch::Sender<Option<Arc<Served>>>,
+    served: watch::Sender<Option<Arc<ServedModel>>>,
     /// The figures that only the rounds know.
     figures: watch::Sender<SharingStats>,
 }
@@ -117,15 +117,15 @@ impl Sharing {
     }
 
     /// The snapshot that is served.
-    pub(crate) fn served(&self) -> Option<Arc<Served>> {
+    pub(crate) fn served(&self) -> Option<Arc<ServedModel>> {
         self.served.borrow().clone()
     }
 
     pub(super) fn serve(&self, stored: Option<Stored>) {
-        let served = stored.map(|stored| Arc::new(Served::new(stored, self.served().as_deref())));
+        let served = stored.map(|stored| Arc::new(ServedModel::new(stored, self.served().as_deref())));
         if let Some(served) = &served {
             // What most clients wish for, so that the first of them has it behind its first answer.
-            served.ready(None, class_of(DEFAULT_BYTES as usize), Encoding::Gzip, None);
+            served.ready(None, class_of(DEFAULT_BYTES as usize), ContentEncoding::Gzip, None);
         }
         self.served.send_replace(served);
     }

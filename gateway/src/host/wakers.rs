@@ -40,7 +40,7 @@ impl Calls {
     }
 }
 
-struct Place {
+struct FeedWaker {
     waker: Arc<AtomicWaker>,
     /// Of the thread that serves it, where it serves nothing else.
     calls: Option<Arc<Calls>>,
@@ -48,14 +48,14 @@ struct Place {
 
 /// Wakers of the connections of one node's feeds, by feed.
 #[derive(Default)]
-pub(crate) struct Wakers(Mutex<HashMap<FeedNumber, Place>>);
+pub(crate) struct Wakers(Mutex<HashMap<FeedNumber, FeedWaker>>);
 
 impl Wakers {
     /// Adds the waker of the connection of `number`, which this thread serves. As many as the node has feeds.
     pub(crate) fn add(&self, number: FeedNumber) -> Arc<AtomicWaker> {
         let waker = Arc::new(AtomicWaker::new());
         let calls = HERE.with_borrow(Clone::clone);
-        self.0.lock().insert(number, Place { waker: waker.clone(), calls });
+        self.0.lock().insert(number, FeedWaker { waker: waker.clone(), calls });
         waker
     }
 

@@ -29,12 +29,12 @@ pub(super) struct Warmed {
 
 /// Counts as it goes: what was read before time ran out counts, too.
 #[derive(Default)]
-struct Tally {
+struct WarmCounts {
     keys: AtomicU64,
     failures: AtomicU64,
 }
 
-impl Tally {
+impl WarmCounts {
     fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
@@ -42,7 +42,7 @@ impl Tally {
 
 /// Warms the nodes of `process` up for `next`, for a bounded time.
 pub(super) async fn warm_up_in_time(process: &Process, map: &PartitionMap, next: &Arc<PartitionMap>) -> Warmed {
-    let tally = Tally::default();
+    let tally = WarmCounts::default();
     if tokio::time::timeout(TIME_OUT, warm_up(process, map, next, &tally)).await.is_err() {
         tracing::warn!(epoch = %next.epoch, "warming up took too long; the rest is read when it is asked for");
         tally.failed();
@@ -50,7 +50,7 @@ pub(super) async fn warm_up_in_time(process: &Process, map: &PartitionMap, next:
     Warmed { keys: tally.keys.into_inner(), failures: tally.failures.into_inner() }
 }
 
-async fn warm_up(process: &Process, map: &PartitionMap, next: &Arc<PartitionMap>, tally: &Tally) {
+async fn warm_up(process: &Process, map: &PartitionMap, next: &Arc<PartitionMap>, tally: &WarmCounts) {
     let gaining = new_owners(map, next);
     let gainers: Vec<_> = process.nodes().filter(|node| gaining.contains(&node.id())).collect();
     if gainers.is_empty() {
@@ -75,7 +75,7 @@ async fn warm_up(process: &Process, map: &PartitionMap, next: &Arc<PartitionMap>
 }
 
 /// The hot keys of `owner`, wherever it is; none where it cannot tell.
-async fn hot_keys(process: &Process, owner: &MapNode, tally: &Tally) -> Vec<CompositeKey> {
+async fn hot_keys(process: &Process, owner: &MapNode, tally: &WarmCounts) -> Vec<CompositeKey> {
     if let Some(own) = process.nodes().find(|node| node.id() == owner.id) {
         return own.node().hot_keys(Node::MAX_HOT_KEYS);
     }
@@ -118,7 +118,7 @@ impl Gains<'_> {
 }
 
 /// Reads `keys` into the memory of `node`. The log is being followed, so what it overtakes stays out.
-async fn read(process: &Process, node: &NodeHandle, keys: Vec<CompositeKey>, tally: &Tally) {
+async fn read(process: &Process, node: &NodeHandle, keys: Vec<CompositeKey>, tally: &WarmCounts) {
     for keys in keys.chunks(MAX_BATCH_KEYS) {
         let Some((reads, _, answers)) = process.read(node.node().warm_reads(keys.to_vec())).await else { continue };
         let (all, failed) = (answers.len() as u64, answers.iter().filter(|answer| answer.is_err()).count() as u64);

@@ -9,19 +9,20 @@ use axum::response::IntoResponse;
 use foremap::protocol::ErrorCode;
 use futures_util::stream;
 
-use super::refusal::{Answer, Refusal};
+use super::handler_error::{HandlerError, HandlerResult};
 use super::server::Server;
 use crate::auth::Verb;
 use crate::store::NoBackup;
 
 /// For the verb `admin` and every key. It ends early where the store fails: a backup says itself whether it is whole.
-pub(super) async fn backup(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {
+pub(super) async fn backup(State(server): State<Arc<Server>>, headers: HeaderMap) -> HandlerResult {
     server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     let frames = server.process.store.backup().map_err(|why| match why {
-        NoBackup::Busy => Refusal::new(ErrorCode::TooManyRequests, "a backup is being made; one at a time"),
-        NoBackup::Elsewhere => {
-            Refusal::new(ErrorCode::NoRoute, "a store of redis:// is backed up by Redis: copy its append-only files")
-        }
+        NoBackup::Busy => HandlerError::new(ErrorCode::TooManyRequests, "a backup is being made; one at a time"),
+        NoBackup::Elsewhere => HandlerError::new(
+            ErrorCode::NoRoute,
+            "a store of redis:// is backed up by Redis: copy its append-only files",
+        ),
     })?;
     let body = Body::from_stream(stream::unfold(frames, |mut frames| async { Some((frames.recv().await?, frames)) }));
     let mut headers = server.headers();

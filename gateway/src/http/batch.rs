@@ -15,19 +15,19 @@ use foremap::protocol::{
     Problem, ReadPoint,
 };
 
-use super::forwarded::Peer;
+use super::forwarded::ClientAddress;
+use super::handler_error::{HandlerError, HandlerResult};
 use super::headers::{MODEL, number, whole_seconds};
-use super::refusal::{Answer, Refusal};
 use super::server::Server;
 use super::{model, request, summaries};
-use crate::auth::{Scope, Verb};
+use crate::auth::{TokenScope, Verb};
 
 pub(super) async fn batch(
     State(server): State<Arc<Server>>,
-    peer: Option<Extension<Peer>>,
+    peer: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     body: Body,
-) -> Answer {
+) -> HandlerResult {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     let binary = match request::media_type(&headers).as_str() {
@@ -45,7 +45,7 @@ pub(super) async fn batch(
     let brings_some = batch.class() == Class::Demand && batch.items.iter().any(is_prefetch);
     let wait = if brings_some { server.process.gate.accompany(Priority::Prefetch).err() } else { None };
     let subject = subject(&scope, &headers, batch.forwarded);
-    summaries::observe(&server, &scope, &headers, peer.map(|Extension(Peer(ip))| ip), &batch);
+    summaries::observe(&server, &scope, &headers, peer.map(|Extension(ClientAddress(ip))| ip), &batch);
     let model = batch.model.and_then(|wish| model::behind(&server, &scope, wish));
     let answer = answer(&server, &scope, subject, batch, wait.is_some()).await?;
     let mut response = respond(&server, &answer, binary, model);
@@ -57,7 +57,7 @@ pub(super) async fn batch(
 }
 
 /// The batch in `body`, once it is its turn. A binary one is decoded only then: most of what a refusal would cost.
-async fn taken_on(server: &Server, body: &[u8], binary: bool) -> Result<BatchRequest, Refusal> {
+async fn taken_on(server: &Server, body: &[u8], binary: bool) -> Result<BatchRequest, HandlerError> {
     let priority = |class| if class == Class::Prefetch { Priority::Prefetch } else { Priority::Demand };
     if binary {
         server.admit(priority(BatchRequest::class_of(body).map_err(binary_error)?)).await?;
@@ -69,7 +69,7 @@ async fn taken_on(server: &Server, body: &[u8], binary: bool) -> Result<BatchReq
 }
 
 /// Subject whose feed a batch may extend: another gateway says in whose name it asks.
-fn subject(scope: &Scope, headers: &HeaderMap, is_forwarded: bool) -> Subject {
+fn subject(scope: &TokenScope, headers: &HeaderMap, is_forwarded: bool) -> Subject {
     let named = if is_forwarded && scope.is_peer() { request::named_subject(headers) } else { None };
     named.map_or(scope.subject(), Subject)
 }
@@ -94,7 +94,7 @@ fn respond(server: &Server, answer: &BatchResponse, binary: bool, model: Option<
 /// where `sheds` is set.
 async fn answer(
     server: &Server,
-    scope: &Scope,
+    scope: &TokenScope,
     subject: Subject,
     mut batch: BatchRequest,
     sheds: bool,
@@ -145,20 +145,20 @@ fn refused_item(server: &Server, key: &CompositeKey, (code, detail): (ErrorCode,
     }
 }
 
-fn binary_error(error: DecodeError) -> Refusal {
+fn binary_error(error: DecodeError) -> HandlerError {
     match error {
         DecodeError::TooMany("items") => {
             let detail = format!("the limit is {MAX_BATCH_KEYS} keys in one batch");
             Problem::new(ErrorCode::TooManyKeys, detail).with_limit(MAX_BATCH_KEYS as u64).into()
         }
-        DecodeError::BadValue("key") => Refusal::new(ErrorCode::BadKey, "the batch holds a malformed key"),
-        error => Refusal::bad_request(format!("the batch cannot be decoded: {error}")),
+        DecodeError::BadValue("key") => HandlerError::new(ErrorCode::BadKey, "the batch holds a malformed key"),
+        error => HandlerError::bad_request(format!("the batch cannot be decoded: {error}")),
     }
 }
 
-fn json(body: &[u8]) -> Result<BatchRequest, Refusal> {
+fn json(body: &[u8]) -> Result<BatchRequest, HandlerError> {
     if !request::is_object(body) {
-        return Err(Refusal::bad_request("the batch is not a JSON object"));
+        return Err(HandlerError::bad_request("the batch is not a JSON object"));
     }
     let batch: BatchRequest = serde_json::from_slice(body).map_err(|error| {
         // Only on the way to an error: was it a key?
@@ -166,8 +166,8 @@ fn json(body: &[u8]) -> Result<BatchRequest, Refusal> {
         let keys = value["items"].as_array().into_iter().flatten().filter_map(|item| item["key"].as_str());
         let bad = keys.map(CompositeKey::parse).find_map(Result::err);
         match bad {
-            Some(bad) => Refusal::new(ErrorCode::BadKey, bad.reason()),
-            None => Refusal::bad_request(format!("the batch cannot be decoded: {error}")),
+            Some(bad) => HandlerError::new(ErrorCode::BadKey, bad.reason()),
+            None => HandlerError::bad_request(format!("the batch cannot be decoded: {error}")),
         }
     })?;
     batch.validate()?;

@@ -23,12 +23,12 @@ use jsonwebtoken::get_current_timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::forwarded::Peer;
-use super::places::Share;
-use super::refusal::{Answer, Refusal};
+use super::forwarded::ClientAddress;
+use super::handler_error::{HandlerError, HandlerResult};
+use super::permits::SubjectPermit;
 use super::request::{self, Params};
 use super::server::Server;
-use crate::auth::{Scope, Verb};
+use crate::auth::{TokenScope, Verb};
 
 const BAD_CURSOR: &str =
     "a feed's cursor is `shard:position` joined by commas, and `@` with the incarnation of the store";
@@ -37,10 +37,10 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 
 pub(super) async fn changes(
     State(server): State<Arc<Server>>,
-    peer: Option<Extension<Peer>>,
+    peer: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     uri: Uri,
-) -> Answer {
+) -> HandlerResult {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     let params = Params::of(&uri, &Route::EVENTS)?;
@@ -55,11 +55,11 @@ pub(super) async fn changes(
     let shards: Vec<u16> = since.iter().map(|cursor| cursor.shard).collect();
     let cursors = cursors(&server, &params, &prefix, &shards, &known)?;
     server.admit(Priority::List).await?;
-    let share = Share::enter(&server.event_feeds, Server::subject(&scope, peer)).map_err(|limit| {
+    let share = SubjectPermit::enter(&server.event_feeds, Server::subject(&scope, peer)).map_err(|limit| {
         let detail = "no more change feeds of this form are served, or none for this subject";
         Problem::new(ErrorCode::TooManyRequests, detail).with_limit(limit as u64)
     })?;
-    let feed = Feed {
+    let feed = EventFeed {
         applied: server.process.applied(),
         stop: server.stop.clone(),
         server: server.clone(),
@@ -92,7 +92,7 @@ fn cursors(
     prefix: &KeyPrefix,
     named: &[u16],
     since: &[Cursor],
-) -> Result<Vec<Cursor>, Refusal> {
+) -> Result<Vec<Cursor>, HandlerError> {
     let layout = server.process.store.layout();
     let mut shards: Vec<u16> = match params.get("shards") {
         Some(text) => text
@@ -119,10 +119,10 @@ fn cursors(
 }
 
 /// Cursors, and the incarnation of the store that they are of, where it is told.
-fn read_cursors(text: &str) -> Result<(Vec<Cursor>, Option<u32>), Refusal> {
+fn read_cursors(text: &str) -> Result<(Vec<Cursor>, Option<u32>), HandlerError> {
     let incarnation = |text: &str| u32::try_from(request::whole(text)?).ok();
     let (text, of) = match text.split_once('@') {
-        Some((text, of)) => (text, Some(incarnation(of.trim()).ok_or_else(|| Refusal::bad_request(BAD_CURSOR))?)),
+        Some((text, of)) => (text, Some(incarnation(of.trim()).ok_or_else(|| HandlerError::bad_request(BAD_CURSOR))?)),
         None => (text, None),
     };
     let read = |part: &str| {
@@ -130,7 +130,7 @@ fn read_cursors(text: &str) -> Result<(Vec<Cursor>, Option<u32>), Refusal> {
         Some(Cursor { shard: u16::try_from(request::whole(shard)?).ok()?, position: request::whole(position)? })
     };
     let cursors: Option<Vec<Cursor>> = text.split(',').filter(|part| !part.is_empty()).map(read).collect();
-    cursors.map(|cursors| (cursors, of)).ok_or_else(|| Refusal::bad_request(BAD_CURSOR))
+    cursors.map(|cursors| (cursors, of)).ok_or_else(|| HandlerError::bad_request(BAD_CURSOR))
 }
 
 fn write_cursors(cursors: &[Cursor], incarnation: u32) -> String {
@@ -139,17 +139,17 @@ fn write_cursors(cursors: &[Cursor], incarnation: u32) -> String {
 }
 
 /// The moment at which a token is no longer valid; `None` where that is too far away to wait for.
-fn expiry(scope: &Scope) -> Option<Instant> {
+fn expiry(scope: &TokenScope) -> Option<Instant> {
     let left = scope.expires_at()?.saturating_sub(get_current_timestamp());
     Instant::now().checked_add(Duration::from_secs(left))
 }
 
-struct Feed {
+struct EventFeed {
     server: Arc<Server>,
-    _share: Share,
+    _share: SubjectPermit,
     applied: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
-    scope: Scope,
+    scope: TokenScope,
     /// When its token does.
     expires: Option<Instant>,
     prefix: KeyPrefix,
@@ -162,7 +162,7 @@ struct Feed {
     heartbeat: Instant,
 }
 
-impl Feed {
+impl EventFeed {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if *self.stop.borrow() || self.expires.is_some_and(|at| at <= Instant::now()) {

@@ -16,14 +16,14 @@ pub(super) const RESERVED: usize = 64;
 
 /// Places for the connections of a node, of which no peer takes all.
 pub(super) struct Connections {
-    state: Mutex<State>,
+    state: Mutex<ConnectionTable>,
     /// Closed for want of a place, before a request or after its head.
     refused: AtomicU64,
     /// Closed for somebody else, before they had sent a head.
     displaced: AtomicU64,
 }
 
-struct State {
+struct ConnectionTable {
     shares: Shares,
     /// Connections that have sent no head, the oldest first.
     silent: BTreeMap<u64, Arc<Silent>>,
@@ -51,7 +51,7 @@ pub(super) struct ConnectionStats {
 
 impl Connections {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        let state = State {
+        let state = ConnectionTable {
             shares: Shares::new(most),
             silent: BTreeMap::new(),
             silent_of: BTreeSet::new(),
@@ -115,7 +115,7 @@ enum Taken {
     Nowhere,
 }
 
-impl State {
+impl ConnectionTable {
     /// Takes a free place, or the one of a silent connection: of the same subject, or where all places are taken of one
     /// that holds more of them.
     fn take(&mut self, subject: Subject) -> Taken {

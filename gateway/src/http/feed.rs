@@ -22,43 +22,44 @@ use futures_util::task::AtomicWaker;
 use jsonwebtoken::get_current_timestamp;
 use parking_lot::Mutex;
 
-use super::forwarded::Peer;
-use super::refusal::{Answer, Refusal};
+use super::forwarded::ClientAddress;
+use super::handler_error::{HandlerError, HandlerResult};
 use super::request;
 use super::server::Server;
-use crate::auth::{Scope, Verb};
+use crate::auth::{TokenScope, Verb};
 
 pub(super) async fn open(
     State(server): State<Arc<Server>>,
-    peer: Option<Extension<Peer>>,
+    peer: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     body: Body,
-) -> Answer {
+) -> HandlerResult {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     if request::media_type(&headers) != CONTENT_TYPE {
         return Err(request::unsupported(&headers, &format!("`{CONTENT_TYPE}`")));
     }
     let body = request::body(&headers, body).await?;
-    let bad = |error: DecodeError| Refusal::bad_request(format!("the request cannot be decoded: {error}"));
+    let bad = |error: DecodeError| HandlerError::bad_request(format!("the request cannot be decoded: {error}"));
     let request = BatchRequest::decode(&body).map_err(bad)?;
     server.admit(Priority::List).await?;
     let now = server.process.clock.now();
     let subscriber = subscriber(&scope, Server::subject(&scope, peer), now);
     let number = server.node.node().feeds().open(now, &request, subscriber)?;
-    let frames = Frames { waker: server.node.wakers.add(number), server: server.clone(), number, has_begun: false };
+    let frames =
+        FrameStream { waker: server.node.wakers.add(number), server: server.clone(), number, has_begun: false };
     server.process.feed_news.notify_one();
     Ok(respond(&server, frames))
 }
 
-fn subscriber(scope: &Scope, share: Subject, now: Millis) -> Subscriber {
+fn subscriber(scope: &TokenScope, share: Subject, now: Millis) -> Subscriber {
     let left = |at: u64| Duration::from_secs(at.saturating_sub(get_current_timestamp())).as_millis();
     let until = scope.expires_at().map(|at| now.saturating_add(Millis::try_from(left(at)).unwrap_or(Millis::MAX)));
     Subscriber { subject: scope.subject(), share, prefixes: scope.prefixes(), until }
 }
 
-fn respond(server: &Server, frames: Frames) -> Response {
-    let frames = Handover(Arc::new(Mutex::new(Some(frames))));
+fn respond(server: &Server, frames: FrameStream) -> Response {
+    let frames = FrameHandover(Arc::new(Mutex::new(Some(frames))));
     let mut headers = server.headers();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
@@ -70,14 +71,14 @@ fn respond(server: &Server, frames: Frames) -> Response {
 }
 
 /// The frames of one feed, which is closed when this is dropped.
-pub(super) struct Frames {
+pub(super) struct FrameStream {
     server: Arc<Server>,
     number: FeedNumber,
     waker: Arc<AtomicWaker>,
     has_begun: bool,
 }
 
-impl Frames {
+impl FrameStream {
     /// Polls for the next frame to send; `None` where the feed has ended.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         // First: a call that comes while the frame is being made must not be lost.
@@ -101,7 +102,7 @@ impl Frames {
     }
 }
 
-impl Drop for Frames {
+impl Drop for FrameStream {
     fn drop(&mut self) {
         self.server.node.wakers.remove(self.number);
         self.server.node.node().feeds().close(self.number);
@@ -110,16 +111,16 @@ impl Drop for Frames {
 
 /// The frames as an answer's body, until somebody takes them to send them without one.
 #[derive(Clone)]
-pub(super) struct Handover(Arc<Mutex<Option<Frames>>>);
+pub(super) struct FrameHandover(Arc<Mutex<Option<FrameStream>>>);
 
-impl Handover {
+impl FrameHandover {
     /// The frames; the body has none any more.
-    pub(super) fn take(&self) -> Option<Frames> {
+    pub(super) fn take(&self) -> Option<FrameStream> {
         self.0.lock().take()
     }
 }
 
-impl Stream for Handover {
+impl Stream for FrameHandover {
     type Item = Result<Bytes, std::convert::Infallible>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -32,7 +32,7 @@ fn read(text: &str) -> Option<IpAddr> {
 
 /// Address that a request comes from, as far as the connection tells.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
+pub(super) struct ClientAddress(pub(super) IpAddr);
 
 #[cfg(test)]
 mod tests {

@@ -10,11 +10,16 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, Method, header};
 use foremap::protocol::ErrorCode;
 
+use super::handler_error::HandlerError;
 use super::options::HttpOptions;
-use super::refusal::Refusal;
 
 /// Lets a request in, or says why not. Whether a node is well everybody may know: probes have names of their own for it.
-pub(super) fn admit(options: &HttpOptions, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn admit(
+    options: &HttpOptions,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<(), HandlerError> {
     if options.token_key.is_some() || matches!(path, "/healthz" | "/readyz") {
         return Ok(());
     }
@@ -25,7 +30,7 @@ pub(super) fn admit(options: &HttpOptions, method: &Method, path: &str, headers:
         let detail = format!(
             "`{host}` is no name of this node: without --token-key it answers as localhost, or as its --origin"
         );
-        return Err(Refusal::new(ErrorCode::Forbidden, detail));
+        return Err(HandlerError::new(ErrorCode::Forbidden, detail));
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();
@@ -34,7 +39,7 @@ pub(super) fn admit(options: &HttpOptions, method: &Method, path: &str, headers:
     if listed || method == Method::OPTIONS || authority(origin).is_some_and(|own| is_own(options, own)) {
         return Ok(());
     }
-    Err(Refusal::new(ErrorCode::Forbidden, format!("`{origin}` is not listed with --cors-origin")))
+    Err(HandlerError::new(ErrorCode::Forbidden, format!("`{origin}` is not listed with --cors-origin")))
 }
 
 fn is_own(options: &HttpOptions, host: &str) -> bool {

@@ -9,7 +9,7 @@ use foremap::partition::Epoch;
 use foremap::protocol::ErrorCode;
 use serde::Serialize;
 
-use super::refusal::{Answer, Refusal};
+use super::handler_error::{HandlerError, HandlerResult};
 use super::server::Server;
 use crate::auth::Verb;
 use crate::store::{Trouble, troubles};
@@ -54,13 +54,13 @@ struct ReadyModel {
 
 /// Not ready while the store keeps this process from writing. Otherwise ready while memory is fresh for one group of shards at least. With a store of which a part is silent, every gateway
 /// is in the same position: if all said that they were not ready, the other shards would be cut off as well.
-pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
+pub(super) async fn readyz(State(server): State<Arc<Server>>) -> HandlerResult {
     if server.process.is_leaving() || *server.stop.borrow() {
-        return Err(Refusal::new(ErrorCode::Unavailable, "the node is about to end"));
+        return Err(HandlerError::new(ErrorCode::Unavailable, "the node is about to end"));
     }
     let troubles = troubles(&*server.process.store);
     if let Some(trouble) = troubles.iter().find(|trouble| trouble.is_whole) {
-        return Err(Refusal::new(ErrorCode::Unavailable, format!("{}: {}", trouble.what, trouble.why)));
+        return Err(HandlerError::new(ErrorCode::Unavailable, format!("{}: {}", trouble.what, trouble.why)));
     }
     let positions = server.node.node().positions(server.process.clock.now());
     let age = |&shard: &u16| positions.get(usize::from(shard)).map_or(u32::MAX, |at| at.age_ms);
@@ -72,7 +72,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
         let age = ages.iter().min().unwrap_or(&u32::MAX);
         let mut detail = format!("the change log was last read {age} ms ago, the limit is {MAX_LOG_AGE_MS}");
         troubles.iter().for_each(|Trouble { what, why, .. }| detail += &format!("; {what}: {why}"));
-        return Err(Refusal::new(ErrorCode::Unavailable, detail));
+        return Err(HandlerError::new(ErrorCode::Unavailable, detail));
     }
     let stats = server.process.sharing.stats();
     let model = (stats.snapshot_bytes > 0).then_some(ReadyModel {
@@ -87,9 +87,9 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Answer {
     Ok((kind, serde_json::to_vec(&body).unwrap_or_default()).into_response())
 }
 
-pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {
+pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> HandlerResult {
     server.scope(&headers)?.require_everywhere(&[Verb::Metrics, Verb::Admin])?;
-    let text = server.metrics.encode().map_err(|error| Refusal::new(ErrorCode::Internal, error.to_string()))?;
+    let text = server.metrics.encode().map_err(|error| HandlerError::new(ErrorCode::Internal, error.to_string()))?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

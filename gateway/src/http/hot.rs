@@ -8,13 +8,13 @@ use axum::response::IntoResponse;
 use foremap::node::Node;
 use foremap::protocol::{ErrorCode, Problem, Route};
 
-use super::refusal::Answer;
+use super::handler_error::HandlerResult;
 use super::request::Params;
 use super::server::Server;
 use crate::auth::Verb;
 use crate::host::HotKeys;
 
-pub(super) async fn hot(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn hot(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Admin).or_else(|_| scope.require(Verb::Peer))?;
     let limit = match Params::of(&uri, &Route::HOT)?.number("limit")? {

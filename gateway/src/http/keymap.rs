@@ -14,17 +14,17 @@ use foremap::protocol::{
 };
 use serde::Serialize;
 
+use super::handler_error::{HandlerError, HandlerResult};
 use super::headers::{WRITE_ID, etag, set};
-use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
 use super::server::Server;
 use crate::auth::Verb;
-use crate::store::{Expect, Read, VersionRecord, Write, WriteId, WriteOutcome};
+use crate::store::{Expect, ShardRead, VersionRecord, Write, WriteId, WriteOutcome};
 
 /// Bound of a `bounded` read that names none.
 const DEFAULT_STALENESS_MS: u32 = 2_000;
 
-pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     let params = Params::of(&uri, &Route::GET_KEYMAP)?;
     let key = params.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
@@ -35,7 +35,7 @@ pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, u
         None | Some("bounded") => Consistency::Bounded,
         Some("strong") => Consistency::Strong,
         Some("any") => Consistency::Any,
-        Some(_) => return Err(Refusal::bad_request("`consistency` is `strong`, `bounded` or `any`")),
+        Some(_) => return Err(HandlerError::bad_request("`consistency` is `strong`, `bounded` or `any`")),
     };
     let staleness = params.number("max_staleness_ms")?.unwrap_or(DEFAULT_STALENESS_MS.into());
     let map = Some(server.node.node().map_knowledge());
@@ -49,21 +49,21 @@ pub(super) async fn get(State(server): State<Arc<Server>>, headers: HeaderMap, u
     server.admit(Priority::Demand).await?;
     let mut answer = server.process.batch(&server.node, &batch).await?;
     let Some(ItemResult { outcome, at, node }) = answer.results.pop() else {
-        return Err(Refusal::new(ErrorCode::Internal, "the node gave no answer"));
+        return Err(HandlerError::new(ErrorCode::Internal, "the node gave no answer"));
     };
     let about = server.headers_at(&key, at, node);
     match outcome {
         Outcome::Found { keymap } => Ok(found(&headers, about, &keymap)),
-        Outcome::Error { code, detail } => Err(Refusal::new(code, detail).with_headers(about)),
+        Outcome::Error { code, detail } => Err(HandlerError::new(code, detail).with_headers(about)),
         Outcome::Missing | Outcome::Unchanged { .. } => Err(missing("there is no such keymap").with_headers(about)),
     }
 }
 
-fn missing(detail: &str) -> Refusal {
-    Refusal::new(ErrorCode::NotFound, detail)
+fn missing(detail: &str) -> HandlerError {
+    HandlerError::new(ErrorCode::NotFound, detail)
 }
 
-async fn get_version(server: &Server, headers: &HeaderMap, key: CompositeKey, version: u64) -> Answer {
+async fn get_version(server: &Server, headers: &HeaderMap, key: CompositeKey, version: u64) -> HandlerResult {
     server.admit(Priority::List).await?;
     let _permit = server.process.gate.read().await;
     let sent_at = server.process.clock.now();
@@ -77,7 +77,7 @@ async fn get_version(server: &Server, headers: &HeaderMap, key: CompositeKey, ve
 }
 
 /// Point that a store answer is current as of.
-fn point<T>(server: &Server, read: &Read<T>, sent_at: foremap::Millis) -> ReadPoint {
+fn point<T>(server: &Server, read: &ShardRead<T>, sent_at: foremap::Millis) -> ReadPoint {
     let age = server.process.clock.now().saturating_sub(sent_at);
     ReadPoint { shard: read.shard, position: read.position, age_ms: u32::try_from(age).unwrap_or(u32::MAX) }
 }
@@ -100,7 +100,7 @@ fn found(request: &HeaderMap, mut headers: HeaderMap, keymap: &Keymap) -> axum::
     response
 }
 
-pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri, body: Body) -> Answer {
+pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri, body: Body) -> HandlerResult {
     let key = Params::of(&uri, &Route::PUT_KEYMAP)?.key()?;
     server.scope(&headers)?.require_key(Verb::Put, &key)?;
     if request::media_type(&headers) != "application/json" {
@@ -108,21 +108,21 @@ pub(super) async fn put(State(server): State<Arc<Server>>, headers: HeaderMap, u
     }
     let body = request::body(&headers, body).await?;
     if !request::is_object(&body) {
-        return Err(Refusal::bad_request("the keymap is not a JSON object"));
+        return Err(HandlerError::bad_request("the keymap is not a JSON object"));
     }
     let fields: KeymapFields = serde_json::from_slice(&body)
-        .map_err(|error| Refusal::bad_request(format!("the keymap cannot be decoded: {error}")))?;
+        .map_err(|error| HandlerError::bad_request(format!("the keymap cannot be decoded: {error}")))?;
     fields.validate()?;
     write(&server, &headers, key, Some(fields)).await
 }
 
-pub(super) async fn delete(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn delete(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     let params = Params::of(&uri, &Route::DELETE_KEYMAP)?;
     let key = params.key()?;
     server.scope(&headers)?.require_key(Verb::Delete, &key)?;
     let Some(version) = params.number("version")? else { return write(&server, &headers, key, None).await };
     if request::expectation(&headers)? != Expect::Any {
-        return Err(Refusal::bad_request("a version is removed without a condition"));
+        return Err(HandlerError::bad_request("a version is removed without a condition"));
     }
     server.admit(Priority::Demand).await?;
     let sent_at = server.process.clock.now();
@@ -130,7 +130,7 @@ pub(super) async fn delete(State(server): State<Arc<Server>>, headers: HeaderMap
     written(&server, &key, &read, sent_at)
 }
 
-async fn write(server: &Server, headers: &HeaderMap, key: CompositeKey, fields: Option<KeymapFields>) -> Answer {
+async fn write(server: &Server, headers: &HeaderMap, key: CompositeKey, fields: Option<KeymapFields>) -> HandlerResult {
     let id = match headers.get(WRITE_ID).map(|value| value.to_str().ok().and_then(WriteId::new)) {
         None => None,
         Some(Some(id)) => Some(id),
@@ -154,7 +154,12 @@ struct WrittenBody {
     position: u64,
 }
 
-fn written(server: &Server, key: &CompositeKey, read: &Read<WriteOutcome>, sent_at: foremap::Millis) -> Answer {
+fn written(
+    server: &Server,
+    key: &CompositeKey,
+    read: &ShardRead<WriteOutcome>,
+    sent_at: foremap::Millis,
+) -> HandlerResult {
     let mut headers = server.headers_at(key, point(server, read, sent_at), server.node.id());
     match read.value {
         WriteOutcome::Written(written) => {
@@ -165,12 +170,12 @@ fn written(server: &Server, key: &CompositeKey, read: &Read<WriteOutcome>, sent_
             Ok((status, headers, serde_json::to_vec(&body).unwrap_or_default()).into_response())
         }
         WriteOutcome::Conflict { current: 0 } => {
-            Err(Refusal::new(ErrorCode::VersionConflict, "there is no such keymap").with_headers(headers))
+            Err(HandlerError::new(ErrorCode::VersionConflict, "there is no such keymap").with_headers(headers))
         }
         WriteOutcome::Conflict { current } => {
             set(&mut headers, header::ETAG, &etag(current));
             let detail = format!("the current version is {current}");
-            Err(Refusal::new(ErrorCode::VersionConflict, detail).with_headers(headers))
+            Err(HandlerError::new(ErrorCode::VersionConflict, detail).with_headers(headers))
         }
         WriteOutcome::Missing => Err(missing("there is nothing to delete").with_headers(headers)),
     }
@@ -190,7 +195,7 @@ struct VersionsBody<'a> {
     items: Vec<VersionBody<'a>>,
 }
 
-pub(super) async fn versions(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn versions(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     let key = Params::of(&uri, &Route::VERSIONS)?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     server.admit(Priority::List).await?;

@@ -14,9 +14,9 @@ use foremap::node::Priority;
 use foremap::protocol::{CONTENT_TYPE, DEFAULT_PAGE, ErrorCode, Keymap, ListPage, MAX_PAGE, Problem, ReadPoint, Route};
 use serde::Serialize;
 
-use super::forwarded::Peer;
-use super::places::Share;
-use super::refusal::{Answer, Refusal};
+use super::forwarded::ClientAddress;
+use super::handler_error::{HandlerError, HandlerResult};
+use super::permits::SubjectPermit;
 use super::request::{self, Params};
 use super::server::Server;
 use crate::auth::Verb;
@@ -31,10 +31,10 @@ struct ListBody {
 
 pub(super) async fn list(
     State(server): State<Arc<Server>>,
-    peer: Option<Extension<Peer>>,
+    peer: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     uri: Uri,
-) -> Answer {
+) -> HandlerResult {
     let params = Params::of(&uri, &Route::LIST)?;
     let prefix = params.prefix()?;
     let scope = server.scope(&headers)?;
@@ -49,7 +49,7 @@ pub(super) async fn list(
         }
     };
     let after = params.get("cursor").map(|cursor| read_cursor(cursor, &prefix)).transpose()?;
-    let _share = Share::enter(&server.lists, Server::subject(&scope, peer)).map_err(no_share)?;
+    let _share = SubjectPermit::enter(&server.lists, Server::subject(&scope, peer)).map_err(no_share)?;
     server.admit(Priority::List).await?;
     let _permit = server.process.gate.read().await;
     let begun = server.process.clock.now();
@@ -69,7 +69,7 @@ pub(super) async fn list(
     Ok((headers, body).into_response())
 }
 
-fn no_share(limit: usize) -> Refusal {
+fn no_share(limit: usize) -> HandlerError {
     let detail = "no more lists are made at once, or none for this subject";
     Problem::new(ErrorCode::TooManyRequests, detail).with_limit(limit as u64).into()
 }
@@ -88,8 +88,8 @@ fn binary(server: &Server, begun: Millis, items: Vec<Listed>, next: Option<Strin
 }
 
 /// A cursor is the last key of the page before.
-fn read_cursor(cursor: &str, prefix: &KeyPrefix) -> Result<CompositeKey, Refusal> {
+fn read_cursor(cursor: &str, prefix: &KeyPrefix) -> Result<CompositeKey, HandlerError> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
     let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| CompositeKey::parse(&text).ok());
-    key.filter(|key| prefix.covers(key)).ok_or_else(|| Refusal::bad_request("`cursor` is not one of this list"))
+    key.filter(|key| prefix.covers(key)).ok_or_else(|| HandlerError::bad_request("`cursor` is not one of this list"))
 }

@@ -8,14 +8,14 @@ use axum::response::IntoResponse;
 use foremap::codec::MAX_SAFE_INTEGER;
 use foremap::protocol::{CONTENT_TYPE, ErrorCode, Problem, Route};
 
-use super::refusal::{Answer, Refusal};
+use super::handler_error::{HandlerError, HandlerResult};
 use super::request::Params;
 use super::server::Server;
 use crate::auth::Verb;
 
 /// The answer is the binary form of a [`LoadReport`](foremap::load::LoadReport). Counting begins anew with it, so this
 /// is no `GET`: nothing on the way may keep the answer or ask twice.
-pub(super) async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
     let round = match Params::of(&uri, &Route::LOAD)?.number("round")? {
         Some(round) if round <= MAX_SAFE_INTEGER => round,
@@ -23,7 +23,7 @@ pub(super) async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, 
             let problem = Problem::new(ErrorCode::BadRequest, "`round` is below 2^53");
             return Err(problem.with_limit(MAX_SAFE_INTEGER).into());
         }
-        None => return Err(Refusal::bad_request("the query has no `round`")),
+        None => return Err(HandlerError::bad_request("the query has no `round`")),
     };
     let report = server.process.take_load(server.node.node(), round);
     let mut about = server.headers();

@@ -10,18 +10,19 @@ use foremap::partition::Epoch;
 use foremap::protocol::{CONTENT_TYPE, ErrorCode, MAX_MAP_WAIT_S, MapKnowledge, MapUpdate, Problem, Route};
 use serde_json::json;
 
+use super::handler_error::{HandlerError, HandlerResult};
 use super::headers::set;
-use super::places::{MAX_MAP_WAITS, Slot};
-use super::refusal::{Answer, Refusal};
+use super::permits::{MAX_MAP_WAITS, Permit};
 use super::request::{self, Params};
 use super::server::Server;
 use crate::auth::Verb;
 
-pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     server.scope(&headers)?;
     let params = Params::of(&uri, &Route::MAP)?;
     let since = params.get("since").map(|text| {
-        request::hexadecimal(text).ok_or_else(|| Refusal::bad_request("`since` is the hash of a map, in hexadecimal"))
+        request::hexadecimal(text)
+            .ok_or_else(|| HandlerError::bad_request("`since` is the hash of a map, in hexadecimal"))
     });
     let since = since.transpose()?;
     if let Some(seconds) = params.number("wait")? {
@@ -55,12 +56,12 @@ pub(super) async fn map(State(server): State<Arc<Server>>, headers: HeaderMap, u
 }
 
 /// Waits until there is another map than the one that the caller has, for `seconds` at most.
-async fn wait(server: &Arc<Server>, headers: &HeaderMap, since: Option<u64>, seconds: u64) -> Result<(), Refusal> {
+async fn wait(server: &Arc<Server>, headers: &HeaderMap, since: Option<u64>, seconds: u64) -> Result<(), HandlerError> {
     if seconds > MAX_MAP_WAIT_S {
         let detail = format!("`wait` is {seconds} s, it must be at most {MAX_MAP_WAIT_S}");
         return Err(Problem::new(ErrorCode::BadRequest, detail).with_limit(MAX_MAP_WAIT_S).into());
     }
-    let Some(_slot) = Slot::enter(&server.map_waits, MAX_MAP_WAITS) else {
+    let Some(_permit) = Permit::enter(&server.map_waits, MAX_MAP_WAITS) else {
         let problem = Problem::new(ErrorCode::TooManyRequests, "too many requests wait for a newer map");
         return Err(problem.with_limit(MAX_MAP_WAITS as u64).into());
     };
@@ -85,7 +86,7 @@ async fn wait(server: &Arc<Server>, headers: &HeaderMap, since: Option<u64>, sec
     Ok(())
 }
 
-pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn locate(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     let key = Params::of(&uri, &Route::LOCATE)?.key()?;
     server.scope(&headers)?.require_key(Verb::Get, &key)?;
     let (map, place) = {

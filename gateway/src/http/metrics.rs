@@ -21,7 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::connections::{ConnectionStats, Connections};
 use super::model_metrics::{self, Row};
-use super::places::{MAX_EVENT_FEEDS, MAX_LISTS, MAX_MAP_WAITS};
+use super::permits::{MAX_EVENT_FEEDS, MAX_LISTS, MAX_MAP_WAITS};
 use super::receiving::Receiving;
 use crate::host::{NodeHandle, Process};
 use crate::store::{ClockStatus, MasterStatus, Promise, troubles};

@@ -14,15 +14,15 @@ use foremap::protocol::{CONTENT_TYPE, ErrorCode, ModelWish, Route};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::handler_error::{HandlerError, HandlerResult};
 use super::headers::set;
 use super::plan::{answer, parse, relay};
-use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
 use super::server::Server;
 use super::summaries::require_sharing;
-use crate::auth::{Scope, Verb};
+use crate::auth::{TokenScope, Verb};
 use crate::host::NotKept;
-use crate::model::Encoding;
+use crate::model::ContentEncoding;
 
 /// Longest wait for the coordinator's answer: it makes a snapshot of up to a million counts.
 const FORGET_TIME_OUT: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const NEWER_MS: u64 = 600_000;
 const PUBLIC: HeaderValue = HeaderValue::from_static("public, max-age=60, stale-while-revalidate=600");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=60, stale-while-revalidate=600");
 
-pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Get)?;
     require_sharing(&server)?;
@@ -45,10 +45,10 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
         return Ok((StatusCode::NO_CONTENT, about).into_response());
     };
     server.admit(Priority::Prefetch).await?;
-    let (prefixes, encoding) = (scope.prefixes(), Encoding::accepted(&headers));
+    let (prefixes, encoding) = (scope.prefixes(), ContentEncoding::accepted(&headers));
     about.insert(header::CACHE_CONTROL, if prefixes.is_none() { PUBLIC } else { PRIVATE });
     let body = served.body(prefixes, class, encoding, from).await;
-    let body = body.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the model cannot be compressed"))?;
+    let body = body.ok_or_else(|| HandlerError::new(ErrorCode::Internal, "the model cannot be compressed"))?;
     set(&mut about, header::ETAG, &body.tag);
     if request::none_match(&headers, &body.tag) {
         return Ok((StatusCode::NOT_MODIFIED, about).into_response());
@@ -62,13 +62,13 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
 
 /// The model that follows an answer, gzipped, where the caller wishes for one and there is one for it already, or what leads
 /// to it from the one that the caller has; one that it has, or has nearly, does not follow again.
-pub(super) fn behind(server: &Server, scope: &Scope, wish: ModelWish) -> Option<Bytes> {
+pub(super) fn behind(server: &Server, scope: &TokenScope, wish: ModelWish) -> Option<Bytes> {
     let sharing = &server.process.sharing;
     let served = sharing.options().and_then(|_| sharing.served())?;
     let is_news = served.stored.made >= wish.known.saturating_add(if wish.known == 0 { 0 } else { NEWER_MS });
     let class = class_of(u64::from(wish.bytes).clamp(*NAMED_BYTES.start(), *NAMED_BYTES.end()) as usize);
     let known = (wish.known > 0).then_some(wish.known);
-    let body = if is_news { served.ready(scope.prefixes(), class, Encoding::Gzip, known) } else { None };
+    let body = if is_news { served.ready(scope.prefixes(), class, ContentEncoding::Gzip, known) } else { None };
     body.map(|body| body.bytes)
 }
 
@@ -80,7 +80,11 @@ struct ForgetBody {
 }
 
 /// Any gateway takes it: one that does not coordinate hands it on, once, to the one that does.
-pub(super) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap, body: axum::body::Body) -> Answer {
+pub(super) async fn forget(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> HandlerResult {
     let scope = server.scope(&headers)?;
     scope.require(Verb::Admin)?;
     require_sharing(&server)?;
@@ -95,6 +99,6 @@ pub(super) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap
         Err(NotKept::Elsewhere) => {
             relay(&server, &headers, Method::POST, Route::FORGET.path, bytes, FORGET_TIME_OUT).await
         }
-        Err(NotKept::Changed) => Err(Refusal::new(ErrorCode::Unavailable, "the coordinator has just changed")),
+        Err(NotKept::Changed) => Err(HandlerError::new(ErrorCode::Unavailable, "the coordinator has just changed")),
     }
 }

@@ -16,7 +16,7 @@ use foremap::protocol::{ErrorCode, MAX_VERSION, Problem, Route};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::refusal::{Answer, Refusal};
+use super::handler_error::{HandlerError, HandlerResult};
 use super::request;
 use super::server::Server;
 use crate::auth::Verb;
@@ -52,7 +52,7 @@ struct PlanStatus {
     status: ControlStatus,
 }
 
-pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) -> Answer {
+pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) -> HandlerResult {
     server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     require_shifter(&server)?;
     let status = match server.process.status().await {
@@ -67,7 +67,7 @@ pub(super) async fn plan(State(server): State<Arc<Server>>, headers: HeaderMap) 
     }
 }
 
-pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> HandlerResult {
     server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     require_shifter(&server)?;
     let bytes = request::body(&headers, body).await?;
@@ -76,7 +76,7 @@ pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap,
         false => parse(&headers, &bytes)?,
     };
     if base.is_some_and(|base| base.number > MAX_VERSION) {
-        return Err(Refusal::bad_request("the number of an epoch is below 2^53"));
+        return Err(HandlerError::bad_request("the number of an epoch is below 2^53"));
     }
     match server.process.apply_plan(base).await {
         Ok(plan) if request::accepts(&headers, TEXT) => Ok(answer(&server, PLAIN, plan.to_string().into_bytes())),
@@ -88,7 +88,7 @@ pub(super) async fn apply(State(server): State<Arc<Server>>, headers: HeaderMap,
     }
 }
 
-pub(super) async fn freeze(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn freeze(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> HandlerResult {
     server.scope(&headers)?.require_everywhere(&[Verb::Admin])?;
     require_shifter(&server)?;
     let bytes = request::body(&headers, body).await?;
@@ -102,7 +102,7 @@ pub(super) async fn freeze(State(server): State<Arc<Server>>, headers: HeaderMap
     }
 }
 
-fn refusal(why: NotDone) -> Refusal {
+fn refusal(why: NotDone) -> HandlerError {
     let (code, detail) = match why {
         NotDone::Elsewhere => (ErrorCode::Unavailable, "the process does not lead".to_owned()),
         NotDone::Epoch(epoch) => (ErrorCode::VersionConflict, format!("the map in force has the epoch {epoch}")),
@@ -112,24 +112,24 @@ fn refusal(why: NotDone) -> Refusal {
         }
         NotDone::Busy => (ErrorCode::Unavailable, "too many requests for plans wait".to_owned()),
     };
-    Refusal::new(code, detail)
+    HandlerError::new(code, detail)
 }
 
-fn require_shifter(server: &Server) -> Result<(), Refusal> {
+fn require_shifter(server: &Server) -> Result<(), HandlerError> {
     match server.process.shifter {
-        ShifterMode::Off => Err(Refusal::new(ErrorCode::NoRoute, "the node runs with --shifter off")),
+        ShifterMode::Off => Err(HandlerError::new(ErrorCode::NoRoute, "the node runs with --shifter off")),
         ShifterMode::Auto | ShifterMode::DryRun => Ok(()),
     }
 }
 
-pub(super) fn parse<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
+pub(super) fn parse<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, HandlerError> {
     if request::media_type(headers) != JSON {
         return Err(request::unsupported(headers, JSON));
     }
     if !request::is_object(bytes) {
-        return Err(Refusal::bad_request("the body is not a JSON object"));
+        return Err(HandlerError::bad_request("the body is not a JSON object"));
     }
-    serde_json::from_slice(bytes).map_err(|error| Refusal::bad_request(format!("the body: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| HandlerError::bad_request(format!("the body: {error}")))
 }
 
 pub(super) fn answer(server: &Server, kind: &'static str, body: Vec<u8>) -> Response {
@@ -147,8 +147,8 @@ pub(super) async fn relay(
     path: &'static str,
     body: Vec<u8>,
     patience: Duration,
-) -> Answer {
-    let nobody = || Refusal::from(Problem::new(ErrorCode::Unavailable, "there is no coordinator at the moment"));
+) -> HandlerResult {
+    let nobody = || HandlerError::from(Problem::new(ErrorCode::Unavailable, "there is no coordinator at the moment"));
     if headers.contains_key(RELAYED) {
         return Err(nobody());
     }
@@ -163,7 +163,7 @@ pub(super) async fn relay(
     let (status, about, body) = server.process.relay(&record.origin, relayed).await.ok_or_else(nobody)?;
     if status == StatusCode::UNAUTHORIZED {
         // It is this process's own token that was refused, not the caller's.
-        return Err(Refusal::new(ErrorCode::Internal, "the coordinator does not take this node's token"));
+        return Err(HandlerError::new(ErrorCode::Internal, "the coordinator does not take this node's token"));
     }
     let mut own = server.headers();
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

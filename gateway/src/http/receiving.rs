@@ -47,13 +47,13 @@ impl Receiving {
 }
 
 /// The room that one connection has, for as long as it lives.
-pub(super) struct Held {
+pub(super) struct MemoryReservation {
     receiving: Arc<Receiving>,
     subject: Subject,
     units: usize,
 }
 
-impl Held {
+impl MemoryReservation {
     pub(super) fn new(receiving: Arc<Receiving>, subject: Subject) -> Self {
         Self { receiving, subject, units: 0 }
     }
@@ -86,7 +86,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
         self.release();
     }
@@ -118,7 +118,7 @@ impl std::error::Error for BodyFault {}
 /// A body as it arrives, within its time and with room for it.
 pub(super) struct Received {
     body: Incoming,
-    held: Held,
+    held: MemoryReservation,
     bytes: usize,
     patience: Duration,
     /// Once there is something to wait for.
@@ -126,7 +126,7 @@ pub(super) struct Received {
 }
 
 impl Received {
-    pub(super) fn new(body: Incoming, held: Held, patience: Duration) -> Self {
+    pub(super) fn new(body: Incoming, held: MemoryReservation, patience: Duration) -> Self {
         Self { body, held, bytes: 0, patience, late: None }
     }
 }
@@ -170,14 +170,14 @@ impl Body for Received {
 
 /// The bytes of a head behind the first one on a connection, as far as they have arrived.
 pub(super) struct HeadBytes {
-    held: Held,
+    held: MemoryReservation,
     bytes: usize,
     /// A request is being answered: what arrives is its body.
     is_answering: bool,
 }
 
 impl HeadBytes {
-    pub(super) fn new(held: Held) -> Self {
+    pub(super) fn new(held: MemoryReservation) -> Self {
         Self { held, bytes: 0, is_answering: false }
     }
 
@@ -211,12 +211,12 @@ mod tests {
     #[test]
     fn a_peer_holds_a_quarter_at_most_and_gives_all_of_it_back() {
         let receiving = Receiving::new(400 << 10);
-        let mut held = Held::new(receiving.clone(), Subject(1));
+        let mut held = MemoryReservation::new(receiving.clone(), Subject(1));
         assert_eq!(held.grow_to(UNIT - 1), Ok(()));
         assert_eq!(receiving.fill(), (0, 400 << 10), "small requests are not counted");
         assert_eq!(held.grow_to(100 << 10), Ok(()));
         assert_eq!(held.grow_to(120 << 10), Err(100 << 10));
-        assert_eq!(Held::new(receiving.clone(), Subject(2)).grow_to(40 << 10), Ok(()), "others have room");
+        assert_eq!(MemoryReservation::new(receiving.clone(), Subject(2)).grow_to(40 << 10), Ok(()), "others have room");
         drop(held);
         assert_eq!(receiving.fill().0, 0);
     }
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn only_bytes_between_two_requests_are_of_a_head() {
         let receiving = Receiving::new(400 << 10);
-        let mut head = HeadBytes::new(Held::new(receiving.clone(), Subject(1)));
+        let mut head = HeadBytes::new(MemoryReservation::new(receiving.clone(), Subject(1)));
         assert!(head.arrived(30 << 10) && receiving.fill().0 == 28 << 10);
         head.begin_answer();
         assert!(head.is_answering() && receiving.fill().0 == 0);

@@ -10,8 +10,8 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::{ErrorCode, MAX_BODY_BYTES, Problem, Route};
 use percent_encoding::percent_decode_str;
 
+use super::handler_error::HandlerError;
 use super::receiving::BodyFault;
-use super::refusal::Refusal;
 use crate::host::SUBJECT;
 use crate::store::Expect;
 
@@ -20,26 +20,26 @@ pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// The query of a request for `route`: a parameter that nobody looks at was meant to do something.
-    pub(super) fn of(uri: &Uri, route: &Route) -> Result<Self, Refusal> {
+    pub(super) fn of(uri: &Uri, route: &Route) -> Result<Self, HandlerError> {
         let known = route.query;
         let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let params: Vec<(String, String)> = pairs
             .map(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                let name = decode(name).ok_or_else(|| Refusal::bad_request("the query is not UTF-8"))?;
+                let name = decode(name).ok_or_else(|| HandlerError::bad_request("the query is not UTF-8"))?;
                 let value = decode(value).ok_or_else(|| match name.as_str() {
-                    "key" | "prefix" => Refusal::new(ErrorCode::BadKey, format!("`{name}` is not UTF-8")),
-                    _ => Refusal::bad_request(format!("`{name}` is not UTF-8")),
+                    "key" | "prefix" => HandlerError::new(ErrorCode::BadKey, format!("`{name}` is not UTF-8")),
+                    _ => HandlerError::bad_request(format!("`{name}` is not UTF-8")),
                 })?;
                 Ok((name, value))
             })
-            .collect::<Result<_, Refusal>>()?;
+            .collect::<Result<_, HandlerError>>()?;
         for (at, (name, _)) in params.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                return Err(Refusal::bad_request(format!("`{name}` is not known here, {}", names(known))));
+                return Err(HandlerError::bad_request(format!("`{name}` is not known here, {}", names(known))));
             }
             if params[..at].iter().any(|(other, _)| other == name) {
-                return Err(Refusal::bad_request(format!("`{name}` is given twice")));
+                return Err(HandlerError::bad_request(format!("`{name}` is given twice")));
             }
         }
         Ok(Self(params))
@@ -49,21 +49,21 @@ impl Params {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, HandlerError> {
         let read = |text: &str| {
-            whole(text).ok_or_else(|| Refusal::bad_request(format!("`{name}` is not a whole number below 2^53")))
+            whole(text).ok_or_else(|| HandlerError::bad_request(format!("`{name}` is not a whole number below 2^53")))
         };
         self.get(name).map(read).transpose()
     }
 
-    pub(super) fn key(&self) -> Result<CompositeKey, Refusal> {
-        let text = self.get("key").ok_or_else(|| Refusal::bad_request("the query has no `key`"))?;
-        CompositeKey::parse(text).map_err(|error| Refusal::new(ErrorCode::BadKey, error.reason()))
+    pub(super) fn key(&self) -> Result<CompositeKey, HandlerError> {
+        let text = self.get("key").ok_or_else(|| HandlerError::bad_request("the query has no `key`"))?;
+        CompositeKey::parse(text).map_err(|error| HandlerError::new(ErrorCode::BadKey, error.reason()))
     }
 
-    pub(super) fn prefix(&self) -> Result<KeyPrefix, Refusal> {
+    pub(super) fn prefix(&self) -> Result<KeyPrefix, HandlerError> {
         let text = self.get("prefix").unwrap_or_default();
-        KeyPrefix::parse(text).map_err(|error| Refusal::new(ErrorCode::BadKey, error.reason()))
+        KeyPrefix::parse(text).map_err(|error| HandlerError::new(ErrorCode::BadKey, error.reason()))
     }
 }
 
@@ -100,15 +100,15 @@ pub(super) fn named_subject(headers: &HeaderMap) -> Option<u128> {
 }
 
 /// The whole body.
-pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, HandlerError> {
     body_within(headers, body, MAX_BODY_BYTES).await
 }
 
 /// The whole body, of at most `limit` bytes.
-pub(super) async fn body_within(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn body_within(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, HandlerError> {
     let too_large = || {
         let detail = format!("the body is over its limit of {limit} bytes");
-        Refusal::from(Problem::new(ErrorCode::BodyTooLarge, detail).with_limit(limit as u64))
+        HandlerError::from(Problem::new(ErrorCode::BodyTooLarge, detail).with_limit(limit as u64))
     };
     let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit as u64) {
@@ -117,12 +117,12 @@ pub(super) async fn body_within(headers: &HeaderMap, body: Body, limit: usize) -
     match axum::body::to_bytes(body, limit).await {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) => Err(match fault(&error) {
-            Some(BodyFault::Late) => Refusal::new(ErrorCode::RequestTimeout, BodyFault::Late.to_string()),
+            Some(BodyFault::Late) => HandlerError::new(ErrorCode::RequestTimeout, BodyFault::Late.to_string()),
             Some(BodyFault::NoRoom(limit)) => {
                 let problem = Problem::new(ErrorCode::Overloaded, BodyFault::NoRoom(limit).to_string());
-                Refusal::from(problem.with_limit(limit as u64)).closing()
+                HandlerError::from(problem.with_limit(limit as u64)).closing()
             }
-            Some(BodyFault::Broken) => Refusal::bad_request("the body ended early"),
+            Some(BodyFault::Broken) => HandlerError::bad_request("the body ended early"),
             None => too_large(),
         }),
     }
@@ -151,9 +151,9 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-pub(super) fn unsupported(headers: &HeaderMap, expected: &str) -> Refusal {
+pub(super) fn unsupported(headers: &HeaderMap, expected: &str) -> HandlerError {
     let detail = format!("the body is `{}`, this route reads {expected}", media_type(headers));
-    Refusal::new(ErrorCode::UnsupportedMediaType, detail)
+    HandlerError::new(ErrorCode::UnsupportedMediaType, detail)
 }
 
 /// Tells whether the caller prefers `wanted` over JSON.
@@ -162,17 +162,17 @@ pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
 }
 
 /// The compare-and-set condition of a write.
-pub(super) fn expectation(headers: &HeaderMap) -> Result<Expect, Refusal> {
+pub(super) fn expectation(headers: &HeaderMap) -> Result<Expect, HandlerError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
     match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
         (None, None) => Ok(Expect::Any),
         (Some("*"), None) => Ok(Expect::Present),
         (Some(tag), None) => strong_tag(tag)
             .map(Expect::Version)
-            .ok_or_else(|| Refusal::bad_request("`If-Match` takes `*` or one version as \"123\"")),
+            .ok_or_else(|| HandlerError::bad_request("`If-Match` takes `*` or one version as \"123\"")),
         (None, Some("*")) => Ok(Expect::Version(0)),
-        (None, Some(_)) => Err(Refusal::bad_request("`If-None-Match` of a write takes `*` only")),
-        (Some(_), Some(_)) => Err(Refusal::bad_request("`If-Match` and `If-None-Match` exclude each other")),
+        (None, Some(_)) => Err(HandlerError::bad_request("`If-None-Match` of a write takes `*` only")),
+        (Some(_), Some(_)) => Err(HandlerError::bad_request("`If-Match` and `If-None-Match` exclude each other")),
     }
 }
 

@@ -13,8 +13,8 @@ use foremap::protocol::{ErrorCode, Route};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::guard::matches;
+use super::handler_error::HandlerError;
 use super::headers::{AGE, EPOCH, MODEL, NODE, PARTITION, POSITION, STREAM, WRITE_ID};
-use super::refusal::Refusal;
 use super::request::Params;
 use super::server::Server;
 use super::{backup, batch, changes, feed, health, hot, keymap, list, load, map, model, plan, summaries};
@@ -22,7 +22,7 @@ use super::{backup, batch, changes, feed, health, hot, keymap, list, load, map, 
 /// Time for which browsers may remember a preflight: two hours is the most that any of them honours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 
-type Routes = [(&'static str, MethodRouter<Arc<Server>>)];
+type RouteTable = [(&'static str, MethodRouter<Arc<Server>>)];
 
 /// The routes of one node.
 pub fn router(server: Arc<Server>) -> Router {
@@ -41,7 +41,7 @@ pub fn paths() -> Vec<&'static str> {
     routes().iter().chain(&admin_routes()).map(|(path, _)| *path).collect()
 }
 
-fn with(router: Router<Arc<Server>>, routes: &Routes) -> Router<Arc<Server>> {
+fn with(router: Router<Arc<Server>>, routes: &RouteTable) -> Router<Arc<Server>> {
     routes.iter().fold(router, |router, (path, methods)| router.route(path, methods.clone()))
 }
 
@@ -80,13 +80,13 @@ fn around_all(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Router<Arc<S
     routes.layer(middleware::from_fn_with_state(server.clone(), around))
 }
 
-async fn no_route(request: Request) -> Refusal {
-    Refusal::new(ErrorCode::NoRoute, format!("there is no route `{}`", request.uri().path()))
+async fn no_route(request: Request) -> HandlerError {
+    HandlerError::new(ErrorCode::NoRoute, format!("there is no route `{}`", request.uri().path()))
 }
 
-async fn wrong_method(request: Request) -> Refusal {
+async fn wrong_method(request: Request) -> HandlerError {
     let detail = format!("`{}` does not know the method {}", request.uri().path(), request.method());
-    Refusal::new(ErrorCode::MethodNotAllowed, detail)
+    HandlerError::new(ErrorCode::MethodNotAllowed, detail)
 }
 
 async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {

@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::connections::Connections;
-use super::forwarded::Peer;
+use super::forwarded::ClientAddress;
+use super::handler_error::HandlerError;
 use super::headers::{AGE, EPOCH, NODE, PARTITION, POSITION, number, set, whole_seconds};
 use super::metrics::{Metrics, Watched};
 use super::options::HttpOptions;
-use super::places::{MAX_EVENT_FEEDS, MAX_LISTS};
+use super::permits::{MAX_EVENT_FEEDS, MAX_LISTS};
 use super::receiving::Receiving;
-use super::refusal::Refusal;
-use crate::auth::Scope;
+use crate::auth::TokenScope;
 use crate::host::{NodeHandle, Process};
 
 /// One node's HTTP server.
@@ -67,8 +67,8 @@ impl Server {
     }
 
     /// Returns what the request's token allows.
-    pub(super) fn scope(&self, headers: &HeaderMap) -> Result<Scope, Problem> {
-        let Some(key) = &self.options.token_key else { return Ok(Scope::all()) };
+    pub(super) fn scope(&self, headers: &HeaderMap) -> Result<TokenScope, Problem> {
+        let Some(key) = &self.options.token_key else { return Ok(TokenScope::all()) };
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = bearer.and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
@@ -80,9 +80,11 @@ impl Server {
 
     /// In whose share of what is bounded a request is: its token's subject, or where the node checks no tokens, the address
     /// that it comes from.
-    pub(super) fn subject(scope: &Scope, peer: Option<Extension<Peer>>) -> Subject {
+    pub(super) fn subject(scope: &TokenScope, peer: Option<Extension<ClientAddress>>) -> Subject {
         match (scope.subject(), peer) {
-            (subject, Some(Extension(Peer(address)))) if subject == Subject::default() => Subject::of_address(address),
+            (subject, Some(Extension(ClientAddress(address)))) if subject == Subject::default() => {
+                Subject::of_address(address)
+            }
             (subject, _) => subject,
         }
     }
@@ -91,12 +93,12 @@ impl Server {
     ///
     /// # Errors
     /// `OVERLOADED` while there are too many of them.
-    pub(super) async fn admit(&self, priority: Priority) -> Result<(), Refusal> {
+    pub(super) async fn admit(&self, priority: Priority) -> Result<(), HandlerError> {
         self.process.gate.enter(priority).await.map_err(|wait| {
             let detail = format!("the node has more to do than it can, and takes no {} on", priority.name());
             let mut headers = HeaderMap::new();
             number(&mut headers, header::RETRY_AFTER, whole_seconds(wait));
-            Refusal::new(ErrorCode::Overloaded, detail).with_headers(headers)
+            HandlerError::new(ErrorCode::Overloaded, detail).with_headers(headers)
         })
     }
 

@@ -19,8 +19,8 @@ use socket2::SockRef;
 use tokio::io::AsyncRead as _;
 use tokio::net::TcpStream;
 
-use super::feed::Frames;
-use super::receiving::{HeadBytes, Held};
+use super::feed::FrameStream;
+use super::receiving::{HeadBytes, MemoryReservation};
 
 /// Bytes that the system keeps for a reader that does not take them; it doubles that.
 const SEND_BUFFER: usize = 32 << 10;
@@ -36,9 +36,9 @@ thread_local! {
 
 /// Shared by whatever serves requests and whoever takes the connection over; it is at its end for the former then.
 #[derive(Clone)]
-pub(super) struct Socket(Arc<Shared>);
+pub(super) struct Socket(Arc<SocketState>);
 
-struct Shared {
+struct SocketState {
     stream: Mutex<Option<TokioIo<TcpStream>>>,
     /// Count of what has arrived of a head.
     head: Mutex<HeadBytes>,
@@ -47,9 +47,9 @@ struct Shared {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, held: Held) -> Self {
+    pub(super) fn new(stream: TcpStream, held: MemoryReservation) -> Self {
         let (stream, head) = (Mutex::new(Some(TokioIo::new(stream))), Mutex::new(HeadBytes::new(held)));
-        Self(Arc::new(Shared { stream, head, is_behind: AtomicBool::new(false) }))
+        Self(Arc::new(SocketState { stream, head, is_behind: AtomicBool::new(false) }))
     }
 
     /// Count of what has arrived of a head.
@@ -132,7 +132,7 @@ impl Write for Socket {
 /// A feed on a connection of its own.
 pub(super) struct Push {
     stream: TcpStream,
-    frames: Frames,
+    frames: FrameStream,
     /// HTTP/1.0 knows no chunks: there, the end of the connection is the end of the answer.
     is_chunked: bool,
     /// Bytes that the socket has not taken yet, from `written` on.
@@ -144,7 +144,7 @@ pub(super) struct Push {
 
 impl Push {
     /// Begins with the head of the answer.
-    pub(super) fn new(stream: TcpStream, headers: &HeaderMap, version: Version, frames: Frames) -> Self {
+    pub(super) fn new(stream: TcpStream, headers: &HeaderMap, version: Version, frames: FrameStream) -> Self {
         let is_chunked = version == Version::HTTP_11;
         let socket = SockRef::from(&stream);
         // Both only bound what a reader costs that takes nothing; where the system refuses, the feed's life does.

@@ -14,29 +14,29 @@ use foremap::model::{ClientId, MAX_TOLD_BYTES, Summary};
 use foremap::node::Priority;
 use foremap::protocol::{BatchRequest, CONTENT_TYPE, ErrorCode, Problem, Route};
 
-use super::forwarded::Peer;
+use super::forwarded::ClientAddress;
+use super::handler_error::{HandlerError, HandlerResult};
 use super::headers::{number, whole_seconds};
-use super::refusal::{Answer, Refusal};
 use super::request::{self, Params};
 use super::server::Server;
-use crate::auth::{Scope, Verb};
+use crate::auth::{TokenScope, Verb};
 
 /// `NO_ROUTE` where nothing is shared.
-pub(super) fn require_sharing(server: &Server) -> Result<(), Refusal> {
+pub(super) fn require_sharing(server: &Server) -> Result<(), HandlerError> {
     match server.process.sharing.options() {
         Some(_) => Ok(()),
-        None => Err(Refusal::new(ErrorCode::NoRoute, "the node runs with --share off")),
+        None => Err(HandlerError::new(ErrorCode::NoRoute, "the node runs with --share off")),
     }
 }
 
 pub(super) async fn tell(
     State(server): State<Arc<Server>>,
-    peer: Option<Extension<Peer>>,
+    peer: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     body: Body,
-) -> Answer {
+) -> HandlerResult {
     require_sharing(&server)?;
-    let told = take_in(&server, peer.map(|Extension(Peer(ip))| ip), &headers, body).await;
+    let told = take_in(&server, peer.map(|Extension(ClientAddress(ip))| ip), &headers, body).await;
     if let Err(refusal) = told {
         server.process.sharing.inbox.refuse();
         return Err(refusal);
@@ -47,7 +47,13 @@ pub(super) async fn tell(
 }
 
 /// Follows a client that lets its batches tell. One that asks for keys which its token does not cover is not followed.
-pub(super) fn observe(server: &Server, scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>, batch: &BatchRequest) {
+pub(super) fn observe(
+    server: &Server,
+    scope: &TokenScope,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+    batch: &BatchRequest,
+) {
     let sharing = &server.process.sharing;
     if let Some(rider) = &batch.rider
         && !batch.forwarded
@@ -59,7 +65,7 @@ pub(super) fn observe(server: &Server, scope: &Scope, headers: &HeaderMap, peer:
 }
 
 /// A summary counts whole or not at all: one that names a key which its token does not cover is refused.
-async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
+async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, body: Body) -> Result<(), HandlerError> {
     let scope = server.scope(headers)?;
     scope.require(Verb::Get)?;
     if request::media_type(headers) != CONTENT_TYPE {
@@ -72,9 +78,10 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
     }
     server.admit(Priority::Prefetch).await?;
     let summary = Summary::decode(&body);
-    let summary = summary.map_err(|error| Refusal::bad_request(format!("the summary cannot be decoded: {error}")))?;
+    let summary =
+        summary.map_err(|error| HandlerError::bad_request(format!("the summary cannot be decoded: {error}")))?;
     if !summary.keys.iter().all(|key| scope.covers(key)) {
-        return Err(Refusal::new(ErrorCode::Forbidden, "the token does not cover every key of the summary"));
+        return Err(HandlerError::new(ErrorCode::Forbidden, "the token does not cover every key of the summary"));
     }
     server.process.sharing.inbox.tell(client, body);
     Ok(())
@@ -82,7 +89,7 @@ async fn take_in(server: &Server, peer: Option<IpAddr>, headers: &HeaderMap, bod
 
 /// Client that a summary is of: the subject of the token, or where it names none, the address. What the body says
 /// counts for nothing. A gateway or worker of the fleet says in a header whom it speaks for.
-fn client(scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId {
+fn client(scope: &TokenScope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId {
     let may_name = scope.is_verified() && scope.is_peer();
     let named = if may_name { request::named_subject(headers) } else { None };
     match named {
@@ -92,26 +99,26 @@ fn client(scope: &Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> ClientId 
     }
 }
 
-fn too_much(wait: Millis) -> Refusal {
+fn too_much(wait: Millis) -> HandlerError {
     let detail = "this address has told as much as it may in a minute";
     let problem = Problem::new(ErrorCode::TooManyRequests, detail).with_limit(MAX_TOLD_BYTES.into());
     let mut headers = HeaderMap::new();
     number(&mut headers, header::RETRY_AFTER, whole_seconds(wait));
-    Refusal::from(problem).with_headers(headers)
+    HandlerError::from(problem).with_headers(headers)
 }
 
 /// Hands a page of summaries over. What the leader has taken is named by the number behind it, with its outbox.
-pub(super) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, uri: Uri) -> HandlerResult {
     server.scope(&headers)?.require_everywhere(&[Verb::Peer, Verb::Admin])?;
     require_sharing(&server)?;
     let params = Params::of(&uri, &Route::TAKE)?;
     let outbox = params.get("outbox").map(|text| {
-        request::hexadecimal(text).ok_or_else(|| Refusal::bad_request("`outbox` is a number in hexadecimal"))
+        request::hexadecimal(text).ok_or_else(|| HandlerError::bad_request("`outbox` is a number in hexadecimal"))
     });
     let taken = match (outbox.transpose()?, params.number("next")?) {
         (Some(outbox), Some(next)) if next <= MAX_SAFE_INTEGER => Some((outbox, next)),
         (None, None) => None,
-        _ => return Err(Refusal::bad_request("`outbox` and `next`, which is below 2^53, come together")),
+        _ => return Err(HandlerError::bad_request("`outbox` and `next`, which is below 2^53, come together")),
     };
     let page = server.process.page_of_summaries(taken);
     let mut about = server.headers();

@@ -9,7 +9,7 @@ fn of(address: &str) -> ClientId {
 
 #[test]
 fn a_subject_is_a_client_whatever_its_address_and_only_an_operator_speaks_for_others() {
-    let scope = |sub, verbs: &[Verb]| Scope::new(sub, verbs.to_vec(), vec![foremap::key::KeyPrefix::all()], 0);
+    let scope = |sub, verbs: &[Verb]| TokenScope::new(sub, verbs.to_vec(), vec![foremap::key::KeyPrefix::all()], 0);
     let none = HeaderMap::new();
     let named = HeaderMap::from_iter([(SUBJECT, HeaderValue::from_static("0f"))]);
     let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().ok());
@@ -20,7 +20,7 @@ fn a_subject_is_a_client_whatever_its_address_and_only_an_operator_speaks_for_ot
     assert_eq!(client(&nobody, &named, here), of("192.0.2.1"));
     assert_ne!(client(&nobody, &none, here), client(&nobody, &none, there));
     // Without tokens everything is allowed, but not to speak for others.
-    assert_eq!(client(&Scope::all(), &named, here), of("192.0.2.1"));
+    assert_eq!(client(&TokenScope::all(), &named, here), of("192.0.2.1"));
     let operator = scope(None, &[Verb::Get, Verb::Admin]);
     assert_eq!(client(&operator, &named, here), client(&operator, &named, there));
     assert_eq!(client(&operator, &none, here), of("192.0.2.1"));

@@ -3,11 +3,11 @@
 mod compress;
 mod negotiate;
 mod options;
-mod served;
+mod served_model;
 mod stored;
 
 pub(crate) use compress::compressed;
-pub(crate) use negotiate::Encoding;
+pub(crate) use negotiate::ContentEncoding;
 pub use options::ShareOptions;
-pub(crate) use served::Served;
+pub(crate) use served_model::ServedModel;
 pub(crate) use stored::Stored;

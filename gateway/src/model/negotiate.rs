@@ -4,13 +4,13 @@ use axum::http::{HeaderMap, header};
 
 /// A content encoding of snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Encoding {
+pub(crate) enum ContentEncoding {
     Brotli,
     Gzip,
     Identity,
 }
 
-impl Encoding {
+impl ContentEncoding {
     /// The smallest one that `Accept-Encoding` names.
     pub(crate) fn accepted(headers: &HeaderMap) -> Self {
         let accepts = |name: &str| {
@@ -45,17 +45,17 @@ mod tests {
     #[test]
     fn the_smallest_that_is_accepted() {
         for (accepted, expected) in [
-            ("gzip, deflate, br, zstd", Encoding::Brotli),
-            ("BR;q=0.1", Encoding::Brotli),
-            ("br;q=0, gzip", Encoding::Gzip),
-            ("br;q=x, gzip; q=0.5", Encoding::Gzip),
-            ("identity", Encoding::Identity),
-            ("brotli", Encoding::Identity),
-            ("", Encoding::Identity),
+            ("gzip, deflate, br, zstd", ContentEncoding::Brotli),
+            ("BR;q=0.1", ContentEncoding::Brotli),
+            ("br;q=0, gzip", ContentEncoding::Gzip),
+            ("br;q=x, gzip; q=0.5", ContentEncoding::Gzip),
+            ("identity", ContentEncoding::Identity),
+            ("brotli", ContentEncoding::Identity),
+            ("", ContentEncoding::Identity),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, accepted.parse().expect("a value"))]);
-            assert_eq!(Encoding::accepted(&headers), expected, "{accepted}");
+            assert_eq!(ContentEncoding::accepted(&headers), expected, "{accepted}");
         }
-        assert_eq!(Encoding::accepted(&HeaderMap::new()), Encoding::Identity);
+        assert_eq!(ContentEncoding::accepted(&HeaderMap::new()), ContentEncoding::Identity);
     }
 }

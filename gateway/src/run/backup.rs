@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use clap::Args;
 use futures_util::StreamExt as _;
 
-use super::Failure;
+use super::RunError;
 use super::operator::Operator;
 use crate::store::{Checked, RedbStore, backup};
 
@@ -61,12 +61,12 @@ pub enum CheckVerdict {
     Damaged,
 }
 
-fn say(line: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::new(error.to_string()))
+fn say(line: &str) -> Result<(), RunError> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| RunError::new(error.to_string()))
 }
 
-fn at(path: &Path, error: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("{}: {error}", path.display()))
+fn at(path: &Path, error: impl std::fmt::Display) -> RunError {
+    RunError::new(format!("{}: {error}", path.display()))
 }
 
 fn words(checked: Checked) -> String {
@@ -80,16 +80,16 @@ fn words(checked: Checked) -> String {
 /// Asks a gateway for a backup, and keeps it if it is whole.
 ///
 /// # Errors
-/// [`Failure`] where the gateway cannot be reached or refuses, or what arrived is not whole.
-pub fn back_up(options: &BackupCommand) -> Result<(), Failure> {
+/// [`RunError`] where the gateway cannot be reached or refuses, or what arrived is not whole.
+pub fn back_up(options: &BackupCommand) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| RunError::new(format!("no runtime: {error}")))?;
     let mut name = options.file.as_os_str().to_owned();
     name.push(".part");
     let part = Path::new(&name);
     let kept = runtime.block_on(fetch(options, part)).and_then(|()| {
         let read = File::open(part).map_err(|error| at(part, error))?;
-        let checked = backup::check(BufReader::new(read)).map_err(|why| Failure::new(format!("the backup: {why}")))?;
+        let checked = backup::check(BufReader::new(read)).map_err(|why| RunError::new(format!("the backup: {why}")))?;
         std::fs::rename(part, &options.file).map_err(|error| at(&options.file, error))?;
         Ok(checked)
     });
@@ -102,13 +102,13 @@ pub fn back_up(options: &BackupCommand) -> Result<(), Failure> {
     }
 }
 
-async fn fetch(options: &BackupCommand, part: &Path) -> Result<(), Failure> {
+async fn fetch(options: &BackupCommand, part: &Path) -> Result<(), RunError> {
     let operator = Operator::at(&options.origin, options.token_file.as_deref())?;
     let origin = operator.origin;
     let request = operator.finish(operator.request("/v1/backup"), Body::empty())?;
-    let silent = |_| Failure::new(format!("{origin} sends nothing for {} s", TIME_OUT.as_secs()));
+    let silent = |_| RunError::new(format!("{origin} sends nothing for {} s", TIME_OUT.as_secs()));
     let answer = tokio::time::timeout(TIME_OUT, operator.client.request(request)).await.map_err(silent)?;
-    let answer = answer.map_err(|error| Failure::new(format!("{origin} does not answer: {error}")))?;
+    let answer = answer.map_err(|error| RunError::new(format!("{origin} does not answer: {error}")))?;
     let (status, body) = (answer.status(), Body::new(answer.into_body()));
     if status != StatusCode::OK {
         let body = to_bytes(body, MAX_PROBLEM_BYTES).await.unwrap_or_default();
@@ -122,7 +122,7 @@ async fn fetch(options: &BackupCommand, part: &Path) -> Result<(), Failure> {
     let mut file = file.open(part).map_err(|error| at(part, error))?;
     let mut body = body.into_data_stream();
     while let Some(bytes) = tokio::time::timeout(TIME_OUT, body.next()).await.map_err(silent)? {
-        let bytes = bytes.map_err(|error| Failure::new(format!("{origin} broke off: {error}")))?;
+        let bytes = bytes.map_err(|error| RunError::new(format!("{origin} broke off: {error}")))?;
         file.write_all(&bytes).map_err(|error| at(part, error))?;
     }
     file.sync_all().map_err(|error| at(part, error))
@@ -131,8 +131,8 @@ async fn fetch(options: &BackupCommand, part: &Path) -> Result<(), Failure> {
 /// Makes a store file of a backup.
 ///
 /// # Errors
-/// [`Failure`] where the backup is not whole, or the file is there already or cannot be written.
-pub fn restore(options: &RestoreCommand) -> Result<(), Failure> {
+/// [`RunError`] where the backup is not whole, or the file is there already or cannot be written.
+pub fn restore(options: &RestoreCommand) -> Result<(), RunError> {
     let file = File::open(&options.file).map_err(|error| at(&options.file, error))?;
     // Seconds since 1970, as of a namespace that is created now: it outranks the one that it takes the place of.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -144,8 +144,8 @@ pub fn restore(options: &RestoreCommand) -> Result<(), Failure> {
 /// Verifies a backup or a store file, and says what is wrong.
 ///
 /// # Errors
-/// [`Failure`] where the file cannot be read.
-pub fn check(options: &CheckCommand) -> Result<CheckVerdict, Failure> {
+/// [`RunError`] where the file cannot be read.
+pub fn check(options: &CheckCommand) -> Result<CheckVerdict, RunError> {
     let mut file = File::open(&options.file).map_err(|error| at(&options.file, error))?;
     let mut head = Vec::new();
     (&mut file).take(backup::PREAMBLE.len() as u64).read_to_end(&mut head).map_err(|error| at(&options.file, error))?;

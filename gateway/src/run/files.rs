@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 const OTHERS: u64 = 1_024;
 
 /// Number of things that each node may open.
-pub(super) struct Room {
+pub(super) struct OpenLimits {
     /// Connections.
     pub(super) connections: usize,
     /// Change feeds among them.
@@ -16,7 +16,7 @@ pub(super) struct Room {
 }
 
 /// Raises the limit of open files as far as the system lets it, and returns what each of `nodes` can open below it.
-pub(super) fn room(nodes: usize) -> Room {
+pub(super) fn room(nodes: usize) -> OpenLimits {
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;
     if limit.current != limit.maximum {
@@ -27,7 +27,7 @@ pub(super) fn room(nodes: usize) -> Room {
     }
     let Some(files) = limit.current else {
         tracing::info!("the system sets no limit of open files");
-        return Room { connections: usize::MAX, feeds: Feeds::MAX };
+        return OpenLimits { connections: usize::MAX, feeds: Feeds::MAX };
     };
     // Half of them at least, however few there are.
     let free = usize::try_from(files.saturating_sub(OTHERS).max(files / 2)).unwrap_or(usize::MAX);
@@ -39,5 +39,5 @@ pub(super) fn room(nodes: usize) -> Room {
     if feeds < Feeds::MAX {
         tracing::warn!(files, feeds, wanted = Feeds::MAX, "the limit of open files bounds the change feeds of a node");
     }
-    Room { connections, feeds }
+    OpenLimits { connections, feeds }
 }

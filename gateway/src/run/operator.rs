@@ -9,7 +9,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::Failure;
+use super::RunError;
 use super::secret::{TOKEN, secret};
 use crate::host::reachable;
 
@@ -24,10 +24,10 @@ impl<'a> Operator<'a> {
     /// One who asks the gateway at `origin` with the token in `token_file`, or in the environment.
     ///
     /// # Errors
-    /// [`Failure`] for an origin that is not of http://, or a token that cannot be read.
-    pub(super) fn at(origin: &'a str, token_file: Option<&Path>) -> Result<Self, Failure> {
+    /// [`RunError`] for an origin that is not of http://, or a token that cannot be read.
+    pub(super) fn at(origin: &'a str, token_file: Option<&Path>) -> Result<Self, RunError> {
         let origin = reachable(origin)
-            .ok_or_else(|| Failure::new(format!("`{}` is no origin of http://", origin.trim_end_matches('/'))))?;
+            .ok_or_else(|| RunError::new(format!("`{}` is no origin of http://", origin.trim_end_matches('/'))))?;
         let token = secret("the token", token_file, TOKEN)?;
         Ok(Self { origin, token, client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()) })
     }
@@ -44,15 +44,15 @@ impl<'a> Operator<'a> {
     /// `request` with its body.
     ///
     /// # Errors
-    /// [`Failure`] for an origin that is none.
-    pub(super) fn finish(&self, request: request::Builder, body: Body) -> Result<Request<Body>, Failure> {
-        request.body(body).map_err(|error| Failure::new(format!("`{}`: {error}", self.origin)))
+    /// [`RunError`] for an origin that is none.
+    pub(super) fn finish(&self, request: request::Builder, body: Body) -> Result<Request<Body>, RunError> {
+        request.body(body).map_err(|error| RunError::new(format!("`{}`: {error}", self.origin)))
     }
 
     /// That the gateway refuses, and why it says that it does.
-    pub(super) fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
+    pub(super) fn refused(&self, status: StatusCode, body: &[u8]) -> RunError {
         let problem: Option<Problem> = serde_json::from_slice(body).ok();
         let why = problem.map_or_else(|| status.to_string(), |problem| format!("{}: {}", problem.code, problem.detail));
-        Failure::new(format!("{} refuses: {why}", self.origin))
+        RunError::new(format!("{} refuses: {why}", self.origin))
     }
 }

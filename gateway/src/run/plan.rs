@@ -9,7 +9,7 @@ use axum::http::{Method, header};
 use clap::Args;
 use serde_json::json;
 
-use super::Failure;
+use super::RunError;
 use super::operator::Operator;
 
 /// Longest wait for the answer.
@@ -43,16 +43,16 @@ pub struct PlanCommand {
 /// Asks, and prints the answer.
 ///
 /// # Errors
-/// [`Failure`] where the gateway cannot be reached or refuses.
-pub fn plan(options: &PlanCommand) -> Result<(), Failure> {
+/// [`RunError`] where the gateway cannot be reached or refuses.
+pub fn plan(options: &PlanCommand) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| RunError::new(format!("no runtime: {error}")))?;
     let text = runtime.block_on(ask(options))?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", text.trim_end()).map_err(|error| Failure::new(error.to_string()))
+    writeln!(out, "{}", text.trim_end()).map_err(|error| RunError::new(error.to_string()))
 }
 
-async fn ask(options: &PlanCommand) -> Result<String, Failure> {
+async fn ask(options: &PlanCommand) -> Result<String, RunError> {
     let operator = Operator::at(&options.origin, options.token_file.as_deref())?;
     let origin = operator.origin;
     let frozen = |frozen: bool| Some(json!({ "frozen": frozen }).to_string());
@@ -76,7 +76,7 @@ async fn ask(options: &PlanCommand) -> Result<String, Failure> {
     };
     let answer = tokio::time::timeout(TIME_OUT, answered).await;
     let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", TIME_OUT.as_secs())));
-    let (status, body) = answer.map_err(|why| Failure::new(format!("{origin} does not answer: {why}")))?;
+    let (status, body) = answer.map_err(|why| RunError::new(format!("{origin} does not answer: {why}")))?;
     if status.is_success() {
         return Ok(String::from_utf8_lossy(&body).into_owned());
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Failure;
+use super::RunError;
 
 /// The variable that has the token of a command that asks gateways.
 pub(crate) const TOKEN: &str = "FOREMAP_TOKEN";
@@ -11,22 +11,22 @@ pub(crate) const TOKEN: &str = "FOREMAP_TOKEN";
 /// `None` where there is neither.
 ///
 /// # Errors
-/// [`Failure`] for a file that cannot be read or is empty, or a variable that is not text. None of them tells the secret.
-pub(crate) fn secret(what: &str, file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
+/// [`RunError`] for a file that cannot be read or is empty, or a variable that is not text. None of them tells the secret.
+pub(crate) fn secret(what: &str, file: Option<&Path>, variable: &str) -> Result<Option<String>, RunError> {
     let (text, place) = match file {
         Some(file) => {
             let place = file.display().to_string();
             let text = std::fs::read_to_string(file);
-            (text.map_err(|error| Failure::new(format!("{what} {place}: {error}")))?, place)
+            (text.map_err(|error| RunError::new(format!("{what} {place}: {error}")))?, place)
         }
         None => match std::env::var_os(variable).map(std::ffi::OsString::into_string) {
             None => return Ok(None),
             Some(Ok(text)) => (text, variable.to_owned()),
-            Some(Err(_)) => return Err(Failure::new(format!("{what} {variable}: it is not UTF-8"))),
+            Some(Err(_)) => return Err(RunError::new(format!("{what} {variable}: it is not UTF-8"))),
         },
     };
     match text.trim() {
-        "" => Err(Failure::new(format!("{what} {place}: it is empty"))),
+        "" => Err(RunError::new(format!("{what} {place}: it is empty"))),
         text => Ok(Some(text.to_owned())),
     }
 }

@@ -14,11 +14,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::files::Room;
+use super::files::OpenLimits;
 use super::map::{ensure_map, first_map};
-use super::{Failure, files, shutdown};
-use crate::host::{ControlTask, Process, Refused, ShareTask, ShifterMode, Tailers, join};
-use crate::http::{HttpOptions, Lanes, Server, serve_admin};
+use super::{RunError, files, shutdown};
+use crate::host::{ControlTask, JoinRefused, Process, ShareTask, ShifterMode, Tailers, join};
+use crate::http::{HttpOptions, Server, Workers, serve_admin};
 use crate::model::ShareOptions;
 use crate::store::{OpenError, RedbOptions, RedbStore, RedisOptions, RedisStore, Store};
 
@@ -74,17 +74,17 @@ pub enum StoreOptions {
 }
 
 impl StoreOptions {
-    async fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+    async fn open(&self) -> Result<Arc<dyn Store>, RunError> {
         match self {
             Self::File { path, options } => {
                 let opened = RedbStore::open(path, options);
-                let store = opened.map_err(|error| Failure::new(format!("the store {} {error}", path.display())))?;
+                let store = opened.map_err(|error| RunError::new(format!("the store {} {error}", path.display())))?;
                 Ok(Arc::new(store))
             }
             Self::Redis(options) => {
                 let failure = |error: OpenError| {
                     let line = format!("the store redis://{} {error}", options.nodes.join(","));
-                    Failure::new(line).that_may_pass(error.may_pass())
+                    RunError::new(line).that_may_pass(error.may_pass())
                 };
                 Ok(Arc::new(RedisStore::open(options).await.map_err(failure)?))
             }
@@ -106,8 +106,8 @@ pub struct Running {
 /// Binds, opens the store, and serves.
 ///
 /// # Errors
-/// [`Failure`]: an address that is taken or not allowed, a store that cannot be used, a node id that is.
-pub async fn start(options: Options) -> Result<Running, Failure> {
+/// [`RunError`]: an address that is taken or not allowed, a store that cannot be used, a node id that is.
+pub async fn start(options: Options) -> Result<Running, RunError> {
     let listeners = bind(&options).await?;
     let store = options.store.open().await?;
     serve(store, listeners, options).await
@@ -117,14 +117,14 @@ pub async fn start(options: Options) -> Result<Running, Failure> {
 ///
 /// # Errors
 /// As [`start`].
-pub async fn start_over(store: Arc<dyn Store>, options: Options) -> Result<Running, Failure> {
+pub async fn start_over(store: Arc<dyn Store>, options: Options) -> Result<Running, RunError> {
     let listeners = bind(&options).await?;
     serve(store, listeners, options).await
 }
 
 type Bound = (TcpListener, SocketAddr);
 
-async fn serve(store: Arc<dyn Store>, listeners: Vec<Bound>, options: Options) -> Result<Running, Failure> {
+async fn serve(store: Arc<dyn Store>, listeners: Vec<Bound>, options: Options) -> Result<Running, RunError> {
     let nodes = map_nodes(&options, &listeners, store.is_shared())?;
     let incarnation = draw();
     let member = |node: &MapNode| Member {
@@ -141,9 +141,9 @@ async fn serve(store: Arc<dyn Store>, listeners: Vec<Bound>, options: Options) -
         return begin(store, listeners, options, &map, &nodes, members).await;
     }
     join(&*store, &members).await.map_err(|refused| {
-        Failure::new(match refused {
-            Refused::Taken(id) => format!("another live process is node {id}: give each its own --node"),
-            Refused::Store(error) => return Failure::of_store("the registry", &error),
+        RunError::new(match refused {
+            JoinRefused::Taken(id) => format!("another live process is node {id}: give each its own --node"),
+            JoinRefused::Store(error) => return RunError::of_store("the registry", &error),
         })
     })?;
     let begun = async {
@@ -168,18 +168,18 @@ async fn begin(
     map: &Arc<PartitionMap>,
     nodes: &[MapNode],
     members: Vec<Member>,
-) -> Result<Running, Failure> {
+) -> Result<Running, RunError> {
     let seed = draw();
-    let Room { connections, feeds } = files::room(nodes.len());
+    let OpenLimits { connections, feeds } = files::room(nodes.len());
     let config = |id| NodeConfig { memory_entries: options.memory_entries, feeds, ..NodeConfig::new(id, seed) };
     let configs: Vec<NodeConfig> = nodes.iter().map(|node| config(node.id)).collect();
     let (process, requests) = Process::new(store, map, &configs, options.http.token_key.clone(), options.shifter)
-        .map_err(|error| Failure::new(format!("the partition map: {error}")))?;
+        .map_err(|error| RunError::new(format!("the partition map: {error}")))?;
     let process = Arc::new(process);
     let (stop, stopped) = watch::channel(false);
     let tailers = Tailers::start(process.clone()).await;
-    let tailers = tailers.map_err(|error| Failure::of_store("the change log", &error))?;
-    let lanes = Lanes::start().map_err(|error| Failure::new(format!("no threads: {error}")))?;
+    let tailers = tailers.map_err(|error| RunError::of_store("the change log", &error))?;
+    let workers = Workers::start().map_err(|error| RunError::new(format!("no threads: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tailers.run(stopped.clone()));
     if let Some(key) = options.http.token_key.clone() {
@@ -206,21 +206,21 @@ async fn begin(
         if let Some((listener, _)) = admin.as_ref().filter(|_| node.id() == options.node) {
             let listener = listener.try_clone();
             let served = listener.and_then(|listener| serve_admin(listener, server.clone(), stopped.clone()));
-            served.map_err(|error| Failure::new(format!("cannot serve operators: {error}")))?;
+            served.map_err(|error| RunError::new(format!("cannot serve operators: {error}")))?;
         }
-        tasks.spawn(lanes.clone().serve(listener, server, stopped.clone()));
+        tasks.spawn(workers.clone().serve(listener, server, stopped.clone()));
     }
     Ok(Running { addresses, admin: admin.map(|(_, address)| address), process, stop, tasks })
 }
 
-fn listen_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Failure> {
+fn listen_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), RunError> {
     let listen = || {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    listen().map_err(|error: std::io::Error| Failure::new(format!("cannot listen on {address}: {error}")))
+    listen().map_err(|error: std::io::Error| RunError::new(format!("cannot listen on {address}: {error}")))
 }
 
 /// A number that no other process draws.
@@ -238,8 +238,8 @@ impl Running {
     /// store. Until it stops accepting it answers as ever, but says that it is not ready.
     ///
     /// # Errors
-    /// [`Failure`] where the store did not close well.
-    pub async fn stop(mut self) -> Result<(), Failure> {
+    /// [`RunError`] where the store did not close well.
+    pub async fn stop(mut self) -> Result<(), RunError> {
         self.process.leave();
         if self.process.store.is_shared() {
             self.leave().await;
@@ -250,7 +250,7 @@ impl Running {
             tracing::warn!("requests were still in flight after {} s", GRACE.as_secs());
             self.tasks.shutdown().await;
         }
-        self.process.store.close().await.map_err(|error| Failure::new(error.to_string()))
+        self.process.store.close().await.map_err(|error| RunError::new(error.to_string()))
     }
 
     async fn leave(&self) {
@@ -264,7 +264,7 @@ impl Running {
 }
 
 /// Starts as soon as the store lets it: a gateway that is restarted while a master or a replica is away comes up with it.
-async fn patiently(options: Options) -> Result<Running, Failure> {
+async fn patiently(options: Options) -> Result<Running, RunError> {
     let until = Instant::now() + options.patience;
     let mut told = false;
     loop {
@@ -285,7 +285,7 @@ async fn patiently(options: Options) -> Result<Running, Failure> {
 ///
 /// # Errors
 /// As [`start`].
-pub async fn run(options: Options) -> Result<(), Failure> {
+pub async fn run(options: Options) -> Result<(), RunError> {
     let first = options.node;
     let running = patiently(options).await?;
     let mut out = std::io::stdout().lock();
@@ -303,16 +303,16 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     running.stop().await
 }
 
-async fn bind(options: &Options) -> Result<Vec<(TcpListener, SocketAddr)>, Failure> {
+async fn bind(options: &Options) -> Result<Vec<(TcpListener, SocketAddr)>, RunError> {
     let mut listeners = Vec::with_capacity(options.listen.len());
     for &address in options.listen.iter().chain(&options.admin_listen) {
         if options.http.token_key.is_none() && !address.ip().is_loopback() {
             let line = format!("without --token-key a node listens on loopback only, not on {address}");
-            return Err(Failure::new(line));
+            return Err(RunError::new(line));
         }
     }
     for &address in &options.listen {
-        let failure = |error: std::io::Error| Failure::new(format!("cannot listen on {address}: {error}"));
+        let failure = |error: std::io::Error| RunError::new(format!("cannot listen on {address}: {error}"));
         let listener = TcpListener::bind(address).await.map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;
         listeners.push((listener, address));
@@ -320,18 +320,18 @@ async fn bind(options: &Options) -> Result<Vec<(TcpListener, SocketAddr)>, Failu
     Ok(listeners)
 }
 
-fn map_nodes(options: &Options, listeners: &[Bound], is_shared: bool) -> Result<Vec<MapNode>, Failure> {
+fn map_nodes(options: &Options, listeners: &[Bound], is_shared: bool) -> Result<Vec<MapNode>, RunError> {
     let node = |(at, (_, address)): (usize, &Bound)| {
         if is_shared && options.origin.is_none() && address.ip().is_unspecified() {
             let line = format!("nobody can reach a node at {address}: name an --origin");
-            return Err(Failure::new(line));
+            return Err(RunError::new(line));
         }
         let origin = options.origin.clone().unwrap_or_else(|| format!("http://{address}"));
         if !(1..=MAX_ORIGIN_BYTES).contains(&origin.len()) {
-            return Err(Failure::new(format!("an --origin has 1 to {MAX_ORIGIN_BYTES} bytes")));
+            return Err(RunError::new(format!("an --origin has 1 to {MAX_ORIGIN_BYTES} bytes")));
         }
         let id = u32::try_from(at).ok().and_then(|at| options.node.checked_add(at));
-        let id = id.ok_or_else(|| Failure::new("the node ids would go beyond 4294967295"))?;
+        let id = id.ok_or_else(|| RunError::new("the node ids would go beyond 4294967295"))?;
         Ok(MapNode { id, origin, weight: 1 })
     };
     listeners.iter().enumerate().map(node).collect()

@@ -1,8 +1,8 @@
 //! The form of a backup: everything that a store file holds, as of one moment, in frames with checksums.
 //!
 //! `FMBK`, a version byte, then frames. A frame is its length (4 bytes, little-endian), the XXH3 of its content seeded with
-//! its number from 0 (8 bytes, little-endian), and the content, a [`Part`]. The first is [`Part::Head`], the last
-//! [`Part::End`], which says how many entries there were: what was cut short, put in another order, or changed in any
+//! its number from 0 (8 bytes, little-endian), and the content, a [`BackupPart`]. The first is [`BackupPart::Head`], the last
+//! [`BackupPart::End`], which says how many entries there were: what was cut short, put in another order, or changed in any
 //! bit is not a backup.
 
 use std::io::{self, Read};
@@ -22,18 +22,18 @@ const MAX_ENTRIES: usize = 1 << 20;
 
 /// Contents of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum BackupPart {
     /// The format record of the store, and when the backup was begun, in microseconds since 1970.
     Head { format: Vec<u8>, begun_us: u64 },
     /// Some entries.
-    Entries(Vec<Entry>),
+    Entries(Vec<BackupEntry>),
     /// Number of entries that there were.
     End { entries: u64 },
 }
 
 /// One entry of a store file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum BackupEntry {
     /// Something about the whole namespace, by its name.
     Meta(String, Vec<u8>),
     /// A version record: shard, key, version.
@@ -44,7 +44,7 @@ pub(super) enum Entry {
     Shard(u16, u64, u64, u64),
 }
 
-impl Entry {
+impl BackupEntry {
     fn encode(&self, w: &mut Writer) {
         match self {
             Self::Meta(name, bytes) => {
@@ -98,7 +98,7 @@ impl Entry {
     }
 }
 
-impl Part {
+impl BackupPart {
     /// The part as the frame with `number`.
     pub(super) fn frame(&self, number: u64) -> Vec<u8> {
         let mut w = Writer::default();
@@ -128,7 +128,7 @@ impl Part {
         let mut r = Reader::new(bytes);
         let part = match r.u8()? {
             0 => Self::Head { format: r.bytes()?.to_vec(), begun_us: r.varint()? },
-            1 => Self::Entries(r.list(MAX_ENTRIES, "entries", Entry::decode)?),
+            1 => Self::Entries(r.list(MAX_ENTRIES, "entries", BackupEntry::decode)?),
             2 => Self::End { entries: r.varint()? },
             _ => return Err(DecodeError::BadValue("part")),
         };
@@ -138,14 +138,14 @@ impl Part {
 }
 
 /// Reads a backup part by part, and believes nothing.
-pub(super) struct Parts<R> {
+pub(super) struct BackupReader<R> {
     from: R,
     number: u64,
     entries: u64,
     is_over: bool,
 }
 
-impl<R: Read> Parts<R> {
+impl<R: Read> BackupReader<R> {
     /// Reads what a backup begins with.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl<R: Read> Parts<R> {
     }
 
     /// The next part; `None` behind the last one.
-    pub(super) fn next(&mut self) -> Result<Option<Part>, String> {
+    pub(super) fn next(&mut self) -> Result<Option<BackupPart>, String> {
         if self.is_over {
             return match self.from.read(&mut [0]).map_err(|error| error.to_string())? {
                 0 => Ok(None),
@@ -180,12 +180,12 @@ impl<R: Read> Parts<R> {
         if xxh3(number, &content) != wanted {
             return Err(format!("frame {number} is damaged: its checksum is wrong"));
         }
-        let part = Part::decode(&content).map_err(|error| format!("frame {number}: {error}"))?;
+        let part = BackupPart::decode(&content).map_err(|error| format!("frame {number}: {error}"))?;
         match &part {
-            Part::Head { .. } if number == 0 => {}
-            Part::Entries(entries) if number > 0 => self.entries += entries.len() as u64,
-            Part::End { entries } if number > 0 && *entries == self.entries => self.is_over = true,
-            Part::End { entries } => return Err(format!("it has {} of {entries} entries", self.entries)),
+            BackupPart::Head { .. } if number == 0 => {}
+            BackupPart::Entries(entries) if number > 0 => self.entries += entries.len() as u64,
+            BackupPart::End { entries } if number > 0 && *entries == self.entries => self.is_over = true,
+            BackupPart::End { entries } => return Err(format!("it has {} of {entries} entries", self.entries)),
             _ => return Err(format!("frame {number} is not where it belongs")),
         }
         self.number += 1;
@@ -205,18 +205,18 @@ fn cut(error: &io::Error) -> String {
 /// # Errors
 /// What is wrong, in words.
 pub(crate) fn check(from: impl Read) -> Result<Checked, String> {
-    let mut parts = Parts::new(from)?;
+    let mut parts = BackupReader::new(from)?;
     let mut checked = Checked::default();
     while let Some(part) = parts.next()? {
-        let Part::Entries(entries) = part else { continue };
+        let BackupPart::Entries(entries) = part else { continue };
         for entry in entries {
             match entry {
-                Entry::Version(_, key, version, bytes) => {
+                BackupEntry::Version(_, key, version, bytes) => {
                     decode_version(version, &bytes).map_err(|error| format!("`{key}`: {error}"))?;
                     checked.versions += 1;
                 }
-                Entry::Log(..) => checked.log_entries += 1,
-                Entry::Meta(..) | Entry::Shard(..) => {}
+                BackupEntry::Log(..) => checked.log_entries += 1,
+                BackupEntry::Meta(..) | BackupEntry::Shard(..) => {}
             }
         }
     }

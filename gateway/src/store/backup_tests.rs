@@ -1,27 +1,27 @@
 use super::*;
 
-fn parts() -> Vec<Part> {
+fn parts() -> Vec<BackupPart> {
     let entries = [
-        Entry::Meta("map".into(), vec![1, 2, 3]),
-        Entry::Version(7, "a/b".into(), 1_790_000_000_000_000, vec![9; 100]),
-        Entry::Log(7, 1_790_000_000_000_000, true, "a/b".into()),
-        Entry::Shard(7, 1_790_000_000_000_000, 5, 1),
+        BackupEntry::Meta("map".into(), vec![1, 2, 3]),
+        BackupEntry::Version(7, "a/b".into(), 1_790_000_000_000_000, vec![9; 100]),
+        BackupEntry::Log(7, 1_790_000_000_000_000, true, "a/b".into()),
+        BackupEntry::Shard(7, 1_790_000_000_000_000, 5, 1),
     ];
     vec![
-        Part::Head { format: vec![4, 5], begun_us: 1_790_000_000_000_001 },
-        Part::Entries(entries[..2].to_vec()),
-        Part::Entries(entries[2..].to_vec()),
-        Part::End { entries: 4 },
+        BackupPart::Head { format: vec![4, 5], begun_us: 1_790_000_000_000_001 },
+        BackupPart::Entries(entries[..2].to_vec()),
+        BackupPart::Entries(entries[2..].to_vec()),
+        BackupPart::End { entries: 4 },
     ]
 }
 
-fn written(parts: &[Part]) -> Vec<u8> {
+fn written(parts: &[BackupPart]) -> Vec<u8> {
     let frames = parts.iter().enumerate().flat_map(|(number, part)| part.frame(number as u64));
     PREAMBLE.into_iter().chain(frames).collect()
 }
 
-fn read(bytes: &[u8]) -> Result<Vec<Part>, String> {
-    let mut from = Parts::new(bytes)?;
+fn read(bytes: &[u8]) -> Result<Vec<BackupPart>, String> {
+    let mut from = BackupReader::new(bytes)?;
     let mut parts = Vec::new();
     while let Some(part) = from.next()? {
         parts.push(part);

@@ -6,7 +6,7 @@ use foremap::node::LogPage;
 use foremap::protocol::Cursor;
 use tokio::sync::watch;
 
-use super::Answer;
+use super::StoreFuture;
 
 /// Change logs of the storage shards, each in the order of its positions. A page leaves out no write between its cursor
 /// and its position, or says that the log was trimmed there.
@@ -20,10 +20,10 @@ pub trait ChangeLog: Send + Sync + 'static {
     fn groups(&self) -> watch::Receiver<Arc<Vec<Vec<u16>>>>;
 
     /// Reads one page of the change log of each shard that `cursors` name, in their order; at most `limit` entries a page.
-    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>>;
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> StoreFuture<'_, Vec<LogPage>>;
 
     /// Reads the log positions of `shards`, in their order.
-    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>>;
+    fn positions(&self, shards: Vec<u16>) -> StoreFuture<'_, Vec<u64>>;
 
     /// Changes whenever writes of this process became visible: a hint to poll now.
     fn written(&self) -> watch::Receiver<u64>;

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{Answer, StoreError};
+use super::{StoreError, StoreFuture};
 
 /// Guarantee for a write that was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,5 +69,5 @@ pub trait Lifecycle: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Unknown`] where a write under way may not have been finished.
-    fn close(&self) -> Answer<'_, ()>;
+    fn close(&self) -> StoreFuture<'_, ()>;
 }

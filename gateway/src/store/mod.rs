@@ -5,7 +5,6 @@
 //! of its storage shard; value, ordered index, version record and log entry
 //! are committed together, durably, before the write is acknowledged.
 
-mod answer;
 pub(crate) mod backup;
 mod change_log;
 mod clock;
@@ -20,12 +19,12 @@ mod redb;
 mod redis;
 mod registry;
 mod status;
+mod store_future;
 mod values;
 mod write;
 
 pub use foremap::control::Term;
 
-pub use self::answer::{Answer, Answers, Read};
 pub use self::change_log::ChangeLog;
 pub use self::clock::Clock;
 pub use self::error::StoreError;
@@ -39,5 +38,6 @@ pub use self::redis::{RedisOptions, RedisStore};
 pub use self::registry::Registry;
 pub(crate) use self::status::troubles;
 pub use self::status::{ClockStatus, DiskStatus, MasterStatus, StoreStatus, Trouble};
+pub use self::store_future::{ShardRead, StoreFuture, StoreFutures};
 pub use self::values::{ListPart, ListRange, Values, VersionRecord};
 pub use self::write::{Expect, Write, WriteId, WriteOutcome, Written};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foremap::partition::{Epoch, PartitionMap};
 
-use super::{Answer, StoreError, Term};
+use super::{StoreError, StoreFuture, Term};
 
 /// Record about the whole namespace that the coordinator keeps in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,20 +57,20 @@ impl Blob {
 /// [`StoreError::TooLarge`](StoreError::TooLarge).
 pub trait Namespace: Send + Sync + 'static {
     /// Reads the stored partition map; `None` where there is none yet.
-    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>>;
+    fn map(&self) -> StoreFuture<'_, Option<Arc<PartitionMap>>>;
 
     /// Stores `map` if the stored one has the epoch `expect` and no later term than `term` was given out; says whether
     /// it did. The first map, where `expect` is `None`, needs no term.
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool>;
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> StoreFuture<'_, bool>;
 
     /// Reads the content of `blob`; `None` where there is none.
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>>;
+    fn blob(&self, blob: Blob) -> StoreFuture<'_, Option<Vec<u8>>>;
 
     /// Stores the content of `blob`, or removes it, if no later term than `term` was given out; says whether it did.
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool>;
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> StoreFuture<'_, bool>;
 
     /// Writes down again how the namespace is sliced, where that is gone, as everything in the store is.
-    fn prepare(&self) -> Answer<'_, ()> {
+    fn prepare(&self) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 }

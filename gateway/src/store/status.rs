@@ -11,7 +11,7 @@ pub struct MasterStatus {
     pub attempts: u64,
     /// Of these, those that failed: without an answer, or with one that does not count.
     pub failures: u64,
-    /// Requests that wait in its lanes, and the most that may.
+    /// Requests that wait in its queues, and the most that may.
     pub waiting: (usize, usize),
     /// Replicas that must acknowledge: all that the cluster lists, and whoever else is attached and in step.
     pub replicas: u32,

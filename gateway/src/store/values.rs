@@ -5,7 +5,7 @@ use foremap::node::StoreAnswer;
 use foremap::partition::StorageLayout;
 use foremap::protocol::Keymap;
 
-use super::{Answer, Answers, Read, Write, WriteId, WriteOutcome};
+use super::{ShardRead, StoreFuture, StoreFutures, Write, WriteId, WriteOutcome};
 
 /// One version of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,21 +56,21 @@ pub trait Values: Send + Sync + 'static {
     fn layout(&self) -> StorageLayout;
 
     /// Reads the current keymap of each key, in order; each fails alone.
-    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer>;
+    fn read(&self, keys: Vec<CompositeKey>) -> StoreFutures<'_, StoreAnswer>;
 
     /// Performs `write` durably. The version is `max(microseconds since 1970, last of the shard + 1)`, however far behind the
     /// clock is. By one that is ahead of the others by more than a minute nothing is written.
-    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>>;
+    fn write(&self, write: Write) -> StoreFuture<'_, ShardRead<WriteOutcome>>;
 
     /// Reads the kept versions of `key`, newest first, delete markers included.
-    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>>;
+    fn versions(&self, key: CompositeKey) -> StoreFuture<'_, ShardRead<Vec<VersionRecord>>>;
 
     /// Reads one kept version of `key`; `None` where there is none.
-    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>>;
+    fn version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<Option<VersionRecord>>>;
 
     /// Removes a version that is not the current one.
-    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>>;
+    fn remove_version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<WriteOutcome>>;
 
     /// Reads the keymaps of `shard` in `range`, in their order.
-    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart>;
+    fn list_shard(&self, shard: u16, range: ListRange) -> StoreFuture<'_, ListPart>;
 }

@@ -14,9 +14,9 @@ use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::store::{
-    Answer, Answers, Backup, Blob, ChangeLog, ClockStatus, DiskStatus, Lifecycle, ListPart, ListRange, MasterStatus,
-    Namespace, NoBackup, Promise, Read, Registry, Store, StoreError, StoreStatus, Term, Trouble, Values, VersionRecord,
-    Write, WriteId, WriteOutcome, Written,
+    Backup, Blob, ChangeLog, ClockStatus, DiskStatus, Lifecycle, ListPart, ListRange, MasterStatus, Namespace,
+    NoBackup, Promise, Registry, ShardRead, Store, StoreError, StoreFuture, StoreFutures, StoreStatus, Term, Trouble,
+    Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };
 use tokio::sync::watch;
 
@@ -58,7 +58,7 @@ impl<S: Store> Patient<S> {
     }
 
     /// Asks until it is told; says also whether an earlier attempt may have happened.
-    async fn told<'a, T>(&'a self, ask: impl Fn() -> Answer<'a, T>) -> (Result<T, StoreError>, bool) {
+    async fn told<'a, T>(&'a self, ask: impl Fn() -> StoreFuture<'a, T>) -> (Result<T, StoreError>, bool) {
         let deadline = Instant::now() + PATIENCE;
         let mut may_have_happened = false;
         for attempt in 0_u32.. {
@@ -79,7 +79,10 @@ impl<S: Store> Patient<S> {
         unreachable!("the deadline comes before as many attempts")
     }
 
-    fn again<'a, T: Send + 'a>(&'a self, ask: impl Fn() -> Answer<'a, T> + Send + Sync + 'a) -> Answer<'a, T> {
+    fn again<'a, T: Send + 'a>(
+        &'a self,
+        ask: impl Fn() -> StoreFuture<'a, T> + Send + Sync + 'a,
+    ) -> StoreFuture<'a, T> {
         Box::pin(async move { self.told(ask).await.0 })
     }
 }
@@ -90,12 +93,12 @@ impl<S: Store> Values for Patient<S> {
     }
 
     /// Each key alone, as each fails alone.
-    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
+    fn read(&self, keys: Vec<CompositeKey>) -> StoreFutures<'_, StoreAnswer> {
         Box::pin(async move {
             let mut answers = self.store.read(keys.clone()).await;
             for (key, answer) in keys.iter().zip(&mut answers) {
                 if is_late(answer) || self.tamper == Tamper::Late {
-                    let ask = || -> Answer<'_, StoreAnswer> {
+                    let ask = || -> StoreFuture<'_, StoreAnswer> {
                         let asked = self.store.read(vec![key.clone()]);
                         Box::pin(async move { asked.await.remove(0) })
                     };
@@ -113,35 +116,35 @@ impl<S: Store> Values for Patient<S> {
     }
 
     /// Under an id of its own: a later attempt returns the outcome of the first.
-    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
+    fn write(&self, write: Write) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let fresh = || WriteId::new(&format!("patient-{}", IDS.fetch_add(1, Ordering::Relaxed)));
         let write = Write { id: write.id.clone().or_else(fresh), ..write };
         self.again(move || self.store.write(write.clone()))
     }
 
-    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>> {
+    fn versions(&self, key: CompositeKey) -> StoreFuture<'_, ShardRead<Vec<VersionRecord>>> {
         self.again(move || self.store.versions(key.clone()))
     }
 
-    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>> {
+    fn version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<Option<VersionRecord>>> {
         self.again(move || self.store.version(key.clone(), version))
     }
 
-    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>> {
+    fn remove_version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         Box::pin(async move {
             let was_there = self.version(key.clone(), version).await?.value.is_some();
             let (told, before) = self.told(|| self.store.remove_version(key.clone(), version)).await;
             told.map(|read| match read.value {
                 WriteOutcome::Missing if before && was_there => {
-                    Read { value: WriteOutcome::Written(Written { version, created: false }), ..read }
+                    ShardRead { value: WriteOutcome::Written(Written { version, created: false }), ..read }
                 }
                 _ => read,
             })
         })
     }
 
-    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+    fn list_shard(&self, shard: u16, range: ListRange) -> StoreFuture<'_, ListPart> {
         self.again(move || self.store.list_shard(shard, range.clone()))
     }
 }
@@ -151,11 +154,11 @@ impl<S: Store> ChangeLog for Patient<S> {
         self.store.groups()
     }
 
-    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> StoreFuture<'_, Vec<LogPage>> {
         self.again(move || self.store.poll(cursors.clone(), limit))
     }
 
-    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>> {
+    fn positions(&self, shards: Vec<u16>) -> StoreFuture<'_, Vec<u64>> {
         self.again(move || self.store.positions(shards.clone()))
     }
 
@@ -165,11 +168,11 @@ impl<S: Store> ChangeLog for Patient<S> {
 }
 
 impl<S: Store> Namespace for Patient<S> {
-    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
+    fn map(&self) -> StoreFuture<'_, Option<Arc<PartitionMap>>> {
         self.again(move || self.store.map())
     }
 
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             match self.told(|| self.store.put_map(expect, map.clone(), term)).await {
                 (Ok(false), true) => Ok(self.map().await?.is_some_and(|stored| stored == map)),
@@ -178,29 +181,29 @@ impl<S: Store> Namespace for Patient<S> {
         })
     }
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+    fn blob(&self, blob: Blob) -> StoreFuture<'_, Option<Vec<u8>>> {
         self.again(move || self.store.blob(blob))
     }
 
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> StoreFuture<'_, bool> {
         self.again(move || self.store.put_blob(blob, content.clone(), term))
     }
 }
 
 impl<S: Store> Registry for Patient<S> {
-    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+    fn announce(&self, member: Member, ttl: Duration) -> StoreFuture<'_, bool> {
         self.again(move || self.store.announce(member.clone(), ttl))
     }
 
-    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+    fn retract(&self, id: NodeId, incarnation: u64) -> StoreFuture<'_, ()> {
         self.again(move || self.store.retract(id, incarnation))
     }
 
-    fn members(&self) -> Answer<'_, Vec<Member>> {
+    fn members(&self) -> StoreFuture<'_, Vec<Member>> {
         self.again(move || self.store.members())
     }
 
-    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> StoreFuture<'_, Option<Term>> {
         self.again(move || self.store.take_lease(incarnation, ttl))
     }
 }
@@ -244,7 +247,7 @@ impl<S: Store> Lifecycle for Patient<S> {
         self.store.backup()
     }
 
-    fn close(&self) -> Answer<'_, ()> {
+    fn close(&self) -> StoreFuture<'_, ()> {
         self.is_closed.store(true, Ordering::SeqCst);
         self.store.close()
     }

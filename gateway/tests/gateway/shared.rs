@@ -13,10 +13,11 @@ use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::Cursor;
 use foremap_gateway::host::{Process, ShifterMode};
 use foremap_gateway::http::HttpOptions;
-use foremap_gateway::run::{Failure, Options, Running, ShareOptions, StoreOptions, start_over};
+use foremap_gateway::run::{Options, RunError, Running, ShareOptions, StoreOptions, start_over};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ChangeLog, Lifecycle, ListPart, ListRange, MasterStatus, Namespace, Promise, Read,
-    RedbOptions, RedbStore, Registry, StoreError, StoreStatus, Term, Values, VersionRecord, Write, WriteOutcome,
+    Blob, ChangeLog, Lifecycle, ListPart, ListRange, MasterStatus, Namespace, Promise, RedbOptions, RedbStore,
+    Registry, ShardRead, StoreError, StoreFuture, StoreFutures, StoreStatus, Term, Values, VersionRecord, Write,
+    WriteOutcome,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -103,7 +104,7 @@ impl Shared {
         self.is_meta_down.store(is_down, Ordering::Relaxed);
     }
 
-    fn meta<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
+    fn meta<'a, T: Send + 'a>(&'a self, answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         match self.is_meta_down.load(Ordering::Relaxed) {
             true => Box::pin(async { Err(StoreError::Unavailable("its master is dead".into())) }),
             false => answer,
@@ -116,29 +117,29 @@ impl Values for Shared {
         self.store.layout()
     }
 
-    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
+    fn read(&self, keys: Vec<CompositeKey>) -> StoreFutures<'_, StoreAnswer> {
         self.store.read(keys)
     }
 
-    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
+    fn write(&self, write: Write) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         self.note("write");
         self.store.write(write)
     }
 
-    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>> {
+    fn versions(&self, key: CompositeKey) -> StoreFuture<'_, ShardRead<Vec<VersionRecord>>> {
         self.store.versions(key)
     }
 
-    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>> {
+    fn version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<Option<VersionRecord>>> {
         self.store.version(key, version)
     }
 
-    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>> {
+    fn remove_version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         self.note("remove_version");
         self.store.remove_version(key, version)
     }
 
-    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+    fn list_shard(&self, shard: u16, range: ListRange) -> StoreFuture<'_, ListPart> {
         self.store.list_shard(shard, range)
     }
 }
@@ -148,7 +149,7 @@ impl ChangeLog for Shared {
         self.groups.subscribe()
     }
 
-    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> StoreFuture<'_, Vec<LogPage>> {
         let half = |cursor: &Cursor| usize::from(cursor.shard >= self.store.layout().shards / 2);
         if cursors.iter().any(|cursor| self.is_silent[half(cursor)].load(Ordering::Relaxed)) {
             return Box::pin(async { Err(StoreError::Unavailable("its master is dead".into())) });
@@ -156,7 +157,7 @@ impl ChangeLog for Shared {
         self.store.poll(cursors, limit)
     }
 
-    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>> {
+    fn positions(&self, shards: Vec<u16>) -> StoreFuture<'_, Vec<u64>> {
         self.store.positions(shards)
     }
 
@@ -166,16 +167,16 @@ impl ChangeLog for Shared {
 }
 
 impl Namespace for Shared {
-    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
+    fn map(&self) -> StoreFuture<'_, Option<Arc<PartitionMap>>> {
         self.meta(self.store.map())
     }
 
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> StoreFuture<'_, bool> {
         self.note("put_map");
         self.meta(self.store.put_map(expect, map, term))
     }
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+    fn blob(&self, blob: Blob) -> StoreFuture<'_, Option<Vec<u8>>> {
         let answer = self.meta(self.store.blob(blob));
         if blob != Blob::Leader || !self.is_leader_slow.swap(false, Ordering::Relaxed) {
             return answer;
@@ -187,28 +188,28 @@ impl Namespace for Shared {
         })
     }
 
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> StoreFuture<'_, bool> {
         self.note(blob.name());
         self.meta(self.store.put_blob(blob, content, term))
     }
 }
 
 impl Registry for Shared {
-    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+    fn announce(&self, member: Member, ttl: Duration) -> StoreFuture<'_, bool> {
         self.note("announce");
         self.meta(self.store.announce(member, ttl))
     }
 
-    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+    fn retract(&self, id: NodeId, incarnation: u64) -> StoreFuture<'_, ()> {
         self.note("retract");
         self.meta(self.store.retract(id, incarnation))
     }
 
-    fn members(&self) -> Answer<'_, Vec<Member>> {
+    fn members(&self) -> StoreFuture<'_, Vec<Member>> {
         self.meta(self.store.members())
     }
 
-    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> StoreFuture<'_, Option<Term>> {
         self.note("take_lease");
         self.meta(self.store.take_lease(incarnation, ttl))
     }
@@ -251,7 +252,7 @@ impl Lifecycle for Shared {
     }
 
     /// The others go on using it.
-    fn close(&self) -> Answer<'_, ()> {
+    fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -283,7 +284,7 @@ impl Gate {
         id: NodeId,
         port: u16,
         http: HttpOptions,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RunError> {
         Self::begin(store, id, port, http, ShifterMode::Off).await
     }
 
@@ -293,7 +294,7 @@ impl Gate {
         port: u16,
         http: HttpOptions,
         shifter: ShifterMode,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RunError> {
         let options = Options {
             admin_listen: None,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], port))],

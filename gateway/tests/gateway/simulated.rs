@@ -9,8 +9,8 @@ use foremap::node::{LogPage, StoreAnswer};
 use foremap::partition::{Epoch, NodeId, PartitionMap, StorageLayout};
 use foremap::protocol::{Cursor, Keymap, KeymapFields};
 use foremap_gateway::store::{
-    Answer, Answers, Blob, ChangeLog, Expect, Lifecycle, ListPart, ListRange, Namespace, Read, Registry, StoreError,
-    StoreStatus, Term, Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
+    Blob, ChangeLog, Expect, Lifecycle, ListPart, ListRange, Namespace, Registry, ShardRead, StoreError, StoreFuture,
+    StoreFutures, StoreStatus, Term, Values, VersionRecord, Write, WriteId, WriteOutcome, Written,
 };
 use foremap_sim::cluster::{self, Cluster, Command, MetaChange, MetaRead, MetaReply, Outcome, Reply, Retention};
 use parking_lot::Mutex;
@@ -61,7 +61,7 @@ impl Simulated {
         }
     }
 
-    fn outcome(&self, shard: u16, command: &Command) -> Result<Read<WriteOutcome>, StoreError> {
+    fn outcome(&self, shard: u16, command: &Command) -> Result<ShardRead<WriteOutcome>, StoreError> {
         let Reply::Written(outcome, position) = self.perform(Some(shard), command)? else {
             return Err(StoreError::Corrupt("no outcome".into()));
         };
@@ -73,10 +73,10 @@ impl Simulated {
             Outcome::ClockAhead => return Err(StoreError::Unavailable("the clock is ahead".into())),
             Outcome::UsedUp => return Err(StoreError::UsedUp),
         };
-        Ok(Read { value, shard, position })
+        Ok(ShardRead { value, shard, position })
     }
 
-    fn records(&self, key: &CompositeKey) -> Result<Read<Vec<VersionRecord>>, StoreError> {
+    fn records(&self, key: &CompositeKey) -> Result<ShardRead<Vec<VersionRecord>>, StoreError> {
         let shard = self.layout.shard(key);
         let Reply::Versions(records, position) = self.perform(Some(shard), &Command::Versions(key.clone()))? else {
             return Err(StoreError::Corrupt("no versions".into()));
@@ -87,7 +87,7 @@ impl Simulated {
             let id = record.id.as_deref().and_then(WriteId::new);
             VersionRecord { version, keymap: record.fields.map(keymap), created: record.created, id }
         };
-        Ok(Read { value: records.into_iter().map(record).collect(), shard, position })
+        Ok(ShardRead { value: records.into_iter().map(record).collect(), shard, position })
     }
 }
 
@@ -103,7 +103,7 @@ fn micros(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> Answer<'a, T> {
+fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> StoreFuture<'a, T> {
     Box::pin(std::future::ready(answer))
 }
 
@@ -112,7 +112,7 @@ impl Values for Simulated {
         self.layout
     }
 
-    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
+    fn read(&self, keys: Vec<CompositeKey>) -> StoreFutures<'_, StoreAnswer> {
         let read = |key: CompositeKey| match self.perform(Some(self.layout.shard(&key)), &Command::Read(key))? {
             Reply::Read(answer) => Ok(answer),
             other => Err(unexpected(&other)),
@@ -120,7 +120,7 @@ impl Values for Simulated {
         Box::pin(std::future::ready(keys.into_iter().map(read).collect()))
     }
 
-    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
+    fn write(&self, write: Write) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         let expect = match write.expect {
             Expect::Any => cluster::Expect::Any,
             Expect::Present => cluster::Expect::Present,
@@ -131,22 +131,22 @@ impl Values for Simulated {
         ready(self.outcome(shard, &Command::Write(write)))
     }
 
-    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>> {
+    fn versions(&self, key: CompositeKey) -> StoreFuture<'_, ShardRead<Vec<VersionRecord>>> {
         ready(self.records(&key))
     }
 
-    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>> {
-        ready(self.records(&key).map(|Read { value, shard, position }| {
+    fn version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<Option<VersionRecord>>> {
+        ready(self.records(&key).map(|ShardRead { value, shard, position }| {
             let value = value.into_iter().find(|record| record.version == version);
-            Read { value, shard, position }
+            ShardRead { value, shard, position }
         }))
     }
 
-    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>> {
+    fn remove_version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         ready(self.outcome(self.layout.shard(&key), &Command::RemoveVersion(key, version)))
     }
 
-    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+    fn list_shard(&self, shard: u16, range: ListRange) -> StoreFuture<'_, ListPart> {
         let ListRange { prefix, after, limit } = range;
         // The position first, as in a pipeline.
         let position = match self.perform(Some(shard), &Command::Position(shard)) {
@@ -167,7 +167,7 @@ impl ChangeLog for Simulated {
         self.groups.subscribe()
     }
 
-    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> StoreFuture<'_, Vec<LogPage>> {
         let poll = |cursor: Cursor| match self.perform(Some(cursor.shard), &Command::Poll(cursor, limit))? {
             Reply::Page(page) => Ok(page),
             other => Err(unexpected(&other)),
@@ -175,7 +175,7 @@ impl ChangeLog for Simulated {
         ready(cursors.into_iter().map(poll).collect())
     }
 
-    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>> {
+    fn positions(&self, shards: Vec<u16>) -> StoreFuture<'_, Vec<u64>> {
         let position = |shard| match self.perform(Some(shard), &Command::Position(shard))? {
             Reply::Position(position) => Ok(position),
             other => Err(unexpected(&other)),
@@ -189,7 +189,7 @@ impl ChangeLog for Simulated {
 }
 
 impl Namespace for Simulated {
-    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
+    fn map(&self) -> StoreFuture<'_, Option<Arc<PartitionMap>>> {
         ready(match self.meta(&Command::Meta(MetaRead::Map)) {
             Ok(MetaReply::Map(map)) => Ok(map),
             Ok(other) => Err(unexpected(&other)),
@@ -197,11 +197,11 @@ impl Namespace for Simulated {
         })
     }
 
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> StoreFuture<'_, bool> {
         ready(self.change(MetaChange::PutMap { expect, map, term }))
     }
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+    fn blob(&self, blob: Blob) -> StoreFuture<'_, Option<Vec<u8>>> {
         ready(match self.meta(&Command::Meta(MetaRead::Blob(blob.name()))) {
             Ok(MetaReply::Blob(content)) => Ok(content.map(|content| content.to_vec())),
             Ok(other) => Err(unexpected(&other)),
@@ -209,7 +209,7 @@ impl Namespace for Simulated {
         })
     }
 
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> StoreFuture<'_, bool> {
         let bytes = content.as_ref().map_or(0, Vec::len);
         if bytes > Blob::MAX_BYTES {
             return ready(Err(StoreError::TooLarge(format!("{bytes} bytes"))));
@@ -219,15 +219,15 @@ impl Namespace for Simulated {
 }
 
 impl Registry for Simulated {
-    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+    fn announce(&self, member: Member, ttl: Duration) -> StoreFuture<'_, bool> {
         ready(self.change(MetaChange::Announce { member, ttl_us: micros(ttl) }))
     }
 
-    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+    fn retract(&self, id: NodeId, incarnation: u64) -> StoreFuture<'_, ()> {
         ready(self.change(MetaChange::Retract { id, incarnation }).map(drop))
     }
 
-    fn members(&self) -> Answer<'_, Vec<Member>> {
+    fn members(&self) -> StoreFuture<'_, Vec<Member>> {
         ready(match self.meta(&Command::Meta(MetaRead::Members)) {
             Ok(MetaReply::Members(members)) => Ok(members),
             Ok(other) => Err(unexpected(&other)),
@@ -235,7 +235,7 @@ impl Registry for Simulated {
         })
     }
 
-    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> StoreFuture<'_, Option<Term>> {
         let change = MetaChange::Lead { incarnation, ttl_us: micros(ttl) };
         ready(match self.meta(&Command::ChangeMeta(change)) {
             Ok(MetaReply::Term(term)) => Ok(term),
@@ -260,7 +260,7 @@ impl Lifecycle for Simulated {
         true
     }
 
-    fn close(&self) -> Answer<'_, ()> {
+    fn close(&self) -> StoreFuture<'_, ()> {
         self.cluster.lock().take();
         ready(Ok(()))
     }

@@ -382,7 +382,7 @@ trait MapAll {
     async fn map_all(self) -> Result<Vec<Option<u64>>, StoreError>;
 }
 
-impl MapAll for foremap_gateway::store::Answers<'_, foremap::node::StoreAnswer> {
+impl MapAll for foremap_gateway::store::StoreFutures<'_, foremap::node::StoreAnswer> {
     async fn map_all(self) -> Result<Vec<Option<u64>>, StoreError> {
         self.await.into_iter().map(|answer| Ok(answer?.value.map(|keymap| keymap.version))).collect()
     }

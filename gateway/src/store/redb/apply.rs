@@ -9,10 +9,10 @@ use super::error::failed;
 use super::options::Retention;
 use super::tables::{CURRENT, LOG, SHARDS, ShardLog, VERSIONS};
 use crate::store::record::{decode_keymap, encode_version, version_head};
-use crate::store::{Expect, Read, StoreError, VersionRecord, Write, WriteOutcome, Written};
+use crate::store::{Expect, ShardRead, StoreError, VersionRecord, Write, WriteOutcome, Written};
 
 /// The tables of one write transaction.
-pub(super) struct Tables<'txn> {
+pub(super) struct WriteTables<'txn> {
     current: Table<'txn, (u16, &'static str), &'static [u8]>,
     versions: Table<'txn, (u16, &'static str, u64), &'static [u8]>,
     log: Table<'txn, (u16, u64), (bool, &'static str)>,
@@ -30,7 +30,7 @@ struct Versions {
     surplus: Vec<u64>,
 }
 
-impl<'txn> Tables<'txn> {
+impl<'txn> WriteTables<'txn> {
     pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, TableError> {
         Ok(Self {
             current: txn.open_table(CURRENT)?,
@@ -48,9 +48,9 @@ impl<'txn> Tables<'txn> {
         write: Write,
         now_us: u64,
         retention: Retention,
-    ) -> Result<Read<WriteOutcome>, StoreError> {
+    ) -> Result<ShardRead<WriteOutcome>, StoreError> {
         let log = self.shard_log(shard)?;
-        let answer = |value, position| Ok(Read { value, shard, position });
+        let answer = |value, position| Ok(ShardRead { value, shard, position });
         let key = write.key.as_str();
         let versions = self.versions_of(shard, &write, retention)?;
         if let Some(written) = versions.retried {
@@ -135,7 +135,7 @@ impl<'txn> Tables<'txn> {
         shard: u16,
         key: &str,
         version: u64,
-    ) -> Result<Read<WriteOutcome>, StoreError> {
+    ) -> Result<ShardRead<WriteOutcome>, StoreError> {
         let position = self.shard_log(shard)?.last;
         let newest = {
             let mut range = self.versions.range((shard, key, 0)..=(shard, key, u64::MAX)).map_err(failed)?;
@@ -148,7 +148,7 @@ impl<'txn> Tables<'txn> {
         } else {
             WriteOutcome::Missing
         };
-        Ok(Read { value, shard, position })
+        Ok(ShardRead { value, shard, position })
     }
 
     fn shard_log(&self, shard: u16) -> Result<ShardLog, StoreError> {

@@ -12,7 +12,7 @@ use super::error::failed;
 use super::open::RedbStore;
 use super::snapshot::shard_log;
 use super::tables::LOG;
-use crate::store::{Answer, ChangeLog, StoreError};
+use crate::store::{ChangeLog, StoreError, StoreFuture};
 
 fn log_page(txn: &ReadTransaction, shard: u16, after: u64, limit: usize) -> Result<LogPage, StoreError> {
     let log = shard_log(txn, shard)?;
@@ -44,13 +44,13 @@ impl ChangeLog for RedbStore {
         self.groups.clone()
     }
 
-    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> StoreFuture<'_, Vec<LogPage>> {
         self.snapshot(move |txn| {
             cursors.iter().map(|cursor| log_page(txn, cursor.shard, cursor.position, limit)).collect()
         })
     }
 
-    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>> {
+    fn positions(&self, shards: Vec<u16>) -> StoreFuture<'_, Vec<u64>> {
         self.snapshot(move |txn| shards.iter().map(|&shard| Ok(shard_log(txn, shard)?.last)).collect())
     }
 

@@ -15,7 +15,7 @@ use super::handle::Handle;
 use super::options::RedbOptions;
 use super::records::decode_map;
 use super::tables::{CURRENT, LOG, META, META_FORMAT, META_LEASE, META_MAP, META_PROBE, SHARDS, VERSIONS};
-use crate::store::backup::{Entry, FULL, PREAMBLE, Part, Parts};
+use crate::store::backup::{BackupEntry, BackupPart, BackupReader, FULL, PREAMBLE};
 use crate::store::record::{decode_format, decode_keymap, decode_version};
 use crate::store::{Checked, StoreError};
 
@@ -26,10 +26,10 @@ const STALLED: Duration = Duration::from_secs(30);
 const GROUP: usize = 64;
 
 /// Channel that frames go to.
-pub(super) type Frames = mpsc::Sender<Result<Vec<u8>, StoreError>>;
+pub(super) type FrameSender = mpsc::Sender<Result<Vec<u8>, StoreError>>;
 
 /// Sends a backup of the file as it is now. Blocks on the disk and on whoever reads it.
-pub(super) fn dump(handle: &Handle, begun_us: u64, frames: &Frames) {
+pub(super) fn dump(handle: &Handle, begun_us: u64, frames: &FrameSender) {
     let mut out = Out { frames, number: 0, entries: 0, full: Vec::new(), size: 0 };
     // Once: what has been sent cannot be begun anew.
     let outcome = match handle.begin(::redb::ReadableDatabase::begin_read) {
@@ -43,10 +43,10 @@ pub(super) fn dump(handle: &Handle, begun_us: u64, frames: &Frames) {
 }
 
 struct Out<'a> {
-    frames: &'a Frames,
+    frames: &'a FrameSender,
     number: u64,
     entries: u64,
-    full: Vec<Entry>,
+    full: Vec<BackupEntry>,
     size: usize,
 }
 
@@ -56,13 +56,13 @@ impl Out<'_> {
         sent.map_err(|_| StoreError::Unavailable("whoever reads the backup takes no more of it".into()))
     }
 
-    fn part(&mut self, part: &Part) -> Result<(), StoreError> {
+    fn part(&mut self, part: &BackupPart) -> Result<(), StoreError> {
         let frame = part.frame(self.number);
         self.number += 1;
         self.send(frame)
     }
 
-    fn entry(&mut self, entry: Entry) -> Result<(), StoreError> {
+    fn entry(&mut self, entry: BackupEntry) -> Result<(), StoreError> {
         self.size += entry.size();
         self.full.push(entry);
         self.entries += 1;
@@ -73,7 +73,7 @@ impl Out<'_> {
         self.size = 0;
         match std::mem::take(&mut self.full) {
             entries if entries.is_empty() => Ok(()),
-            entries => self.part(&Part::Entries(entries)),
+            entries => self.part(&BackupPart::Entries(entries)),
         }
     }
 }
@@ -84,33 +84,33 @@ fn everything(txn: &ReadTransaction, begun_us: u64, out: &mut Out<'_>) -> Result
     let meta = txn.open_table(META).map_err(failed)?;
     let format = meta.get(META_FORMAT).map_err(failed)?.map(|bytes| bytes.value().to_vec());
     let format = format.ok_or_else(|| StoreError::Corrupt("the format record is missing".into()))?;
-    out.part(&Part::Head { format, begun_us })?;
+    out.part(&BackupPart::Head { format, begun_us })?;
     for entry in meta.iter().map_err(failed)? {
         let (name, bytes) = entry.map_err(failed)?;
         // Who coordinates does not outlive the file.
         if ![META_FORMAT, META_LEASE, META_PROBE].contains(&name.value()) {
-            out.entry(Entry::Meta(name.value().to_owned(), bytes.value().to_vec()))?;
+            out.entry(BackupEntry::Meta(name.value().to_owned(), bytes.value().to_vec()))?;
         }
     }
     for entry in txn.open_table(VERSIONS).map_err(failed)?.iter().map_err(failed)? {
         let (place, bytes) = entry.map_err(failed)?;
         let (shard, key, version) = place.value();
         decode_version(version, bytes.value())?;
-        out.entry(Entry::Version(shard, key.to_owned(), version, bytes.value().to_vec()))?;
+        out.entry(BackupEntry::Version(shard, key.to_owned(), version, bytes.value().to_vec()))?;
     }
     for entry in txn.open_table(LOG).map_err(failed)?.iter().map_err(failed)? {
         let (place, value) = entry.map_err(failed)?;
         let ((shard, position), (deleted, key)) = (place.value(), value.value());
-        out.entry(Entry::Log(shard, position, deleted, key.to_owned()))?;
+        out.entry(BackupEntry::Log(shard, position, deleted, key.to_owned()))?;
     }
     for entry in txn.open_table(SHARDS).map_err(failed)?.iter().map_err(failed)? {
         let (shard, state) = entry.map_err(failed)?;
         let (last, base, entries) = state.value();
-        out.entry(Entry::Shard(shard.value(), last, base, entries))?;
+        out.entry(BackupEntry::Shard(shard.value(), last, base, entries))?;
     }
     out.flush()?;
     let entries = out.entries;
-    out.part(&Part::End { entries })
+    out.part(&BackupPart::End { entries })
 }
 
 /// Makes the store file at `path`, which must not exist, of a backup. The map gets the incarnation `incarnation` or a
@@ -139,8 +139,8 @@ pub(super) fn restore(path: &Path, from: impl Read, incarnation: u32) -> Result<
 }
 
 fn fill(path: &Path, from: impl Read, incarnation: u32) -> Result<Checked, String> {
-    let mut parts = Parts::new(from)?;
-    let Some(Part::Head { format, .. }) = parts.next()? else { return Err("it has no head".into()) };
+    let mut parts = BackupReader::new(from)?;
+    let Some(BackupPart::Head { format, .. }) = parts.next()? else { return Err("it has no head".into()) };
     let layout = decode_format(&format).map_err(|error| format!("the format record: {error}"))?;
     drop(std::fs::remove_file(path));
     let options = RedbOptions { layout, ..RedbOptions::default() };
@@ -152,7 +152,7 @@ fn fill(path: &Path, from: impl Read, incarnation: u32) -> Result<Checked, Strin
         let (_, txn) = begun.map_err(|_| "the new file cannot be written".to_owned())?;
         for _ in 0..GROUP {
             match parts.next()? {
-                Some(Part::Entries(entries)) => {
+                Some(BackupPart::Entries(entries)) => {
                     add(&txn, entries, incarnation, &mut checked).map_err(|error| error.to_string())?;
                 }
                 Some(_) => {}
@@ -168,7 +168,12 @@ fn fill(path: &Path, from: impl Read, incarnation: u32) -> Result<Checked, Strin
     Ok(checked)
 }
 
-fn add(txn: &WriteTransaction, entries: Vec<Entry>, incarnation: u32, checked: &mut Checked) -> Result<(), StoreError> {
+fn add(
+    txn: &WriteTransaction,
+    entries: Vec<BackupEntry>,
+    incarnation: u32,
+    checked: &mut Checked,
+) -> Result<(), StoreError> {
     let mut meta = txn.open_table(META).map_err(failed)?;
     let mut current = txn.open_table(CURRENT).map_err(failed)?;
     let mut versions = txn.open_table(VERSIONS).map_err(failed)?;
@@ -176,13 +181,13 @@ fn add(txn: &WriteTransaction, entries: Vec<Entry>, incarnation: u32, checked: &
     let mut shards = txn.open_table(SHARDS).map_err(failed)?;
     for entry in entries {
         match entry {
-            Entry::Meta(name, bytes) if name == META_MAP => {
+            BackupEntry::Meta(name, bytes) if name == META_MAP => {
                 let mut map = decode_map(&bytes)?;
                 raise(&mut map, incarnation);
                 meta.insert(META_MAP, map.encode().as_slice()).map_err(failed)?;
             }
-            Entry::Meta(name, bytes) => _ = meta.insert(name.as_str(), bytes.as_slice()).map_err(failed)?,
-            Entry::Version(shard, key, version, bytes) => {
+            BackupEntry::Meta(name, bytes) => _ = meta.insert(name.as_str(), bytes.as_slice()).map_err(failed)?,
+            BackupEntry::Version(shard, key, version, bytes) => {
                 // In order of versions, so the last one is the current one.
                 match decode_version(version, &bytes)?.keymap {
                     Some(keymap) => current.insert((shard, key.as_str()), keymap.encode().as_slice()),
@@ -192,11 +197,11 @@ fn add(txn: &WriteTransaction, entries: Vec<Entry>, incarnation: u32, checked: &
                 versions.insert((shard, key.as_str(), version), bytes.as_slice()).map_err(failed)?;
                 checked.versions += 1;
             }
-            Entry::Log(shard, position, deleted, key) => {
+            BackupEntry::Log(shard, position, deleted, key) => {
                 log.insert((shard, position), (deleted, key.as_str())).map_err(failed)?;
                 checked.log_entries += 1;
             }
-            Entry::Shard(shard, last, base, entries) => {
+            BackupEntry::Shard(shard, last, base, entries) => {
                 shards.insert(shard, (last, base, entries)).map_err(failed)?;
             }
         }

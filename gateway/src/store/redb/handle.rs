@@ -21,7 +21,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::error::{failed, open_error};
 use super::options::{Disk, RedbOptions};
-use super::pages::{Kind, Pages};
+use super::pages::{FileKind, Pages};
 use super::tables::{CURRENT, LOG, MEMBERS, META, META_FORMAT, SHARDS, VERSIONS};
 use crate::store::record::{decode_format, encode_format};
 use crate::store::{OpenError, StoreError, Trouble};
@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// State of the file.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(super) struct FileHealth {
     /// Why nothing can be written, and since when.
     pub(super) broken: Option<(String, Instant)>,
     /// Writes that failed or were refused as the disk does.
@@ -53,7 +53,7 @@ pub(super) struct Handle {
     /// With the number of times that it was opened.
     database: RwLock<(u64, Option<Database>)>,
     tried: Mutex<Option<Instant>>,
-    health: Mutex<Health>,
+    health: Mutex<FileHealth>,
 }
 
 /// Why a transaction did not begin.
@@ -78,7 +78,7 @@ impl Handle {
         Ok((handle, layout))
     }
 
-    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+    pub(super) fn health(&self) -> MutexGuard<'_, FileHealth> {
         self.health.lock()
     }
 
@@ -195,7 +195,7 @@ impl Handle {
 }
 
 /// Opens the file for whoever owns it alone, or creates it.
-fn file(path: &Path) -> Result<(File, Kind), OpenError> {
+fn file(path: &Path) -> Result<(File, FileKind), OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     let opened = options.open(path);
@@ -204,12 +204,12 @@ fn file(path: &Path) -> Result<(File, Kind), OpenError> {
         options.create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        return Ok((options.open(path).map_err(OpenError::Io)?, Kind::Summed));
+        return Ok((options.open(path).map_err(OpenError::Io)?, FileKind::Summed));
     }
     let mut file = opened.map_err(OpenError::Io)?;
     let mut head = Vec::new();
     (&mut file).take(16).read_to_end(&mut head).map_err(OpenError::Io)?;
-    Ok((file, Kind::of(&head)))
+    Ok((file, FileKind::of(&head)))
 }
 
 fn backend(file: File, disk: &Disk) -> Result<Box<dyn StorageBackend>, OpenError> {
@@ -281,16 +281,16 @@ fn open_database(path: &Path, options: &RedbOptions, check: bool) -> Result<(Dat
     builder.set_cache_size(options.cache_bytes).set_check_integrity_on_open(check);
     let (opened, kind) = file(path)?;
     let database = match kind {
-        Kind::Empty => return Err(OpenError::Damaged("it is empty: if nothing was ever stored, remove it".into())),
-        Kind::Other => return Err(OpenError::Damaged("it begins with something else".into())),
-        Kind::Plain => {
+        FileKind::Empty => return Err(OpenError::Damaged("it is empty: if nothing was ever stored, remove it".into())),
+        FileKind::Other => return Err(OpenError::Damaged("it begins with something else".into())),
+        FileKind::Plain => {
             tracing::warn!(
                 "the store {} is from before blocks had checksums: backed up and restored it has them",
                 path.display()
             );
             builder.create_with_backend(Boxed(backend(opened, &options.disk)?)).map_err(open_error)?
         }
-        Kind::Summed => {
+        FileKind::Summed => {
             let mut pages = Pages::new(backend(opened, &options.disk)?, true).map_err(OpenError::Io)?;
             if pages.needs_recovery().map_err(OpenError::Io)? {
                 // What a crash left is cleared up first, by redb's own checksums.

@@ -9,10 +9,10 @@ use super::meta::MetaChange;
 use super::open::RedbStore;
 use super::records::decode_map;
 use super::tables::{META, META_MAP};
-use crate::store::{Answer, Blob, Namespace, Term};
+use crate::store::{Blob, Namespace, StoreFuture, Term};
 
 impl Namespace for RedbStore {
-    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
+    fn map(&self) -> StoreFuture<'_, Option<Arc<PartitionMap>>> {
         self.snapshot(|txn| {
             let meta = txn.open_table(META).map_err(failed)?;
             let Some(bytes) = meta.get(META_MAP).map_err(failed)? else { return Ok(None) };
@@ -20,18 +20,18 @@ impl Namespace for RedbStore {
         })
     }
 
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> StoreFuture<'_, bool> {
         Box::pin(async move { Ok(self.change(MetaChange::PutMap { expect, map, term }).await?.done()) })
     }
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+    fn blob(&self, blob: Blob) -> StoreFuture<'_, Option<Vec<u8>>> {
         self.snapshot(move |txn| {
             let meta = txn.open_table(META).map_err(failed)?;
             Ok(meta.get(blob.name()).map_err(failed)?.map(|bytes| bytes.value().to_vec()))
         })
     }
 
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             Blob::check(content.as_deref())?;
             Ok(self.change(MetaChange::PutBlob { blob, content, term }).await?.done())

@@ -12,14 +12,14 @@ use super::dump;
 use super::handle::Handle;
 use super::meta::{MetaChange, MetaOutcome};
 use super::options::{RedbOptions, Retention};
-use super::writer::{Job, MAX_QUEUE, Writer};
-use crate::store::{Answer, Backup, Checked, Clock, Lifecycle, NoBackup, OpenError, StoreError};
+use super::writer::{MAX_QUEUE, RedbWriter, WriterJob};
+use crate::store::{Backup, Checked, Clock, Lifecycle, NoBackup, OpenError, StoreError, StoreFuture};
 
 /// A store in one redb file. Dropping it lets writes under way finish.
 pub struct RedbStore {
     pub(super) handle: Arc<Handle>,
     pub(super) layout: StorageLayout,
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<WriterJob>,
     pub(super) visible: watch::Receiver<u64>,
     /// All shards in one group: they are in one file.
     pub(super) groups: watch::Receiver<Arc<Vec<Vec<u16>>>>,
@@ -41,7 +41,7 @@ impl RedbStore {
         let (sender, visible) = watch::channel(0);
         let retention = Retention { versions: options.versions, log_entries: options.log_entries };
         let (clock, probe) = (options.clock.clone(), queue.downgrade());
-        let writer = Writer::new(handle.clone(), retention, clock, sender, probe);
+        let writer = RedbWriter::new(handle.clone(), retention, clock, sender, probe);
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(jobs));
         let writer = Mutex::new(Some(thread.map_err(OpenError::Io)?));
         let groups = watch::channel(Arc::new(vec![(0..layout.shards).collect()])).1;
@@ -87,7 +87,7 @@ impl RedbStore {
     /// Has the writer do `job`, and waits for its result.
     pub(super) async fn submit<T>(
         &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> WriterJob,
     ) -> Result<T, StoreError> {
         let closed = || StoreError::Unavailable("the store is closed".into());
         let (reply, result) = oneshot::channel();
@@ -97,13 +97,13 @@ impl RedbStore {
     }
 
     pub(super) async fn change(&self, change: MetaChange) -> Result<MetaOutcome, StoreError> {
-        self.submit(|reply| Job::Meta { change, reply }).await
+        self.submit(|reply| WriterJob::Meta { change, reply }).await
     }
 
     async fn shut(&self) -> Result<(), StoreError> {
         let thread = self.writer.lock().take();
         let Some(thread) = thread else { return Ok(()) };
-        self.submit(|reply| Job::Close { reply }).await?;
+        self.submit(|reply| WriterJob::Close { reply }).await?;
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         match joined {
             Ok(Ok(())) => {
@@ -132,7 +132,7 @@ impl Lifecycle for RedbStore {
         Ok(backup)
     }
 
-    fn close(&self) -> Answer<'_, ()> {
+    fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.shut())
     }
 }

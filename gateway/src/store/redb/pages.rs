@@ -38,7 +38,7 @@ const MAX_SUMS: usize = if cfg!(test) { 8 } else { 1_024 };
 
 /// Kind of a file, by its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// There is nothing in it.
     Empty,
     /// It has checksums.
@@ -49,7 +49,7 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Kind {
+impl FileKind {
     /// The kind of what begins with `head`.
     pub(super) fn of(head: &[u8]) -> Self {
         match head {

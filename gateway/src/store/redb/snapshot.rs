@@ -5,14 +5,14 @@ use ::redb::ReadTransaction;
 use super::error::failed;
 use super::open::RedbStore;
 use super::tables::{SHARDS, ShardLog};
-use crate::store::{Answer, StoreError};
+use crate::store::{StoreError, StoreFuture};
 
 impl RedbStore {
     /// Runs `read` on a snapshot, on a thread that may block on the disk.
     pub(super) fn snapshot<T: Send + 'static>(
         &self,
         read: impl Fn(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
-    ) -> Answer<'_, T> {
+    ) -> StoreFuture<'_, T> {
         let handle = self.handle.clone();
         Box::pin(async move {
             let task = tokio::task::spawn_blocking(move || handle.read(read));

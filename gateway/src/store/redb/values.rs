@@ -11,10 +11,10 @@ use super::error::failed;
 use super::open::RedbStore;
 use super::snapshot::shard_log;
 use super::tables::{CURRENT, SHARDS, VERSIONS};
-use super::writer::Job;
+use super::writer::WriterJob;
 use crate::store::record::{decode_keymap, decode_version};
 use crate::store::{
-    Answer, Answers, ListPart, ListRange, Read, StoreError, Values, VersionRecord, Write, WriteOutcome,
+    ListPart, ListRange, ShardRead, StoreError, StoreFuture, StoreFutures, Values, VersionRecord, Write, WriteOutcome,
 };
 
 fn read_keys(
@@ -83,7 +83,7 @@ impl Values for RedbStore {
         self.layout
     }
 
-    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
+    fn read(&self, keys: Vec<CompositeKey>) -> StoreFutures<'_, StoreAnswer> {
         let layout = self.layout;
         let count = keys.len();
         let answers = self.snapshot(move |txn| read_keys(txn, layout, &keys));
@@ -95,12 +95,12 @@ impl Values for RedbStore {
         })
     }
 
-    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
+    fn write(&self, write: Write) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         let shard = self.layout.shard(&write.key);
-        Box::pin(self.submit(move |reply| Job::Write { shard, write, reply }))
+        Box::pin(self.submit(move |reply| WriterJob::Write { shard, write, reply }))
     }
 
-    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>> {
+    fn versions(&self, key: CompositeKey) -> StoreFuture<'_, ShardRead<Vec<VersionRecord>>> {
         let shard = self.layout.shard(&key);
         self.snapshot(move |txn| {
             let versions = txn.open_table(VERSIONS).map_err(failed)?;
@@ -110,26 +110,26 @@ impl Values for RedbStore {
                 decode_version(place.value().2, bytes.value())
             };
             let value = range.rev().map(record).collect::<Result<_, StoreError>>()?;
-            Ok(Read { value, shard, position: shard_log(txn, shard)?.last })
+            Ok(ShardRead { value, shard, position: shard_log(txn, shard)?.last })
         })
     }
 
-    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>> {
+    fn version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<Option<VersionRecord>>> {
         let shard = self.layout.shard(&key);
         self.snapshot(move |txn| {
             let versions = txn.open_table(VERSIONS).map_err(failed)?;
             let bytes = versions.get((shard, key.as_str(), version)).map_err(failed)?;
             let value = bytes.map(|bytes| decode_version(version, bytes.value())).transpose()?;
-            Ok(Read { value, shard, position: shard_log(txn, shard)?.last })
+            Ok(ShardRead { value, shard, position: shard_log(txn, shard)?.last })
         })
     }
 
-    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>> {
+    fn remove_version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         let shard = self.layout.shard(&key);
-        Box::pin(self.submit(move |reply| Job::RemoveVersion { shard, key, version, reply }))
+        Box::pin(self.submit(move |reply| WriterJob::RemoveVersion { shard, key, version, reply }))
     }
 
-    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+    fn list_shard(&self, shard: u16, range: ListRange) -> StoreFuture<'_, ListPart> {
         self.snapshot(move |txn| list_part(txn, shard, &range))
     }
 }

@@ -8,12 +8,12 @@ use ::redb::Database;
 use foremap::key::CompositeKey;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::apply::Tables;
+use super::apply::WriteTables;
 use super::error::failed;
 use super::handle::{Handle, NotBegun};
 use super::meta::{self, MetaChange, MetaOutcome};
 use super::options::Retention;
-use crate::store::{Clock, Read, StoreError, Write, WriteOutcome};
+use crate::store::{Clock, ShardRead, StoreError, Write, WriteOutcome};
 
 /// Most writes in one commit: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
@@ -27,37 +27,37 @@ const PROBE: Duration = Duration::from_millis(500);
 const MOST_PROBE: Duration = Duration::from_secs(60);
 
 /// Work for the writer, with where its result goes.
-pub(super) enum Job {
+pub(super) enum WriterJob {
     Write {
         shard: u16,
         write: Write,
-        reply: Reply<Read<WriteOutcome>>,
+        reply: ReplySender<ShardRead<WriteOutcome>>,
     },
     RemoveVersion {
         shard: u16,
         key: CompositeKey,
         version: u64,
-        reply: Reply<Read<WriteOutcome>>,
+        reply: ReplySender<ShardRead<WriteOutcome>>,
     },
     Meta {
         change: MetaChange,
-        reply: Reply<MetaOutcome>,
+        reply: ReplySender<MetaOutcome>,
     },
     /// Writes something, to see whether that works.
     Probe,
     /// Takes back what a probe has written.
     ProbeEnd,
     Close {
-        reply: Reply<()>,
+        reply: ReplySender<()>,
     },
 }
 
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(super) type ReplySender<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Answer that is due after the commit, and its recipient.
 enum Due {
-    Write(Reply<Read<WriteOutcome>>, Result<Read<WriteOutcome>, StoreError>),
-    Meta(Reply<MetaOutcome>, Result<MetaOutcome, StoreError>),
+    Write(ReplySender<ShardRead<WriteOutcome>>, Result<ShardRead<WriteOutcome>, StoreError>),
+    Meta(ReplySender<MetaOutcome>, Result<MetaOutcome, StoreError>),
 }
 
 impl Due {
@@ -70,28 +70,28 @@ impl Due {
     }
 }
 
-pub(super) struct Writer {
+pub(super) struct RedbWriter {
     handle: Arc<Handle>,
     retention: Retention,
     clock: Clock,
     visible: watch::Sender<u64>,
     /// For probes, while nothing can be written.
-    queue: mpsc::WeakSender<Job>,
+    queue: mpsc::WeakSender<WriterJob>,
 }
 
-impl Writer {
+impl RedbWriter {
     pub(super) fn new(
         handle: Arc<Handle>,
         retention: Retention,
         clock: Clock,
         visible: watch::Sender<u64>,
-        queue: mpsc::WeakSender<Job>,
+        queue: mpsc::WeakSender<WriterJob>,
     ) -> Self {
         Self { handle, retention, clock, visible, queue }
     }
 
-    /// Runs until the queue closes or a [`Job::Close`] arrives.
-    pub(super) fn run(self, mut queue: mpsc::Receiver<Job>) {
+    /// Runs until the queue closes or a [`WriterJob::Close`] arrives.
+    pub(super) fn run(self, mut queue: mpsc::Receiver<WriterJob>) {
         while let Some(first) = queue.blocking_recv() {
             let mut jobs = vec![first];
             while jobs.len() < MAX_GROUP
@@ -103,7 +103,7 @@ impl Writer {
             let mut group = Vec::with_capacity(jobs.len());
             for job in jobs {
                 match job {
-                    Job::Close { reply } => closing = Some(reply),
+                    WriterJob::Close { reply } => closing = Some(reply),
                     job => group.push(job),
                 }
             }
@@ -116,11 +116,11 @@ impl Writer {
     }
 
     /// One transaction for the group; every caller hears of it only after the fsync.
-    fn commit(&self, group: Vec<Job>) {
+    fn commit(&self, group: Vec<WriterJob>) {
         if group.is_empty() {
             return;
         }
-        let is_probe = |job: &Job| matches!(job, Job::Probe);
+        let is_probe = |job: &WriterJob| matches!(job, WriterJob::Probe);
         let (was_broken, writes) =
             (self.handle.health().broken.clone(), group.iter().filter(|job| !is_probe(job)).count());
         if let Some((why, _)) = &was_broken
@@ -177,7 +177,7 @@ impl Writer {
     /// A probe was written: there is room, which is given back.
     fn healed(&self) {
         let opening = std::cell::Cell::new(0);
-        let (_, removed) = self.transact(vec![Job::ProbeEnd], &opening);
+        let (_, removed) = self.transact(vec![WriterJob::ProbeEnd], &opening);
         if let Err(error) = removed {
             return self.broken(opening.get(), error.to_string(), 0);
         }
@@ -203,7 +203,7 @@ impl Writer {
                 let wanted = queue.upgrade().filter(|_| health.broken.is_some());
                 health.is_probing = wanted.is_some();
                 drop(health);
-                if wanted.is_none_or(|queue| queue.blocking_send(Job::Probe).is_err()) {
+                if wanted.is_none_or(|queue| queue.blocking_send(WriterJob::Probe).is_err()) {
                     return;
                 }
             }
@@ -215,8 +215,8 @@ impl Writer {
     }
 
     /// Performs `group` in one transaction; says what to tell whom, and whether it was committed.
-    fn transact(&self, group: Vec<Job>, opening: &std::cell::Cell<u64>) -> (Vec<Due>, Result<(), StoreError>) {
-        let refuse = |group: Vec<Job>, error: StoreError| {
+    fn transact(&self, group: Vec<WriterJob>, opening: &std::cell::Cell<u64>) -> (Vec<Due>, Result<(), StoreError>) {
+        let refuse = |group: Vec<WriterJob>, error: StoreError| {
             let due = group.into_iter().filter_map(|job| untouched(job, &error)).collect();
             (due, Err(error))
         };
@@ -234,7 +234,7 @@ impl Writer {
                 return refuse(group, StoreError::Unavailable("the file is not open".into()));
             }
         };
-        let mut tables = match Tables::open(&txn) {
+        let mut tables = match WriteTables::open(&txn) {
             Ok(tables) => tables,
             Err(error) => return refuse(group, failed(error)),
         };
@@ -242,21 +242,21 @@ impl Writer {
         let mut due = Vec::with_capacity(group.len());
         for job in group {
             match job {
-                Job::Write { shard, write, reply } => {
+                WriterJob::Write { shard, write, reply } => {
                     let outcome = tables.write(shard, write, (self.clock)(), self.retention);
                     due.push(Due::Write(reply, outcome));
                 }
-                Job::RemoveVersion { shard, key, version, reply } => {
+                WriterJob::RemoveVersion { shard, key, version, reply } => {
                     let outcome = tables.remove_version(shard, key.as_str(), version);
                     due.push(Due::Write(reply, outcome));
                 }
-                Job::Meta { change, reply } => {
+                WriterJob::Meta { change, reply } => {
                     let outcome = meta::apply(&txn, &change, (self.clock)());
                     due.push(Due::Meta(reply, outcome));
                 }
-                Job::Probe => broken = broken.or(meta::probe(&txn, true).err()),
-                Job::ProbeEnd => broken = broken.or(meta::probe(&txn, false).err()),
-                Job::Close { .. } => {}
+                WriterJob::Probe => broken = broken.or(meta::probe(&txn, true).err()),
+                WriterJob::ProbeEnd => broken = broken.or(meta::probe(&txn, false).err()),
+                WriterJob::Close { .. } => {}
             }
         }
         let broken = tables.broken.take().or(broken);
@@ -275,10 +275,12 @@ impl Writer {
 }
 
 /// Answer to a job whose transaction never began.
-fn untouched(job: Job, error: &StoreError) -> Option<Due> {
+fn untouched(job: WriterJob, error: &StoreError) -> Option<Due> {
     match job {
-        Job::Write { reply, .. } | Job::RemoveVersion { reply, .. } => Some(Due::Write(reply, Err(error.clone()))),
-        Job::Meta { reply, .. } => Some(Due::Meta(reply, Err(error.clone()))),
-        Job::Close { .. } | Job::Probe | Job::ProbeEnd => None,
+        WriterJob::Write { reply, .. } | WriterJob::RemoveVersion { reply, .. } => {
+            Some(Due::Write(reply, Err(error.clone())))
+        }
+        WriterJob::Meta { reply, .. } => Some(Due::Meta(reply, Err(error.clone()))),
+        WriterJob::Close { .. } | WriterJob::Probe | WriterJob::ProbeEnd => None,
     }
 }

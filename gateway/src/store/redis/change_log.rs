@@ -8,14 +8,14 @@ use foremap::node::LogPage;
 use foremap::protocol::{Change, Cursor};
 use tokio::sync::watch;
 
-use super::course::Item;
-use super::keys::{LOG, Place, STATE};
-use super::lane::Outcome;
-use super::master::Kind;
+use super::course::PlacedRequest;
+use super::keys::{KeyPlace, LOG, STATE};
+use super::master::RequestKind;
+use super::master_queue::SlotResult;
 use super::open::RedisStore;
 use super::reply::{Fault, Replies, bytes, items, number, odd};
 use super::values::last;
-use crate::store::{Answer, ChangeLog, StoreError};
+use crate::store::{ChangeLog, StoreError, StoreFuture};
 
 /// Most log entries that one poll asks for, over all its shards: some megabytes, which arrive well before a response is
 /// given up. Whoever has much to catch up with gets there in more steps.
@@ -74,25 +74,25 @@ impl RedisStore {
         let names = &self.cluster.keys;
         let limit = limit.min((MAX_POLLED / cursors.len().max(1)).max(1));
         let item = |cursor: &Cursor| {
-            let place = Place::Shard(cursor.shard);
+            let place = KeyPlace::Shard(cursor.shard);
             let (mut entries, mut state) = (::redis::cmd("XRANGE"), ::redis::cmd("HMGET"));
             entries.arg(names.key(place, LOG)).arg(format!("{}-0", cursor.position.saturating_add(1))).arg("+");
             // One more tells whether there are more.
             entries.arg("COUNT").arg(limit.saturating_add(1));
             state.arg(names.key(place, STATE)).arg("last").arg("base");
-            Item::new(place, [entries, state])
+            PlacedRequest::new(place, [entries, state])
         };
-        let outcomes = self.cluster.run(Kind::Poll, cursors.iter().map(item).collect()).await;
-        let page = |(cursor, outcome): (&Cursor, Outcome)| {
+        let outcomes = self.cluster.run(RequestKind::Poll, cursors.iter().map(item).collect()).await;
+        let page = |(cursor, outcome): (&Cursor, SlotResult)| {
             outcome.map_err(Fault::of_read).and_then(|values| log_page(values, *cursor, limit))
         };
         cursors.iter().zip(outcomes).map(page).collect()
     }
 
     async fn read_positions(&self, shards: Vec<u16>) -> Result<Vec<u64>, StoreError> {
-        let item = |&shard: &u16| Item::new(Place::Shard(shard), [last(&self.cluster.keys, shard)]);
-        let outcomes = self.cluster.run(Kind::Poll, shards.iter().map(item).collect()).await;
-        let position = |outcome: Outcome| {
+        let item = |&shard: &u16| PlacedRequest::new(KeyPlace::Shard(shard), [last(&self.cluster.keys, shard)]);
+        let outcomes = self.cluster.run(RequestKind::Poll, shards.iter().map(item).collect()).await;
+        let position = |outcome: SlotResult| {
             let values = outcome.map_err(Fault::of_read)?;
             number(&Replies::new(values).next(), "a position")
         };
@@ -105,11 +105,11 @@ impl ChangeLog for RedisStore {
         self.cluster.groups()
     }
 
-    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> Answer<'_, Vec<LogPage>> {
+    fn poll(&self, cursors: Vec<Cursor>, limit: usize) -> StoreFuture<'_, Vec<LogPage>> {
         Box::pin(self.read_log(cursors, limit))
     }
 
-    fn positions(&self, shards: Vec<u16>) -> Answer<'_, Vec<u64>> {
+    fn positions(&self, shards: Vec<u16>) -> StoreFuture<'_, Vec<u64>> {
         Box::pin(self.read_positions(shards))
     }
 

@@ -9,8 +9,8 @@ use super::connect::Connector;
 use super::functions;
 use super::options::{Address, RedisOptions};
 use super::reply::{Fault, Replies, bytes, field};
-use super::settings::{Unknown, Verdict};
-use super::topology::{MasterView, View};
+use super::settings::{SettingsVerdict, Unknown};
+use super::topology::{ClusterView, MasterView};
 use crate::store::{OpenError, StoreError};
 
 /// Functions came with 7.0.
@@ -27,7 +27,7 @@ fn words(text: &str) -> Cmd {
 ///
 /// # Errors
 /// [`OpenError`] where none does, or one is not of a cluster, too old, or finds slots without a master.
-pub(super) async fn look(connector: &Connector, seeds: &[Address]) -> Result<View, OpenError> {
+pub(super) async fn look(connector: &Connector, seeds: &[Address]) -> Result<ClusterView, OpenError> {
     let mut views = Vec::new();
     let mut silent = Vec::new();
     for (seed, answer) in seeds.iter().zip(join_all(seeds.iter().map(|seed| look_at(connector, seed))).await) {
@@ -37,14 +37,14 @@ pub(super) async fn look(connector: &Connector, seeds: &[Address]) -> Result<Vie
             Err(error) => return Err(OpenError::Unfit(format!("{seed}: {error}"))),
         }
     }
-    let view = View::newest(&views).ok_or_else(|| OpenError::Unreachable(silent.join("; ")))?;
+    let view = ClusterView::newest(&views).ok_or_else(|| OpenError::Unreachable(silent.join("; ")))?;
     match view.uncovered() {
         0 => Ok(view),
         slots => Err(OpenError::Unfit(format!("{slots} of 16384 slots have no master"))),
     }
 }
 
-async fn look_at(connector: &Connector, seed: &Address) -> Result<View, OpenError> {
+async fn look_at(connector: &Connector, seed: &Address) -> Result<ClusterView, OpenError> {
     let unfit = |why: &str| OpenError::Unfit(why.to_owned());
     let asked = connector.ask(seed, &[words("INFO server"), words("INFO cluster")]).await;
     let values = asked.map_err(|error| OpenError::Unreachable(format!("{seed}: {error}")))?;
@@ -64,7 +64,7 @@ async fn look_at(connector: &Connector, seed: &Address) -> Result<View, OpenErro
     if field(&cluster, "cluster_enabled") != Some("1") {
         return Err(unfit("it is not in cluster mode; set cluster-enabled yes"));
     }
-    View::ask(connector, seed).await.map_err(OpenError::Unreachable)
+    ClusterView::ask(connector, seed).await.map_err(OpenError::Unreachable)
 }
 
 fn damaged(error: StoreError) -> OpenError {
@@ -77,9 +77,9 @@ fn damaged(error: StoreError) -> OpenError {
 /// [`OpenError`] of the first that will not do.
 pub(super) async fn servers(
     connector: &Connector,
-    view: &View,
+    view: &ClusterView,
     options: &RedisOptions,
-) -> Result<BTreeMap<Address, Verdict>, OpenError> {
+) -> Result<BTreeMap<Address, SettingsVerdict>, OpenError> {
     let mut verdicts = BTreeMap::new();
     for checked in join_all(view.masters.iter().map(|master| check(connector, master, options))).await {
         verdicts.extend(checked?);
@@ -92,7 +92,7 @@ async fn check(
     connector: &Connector,
     master: &MasterView,
     options: &RedisOptions,
-) -> Result<Vec<(Address, Verdict)>, OpenError> {
+) -> Result<Vec<(Address, SettingsVerdict)>, OpenError> {
     let mut verdicts = vec![verdict(connector, &master.address, "master").await?];
     let address = &master.address;
     let values = connector.ask(address, &[words("INFO replication"), functions::load()]).await;
@@ -117,9 +117,13 @@ async fn check(
     Ok(verdicts)
 }
 
-async fn verdict(connector: &Connector, address: &Address, role: &str) -> Result<(Address, Verdict), OpenError> {
-    match Verdict::ask(connector, address, None).await {
-        Ok(Verdict { unfit: Some(why), .. }) => Err(OpenError::Unfit(format!("{role} {address} {why}"))),
+async fn verdict(
+    connector: &Connector,
+    address: &Address,
+    role: &str,
+) -> Result<(Address, SettingsVerdict), OpenError> {
+    match SettingsVerdict::ask(connector, address, None).await {
+        Ok(SettingsVerdict { unfit: Some(why), .. }) => Err(OpenError::Unfit(format!("{role} {address} {why}"))),
         Ok(verdict) => Ok((address.clone(), verdict)),
         Err(Unknown::Refused(why)) => Err(OpenError::Unfit(format!("{role} {address} {why}"))),
         Err(Unknown::Silent(why)) if role == "replica" => Err(OpenError::Incomplete(format!("{role} {why}"))),

@@ -8,17 +8,17 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use super::audit::Audit;
-use super::course::{Course, Item, Next, To};
+use super::course::{Course, Next, PlacedRequest, To};
 use super::functions;
 use super::imports::Imports;
 use super::keys::{FENCE, Keyspace};
-use super::lane::{Bundle, Job, Outcome};
-use super::master::{Kind, Master};
+use super::master::{Master, RequestKind};
+use super::master_queue::{Bundle, SlotRequest, SlotResult};
 use super::options::Address;
 use super::reply::Fault;
 use super::routes::{Maker, Routes};
-use super::topology::View;
+use super::settings_audit::SettingsAudit;
+use super::topology::ClusterView;
 
 /// Between two looks at the topology while nothing seems wrong: a new replica counts for the fence this much later.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ pub(super) struct Cluster {
     pub(super) keys: Keyspace,
     maker: Maker,
     seeds: Vec<Address>,
-    pub(super) audit: Audit,
+    pub(super) audit: SettingsAudit,
     routes: watch::Sender<Arc<Routes>>,
     groups: watch::Sender<Arc<Vec<Vec<u16>>>>,
     /// All servers of the newest view, and how often one was looked for.
@@ -51,7 +51,13 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(keys: Keyspace, maker: Maker, seeds: Vec<Address>, view: &View, audit: Audit) -> Self {
+    pub(super) fn new(
+        keys: Keyspace,
+        maker: Maker,
+        seeds: Vec<Address>,
+        view: &ClusterView,
+        audit: SettingsAudit,
+    ) -> Self {
         let routes = Routes::new(view, &BTreeSet::new(), &keys, &maker, &Routes::default());
         audit.apply(&routes);
         let groups = watch::Sender::new(Arc::new(routes.groups()));
@@ -69,7 +75,7 @@ impl Cluster {
     }
 
     /// The same cluster with the final names.
-    pub(super) fn with_keys(self, keys: Keyspace, view: &View) -> Self {
+    pub(super) fn with_keys(self, keys: Keyspace, view: &ClusterView) -> Self {
         let routes = Routes::new(view, &BTreeSet::new(), &keys, &self.maker, &self.routes());
         self.groups.send_replace(Arc::new(routes.groups()));
         self.routes.send_replace(Arc::new(routes));
@@ -92,7 +98,7 @@ impl Cluster {
     /// Performs every item, those at one master together. Each fails alone. What certainly was not executed, because
     /// another server is master or the functions are missing, is tried once more; so is a read whose connection broke.
     /// What is on its way to another master is waited for, for [`MOVING`].
-    pub(super) async fn run(&self, kind: Kind, items: Vec<Item>) -> Vec<Outcome> {
+    pub(super) async fn run(&self, kind: RequestKind, items: Vec<PlacedRequest>) -> Vec<SlotResult> {
         let mut courses: Vec<Course> = items.into_iter().map(Course::new).collect();
         let mut open: Vec<usize> = (0..courses.len()).collect();
         let deadline = Instant::now() + MOVING;
@@ -115,7 +121,7 @@ impl Cluster {
     }
 
     /// Performs one item.
-    pub(super) async fn run_one(&self, kind: Kind, item: Item) -> Outcome {
+    pub(super) async fn run_one(&self, kind: RequestKind, item: PlacedRequest) -> SlotResult {
         self.run(kind, vec![item]).await.pop().unwrap_or_else(|| Err(lost()))
     }
 
@@ -127,7 +133,7 @@ impl Cluster {
         }
     }
 
-    async fn attempt(&self, kind: Kind, courses: impl Iterator<Item = &Course>) -> Vec<Outcome> {
+    async fn attempt(&self, kind: RequestKind, courses: impl Iterator<Item = &Course>) -> Vec<SlotResult> {
         let routes = self.routes();
         let mut bundles: BTreeMap<&Address, (&Arc<Master>, Bundle)> = BTreeMap::new();
         let mut waits = Vec::new();
@@ -138,9 +144,9 @@ impl Cluster {
             };
             let (reply, answer) = oneshot::channel();
             let fence = self.keys.key(course.item.place, FENCE);
-            let job = Job { commands: course.commands(), asking: course.is_asking(), fence, reply };
+            let request = SlotRequest { commands: course.commands(), asking: course.is_asking(), fence, reply };
             waits.push(master.map(|master| {
-                bundles.entry(master.address()).or_insert_with(|| (master, Vec::new())).1.push(job);
+                bundles.entry(master.address()).or_insert_with(|| (master, Vec::new())).1.push(request);
                 answer
             }));
         }
@@ -197,14 +203,14 @@ impl Cluster {
     pub(super) async fn refresh(&self) {
         let asked = self.to_ask();
         let answers =
-            join_all(asked.iter().map(|node| tokio::time::timeout(ASK, View::ask(&self.maker.connector, node))));
+            join_all(asked.iter().map(|node| tokio::time::timeout(ASK, ClusterView::ask(&self.maker.connector, node))));
         let answers = answers.await.into_iter().map(|answer| answer.ok()?.ok());
-        let told: Vec<(&Address, View)> =
+        let told: Vec<(&Address, ClusterView)> =
             asked.iter().zip(answers).filter_map(|(node, view)| Some((node, view?))).collect();
         let mut imports = self.imports.lock();
         told.iter().for_each(|(node, view)| imports.note(node, &view.imported));
-        let views: Vec<View> = told.into_iter().map(|(_, view)| view).collect();
-        let Some(view) = View::newest(&views) else { return };
+        let views: Vec<ClusterView> = told.into_iter().map(|(_, view)| view).collect();
+        let Some(view) = ClusterView::newest(&views) else { return };
         let torn = imports.torn(&view);
         drop(imports);
         if !torn.is_empty() {
@@ -246,14 +252,14 @@ impl Cluster {
     }
 }
 
-async fn submit(master: &Master, kind: Kind, bundle: Bundle) {
-    match master.lane(kind) {
-        Ok(lane) => lane.send(bundle).await,
-        Err(fault) => bundle.into_iter().for_each(|job| drop(job.reply.send(Err(fault.clone())))),
+async fn submit(master: &Master, kind: RequestKind, bundle: Bundle) {
+    match master.queue(kind) {
+        Ok(queue) => queue.send(bundle).await,
+        Err(fault) => bundle.into_iter().for_each(|request| drop(request.reply.send(Err(fault.clone())))),
     }
 }
 
-/// A job without an answer: its worker ended with a defect.
+/// A request without an answer: its worker ended with a defect.
 fn lost() -> Fault {
     Fault::Uncounted("the request was lost".into())
 }

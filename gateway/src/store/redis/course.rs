@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use ::redis::{Cmd, Value};
 
-use super::keys::Place;
-use super::lane::Outcome;
-use super::master::Kind;
+use super::keys::KeyPlace;
+use super::master::RequestKind;
+use super::master_queue::SlotResult;
 use super::options::Address;
 use super::reply::Fault;
 
@@ -24,13 +24,13 @@ const MAX_RENEWED: u8 = 3;
 
 /// A request in one slot.
 #[derive(Clone)]
-pub(super) struct Item {
-    pub(super) place: Place,
+pub(super) struct PlacedRequest {
+    pub(super) place: KeyPlace,
     pub(super) commands: Arc<[Cmd]>,
 }
 
-impl Item {
-    pub(super) fn new(place: Place, commands: impl Into<Arc<[Cmd]>>) -> Self {
+impl PlacedRequest {
+    pub(super) fn new(place: KeyPlace, commands: impl Into<Arc<[Cmd]>>) -> Self {
         Self { place, commands: commands.into() }
     }
 }
@@ -61,18 +61,18 @@ pub(super) enum Next {
 
 /// A request under way.
 pub(super) struct Course {
-    pub(super) item: Item,
+    pub(super) item: PlacedRequest,
     pub(super) to: To,
     /// Answers that count, of the first commands.
     answered: Vec<Value>,
     /// True once it was tried again for what may happen once.
     is_second: bool,
     renewed: u8,
-    outcome: Outcome,
+    outcome: SlotResult,
 }
 
 impl Course {
-    pub(super) fn new(item: Item) -> Self {
+    pub(super) fn new(item: PlacedRequest) -> Self {
         let outcome = Err(Fault::Uncounted("the request was lost".into()));
         Self { item, to: To::Owner, answered: Vec::new(), is_second: false, renewed: 0, outcome }
     }
@@ -93,7 +93,7 @@ impl Course {
     }
 
     /// Takes what became of it. What certainly was not executed is sent again; so is a read whose connection broke.
-    pub(super) fn take(&mut self, outcome: Outcome, kind: Kind) -> Next {
+    pub(super) fn take(&mut self, outcome: SlotResult, kind: RequestKind) -> Next {
         let to = std::mem::replace(&mut self.to, To::Owner);
         let fault = match outcome {
             Ok(values) => return self.count(values),
@@ -114,7 +114,7 @@ impl Course {
                 self.to = to;
                 Next::Load
             }
-            Fault::Dropped(_) if first && kind != Kind::Write => Next::Send,
+            Fault::Dropped(_) if first && kind != RequestKind::Write => Next::Send,
             _ => Next::End,
         };
         self.outcome = Err(fault);
@@ -143,7 +143,7 @@ impl Course {
     }
 
     /// Returns what became of it at last.
-    pub(super) fn end(self) -> Outcome {
+    pub(super) fn end(self) -> SlotResult {
         self.outcome
     }
 }

@@ -9,7 +9,7 @@
 use ::redis::{Cmd, Pipeline, ServerError, Value};
 use foremap::node::{Attached, Fence, Lack};
 
-use super::line::Line;
+use super::node_line::NodeLine;
 use super::options::{Address, plain};
 use super::reply::{bytes, field, items};
 
@@ -61,7 +61,7 @@ pub(super) fn history(info: &str) -> Option<&str> {
 
 /// Report of a master behind a pipeline.
 #[derive(Debug, PartialEq)]
-pub(super) struct Told {
+pub(super) struct FenceReport {
     /// Offset that the write of the fence left.
     pub(super) offset: u64,
     /// `None` where it is no master any more.
@@ -77,7 +77,7 @@ pub(super) enum Unread {
     Odd,
 }
 
-impl Told {
+impl FenceReport {
     /// Reads the answers to a fence.
     pub(super) fn read(values: Vec<Value>) -> Result<Self, Unread> {
         let mut values = values.into_iter();
@@ -124,7 +124,7 @@ impl Told {
             return Err(Unread::Odd);
         }
         let listed = items(members, "the replicas of a master").map_err(|_| Unread::Odd)?;
-        let listed: Vec<Line> = listed.into_iter().map(member).collect::<Option<_>>().ok_or(Unread::Odd)?;
+        let listed: Vec<NodeLine> = listed.into_iter().map(member).collect::<Option<_>>().ok_or(Unread::Odd)?;
         self.attached = attached(&info, &listed).ok_or(Unread::Odd)?;
         self.members = listed.iter().map(address).collect();
         Ok(())
@@ -176,18 +176,18 @@ pub(super) fn whom(lack: &Lack<Address>) -> Option<&Address> {
 }
 
 /// A replica as the cluster lists it.
-fn member(line: Value) -> Option<Line> {
-    Line::read(&String::from_utf8(bytes(line, "a replica").ok()??).ok()?)
+fn member(line: Value) -> Option<NodeLine> {
+    NodeLine::read(&String::from_utf8(bytes(line, "a replica").ok()??).ok()?)
 }
 
 /// Its address. The name of one whose address nobody knows stands in for it, and never matches an attached one.
-fn address(line: &Line) -> Address {
+fn address(line: &NodeLine) -> Address {
     Address { host: if line.port == 0 { line.id.clone() } else { line.host.clone() }, port: line.port }
 }
 
 /// The lines `slave0:ip=...,port=...,state=...,offset=...,lag=...` of INFO replication. One without a port that it
 /// answers at is no server of a cluster, and is left out.
-fn attached(info: &str, members: &[Line]) -> Option<Vec<Attached<Address>>> {
+fn attached(info: &str, members: &[NodeLine]) -> Option<Vec<Attached<Address>>> {
     let mut attached = Vec::new();
     for line in info.lines() {
         let Some((name, text)) = line.split_once(':') else { continue };

@@ -30,9 +30,9 @@ fn at(host: &str, port: u16) -> Address {
 const MEMBER: &str =
     "9f5fa0e26b50473ba6d620eb3019e3d526ed79a6 127.0.0.1:34471@44471 slave 326b 0 1796061093491 5 connected";
 
-fn told(replicas: &[&str], members: &[&str]) -> Told {
+fn told(replicas: &[&str], members: &[&str]) -> FenceReport {
     let values = vec![Value::Int(9), role(94), Value::Int(1), info("master", replicas), listed(members)];
-    Told::read(values).expect("answers of a master")
+    FenceReport::read(values).expect("answers of a master")
 }
 
 #[test]
@@ -84,11 +84,11 @@ fn what_is_no_answer_of_a_master_tells_nothing() {
         other => panic!("{other:?}"),
     };
     let good = || vec![Value::Int(9), role(94), Value::Int(1), info("master", &[]), listed(&[])];
-    assert!(Told::read(good()).is_ok());
+    assert!(FenceReport::read(good()).is_ok());
     let replaced = |at: usize, value: Value| {
         let mut values = good();
         values[at] = value;
-        Told::read(values)
+        FenceReport::read(values)
     };
     assert!(matches!(replaced(0, error("MOVED 1 127.0.0.1:1")), Err(Unread::Refused(_))));
     assert!(matches!(replaced(2, error("ERR what")), Err(Unread::Refused(_))));
@@ -98,7 +98,7 @@ fn what_is_no_answer_of_a_master_tells_nothing() {
     }
     assert_eq!(replaced(3, info("master", &["ip=1.1.1.1,port=1,state=online"])), Err(Unread::Odd), "without an offset");
     assert_eq!(replaced(4, listed(&["nonsense"])), Err(Unread::Odd));
-    assert_eq!(Told::read(good()[..4].to_vec()), Err(Unread::Odd));
+    assert_eq!(FenceReport::read(good()[..4].to_vec()), Err(Unread::Odd));
     // A replica: what it does not know it refuses, and it says what it is.
     let values = vec![
         Value::Int(9),
@@ -107,5 +107,5 @@ fn what_is_no_answer_of_a_master_tells_nothing() {
         info("slave", &[]),
         error("ERR The specified node is not a master"),
     ];
-    assert_eq!(Told::read(values).expect("read").history, None);
+    assert_eq!(FenceReport::read(values).expect("read").history, None);
 }

@@ -4,7 +4,7 @@ use ::redis::Cmd;
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::protocol::Keymap;
 
-use super::keys::{INDEX, Keyspace, LOG, Place, STATE};
+use super::keys::{INDEX, KeyPlace, Keyspace, LOG, STATE};
 use super::options::RedisOptions;
 use crate::store::record::encode_body;
 use crate::store::{Expect, Write, WriteId};
@@ -29,7 +29,7 @@ pub(super) fn call(function: &str, keys: &[String]) -> Cmd {
 /// Performs `write`, by a clock that shows `latest_us` at most.
 pub(super) fn write(keys: &Keyspace, shard: u16, write: &Write, options: &RedisOptions, latest_us: u64) -> Cmd {
     let text = write.key.as_str();
-    let place = Place::Shard(shard);
+    let place = KeyPlace::Shard(shard);
     let shared = [INDEX, LOG, STATE].map(|name| keys.key(place, name));
     let names = [&[keys.newest(shard, text), keys.older(shard, text)], &shared[..]].concat();
     let expect = match write.expect {
@@ -49,7 +49,7 @@ pub(super) fn write(keys: &Keyspace, shard: u16, write: &Write, options: &RedisO
 /// Removes a version of `key`.
 pub(super) fn remove(keys: &Keyspace, shard: u16, key: &CompositeKey, version: u64) -> Cmd {
     let (newest, older) = (keys.newest(shard, key.as_str()), keys.older(shard, key.as_str()));
-    let mut command = call("remove", &[newest, older, keys.key(Place::Shard(shard), STATE)]);
+    let mut command = call("remove", &[newest, older, keys.key(KeyPlace::Shard(shard), STATE)]);
     command.arg(version);
     command
 }
@@ -58,7 +58,7 @@ pub(super) fn remove(keys: &Keyspace, shard: u16, key: &CompositeKey, version: u
 /// up to `limit` others in order. Each of the two commands names one key, as those do that read what was found: so they are
 /// answered while the slot is being moved.
 pub(super) fn names(keys: &Keyspace, shard: u16, prefix: &KeyPrefix, after: Option<&str>, limit: usize) -> [Cmd; 2] {
-    let index = keys.key(Place::Shard(shard), INDEX);
+    let index = keys.key(KeyPlace::Shard(shard), INDEX);
     // The prefix as a key of its own sorts before everything below it, but not next to it: `a`, `a!`, `a/b`.
     let is_own = prefix.depth() > 0 && after.is_none_or(|after| after < prefix.as_str());
     let from = match after {

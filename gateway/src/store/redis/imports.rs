@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::line::Imported;
+use super::node_line::Imported;
 use super::options::Address;
-use super::topology::View;
+use super::topology::ClusterView;
 
 /// Slots that each server imports, as it told last.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Imports {
 
     /// Slots whose master is neither who imports them nor whom they come from. Servers that `view` does not know are
     /// forgotten.
-    pub(super) fn torn(&mut self, view: &View) -> BTreeSet<u16> {
+    pub(super) fn torn(&mut self, view: &ClusterView) -> BTreeSet<u16> {
         self.0.retain(|address, _| view.nodes.contains(address));
         let mut torn = BTreeSet::new();
         for (address, imported) in &self.0 {

@@ -1,12 +1,12 @@
 use super::*;
-use crate::store::redis::line::imported;
+use crate::store::redis::node_line::imported;
 use crate::store::redis::topology::MasterView;
 
 fn address(port: u16) -> Address {
     Address { host: "h".into(), port }
 }
 
-fn view(owner: u16) -> View {
+fn view(owner: u16) -> ClusterView {
     let master = |port: u16, slots| MasterView {
         id: format!("id{port}"),
         address: address(port),
@@ -15,7 +15,7 @@ fn view(owner: u16) -> View {
         replicas: Vec::new(),
     };
     let masters = [1, 2, 3].map(|port| master(port, if port == owner { vec![(5, 5)] } else { vec![] })).to_vec();
-    View { masters, nodes: [1, 2, 3].map(address).to_vec(), ..View::default() }
+    ClusterView { masters, nodes: [1, 2, 3].map(address).to_vec(), ..ClusterView::default() }
 }
 
 #[test]

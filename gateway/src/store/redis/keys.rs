@@ -23,7 +23,7 @@ fn slot_of(tag: &str) -> u16 {
 
 /// Group of what belongs together in one slot: a shard, or what concerns the whole namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Place {
+pub(super) enum KeyPlace {
     Shard(u16),
     Meta,
 }
@@ -77,16 +77,16 @@ impl Keyspace {
         self.shards.len() as u16
     }
 
-    fn named(&self, place: Place) -> &Named {
+    fn named(&self, place: KeyPlace) -> &Named {
         match place {
             // A shard that does not exist has no master either: this name of its is never used.
-            Place::Shard(shard) => self.shards.get(usize::from(shard)).unwrap_or(&self.meta),
-            Place::Meta => &self.meta,
+            KeyPlace::Shard(shard) => self.shards.get(usize::from(shard)).unwrap_or(&self.meta),
+            KeyPlace::Meta => &self.meta,
         }
     }
 
     /// The slot of `place`.
-    pub(super) fn slot(&self, place: Place) -> u16 {
+    pub(super) fn slot(&self, place: KeyPlace) -> u16 {
         self.named(place).slot
     }
 
@@ -110,18 +110,18 @@ impl Keyspace {
     }
 
     /// The key called `name` at `place`. No name begins with a slash.
-    pub(super) fn key(&self, place: Place, name: &str) -> String {
+    pub(super) fn key(&self, place: KeyPlace, name: &str) -> String {
         format!("{}{name}", self.named(place).prefix)
     }
 
     /// STRING: the newest version record of a key, be it the current one or the marker of its deletion.
     pub(super) fn newest(&self, shard: u16, key: &str) -> String {
-        format!("{}/{key}", self.named(Place::Shard(shard)).prefix)
+        format!("{}/{key}", self.named(KeyPlace::Shard(shard)).prefix)
     }
 
     /// LIST: the other version records of a key, newest first.
     pub(super) fn older(&self, shard: u16, key: &str) -> String {
-        format!("{}older/{key}", self.named(Place::Shard(shard)).prefix)
+        format!("{}older/{key}", self.named(KeyPlace::Shard(shard)).prefix)
     }
 }
 
@@ -134,7 +134,7 @@ pub(super) const STATE: &str = "state";
 /// Counter, raised by each fence.
 pub(super) const FENCE: &str = "fence";
 
-/// Names at [`Place::Meta`]. The format record.
+/// Names at [`KeyPlace::Meta`]. The format record.
 pub(super) const FORMAT: &str = "format";
 /// HASH: `epoch` of the partition map and its `bytes`.
 pub(super) const MAP: &str = "map";

@@ -12,7 +12,7 @@ fn every_shard_lies_in_its_part_of_the_slots() {
         let keys = Keyspace::new("fm", shards);
         assert_eq!(keys.shards(), shards);
         for shard in 0..shards {
-            let slot = u32::from(keys.slot(Place::Shard(shard)));
+            let slot = u32::from(keys.slot(KeyPlace::Shard(shard)));
             assert_eq!(slot * u32::from(shards) / u32::from(SLOTS), u32::from(shard));
         }
     }
@@ -22,8 +22,12 @@ fn every_shard_lies_in_its_part_of_the_slots() {
 fn names_are_frozen() {
     // Stored data depends on them.
     let keys = Keyspace::new("fm", 256);
-    let first =
-        [keys.newest(0, "a/b"), keys.older(0, "a/b"), keys.key(Place::Shard(255), LOG), keys.key(Place::Meta, MAP)];
+    let first = [
+        keys.newest(0, "a/b"),
+        keys.older(0, "a/b"),
+        keys.key(KeyPlace::Shard(255), LOG),
+        keys.key(KeyPlace::Meta, MAP),
+    ];
     assert_eq!(first, ["fm{460}/a/b", "fm{460}older/a/b", "fm{430}log", "fm{meta}map"]);
 }
 

@@ -1,4 +1,4 @@
-//! [`Master`]: one master, its lanes and its health.
+//! [`Master`]: one master, its queues and its health.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use foremap::node::Fence;
 use tokio::sync::Notify;
 
 use super::connect::Connector;
-use super::health::Health;
-use super::lane::{Lane, MAX_QUEUE};
+use super::master_health::MasterHealth;
+use super::master_queue::{MAX_QUEUE, MasterQueue};
 use super::options::Address;
 use super::reply::Fault;
 use crate::store::MasterStatus;
 
-/// Kind of a request, by the lane it takes.
+/// Kind of a request, by the queue it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     /// The change log: one caller, ten times a second, who must not wait behind others.
     Poll,
     /// Requests that change nothing.
@@ -23,20 +23,20 @@ pub(super) enum Kind {
     Write,
 }
 
-/// Connections of each lane. A second one halves the wait for the fence of those who come just after it.
+/// Connections of each queue. A second one halves the wait for the fence of those who come just after it.
 const CONNECTIONS: [usize; 3] = [1, 2, 2];
 
 /// One master.
 pub(super) struct Master {
-    health: Arc<Health>,
-    lanes: [Lane; 3],
+    health: Arc<MasterHealth>,
+    queues: [MasterQueue; 3],
 }
 
 impl Master {
     pub(super) fn new(address: Address, connector: Connector, fence: Fence, suspicion: Arc<Notify>) -> Self {
-        let health = Arc::new(Health::new(address, connector, fence, suspicion));
-        let lanes = CONNECTIONS.map(|connections| Lane::new(&health, connections));
-        Self { health, lanes }
+        let health = Arc::new(MasterHealth::new(address, connector, fence, suspicion));
+        let queues = CONNECTIONS.map(|connections| MasterQueue::new(&health, connections));
+        Self { health, queues }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -53,23 +53,23 @@ impl Master {
         self.health.fences.offer(fences);
     }
 
-    /// The lane of `kind`, unless requests are to be refused at once.
-    pub(super) fn lane(&self, kind: Kind) -> Result<&Lane, Fault> {
+    /// The queue of `kind`, unless requests are to be refused at once.
+    pub(super) fn queue(&self, kind: RequestKind) -> Result<&MasterQueue, Fault> {
         if self.health.is_open() {
             return Err(self.health.refusal());
         }
-        match self.health.unfit().filter(|_| kind == Kind::Write) {
+        match self.health.unfit().filter(|_| kind == RequestKind::Write) {
             Some(fault) => Err(fault),
-            None => Ok(&self.lanes[kind as usize]),
+            None => Ok(&self.queues[kind as usize]),
         }
     }
 
     /// Writes that wait, and the most that may.
     pub(super) fn writes_waiting(&self) -> (usize, usize) {
-        (self.lanes[Kind::Write as usize].waiting(), MAX_QUEUE)
+        (self.queues[RequestKind::Write as usize].waiting(), MAX_QUEUE)
     }
 
     pub(super) fn status(&self) -> MasterStatus {
-        self.health.status((self.lanes.iter().map(Lane::waiting).sum(), MAX_QUEUE * self.lanes.len()))
+        self.health.status((self.queues.iter().map(MasterQueue::waiting).sum(), MAX_QUEUE * self.queues.len()))
     }
 }

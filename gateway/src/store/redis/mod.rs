@@ -4,7 +4,6 @@
 //! them. Redis replicates asynchronously, so nothing that a master says counts by itself: commands go to it in
 //! pipelines that end with a fence (`foremap::node::Fence`), and what was asked is told only if the fence holds.
 
-mod audit;
 mod change_log;
 mod check;
 mod clocks;
@@ -12,15 +11,15 @@ mod cluster;
 mod connect;
 mod course;
 mod fence;
-mod fences;
+mod fence_keys;
 mod functions;
-mod health;
 mod imports;
 mod keys;
-mod lane;
-mod line;
 mod master;
+mod master_health;
+mod master_queue;
 mod namespace;
+mod node_line;
 mod open;
 mod options;
 mod registry;
@@ -28,6 +27,7 @@ mod reply;
 mod routes;
 mod seal;
 mod settings;
+mod settings_audit;
 mod status;
 mod topology;
 mod values;

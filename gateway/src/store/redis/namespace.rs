@@ -6,10 +6,10 @@ use ::redis::{Cmd, Value};
 use foremap::partition::{Epoch, PartitionMap};
 
 use super::functions::call;
-use super::keys::{LEASE, MAP, Place};
+use super::keys::{KeyPlace, LEASE, MAP};
 use super::open::RedisStore;
 use super::reply::{Replies, bytes, number};
-use crate::store::{Answer, Blob, Namespace, StoreError, Term};
+use crate::store::{Blob, Namespace, StoreError, StoreFuture, Term};
 
 fn epoch_text(epoch: Epoch) -> String {
     format!("{}.{}", epoch.incarnation, epoch.number)
@@ -20,7 +20,7 @@ const MAX_TERM: Term = 1 << 53;
 
 impl RedisStore {
     pub(super) fn meta(&self, name: &str) -> String {
-        self.cluster.keys.key(Place::Meta, name)
+        self.cluster.keys.key(KeyPlace::Meta, name)
     }
 
     fn blob_key(&self, blob: Blob) -> String {
@@ -28,11 +28,11 @@ impl RedisStore {
     }
 
     async fn look_one(&self, command: Cmd) -> Result<Value, StoreError> {
-        Ok(Replies::new(self.look(Place::Meta, [command]).await?).next())
+        Ok(Replies::new(self.look(KeyPlace::Meta, [command]).await?).next())
     }
 
     pub(super) async fn agreed(&self, command: Cmd) -> Result<bool, StoreError> {
-        Ok(number(&self.change(Place::Meta, command).await?, "an agreement")? == 1)
+        Ok(number(&self.change(KeyPlace::Meta, command).await?, "an agreement")? == 1)
     }
 
     async fn store_map(&self, expect: Option<Epoch>, map: &PartitionMap, term: Term) -> Result<bool, StoreError> {
@@ -84,7 +84,7 @@ impl RedisStore {
 }
 
 impl Namespace for RedisStore {
-    fn map(&self) -> Answer<'_, Option<Arc<PartitionMap>>> {
+    fn map(&self) -> StoreFuture<'_, Option<Arc<PartitionMap>>> {
         Box::pin(async move {
             self.renew_seals().await?;
             let field = |name: &str| {
@@ -107,11 +107,11 @@ impl Namespace for RedisStore {
         })
     }
 
-    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> Answer<'_, bool> {
+    fn put_map(&self, expect: Option<Epoch>, map: Arc<PartitionMap>, term: Term) -> StoreFuture<'_, bool> {
         Box::pin(async move { self.store_map(expect, &map, term).await })
     }
 
-    fn blob(&self, blob: Blob) -> Answer<'_, Option<Vec<u8>>> {
+    fn blob(&self, blob: Blob) -> StoreFuture<'_, Option<Vec<u8>>> {
         Box::pin(async move {
             let mut command = ::redis::cmd("GET");
             command.arg(self.blob_key(blob));
@@ -120,7 +120,7 @@ impl Namespace for RedisStore {
         })
     }
 
-    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> Answer<'_, bool> {
+    fn put_blob(&self, blob: Blob, content: Option<Vec<u8>>, term: Term) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             Blob::check(content.as_deref())?;
             let mut command = call("put_blob", &[self.blob_key(blob), self.meta(LEASE)]);
@@ -130,7 +130,7 @@ impl Namespace for RedisStore {
         })
     }
 
-    fn prepare(&self) -> Answer<'_, ()> {
+    fn prepare(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.prepare_anew())
     }
 }

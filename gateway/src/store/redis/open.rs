@@ -10,21 +10,21 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::audit::Audit;
 use super::check;
 use super::clocks::Clocks;
 use super::cluster::Cluster;
 use super::connect::Connector;
-use super::course::Item;
-use super::keys::{FORMAT, Keyspace, Place, SLOTS};
-use super::lane::Outcome;
-use super::master::Kind;
+use super::course::PlacedRequest;
+use super::keys::{FORMAT, KeyPlace, Keyspace, SLOTS};
+use super::master::RequestKind;
+use super::master_queue::SlotResult;
 use super::options::{Address, RedisOptions};
 use super::reply::{Fault, bytes};
 use super::routes::Maker;
 use super::seal::Seal;
+use super::settings_audit::SettingsAudit;
 use crate::store::record::{decode_format, encode_format};
-use crate::store::{Answer, Lifecycle, OpenError, Promise, StoreError};
+use crate::store::{Lifecycle, OpenError, Promise, StoreError, StoreFuture};
 
 /// A store in a Redis Cluster. Other processes may use it at the same time.
 pub struct RedisStore {
@@ -66,7 +66,7 @@ impl RedisStore {
         let seeds: Vec<Address> = options.nodes.iter().filter_map(|node| Address::parse(node)).collect();
         let connector = Connector::new(options);
         let view = check::look(&connector, &seeds).await?;
-        let audit = Audit::new(check::servers(&connector, &view, options).await?);
+        let audit = SettingsAudit::new(check::servers(&connector, &view, options).await?);
         let clocks = Arc::new(Clocks::new(connector.clone(), options.clock.clone()));
         clocks.compare(view.nodes.clone()).await;
         let fence = Fence::new(options.replicas);
@@ -100,11 +100,11 @@ impl RedisStore {
 
     /// Writes the format record of a new namespace; returns the layout of an existing one.
     async fn prepare(cluster: &Cluster, layout: StorageLayout) -> Result<StorageLayout, OpenError> {
-        let key = cluster.keys.key(Place::Meta, FORMAT);
+        let key = cluster.keys.key(KeyPlace::Meta, FORMAT);
         let (mut set, mut get) = (::redis::cmd("SET"), ::redis::cmd("GET"));
         set.arg(&key).arg(encode_format(layout)).arg("NX");
         get.arg(&key);
-        let outcome = cluster.run_one(Kind::Write, Item::new(Place::Meta, [set, get])).await;
+        let outcome = cluster.run_one(RequestKind::Write, PlacedRequest::new(KeyPlace::Meta, [set, get])).await;
         let values = outcome.map_err(|fault| match fault {
             Fault::Failed(why) => OpenError::Unfit(why),
             other => OpenError::Unreachable(other.of_read().to_string()),
@@ -137,16 +137,24 @@ impl RedisStore {
     }
 
     /// Performs a command that writes.
-    pub(super) async fn change(&self, place: Place, command: Cmd) -> Result<Value, StoreError> {
+    pub(super) async fn change(&self, place: KeyPlace, command: Cmd) -> Result<Value, StoreError> {
         let _writing = self.begin()?;
-        let values = self.cluster.run_one(Kind::Write, Item::new(place, [command])).await.map_err(Fault::of_write)?;
+        let values = self
+            .cluster
+            .run_one(RequestKind::Write, PlacedRequest::new(place, [command]))
+            .await
+            .map_err(Fault::of_write)?;
         self.visible.send_modify(|count| *count += 1);
         Ok(values.into_iter().next().unwrap_or(Value::Nil))
     }
 
     /// Performs commands that read.
-    pub(super) async fn look(&self, place: Place, commands: impl Into<Arc<[Cmd]>>) -> Result<Vec<Value>, StoreError> {
-        let outcome: Outcome = self.cluster.run_one(Kind::Read, Item::new(place, commands)).await;
+    pub(super) async fn look(
+        &self,
+        place: KeyPlace,
+        commands: impl Into<Arc<[Cmd]>>,
+    ) -> Result<Vec<Value>, StoreError> {
+        let outcome: SlotResult = self.cluster.run_one(RequestKind::Read, PlacedRequest::new(place, commands)).await;
         outcome.map_err(Fault::of_read)
     }
 
@@ -167,7 +175,7 @@ impl Lifecycle for RedisStore {
         self.cluster.audit.promise()
     }
 
-    fn close(&self) -> Answer<'_, ()> {
+    fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.shut())
     }
 }

@@ -9,10 +9,10 @@ use foremap::node::{MAX_LIFE_US, is_alive};
 use foremap::partition::NodeId;
 
 use super::functions::call;
-use super::keys::{LEASE, MEMBERS, Place};
+use super::keys::{KeyPlace, LEASE, MEMBERS};
 use super::open::RedisStore;
 use super::reply::{Replies, bytes, number, odd, pairs, time};
-use crate::store::{Answer, Registry, StoreError, Term};
+use crate::store::{Registry, StoreError, StoreFuture, Term};
 
 /// Microseconds to live.
 fn micros(ttl: Duration) -> u64 {
@@ -40,7 +40,7 @@ impl RedisStore {
 }
 
 impl Registry for RedisStore {
-    fn announce(&self, member: Member, ttl: Duration) -> Answer<'_, bool> {
+    fn announce(&self, member: Member, ttl: Duration) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let mut command = call("announce", &[self.meta(MEMBERS)]);
             command.arg(member.id).arg(&member.incarnation.to_be_bytes()).arg(&member.origin);
@@ -49,7 +49,7 @@ impl Registry for RedisStore {
         })
     }
 
-    fn retract(&self, id: NodeId, incarnation: u64) -> Answer<'_, ()> {
+    fn retract(&self, id: NodeId, incarnation: u64) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let mut command = call("retract", &[self.meta(MEMBERS)]);
             command.arg(id).arg(&incarnation.to_be_bytes());
@@ -57,11 +57,11 @@ impl Registry for RedisStore {
         })
     }
 
-    fn members(&self) -> Answer<'_, Vec<Member>> {
+    fn members(&self) -> StoreFuture<'_, Vec<Member>> {
         Box::pin(async move {
             let mut all = ::redis::cmd("HGETALL");
             all.arg(self.meta(MEMBERS));
-            let mut replies = Replies::new(self.look(Place::Meta, [::redis::cmd("TIME"), all]).await?);
+            let mut replies = Replies::new(self.look(KeyPlace::Meta, [::redis::cmd("TIME"), all]).await?);
             let now_us = time(replies.next())?;
             let (mut members, mut strangers) = (Vec::new(), 0);
             for (_, registration) in pairs(replies.next())? {
@@ -83,11 +83,11 @@ impl Registry for RedisStore {
         })
     }
 
-    fn take_lease(&self, incarnation: u64, ttl: Duration) -> Answer<'_, Option<Term>> {
+    fn take_lease(&self, incarnation: u64, ttl: Duration) -> StoreFuture<'_, Option<Term>> {
         Box::pin(async move {
             let mut command = call("lead", &[self.meta(LEASE)]);
             command.arg(&incarnation.to_be_bytes()).arg(micros(ttl));
-            match self.change(Place::Meta, command).await? {
+            match self.change(KeyPlace::Meta, command).await? {
                 Value::Nil => Ok(None),
                 term => number(&term, "a term").map(Some),
             }

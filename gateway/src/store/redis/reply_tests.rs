@@ -8,7 +8,7 @@ use crate::store::record::encode_body;
 use crate::store::redis::change_log::log_page;
 use crate::store::redis::options::Address;
 use crate::store::redis::registry::registered;
-use crate::store::redis::topology::View;
+use crate::store::redis::topology::ClusterView;
 use crate::store::redis::values::{answer, outcome, versions};
 
 fn key(text: &str) -> CompositeKey {
@@ -165,7 +165,7 @@ proptest! {
         drop(versions(Value::BulkString(bytes.clone()), first()));
         drop(outcome(first(), 1));
         drop(log_page(values.clone(), Cursor { shard: 0, position: 1 }, limit));
-        drop(View::read(values.clone(), &Address { host: "h".into(), port: 1 }));
+        drop(ClusterView::read(values.clone(), &Address { host: "h".into(), port: 1 }));
         drop(registered(&bytes));
         drop(record(&bytes));
     }

@@ -7,10 +7,10 @@ use foremap::node::Fence;
 use tokio::sync::Notify;
 
 use super::connect::Connector;
-use super::keys::{Keyspace, Place};
+use super::keys::{KeyPlace, Keyspace};
 use super::master::Master;
 use super::options::Address;
-use super::topology::{MasterView, View};
+use super::topology::{ClusterView, MasterView};
 
 /// Parts that a new master is made of.
 pub(super) struct Maker {
@@ -34,7 +34,7 @@ pub(super) struct Routes {
 impl Routes {
     /// The routes of `view`, in which nobody has the `torn` slots. Masters that are known already keep their connections and
     /// their health.
-    pub(super) fn new(view: &View, torn: &BTreeSet<u16>, keys: &Keyspace, maker: &Maker, before: &Self) -> Self {
+    pub(super) fn new(view: &ClusterView, torn: &BTreeSet<u16>, keys: &Keyspace, maker: &Maker, before: &Self) -> Self {
         let known: BTreeMap<&Address, &Arc<Master>> = before.all().map(|m| (m.address(), m)).collect();
         let master = |seen: &MasterView| {
             let master = match known.get(&seen.address) {
@@ -55,16 +55,16 @@ impl Routes {
             let has = |master: &MasterView| !torn.contains(&slot) && master.has(slot);
             view.masters.iter().position(has)
         };
-        let shards = (0..keys.shards()).map(|shard| of_slot(keys.slot(Place::Shard(shard)))).collect();
+        let shards = (0..keys.shards()).map(|shard| of_slot(keys.slot(KeyPlace::Shard(shard)))).collect();
         let replicas = view.masters.iter().map(|master| master.replicas.clone()).collect();
-        Self { masters, spares, replicas, shards, meta: of_slot(keys.slot(Place::Meta)) }
+        Self { masters, spares, replicas, shards, meta: of_slot(keys.slot(KeyPlace::Meta)) }
     }
 
     /// The master that `place` is at.
-    pub(super) fn of(&self, place: Place) -> Option<&Arc<Master>> {
+    pub(super) fn of(&self, place: KeyPlace) -> Option<&Arc<Master>> {
         let number = match place {
-            Place::Shard(shard) => self.shards.get(usize::from(shard)).copied().flatten(),
-            Place::Meta => self.meta,
+            KeyPlace::Shard(shard) => self.shards.get(usize::from(shard)).copied().flatten(),
+            KeyPlace::Meta => self.meta,
         };
         self.masters.get(number?)
     }

@@ -1,4 +1,4 @@
-//! [`Verdict`]: whether one server keeps what is promised, by its settings.
+//! [`SettingsVerdict`]: whether one server keeps what is promised, by its settings.
 //!
 //! Replicas are looked at like masters: each of them is the master of its slots after the next failover.
 
@@ -19,7 +19,7 @@ const RULES: [(&str, &str, &str); 3] = [
 
 /// Findings about one server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Verdict {
+pub(super) struct SettingsVerdict {
     /// The rules that it breaks, each with what to set; `None` where it keeps them all.
     pub(super) unfit: Option<String>,
     /// True if its disk has a write before it acknowledges.
@@ -42,7 +42,7 @@ fn words(text: &str) -> Cmd {
     command
 }
 
-impl Verdict {
+impl SettingsVerdict {
     /// Asks the server at `address`, of which `before` was found last.
     pub(super) async fn ask(connector: &Connector, address: &Address, before: Option<&Self>) -> Result<Self, Unknown> {
         let names = RULES.map(|(name, ..)| name).join(" ");

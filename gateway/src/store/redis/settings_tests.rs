@@ -4,20 +4,24 @@ fn text(text: &str) -> Value {
     Value::BulkString(text.as_bytes().to_vec())
 }
 
-fn found(changed: &[(&str, &str)], rewriting: bool, before: Option<&Verdict>) -> Verdict {
+fn found(changed: &[(&str, &str)], rewriting: bool, before: Option<&SettingsVerdict>) -> SettingsVerdict {
     let mut settings = BTreeMap::from(RULES.map(|(name, wanted, _)| (name, wanted)));
     settings.insert("appendfsync", "always");
     settings.extend(changed.iter().copied());
     let settings = settings.into_iter().flat_map(|(name, value)| [text(name), text(value)]).collect();
     let persistence =
         format!("aof_enabled:1\r\naof_rewrite_in_progress:{}\r\naof_rewrite_scheduled:0\r\n", rewriting as u8);
-    Verdict::read(vec![Value::Array(settings), text(&persistence)], before).expect("settings")
+    SettingsVerdict::read(vec![Value::Array(settings), text(&persistence)], before).expect("settings")
 }
 
 #[test]
 fn a_broken_rule_is_told_with_what_to_set() {
     let good = found(&[], true, None);
-    assert_eq!(good, Verdict { unfit: None, is_durable: true, lacks_file: false }, "a file is rewritten now and then");
+    assert_eq!(
+        good,
+        SettingsVerdict { unfit: None, is_durable: true, lacks_file: false },
+        "a file is rewritten now and then"
+    );
     assert!(!found(&[("appendfsync", "everysec")], false, None).is_durable);
     for (name, wanted, _) in RULES {
         let why = found(&[(name, "else")], false, None).unfit.expect("unfit");
@@ -45,8 +49,8 @@ fn what_is_not_told_is_not_taken_for_well() {
         Ok(error) => error,
         Err(error) => panic!("{error}"),
     };
-    assert!(Verdict::read(vec![error, text("")], None).expect_err("refused").contains("NOPERM"));
-    let nothing = Verdict::read(vec![Value::Array(Vec::new()), text("")], None).expect("an answer");
+    assert!(SettingsVerdict::read(vec![error, text("")], None).expect_err("refused").contains("NOPERM"));
+    let nothing = SettingsVerdict::read(vec![Value::Array(Vec::new()), text("")], None).expect("an answer");
     assert!(nothing.unfit.is_some() && !nothing.is_durable);
-    assert!(Verdict::read(vec![Value::Int(1), text("")], None).is_err());
+    assert!(SettingsVerdict::read(vec![Value::Int(1), text("")], None).is_err());
 }

@@ -1,4 +1,4 @@
-//! [`View`]: who is master of which slots, as servers tell it.
+//! [`ClusterView`]: who is master of which slots, as servers tell it.
 //!
 //! Master of a slot is whoever owns it (`CLUSTER NODES`), by the greatest configuration epoch that any server has heard
 //! of: the rule that the servers themselves go by. Roles do not tell: a master that died and was replaced has that role
@@ -11,7 +11,7 @@ use ::redis::{Cmd, Value};
 
 use super::connect::Connector;
 use super::keys::SLOTS;
-use super::line::{Imported, Line, imported};
+use super::node_line::{Imported, NodeLine, imported};
 use super::options::Address;
 use super::reply::{Replies, bytes, field, items, odd};
 use crate::store::StoreError;
@@ -39,7 +39,7 @@ impl MasterView {
 
 /// Knowledge of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct View {
+pub(super) struct ClusterView {
     /// The highest epoch heard of.
     pub(super) epoch: u64,
     /// Masters with slots, by address.
@@ -52,7 +52,7 @@ pub(super) struct View {
     pub(super) imported: Imported,
 }
 
-impl View {
+impl ClusterView {
     /// Asks the server at `address`.
     ///
     /// # Errors
@@ -83,9 +83,10 @@ impl View {
         let names = endpoints(replies.next())?;
         let nodes = text(replies.next(), "CLUSTER NODES")?;
         let lines = nodes.lines().filter(|line| !line.is_empty());
-        let lines: Vec<Line> =
-            lines.map(|line| Line::read(line).ok_or_else(|| odd("a server of a cluster"))).collect::<Result<_, _>>()?;
-        let address = |line: &Line| {
+        let lines: Vec<NodeLine> = lines
+            .map(|line| NodeLine::read(line).ok_or_else(|| odd("a server of a cluster")))
+            .collect::<Result<_, _>>()?;
+        let address = |line: &NodeLine| {
             // A server that has not learnt its own address tells none: it is where it was reached.
             let own = if line.host.is_empty() { &from.host } else { &line.host };
             Address { host: names.get(&line.id).unwrap_or(own).clone(), port: line.port }

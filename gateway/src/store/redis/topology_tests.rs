@@ -29,20 +29,20 @@ fn named(id: &str, name: Value) -> Value {
     Value::Array(vec![Value::Array(vec![Value::Int(0), Value::Int(1), node])])
 }
 
-fn read_with(epoch: u64, slots: Value, lines: &[&str]) -> Result<View, StoreError> {
+fn read_with(epoch: u64, slots: Value, lines: &[&str]) -> Result<ClusterView, StoreError> {
     let info = format!("cluster_state:ok\r\ncluster_current_epoch:{epoch}\r\ncluster_my_epoch:1\r\n");
     let asked = Address { host: "asked".into(), port: 1 };
-    View::read(vec![text(&info), slots, text(&(lines.join("\n") + "\n"))], &asked)
+    ClusterView::read(vec![text(&info), slots, text(&(lines.join("\n") + "\n"))], &asked)
 }
 
-fn read(epoch: u64, lines: &[&str]) -> View {
+fn read(epoch: u64, lines: &[&str]) -> ClusterView {
     read_with(epoch, Value::Array(Vec::new()), lines).expect("a view")
 }
 
 /// Port, slots and ports of the replicas of a master.
 type Seen = (u16, Vec<(u16, u16)>, Vec<u16>);
 
-fn seen(view: &View) -> Vec<Seen> {
+fn seen(view: &ClusterView) -> Vec<Seen> {
     let ports = |list: &[Address]| list.iter().map(|address| address.port).collect();
     view.masters.iter().map(|m| (m.address.port, m.slots.clone(), ports(&m.replicas))).collect()
 }
@@ -69,11 +69,11 @@ fn the_newest_claim_to_a_slot_holds_whoever_tells_of_it() {
     let (before, after) = (read(6, &BEFORE), read(6, &PROMOTED));
     assert_eq!(seen(&before)[1], (35565, vec![(0, 5460)], vec![41467]), "nobody has taken its place yet");
     let views = [before, after.clone()];
-    let newest = View::newest(&views).expect("two views");
-    assert_eq!(View::newest(&[views[1].clone(), views[0].clone()]), Some(newest.clone()));
+    let newest = ClusterView::newest(&views).expect("two views");
+    assert_eq!(ClusterView::newest(&[views[1].clone(), views[0].clone()]), Some(newest.clone()));
     assert_eq!(seen(&newest), seen(&after), "though both have heard of the newest epoch");
-    assert_eq!(View::newest(&[]), None);
-    assert_eq!(View::newest(std::slice::from_ref(&after)), Some(after));
+    assert_eq!(ClusterView::newest(&[]), None);
+    assert_eq!(ClusterView::newest(std::slice::from_ref(&after)), Some(after));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn slots_that_moved_belong_to_whoever_raised_its_epoch_for_them() {
         "b 10.0.0.2:1@2 myself,master - 0 0 6 connected 100",
     ];
     for views in [[read(5, &old), read(6, &new)], [read(6, &new), read(5, &old)]] {
-        let slots: Vec<_> = View::newest(&views).expect("views").masters.into_iter().map(|m| m.slots).collect();
+        let slots: Vec<_> = ClusterView::newest(&views).expect("views").masters.into_iter().map(|m| m.slots).collect();
         assert_eq!(slots, [vec![(0, 99), (101, 16_383)], vec![(100, 100)]]);
     }
 }
@@ -132,6 +132,6 @@ fn masters_without_slots_are_spares_unless_they_failed() {
     // Another has heard already that the slot has come to it.
     let newer =
         ["a 10.0.0.1:1@2 master - 0 0 5 connected 0-6 8-16383", "b 10.0.0.2:2@3 myself,master - 0 0 6 connected 7"];
-    let newest = View::newest(&[view, read(6, &newer)]).expect("two views");
+    let newest = ClusterView::newest(&[view, read(6, &newer)]).expect("two views");
     assert_eq!((ports(&newest.masters), ports(&newest.spares)), (vec![1, 2], vec![]));
 }

@@ -7,14 +7,15 @@ use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::node::{MAX_AHEAD_US, StoreAnswer};
 use foremap::partition::StorageLayout;
 
-use super::course::Item;
+use super::course::PlacedRequest;
 use super::functions;
-use super::keys::{Keyspace, Place, STATE};
-use super::master::Kind;
+use super::keys::{KeyPlace, Keyspace, STATE};
+use super::master::RequestKind;
 use super::open::RedisStore;
 use super::reply::{Fault, Replies, bytes, head, items, number, odd, record, records};
 use crate::store::{
-    Answer, Answers, ListPart, ListRange, Read, StoreError, Values, VersionRecord, Write, WriteOutcome, Written,
+    ListPart, ListRange, ShardRead, StoreError, StoreFuture, StoreFutures, Values, VersionRecord, Write, WriteOutcome,
+    Written,
 };
 
 /// Kinds of outcome, as `functions.lua` has them.
@@ -26,7 +27,7 @@ const USED_UP: u64 = 4;
 
 pub(super) fn last(keys: &Keyspace, shard: u16) -> Cmd {
     let mut command = ::redis::cmd("HGET");
-    command.arg(keys.key(Place::Shard(shard), STATE)).arg("last");
+    command.arg(keys.key(KeyPlace::Shard(shard), STATE)).arg("last");
     command
 }
 
@@ -43,7 +44,7 @@ fn older(keys: &Keyspace, shard: u16, key: &CompositeKey) -> Cmd {
 }
 
 /// Reads the answer of `write` or `remove`.
-pub(super) fn outcome(value: Value, shard: u16) -> Result<Read<WriteOutcome>, StoreError> {
+pub(super) fn outcome(value: Value, shard: u16) -> Result<ShardRead<WriteOutcome>, StoreError> {
     let list = items(value, "the outcome of a write")?;
     let numbers: Vec<u64> =
         list.iter().map(|value| number(value, "the outcome of a write")).collect::<Result<_, _>>()?;
@@ -63,7 +64,7 @@ pub(super) fn outcome(value: Value, shard: u16) -> Result<Read<WriteOutcome>, St
         }
         _ => return Err(odd("the outcome of a write")),
     };
-    Ok(Read { value, shard, position })
+    Ok(ShardRead { value, shard, position })
 }
 
 /// One key's answer. `last` was read before `value`: what the key held then is what it holds at the later of both
@@ -109,11 +110,11 @@ impl RedisStore {
         let commands = |(&shard, places): (&u16, &Vec<usize>)| {
             let head = |&at: &usize| newest(names, shard, &keys[at]);
             let commands: Vec<Cmd> = std::iter::once(last(names, shard)).chain(places.iter().map(head)).collect();
-            Item::new(Place::Shard(shard), commands)
+            PlacedRequest::new(KeyPlace::Shard(shard), commands)
         };
         let items = by_shard.iter().map(commands).collect();
         let mut answers: Vec<Result<StoreAnswer, StoreError>> = vec![Err(odd("an answer")); keys.len()];
-        for (places, outcome) in by_shard.values().zip(self.cluster.run(Kind::Read, items).await) {
+        for (places, outcome) in by_shard.values().zip(self.cluster.run(RequestKind::Read, items).await) {
             let read = outcome.map_err(Fault::of_read).and_then(|values| {
                 let mut replies = Replies::new(values);
                 Ok((number(&replies.next(), "a position")?, replies))
@@ -128,15 +129,15 @@ impl RedisStore {
         answers
     }
 
-    async fn read_versions(&self, key: &CompositeKey) -> Result<Read<Vec<VersionRecord>>, StoreError> {
+    async fn read_versions(&self, key: &CompositeKey) -> Result<ShardRead<Vec<VersionRecord>>, StoreError> {
         let (names, shard) = (&self.cluster.keys, self.layout.shard(key));
         let commands = [last(names, shard), newest(names, shard, key), older(names, shard, key)];
-        let mut replies = Replies::new(self.look(Place::Shard(shard), commands).await?);
+        let mut replies = Replies::new(self.look(KeyPlace::Shard(shard), commands).await?);
         let last = number(&replies.next(), "a position")?;
         let value = versions(replies.next(), replies.next())?;
         // As for `answer`.
         let position = value.first().map_or(last, |newest| last.max(newest.version));
-        Ok(Read { value, shard, position })
+        Ok(ShardRead { value, shard, position })
     }
 
     async fn read_list(&self, shard: u16, range: ListRange) -> Result<ListPart, StoreError> {
@@ -148,11 +149,11 @@ impl RedisStore {
         while part.items.is_empty() && part.more {
             // The position first: what is listed is then as new as it says, or newer.
             let [own, below] = functions::names(names, shard, &prefix, after.as_deref(), limit.saturating_add(1));
-            let values = self.look(Place::Shard(shard), [last(names, shard), own, below]).await?;
+            let values = self.look(KeyPlace::Shard(shard), [last(names, shard), own, below]).await?;
             let (position, found) = listed_names(values, &prefix)?;
             let heads = found.iter().take(limit).map(|key| newest(names, shard, key));
             let heads: Vec<Cmd> = heads.collect();
-            let values = if heads.is_empty() { Vec::new() } else { self.look(Place::Shard(shard), heads).await? };
+            let values = if heads.is_empty() { Vec::new() } else { self.look(KeyPlace::Shard(shard), heads).await? };
             for value in values {
                 // Whatever was in the index has a record: one without a keymap was deleted meanwhile.
                 let bytes = bytes(value, "a listed keymap")?.ok_or_else(|| odd("a listed keymap"))?;
@@ -170,37 +171,37 @@ impl Values for RedisStore {
         self.layout
     }
 
-    fn read(&self, keys: Vec<CompositeKey>) -> Answers<'_, StoreAnswer> {
+    fn read(&self, keys: Vec<CompositeKey>) -> StoreFutures<'_, StoreAnswer> {
         Box::pin(self.read_keys(keys))
     }
 
-    fn write(&self, write: Write) -> Answer<'_, Read<WriteOutcome>> {
+    fn write(&self, write: Write) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         let shard = self.layout.shard(&write.key);
         let command = functions::write(&self.cluster.keys, shard, &write, &self.options, self.clocks.latest_us());
         Box::pin(async move {
             self.clocks.check_own()?;
-            outcome(self.change(Place::Shard(shard), command).await?, shard)
+            outcome(self.change(KeyPlace::Shard(shard), command).await?, shard)
         })
     }
 
-    fn versions(&self, key: CompositeKey) -> Answer<'_, Read<Vec<VersionRecord>>> {
+    fn versions(&self, key: CompositeKey) -> StoreFuture<'_, ShardRead<Vec<VersionRecord>>> {
         Box::pin(async move { self.read_versions(&key).await })
     }
 
-    fn version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<Option<VersionRecord>>> {
+    fn version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<Option<VersionRecord>>> {
         Box::pin(async move {
-            let Read { value, shard, position } = self.read_versions(&key).await?;
-            Ok(Read { value: value.into_iter().find(|record| record.version == version), shard, position })
+            let ShardRead { value, shard, position } = self.read_versions(&key).await?;
+            Ok(ShardRead { value: value.into_iter().find(|record| record.version == version), shard, position })
         })
     }
 
-    fn remove_version(&self, key: CompositeKey, version: u64) -> Answer<'_, Read<WriteOutcome>> {
+    fn remove_version(&self, key: CompositeKey, version: u64) -> StoreFuture<'_, ShardRead<WriteOutcome>> {
         let shard = self.layout.shard(&key);
         let command = functions::remove(&self.cluster.keys, shard, &key, version);
-        Box::pin(async move { outcome(self.change(Place::Shard(shard), command).await?, shard) })
+        Box::pin(async move { outcome(self.change(KeyPlace::Shard(shard), command).await?, shard) })
     }
 
-    fn list_shard(&self, shard: u16, range: ListRange) -> Answer<'_, ListPart> {
+    fn list_shard(&self, shard: u16, range: ListRange) -> StoreFuture<'_, ListPart> {
         Box::pin(self.read_list(shard, range))
     }
 }

@@ -1,7 +1,7 @@
 //! Promises of [`Values`](foremap_gateway::store::Values).
 
 use foremap::key::KeyPrefix;
-use foremap_gateway::store::{Expect, Read, Write, WriteId, WriteOutcome, Written, list};
+use foremap_gateway::store::{Expect, ShardRead, Write, WriteId, WriteOutcome, Written, list};
 
 use super::harness::{Shared, VERSIONS, delete, key, locator, put, read, written};
 
@@ -25,7 +25,7 @@ async fn reads_see_acknowledged_writes(store: Shared) {
     let layout = store.layout();
     let absent = read(&store, &["a/b"]).await;
     assert_eq!((absent[0].value.as_ref(), absent[0].position), (None, 0));
-    let Read { value, shard, position } = store.write(put("a/b", "one")).await.expect("a store that works");
+    let ShardRead { value, shard, position } = store.write(put("a/b", "one")).await.expect("a store that works");
     let WriteOutcome::Written(Written { version, created: true }) = value else { panic!("{value:?}") };
     assert_eq!((shard, position), (layout.shard(&key("a/b")), version));
     let second = written(&store, put("a/b", "two")).await;

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::store::redis::connect::Connector;
-use crate::store::redis::master::{Kind, Master};
+use crate::store::redis::master::{Master, RequestKind};
 use crate::store::redis::options::{Address, RedisOptions};
 
 /// Behaviour of the server towards a pipeline.
@@ -142,22 +142,22 @@ impl Server {
     }
 }
 
-async fn send(master: &Master, kind: Kind) -> oneshot::Receiver<Outcome> {
+async fn send(master: &Master, kind: RequestKind) -> oneshot::Receiver<SlotResult> {
     let (reply, answer) = oneshot::channel();
-    let job = Job { commands: Arc::new([::redis::cmd("PING")]), asking: false, fence: "f".into(), reply };
-    match master.lane(kind) {
-        Ok(lane) => lane.send(vec![job]).await,
-        Err(fault) => drop(job.reply.send(Err(fault))),
+    let request = SlotRequest { commands: Arc::new([::redis::cmd("PING")]), asking: false, fence: "f".into(), reply };
+    match master.queue(kind) {
+        Ok(queue) => queue.send(vec![request]).await,
+        Err(fault) => drop(request.reply.send(Err(fault))),
     }
     answer
 }
 
-/// One command on a lane that has one connection.
-async fn ask(master: &Master) -> Outcome {
-    send(master, Kind::Poll).await.await.expect("an outcome")
+/// One command on a queue that has one connection.
+async fn ask(master: &Master) -> SlotResult {
+    send(master, RequestKind::Poll).await.await.expect("an outcome")
 }
 
-fn fine() -> Outcome {
+fn fine() -> SlotResult {
     Ok(vec![Value::SimpleString("fine".into())])
 }
 
@@ -293,14 +293,18 @@ async fn behind_an_open_breaker_nothing_is_sent() {
 async fn while_a_pipeline_is_on_its_way_requests_collect_behind_it() {
     let server = Server::start(&[Deed::Hold]).await;
     let master = server.master();
-    let first = send(&master, Kind::Poll).await;
+    let first = send(&master, RequestKind::Poll).await;
     while server.pipelines.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    let later = [send(&master, Kind::Poll).await, send(&master, Kind::Poll).await, send(&master, Kind::Poll).await];
+    let later = [
+        send(&master, RequestKind::Poll).await,
+        send(&master, RequestKind::Poll).await,
+        send(&master, RequestKind::Poll).await,
+    ];
     assert_eq!(master.status().waiting.0, 3);
     // A read does not wait for the poll.
-    assert_eq!(send(&master, Kind::Read).await.await.expect("an outcome"), fine());
+    assert_eq!(send(&master, RequestKind::Read).await.await.expect("an outcome"), fine());
     server.go.notify_one();
     assert_eq!(first.await.expect("an outcome"), fine());
     for answer in later {

@@ -1,4 +1,4 @@
-//! [`Lanes`]: the threads that serve connections.
+//! [`Workers`]: the threads that serve connections.
 //!
 //! A connection stays on one thread from its first request to its last. Where any thread may take up any request, one
 //! thread wakes another for nearly each, and that costs more than answering from memory does.
@@ -17,10 +17,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
 use super::connections::Ticket;
-use super::entry::{Entry, Requests};
+use super::endpoint::{ConnectionService, Endpoint};
 use super::head::{self, First, Turned};
 use super::limits::Limits;
-use super::receiving::Held;
+use super::receiving::MemoryReservation;
 use super::server::Server;
 use super::socket::Socket;
 use crate::host::Calls;
@@ -34,15 +34,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// As many threads as there are processors, each with the connections that were given to it in turn. They end when the
 /// last reference is dropped. A runtime that has one thread only serves all connections itself.
-pub struct Lanes {
-    lanes: Vec<mpsc::Sender<Connection>>,
+pub struct Workers {
+    workers: Vec<mpsc::Sender<Connection>>,
     next: AtomicUsize,
 }
 
 struct Connection {
     stream: TcpStream,
     peer: IpAddr,
-    entry: Entry,
+    endpoint: Endpoint,
     ticket: Ticket,
     /// One for whoever serves requests, one for a feed that takes the connection.
     watchers: [Watcher; 2],
@@ -51,20 +51,20 @@ struct Connection {
 impl Connection {
     /// Serves it on the runtime of this thread, once it has sent a head.
     fn serve(self) {
-        let Self { stream, peer, entry, ticket, watchers } = self;
+        let Self { stream, peer, endpoint, ticket, watchers } = self;
         let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
         tokio::spawn(async move {
-            if first(&stream, &entry, &ticket).await {
+            if first(&stream, &endpoint, &ticket).await {
                 // Boxed: who never sends a head costs no room for it.
-                Box::pin(answer(stream, peer, entry, ticket, watchers)).await;
+                Box::pin(answer(stream, peer, endpoint, ticket, watchers)).await;
             }
         });
     }
 }
 
 /// Tells whether the connection is to be served, once that can be told.
-async fn first(stream: &tokio::net::TcpStream, entry: &Entry, ticket: &Ticket) -> bool {
-    let server = &entry.server;
+async fn first(stream: &tokio::net::TcpStream, endpoint: &Endpoint, ticket: &Ticket) -> bool {
+    let server = &endpoint.server;
     let (limits, mut stop) = (&server.options.limits, server.stop.clone());
     let patience = if ticket.is_reserved() { limits.head.min(RESERVED_HEAD) } else { limits.head };
     let first = tokio::select! {
@@ -75,7 +75,7 @@ async fn first(stream: &tokio::net::TcpStream, entry: &Entry, ticket: &Ticket) -
     match first {
         First::Head { about_health } if about_health || !ticket.is_reserved() => return ticket.settle(),
         First::Head { .. } => {
-            entry.connections.refuse();
+            endpoint.connections.refuse();
             head::turn_away(stream, Turned::Full);
         }
         First::TooLong => head::turn_away(stream, Turned::TooLong),
@@ -92,23 +92,23 @@ async fn first(stream: &tokio::net::TcpStream, entry: &Entry, ticket: &Ticket) -
 async fn answer(
     stream: tokio::net::TcpStream,
     peer: IpAddr,
-    entry: Entry,
+    endpoint: Endpoint,
     ticket: Ticket,
     [watcher, spare]: [Watcher; 2],
 ) {
-    let (server, ticket) = (entry.server.clone(), Arc::new(ticket));
-    let socket = Socket::new(stream, Held::new(server.receiving.clone(), ticket.subject()));
+    let (server, ticket) = (endpoint.server.clone(), Arc::new(ticket));
+    let socket = Socket::new(stream, MemoryReservation::new(server.receiving.clone(), ticket.subject()));
     let watcher_of_feed = Arc::new(Mutex::new(Some(spare)));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(server.options.limits.idle);
     builder.max_buf_size(Limits::HEAD_BYTES).keep_alive(!ticket.is_reserved());
-    let requests = Requests { entry, socket: socket.clone(), watcher: watcher_of_feed, ticket, peer };
+    let service = ConnectionService { endpoint, socket: socket.clone(), watcher: watcher_of_feed, ticket, peer };
     // It fails where the caller goes away, takes too long or speaks something else, and nobody is left to tell; and where
     // a feed has taken it over.
-    drop(watcher.watch(builder.serve_connection(socket, requests)).await);
+    drop(watcher.watch(builder.serve_connection(socket, service)).await);
 }
 
-impl Lanes {
+impl Workers {
     /// Starts them, from inside a runtime.
     ///
     /// # Errors
@@ -118,8 +118,8 @@ impl Lanes {
             1 => 0,
             _ => std::thread::available_parallelism().map_or(1, usize::from),
         };
-        let lanes = (0..count).map(lane).collect::<std::io::Result<_>>()?;
-        Ok(Arc::new(Self { lanes, next: AtomicUsize::new(0) }))
+        let workers = (0..count).map(worker).collect::<std::io::Result<_>>()?;
+        Ok(Arc::new(Self { workers, next: AtomicUsize::new(0) }))
     }
 
     /// Accepts connections for `server` until `stopped` becomes true, then waits for the requests in flight.
@@ -129,10 +129,10 @@ impl Lanes {
         server: Arc<Server>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        self.accept_all(listener, Entry::new(server), &mut stopped).await;
+        self.accept_all(listener, Endpoint::new(server), &mut stopped).await;
     }
 
-    async fn accept_all(&self, listener: TcpListener, entry: Entry, stopped: &mut watch::Receiver<bool>) {
+    async fn accept_all(&self, listener: TcpListener, endpoint: Endpoint, stopped: &mut watch::Receiver<bool>) {
         let connections = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -140,14 +140,14 @@ impl Lanes {
                 accepted = accept(&listener) => accepted,
             };
             let Some((stream, peer)) = accepted else { continue };
-            let Some(ticket) = enter(&entry, peer) else { continue };
+            let Some(ticket) = enter(&endpoint, peer) else { continue };
             let watchers = [connections.watcher(), connections.watcher()];
-            let connection = Connection { stream, peer, entry: entry.clone(), ticket, watchers };
+            let connection = Connection { stream, peer, endpoint: endpoint.clone(), ticket, watchers };
             let turn = self.next.fetch_add(1, Ordering::Relaxed);
-            match turn.checked_rem(self.lanes.len()) {
+            match turn.checked_rem(self.workers.len()) {
                 None => connection.serve(),
-                // A lane ends with the last reference only.
-                Some(lane) => drop(self.lanes[lane].send(connection).await),
+                // A worker ends with the last reference only.
+                Some(worker) => drop(self.workers[worker].send(connection).await),
             }
         }
         drop(listener);
@@ -170,17 +170,17 @@ pub fn serve_admin(
         TcpListener::from_std(listener)?
     };
     std::thread::Builder::new().name("admin".into()).spawn(move || {
-        let lanes = Lanes { lanes: Vec::new(), next: AtomicUsize::new(0) };
-        runtime.block_on(lanes.accept_all(listener, Entry::admin(server), &mut stopped));
+        let workers = Workers { workers: Vec::new(), next: AtomicUsize::new(0) };
+        runtime.block_on(workers.accept_all(listener, Endpoint::admin(server), &mut stopped));
     })?;
     Ok(())
 }
 
 /// A place for a connection of `peer`. Proxies that are trusted stand for many, and have no share of their own.
-fn enter(entry: &Entry, peer: IpAddr) -> Option<Ticket> {
+fn enter(endpoint: &Endpoint, peer: IpAddr) -> Option<Ticket> {
     let peer = peer.to_canonical();
-    let is_trusted = entry.server.options.trusted_proxies.iter().any(|network| network.contains(&peer));
-    entry.connections.enter(if is_trusted { Subject::default() } else { Subject::of_address(peer) })
+    let is_trusted = endpoint.server.options.trusted_proxies.iter().any(|network| network.contains(&peer));
+    endpoint.connections.enter(if is_trusted { Subject::default() } else { Subject::of_address(peer) })
 }
 
 /// `None` where there is no connection after all.
@@ -201,10 +201,10 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, IpAddr)> {
     }
 }
 
-fn lane(at: usize) -> std::io::Result<mpsc::Sender<Connection>> {
+fn worker(at: usize) -> std::io::Result<mpsc::Sender<Connection>> {
     let (sender, connections) = mpsc::channel(WAITING);
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(format!("lane-{at}")).spawn(move || run(&runtime, connections))?;
+    std::thread::Builder::new().name(format!("worker-{at}")).spawn(move || run(&runtime, connections))?;
     Ok(sender)
 }
 

@@ -17,30 +17,30 @@ pub(super) const MAX_LISTS: usize = 64;
 pub(super) const MAX_MAP_WAITS: usize = 1_024;
 
 /// One of a bounded number of places, for as long as it lives.
-pub(super) struct Slot(Arc<AtomicUsize>);
+pub(super) struct Permit(Arc<AtomicUsize>);
 
-impl Slot {
+impl Permit {
     /// `None` where `most` are taken.
     pub(super) fn enter(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let slot = Self(count.clone());
+        let permit = Self(count.clone());
         // Dropped where it is one too many.
-        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(slot)
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(permit)
     }
 }
 
-impl Drop for Slot {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// One of a bounded number of places that subjects share, for as long as it lives.
-pub(super) struct Share {
+pub(super) struct SubjectPermit {
     shares: Arc<Mutex<Shares>>,
     subject: Subject,
 }
 
-impl Share {
+impl SubjectPermit {
     /// # Errors
     /// The bound that stands in the way.
     pub(super) fn enter(shares: &Arc<Mutex<Shares>>, subject: Subject) -> Result<Self, usize> {
@@ -49,7 +49,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for SubjectPermit {
     fn drop(&mut self) {
         self.shares.lock().leave(self.subject);
     }

@@ -1,4 +1,4 @@
-//! [`Fences`]: the keys that fences of one master raise.
+//! [`FenceKeys`]: the keys that fences of one master raise.
 //!
 //! A fence is for everything in its pipeline, whatever slots that is in, so its key may be in any slot that the master has.
 //! It should be one that stays: `INCR` in a slot that is on its way to another master is refused once its key has left.
@@ -13,9 +13,9 @@ const STAYS_MS: u64 = 1_000;
 
 /// Keys in several slots of a master, the one that served last first.
 #[derive(Default)]
-pub(super) struct Fences(Mutex<Vec<String>>);
+pub(super) struct FenceKeys(Mutex<Vec<String>>);
 
-impl Fences {
+impl FenceKeys {
     /// From now on these serve. Which of them comes first stays.
     pub(super) fn offer(&self, mut keys: Vec<String>) {
         let mut known = self.0.lock();
@@ -63,5 +63,5 @@ pub(super) fn asking() -> Cmd {
 }
 
 #[cfg(test)]
-#[path = "fences_tests.rs"]
+#[path = "fence_keys_tests.rs"]
 mod tests;

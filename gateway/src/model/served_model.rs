@@ -1,4 +1,4 @@
-//! [`Served`]: one snapshot as callers get it.
+//! [`ServedModel`]: one snapshot as callers get it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use quick_cache::unsync::Cache;
 
 use super::compress::{compressed, gzipped};
-use super::negotiate::Encoding;
+use super::negotiate::ContentEncoding;
 use super::stored::{Size, Stored};
 
 /// Most bodies that are kept for callers who may not read everything; 256 KiB compressed or 1 MiB each.
@@ -23,36 +23,36 @@ const OPEN: usize = 6 * CLASSES.len();
 
 /// Form of the model that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Wanted {
+struct ModelForm {
     /// Keys below these only, where there are any.
     prefixes: Option<Arc<[KeyPrefix]>>,
     class: usize,
-    encoding: Encoding,
+    encoding: ContentEncoding,
     /// As a difference from the model that was made then, which is one of the earlier ones.
     from: Option<u64>,
 }
 
 /// Answer to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Body {
+pub(crate) struct ModelBody {
     pub(crate) bytes: Bytes,
     /// The entity tag: another one for other bytes.
     pub(crate) tag: Arc<str>,
 }
 
 /// A snapshot, and what of it has been asked for, each made once.
-pub(crate) struct Served {
+pub(crate) struct ServedModel {
     pub(crate) stored: Stored,
     since: Instant,
     /// This one too: whoever has it is told so in a few bytes.
     earlier: Earlier<Stored>,
-    open: Mutex<Cache<Wanted, Body>>,
-    restricted: Mutex<Cache<Wanted, Body>>,
+    open: Mutex<Cache<ModelForm, ModelBody>>,
+    restricted: Mutex<Cache<ModelForm, ModelBody>>,
     /// Held while one is made: whoever wants the same waits for it.
     making: tokio::sync::Mutex<()>,
 }
 
-impl Served {
+impl ServedModel {
     /// `earlier` is what was served before, if anything was.
     pub(crate) fn new(stored: Stored, earlier: Option<&Self>) -> Self {
         let (open, restricted) = (Mutex::new(Cache::new(OPEN)), Mutex::new(Cache::new(RESTRICTED)));
@@ -81,12 +81,12 @@ impl Served {
         (self.lock(true).len(), RESTRICTED)
     }
 
-    fn lock(&self, is_restricted: bool) -> MutexGuard<'_, Cache<Wanted, Body>> {
+    fn lock(&self, is_restricted: bool) -> MutexGuard<'_, Cache<ModelForm, ModelBody>> {
         let cache = if is_restricted { &self.restricted } else { &self.open };
         cache.lock()
     }
 
-    fn known(&self, wanted: &Wanted) -> Option<Body> {
+    fn known(&self, wanted: &ModelForm) -> Option<ModelBody> {
         self.lock(wanted.prefixes.is_some()).get(wanted).cloned()
     }
 
@@ -96,9 +96,9 @@ impl Served {
         self: &Arc<Self>,
         prefixes: Option<Arc<[KeyPrefix]>>,
         class: usize,
-        encoding: Encoding,
+        encoding: ContentEncoding,
         from: Option<u64>,
-    ) -> Option<Body> {
+    ) -> Option<ModelBody> {
         self.made(self.wanted(prefixes, class, encoding, from)).await
     }
 
@@ -106,15 +106,15 @@ impl Served {
         &self,
         prefixes: Option<Arc<[KeyPrefix]>>,
         class: usize,
-        encoding: Encoding,
+        encoding: ContentEncoding,
         from: Option<u64>,
-    ) -> Wanted {
+    ) -> ModelForm {
         let prefixes = prefixes.map(|prefixes| distinct(&prefixes).into());
         let from = from.filter(|&made| self.earlier.get(made).is_some());
-        Wanted { prefixes, class: class.min(CLASSES.len() - 1), encoding, from }
+        ModelForm { prefixes, class: class.min(CLASSES.len() - 1), encoding, from }
     }
 
-    async fn made(self: &Arc<Self>, wanted: Wanted) -> Option<Body> {
+    async fn made(self: &Arc<Self>, wanted: ModelForm) -> Option<ModelBody> {
         if let Some(body) = self.known(&wanted) {
             return Some(body);
         }
@@ -134,9 +134,9 @@ impl Served {
         self: &Arc<Self>,
         prefixes: Option<Arc<[KeyPrefix]>>,
         class: usize,
-        encoding: Encoding,
+        encoding: ContentEncoding,
         from: Option<u64>,
-    ) -> Option<Body> {
+    ) -> Option<ModelBody> {
         let wanted = self.wanted(prefixes, class, encoding, from);
         let known = self.known(&wanted);
         // One at a time: whoever wants another one asks again.
@@ -147,29 +147,29 @@ impl Served {
         known
     }
 
-    fn make(&self, wanted: &Wanted) -> Body {
+    fn make(&self, wanted: &ModelForm) -> ModelBody {
         let size = wanted.size(&self.stored);
         let whole = match wanted.encoding {
-            Encoding::Brotli => size.brotli,
-            Encoding::Gzip => gzipped(&size.raw).into(),
-            Encoding::Identity => size.raw.clone(),
+            ContentEncoding::Brotli => size.brotli,
+            ContentEncoding::Gzip => gzipped(&size.raw).into(),
+            ContentEncoding::Identity => size.raw.clone(),
         };
         let older = wanted.from.and_then(|made| self.earlier.get(made));
         let delta = older.map(|older| {
             let delta = model_delta(&wanted.size(older).raw, &size.raw);
             match wanted.encoding {
-                Encoding::Brotli => compressed(&delta),
-                Encoding::Gzip => gzipped(&delta),
-                Encoding::Identity => delta,
+                ContentEncoding::Brotli => compressed(&delta),
+                ContentEncoding::Gzip => gzipped(&delta),
+                ContentEncoding::Identity => delta,
             }
         });
         let bytes = delta.filter(|delta| delta.len() < whole.len()).map_or(whole, Bytes::from);
         let tag = format!("\"{:016x}\"", xxh3(0, &bytes));
-        Body { bytes, tag: tag.into() }
+        ModelBody { bytes, tag: tag.into() }
     }
 }
 
-impl Wanted {
+impl ModelForm {
     /// Size of the stored model that it is of.
     fn size(&self, stored: &Stored) -> Size {
         let Some(prefixes) = &self.prefixes else { return stored.size(self.class).clone() };

@@ -6,7 +6,7 @@ fn keys(keys: &[&str]) -> Vec<String> {
 
 #[test]
 fn another_key_takes_the_place_of_one_that_leaves_until_all_have_been_tried() {
-    let fences = Fences::default();
+    let fences = FenceKeys::default();
     assert_eq!((fences.first(), fences.instead_of("a", 1)), (None, None));
     fences.offer(keys(&["a", "b", "c"]));
     assert_eq!(fences.first().as_deref(), Some("a"));

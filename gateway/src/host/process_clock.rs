@@ -8,9 +8,9 @@ use foremap::node::Micros;
 
 /// Milliseconds since the process began to count.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
+pub struct ProcessClock(Instant);
 
-impl Clock {
+impl ProcessClock {
     /// Begins to count now.
     pub fn start() -> Self {
         Self(Instant::now())

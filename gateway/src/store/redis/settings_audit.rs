@@ -1,4 +1,4 @@
-//! [`Audit`]: looks at the settings of every server again and again, and stops the writes of shards that break a rule.
+//! [`SettingsAudit`]: looks at the settings of every server again and again, and stops the writes of shards that break a rule.
 //!
 //! Operators change settings while everything runs, and new servers come with their own. A shard of which one server, be
 //! it the master or a replica, breaks a rule takes no writes until it keeps them all again; it is read as before.
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use super::connect::Connector;
 use super::options::Address;
 use super::routes::Routes;
-use super::settings::{Unknown, Verdict};
+use super::settings::{SettingsVerdict, Unknown};
 use crate::store::Promise;
 
 /// Between two looks: two commands on a connection of its own to each server.
@@ -29,16 +29,16 @@ const ASK_MOST: usize = 16;
 
 /// Latest findings about each server of the view.
 #[derive(Default)]
-pub(super) struct Audit {
-    verdicts: Mutex<BTreeMap<Address, Verdict>>,
+pub(super) struct SettingsAudit {
+    verdicts: Mutex<BTreeMap<Address, SettingsVerdict>>,
     /// Told where a server is new.
     news: Notify,
     promise: Mutex<Option<Promise>>,
 }
 
-impl Audit {
+impl SettingsAudit {
     /// One that begins with what was found at the start.
-    pub(super) fn new(verdicts: BTreeMap<Address, Verdict>) -> Self {
+    pub(super) fn new(verdicts: BTreeMap<Address, SettingsVerdict>) -> Self {
         Self { verdicts: Mutex::new(verdicts), ..Self::default() }
     }
 
@@ -73,10 +73,10 @@ impl Audit {
         let ask = |address: Address| {
             let known = before.get(&address).cloned();
             async move {
-                let asked = tokio::time::timeout(ASK, Verdict::ask(connector, &address, known.as_ref())).await;
+                let asked = tokio::time::timeout(ASK, SettingsVerdict::ask(connector, &address, known.as_ref())).await;
                 let verdict = match asked {
                     Ok(Ok(verdict)) => Some(verdict),
-                    Ok(Err(Unknown::Refused(why))) => Some(Verdict::untold(why)),
+                    Ok(Err(Unknown::Refused(why))) => Some(SettingsVerdict::untold(why)),
                     // It is as it was, as far as anybody knows: another server may reach it.
                     Ok(Err(Unknown::Silent(_))) | Err(_) => known,
                 };
@@ -86,7 +86,7 @@ impl Audit {
         let servers: Vec<Address> = routes.servers().cloned().collect();
         let count = servers.len();
         let found: Vec<_> = stream::iter(servers).map(ask).buffer_unordered(ASK_MOST).collect().await;
-        let found: BTreeMap<Address, Verdict> = found.into_iter().flatten().collect();
+        let found: BTreeMap<Address, SettingsVerdict> = found.into_iter().flatten().collect();
         let all_known = found.len() == count;
         // Those that left the cluster are forgotten.
         *self.verdicts.lock() = found;

@@ -1,10 +1,10 @@
-//! [`Line`]: a server of the cluster as `CLUSTER NODES` and `CLUSTER REPLICAS` tell of it.
+//! [`NodeLine`]: a server of the cluster as `CLUSTER NODES` and `CLUSTER REPLICAS` tell of it.
 
 use super::options::plain;
 
 /// `id ip:port@bus[,hostname[,name=value...]] flags master ping pong epoch link [slots...]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct NodeLine {
     pub(super) id: String,
     /// Empty where it is not known; as is the port, 0.
     pub(super) host: String,
@@ -18,7 +18,7 @@ pub(super) struct Line {
     pub(super) slots: Vec<(u16, u16)>,
 }
 
-impl Line {
+impl NodeLine {
     /// Reads one; `None` where it is none.
     pub(super) fn read(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();

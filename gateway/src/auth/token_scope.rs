@@ -53,7 +53,7 @@ impl Verb {
 
 /// Verbs and prefixes of one request's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
+pub struct TokenScope {
     /// `None` is everything: the node checks no tokens.
     granted: Option<(Vec<Verb>, Vec<KeyPrefix>)>,
     expires_at: Option<u64>,
@@ -61,7 +61,7 @@ pub struct Scope {
     is_named: bool,
 }
 
-impl Scope {
+impl TokenScope {
     /// Everything.
     pub fn all() -> Self {
         Self { granted: None, expires_at: None, subject: Subject::default(), is_named: false }

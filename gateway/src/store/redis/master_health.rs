@@ -1,4 +1,4 @@
-//! [`Health`]: what is known of how one master does, and whether it is asked at all.
+//! [`MasterHealth`]: what is known of how one master does, and whether it is asked at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connect::{Connector, Link};
-use super::fence::{self, Told, Unread};
-use super::fences::Fences;
+use super::fence::{self, FenceReport, Unread};
+use super::fence_keys::FenceKeys;
 use super::options::Address;
 use super::reply::Fault;
 use crate::store::MasterStatus;
@@ -22,7 +22,7 @@ const BREAKER: BreakerConfig = BreakerConfig { failures: 2, first_ms: 100, most_
 
 /// Why a master is not believed.
 #[derive(Clone, Default)]
-pub(super) struct Trouble {
+pub(super) struct MasterTrouble {
     why: Option<String>,
     /// Replicas that did not acknowledge.
     lacking: Vec<Address>,
@@ -35,15 +35,15 @@ pub(super) struct Fitness {
     is_durable: bool,
 }
 
-/// State that the lanes of a master share.
-pub(super) struct Health {
+/// State that the queues of a master share.
+pub(super) struct MasterHealth {
     pub(super) address: Address,
     connector: Connector,
     pub(super) fence: Fence,
-    pub(super) fences: Fences,
+    pub(super) fences: FenceKeys,
     breaker: Mutex<Breaker>,
     /// Description of the newest failure, until something succeeds.
-    trouble: Mutex<Trouble>,
+    trouble: Mutex<MasterTrouble>,
     /// Replicas that must acknowledge, by the newest fence, and how many of those attached are not of the cluster.
     wait_for: AtomicU32,
     outside: AtomicU32,
@@ -55,13 +55,13 @@ pub(super) struct Health {
     suspicion: Arc<Notify>,
 }
 
-impl Health {
+impl MasterHealth {
     pub(super) fn new(address: Address, connector: Connector, fence: Fence, suspicion: Arc<Notify>) -> Self {
         Self {
             address,
             connector,
             fence,
-            fences: Fences::default(),
+            fences: FenceKeys::default(),
             breaker: Mutex::new(Breaker::new(BREAKER)),
             trouble: Mutex::default(),
             fitness: Mutex::default(),
@@ -142,14 +142,14 @@ impl Health {
         let told = format!("{}: {why}", self.address);
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.breaker.lock().failed(self.now());
-        *self.trouble.lock() = Trouble { why: Some(why.to_owned()), lacking };
+        *self.trouble.lock() = MasterTrouble { why: Some(why.to_owned()), lacking };
         self.suspect();
         told
     }
 
     fn succeeded(&self) {
         self.breaker.lock().succeeded();
-        *self.trouble.lock() = Trouble::default();
+        *self.trouble.lock() = MasterTrouble::default();
     }
 
     /// Has the topology asked for.
@@ -175,7 +175,7 @@ impl Health {
     }
 
     /// Notes who is attached; returns how many acknowledgements there must be.
-    pub(super) fn learn(&self, told: &Told) -> u32 {
+    pub(super) fn learn(&self, told: &FenceReport) -> u32 {
         let needed = told.waits_for(self.fence);
         self.wait_for.store(needed, Ordering::Relaxed);
         self.outside.store(u32::try_from(told.outside()).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -183,7 +183,7 @@ impl Health {
     }
 
     /// Judges the answers to a fence on a connection that was opened in the history `since`: `None` if it holds.
-    pub(super) fn fenced(&self, since: &str, told: Result<Told, Unread>) -> Option<Fault> {
+    pub(super) fn fenced(&self, since: &str, told: Result<FenceReport, Unread>) -> Option<Fault> {
         match told {
             // It answers, as a master of other data now.
             Ok(told) if told.history.as_deref() != Some(since) => {

@@ -6,12 +6,12 @@ use crate::store::StoreError;
 
 /// One line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct RunError {
     line: String,
     may_pass: bool,
 }
 
-impl Failure {
+impl RunError {
     /// Failure of `what`, which `error` of the store keeps from happening.
     pub fn of_store(what: &str, error: &StoreError) -> Self {
         let may_pass = matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_));
@@ -36,10 +36,10 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for RunError {}

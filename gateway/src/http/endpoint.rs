@@ -1,4 +1,4 @@
-//! [`Entry`]: where a request enters.
+//! [`Endpoint`]: where a request enters.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,9 +17,9 @@ use parking_lot::Mutex;
 use tower_service::Service as _;
 
 use super::connections::{Connections, Ticket};
-use super::feed::Handover;
-use super::forwarded::Peer;
-use super::receiving::{Held, Received};
+use super::feed::FrameHandover;
+use super::forwarded::ClientAddress;
+use super::receiving::{MemoryReservation, Received};
 use super::router::{admin_router, observe, router};
 use super::server::Server;
 use super::socket::{Push, Socket};
@@ -33,14 +33,14 @@ const ADMIN_CONNECTIONS: usize = 256;
 /// Reads of keys that no browser page sends go to their handler directly: the router and the layers around it would
 /// cost them as much again. What they are answered is the same.
 #[derive(Clone)]
-pub(super) struct Entry {
+pub(super) struct Endpoint {
     pub(super) server: Arc<Server>,
     pub(super) connections: Arc<Connections>,
     router: Router,
     serves_admin: bool,
 }
 
-impl Entry {
+impl Endpoint {
     pub(super) fn new(server: Arc<Server>) -> Self {
         let connections = server.connections.clone();
         Self { router: router(server.clone()), server, connections, serves_admin: false }
@@ -66,8 +66,8 @@ impl fmt::Display for HandedOver {
 impl std::error::Error for HandedOver {}
 
 /// Answers the requests of one connection.
-pub(super) struct Requests {
-    pub(super) entry: Entry,
+pub(super) struct ConnectionService {
+    pub(super) endpoint: Endpoint,
     pub(super) socket: Socket,
     /// Lets the end of the node wait for a feed that takes the connection.
     pub(super) watcher: Arc<Mutex<Option<Watcher>>>,
@@ -79,7 +79,7 @@ pub(super) struct Requests {
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, HandedOver>> + Send>>;
 
-impl hyper::service::Service<Request<Incoming>> for Requests {
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Response = Response;
     type Error = HandedOver;
     type Future = Answering;
@@ -89,13 +89,13 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let (version, path) = (request.version(), request.uri().path());
         let is_feed = request.method() == Method::POST && path == "/v1/changes";
         let names_peer = matches!(path, "/v1/summaries" | "/v1/batch" | "/v1/changes" | "/v1/list");
-        let server = &self.entry.server;
+        let server = &self.endpoint.server;
         let client = forwarded::client(self.peer, request.headers(), &server.options.trusted_proxies);
         let mut request = request.map(|body| self.received(body, client));
         if names_peer {
-            request.extensions_mut().insert(Peer(client));
+            request.extensions_mut().insert(ClientAddress(client));
         }
-        let (answer, socket) = (self.entry.call(request), self.socket.clone());
+        let (answer, socket) = (self.endpoint.call(request), self.socket.clone());
         if !is_feed {
             return Box::pin(async move {
                 let answer = answer.await;
@@ -107,7 +107,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         Box::pin(async move {
             let mut response = answer.await?;
             socket.head().end_answer();
-            let Some(handover) = response.extensions_mut().remove::<Handover>() else { return Ok(response) };
+            let Some(handover) = response.extensions_mut().remove::<FrameHandover>() else { return Ok(response) };
             // Where an earlier answer has not been taken, this one is sent behind it.
             let Some(stream) = socket.take() else { return Ok(response) };
             let Some(frames) = handover.take() else { return Err(HandedOver) };
@@ -122,19 +122,19 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     }
 }
 
-impl Requests {
+impl ConnectionService {
     /// `body` of a request of `client`, within its bounds.
     fn received(&self, body: Incoming, client: IpAddr) -> Body {
         if body.is_end_stream() {
             return Body::empty();
         }
-        let server = &self.entry.server;
-        let held = Held::new(server.receiving.clone(), Subject::of_address(client));
+        let server = &self.endpoint.server;
+        let held = MemoryReservation::new(server.receiving.clone(), Subject::of_address(client));
         Body::new(Received::new(body, held, server.options.limits.body))
     }
 }
 
-impl Entry {
+impl Endpoint {
     fn call(&self, request: Request<Body>) -> Answering {
         if let Err(refusal) =
             guard::admit(&self.server.options, request.method(), request.uri().path(), request.headers())

@@ -8,14 +8,14 @@ use crate::store::StoreError;
 
 /// A request that failed, with the headers that its answer carries all the same.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct HandlerError {
     problem: Box<Problem>,
     headers: HeaderMap,
 }
 
-pub(super) type Answer = Result<Response, Refusal>;
+pub(super) type HandlerResult = Result<Response, HandlerError>;
 
-impl Refusal {
+impl HandlerError {
     pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Problem::new(code, detail).into()
     }
@@ -36,19 +36,19 @@ impl Refusal {
     }
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for HandlerError {
     fn from(problem: Problem) -> Self {
         Self { problem: Box::new(problem), headers: HeaderMap::new() }
     }
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for HandlerError {
     fn from(error: StoreError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for HandlerError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A problem is a few strings: its JSON cannot fail.
