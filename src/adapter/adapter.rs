@@ -11,7 +11,7 @@ use super::agenda::{Agenda, FetchId, Timer};
 use super::config::{AdapterConfig, ConfigError};
 use super::feed::Feed;
 use super::look_ahead::LookAhead;
-use super::requests::{Context, Requests, Waiting};
+use super::requests::{RequestContext, Requests, Waiting};
 use super::transport::retry::ATTEMPT_MS;
 use super::transport::{Flight, Transport};
 use crate::Millis;
@@ -288,8 +288,8 @@ impl Adapter {
     }
 
     /// Lets requests do something, and hands on what the look-ahead machine is to know of it.
-    fn with_requests<T>(&mut self, now: Millis, run: impl FnOnce(&mut Requests, &mut Context<'_>) -> T) -> T {
-        let mut cx = Context::new(now, &mut self.cache, &mut self.agenda, &mut self.transport);
+    fn with_requests<T>(&mut self, now: Millis, run: impl FnOnce(&mut Requests, &mut RequestContext<'_>) -> T) -> T {
+        let mut cx = RequestContext::new(now, &mut self.cache, &mut self.agenda, &mut self.transport);
         let done = run(&mut self.requests, &mut cx);
         self.hand_over_notes(now);
         done

@@ -50,7 +50,7 @@ type Below<'a> = (&'a mut LocalCache, &'a mut Agenda, &'a mut Transport);
 
 /// A feed that is open or being opened.
 #[derive(Debug)]
-struct Open {
+struct OpenFeed {
     id: FlightId,
     origin: Arc<str>,
     /// Credit that it cost.
@@ -65,7 +65,7 @@ struct Open {
     number: u32,
 }
 
-impl Open {
+impl OpenFeed {
     /// Moment at which it counts as dead unless something is heard.
     fn silent_at(&self) -> Millis {
         match self.hello {
@@ -81,7 +81,7 @@ pub(super) struct Feed {
     config: FeedConfig,
     max_staleness_ms: u32,
     attention: Attention,
-    open: Option<Open>,
+    open: Option<OpenFeed>,
     /// True where its frames are passed on to others.
     relaying: bool,
     requests: u32,
@@ -297,7 +297,7 @@ impl Feed {
         self.counted.opened += 1;
         let paid = if self.at_hand { 0 } else { self.credit.min(COST) };
         self.credit -= paid;
-        self.open = Some(Open {
+        self.open = Some(OpenFeed {
             id,
             origin: origin.clone(),
             paid,
@@ -321,7 +321,7 @@ impl Feed {
     }
 
     /// Closes the feed, if there is one.
-    fn close(&mut self, cache: &mut LocalCache, agenda: &mut Agenda) -> Option<Open> {
+    fn close(&mut self, cache: &mut LocalCache, agenda: &mut Agenda) -> Option<OpenFeed> {
         let open = self.open.take()?;
         cache.feed_ended();
         agenda.act(Action::CloseFeed { scope: OWN_SCOPE, feed: open.id });

@@ -1,13 +1,13 @@
 //! [`LookAhead`]: predictions, the prefetches that they lead to, and what is learnt and told from requests.
 
 mod credit;
-mod history;
+mod scope_history;
 mod shared;
 
 use std::sync::Arc;
 
 use self::credit::Credit;
-use self::history::History;
+use self::scope_history::ScopeHistory;
 use self::shared::Shared;
 use super::action::Scope;
 use super::agenda::OWN_SCOPE;
@@ -31,7 +31,7 @@ pub(super) struct LookAhead {
     /// End of a pause, in which nothing is fetched ahead, as a gateway has more to do than it can.
     paused_until: Millis,
     max_prefetching: usize,
-    history: History,
+    history: ScopeHistory,
     shared: Shared,
 }
 
@@ -44,7 +44,7 @@ impl LookAhead {
             credit: Credit::default(),
             paused_until: 0,
             max_prefetching: config.max_prefetching,
-            history: History::default(),
+            history: ScopeHistory::default(),
             shared,
         }
     }
@@ -184,7 +184,7 @@ impl LookAhead {
     }
 
     pub(super) fn forget_history(&mut self) {
-        self.history = History::default();
+        self.history = ScopeHistory::default();
     }
 
     /// Takes over a shared model; returns whether it takes part in it.
@@ -223,7 +223,7 @@ impl LookAhead {
     /// Adds counts and fills.
     pub(super) fn report(&self, stats: &mut AdapterStats) {
         stats.model = self.shared.stats();
-        stats.history = Fill { used: self.history.iter().len(), bound: History::BOUND };
+        stats.history = Fill { used: self.history.iter().len(), bound: ScopeHistory::BOUND };
         stats.prefetching.bound = self.max_prefetching;
         stats.prefetch = self.engine.stats();
     }

@@ -217,7 +217,7 @@ impl Fetches {
 }
 
 /// Failure of a fetch, which decides whether asking again can help.
-pub(super) struct Failure {
+pub(super) struct FetchFailure {
     code: ErrorCode,
     detail: String,
     retry_after: Option<Millis>,
@@ -225,7 +225,7 @@ pub(super) struct Failure {
     origin: Option<Arc<str>>,
 }
 
-impl Failure {
+impl FetchFailure {
     pub(super) fn new(code: ErrorCode, detail: String) -> Self {
         Self { code, detail, retry_after: None, origin: None }
     }
@@ -248,14 +248,14 @@ pub(super) enum Note {
 }
 
 /// Everything beside themselves that requests need while one event is handled.
-pub(super) struct Context<'a> {
+pub(super) struct RequestContext<'a> {
     now: Millis,
     cache: &'a mut LocalCache,
     agenda: &'a mut Agenda,
     transport: &'a mut Transport,
 }
 
-impl<'a> Context<'a> {
+impl<'a> RequestContext<'a> {
     pub(super) fn new(
         now: Millis,
         cache: &'a mut LocalCache,
@@ -370,7 +370,7 @@ impl Requests {
     }
 
     /// Rejects a request whose caller gave up on it. Returns its scope.
-    pub(super) fn cancel(&mut self, cx: &mut Context<'_>, request: RequestId) -> Option<Scope> {
+    pub(super) fn cancel(&mut self, cx: &mut RequestContext<'_>, request: RequestId) -> Option<Scope> {
         let waiting = self.waiting.remove(&request)?;
         self.reject(request, ErrorCode::Aborted, "the caller cancelled the request".into(), cx.agenda);
         self.leave(cx, waiting.fetch, request);
@@ -379,7 +379,7 @@ impl Requests {
 
     /// Takes `request` off its fetch. When nobody is left, an unsent fetch is dropped, and a flight that nobody needs
     /// is aborted.
-    fn leave(&mut self, cx: &mut Context<'_>, fetch: Option<FetchId>, request: RequestId) {
+    fn leave(&mut self, cx: &mut RequestContext<'_>, fetch: Option<FetchId>, request: RequestId) {
         let Some((id, fetch)) = fetch.and_then(|id| Some((id, self.fetches.get_mut(id)?))) else { return };
         fetch.waiters.retain(|&waiter| waiter != request);
         if !fetch.waiters.is_empty() || fetch.issued {
@@ -398,7 +398,7 @@ impl Requests {
     }
 
     /// Aborts a flight that carries nothing anybody needs.
-    fn abort_if_unneeded(&mut self, cx: &mut Context<'_>, flight: FlightId) {
+    fn abort_if_unneeded(&mut self, cx: &mut RequestContext<'_>, flight: FlightId) {
         let Some(fetches) = cx.transport.fetches_only(flight) else { return };
         let needed = |id: &FetchId| self.fetches.get(*id).is_some_and(|f| f.issued || !f.waiters.is_empty());
         if fetches.iter().any(needed) {

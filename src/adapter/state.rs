@@ -1,4 +1,4 @@
-//! [`State`]: what outlives a page, which is entries, the session, and what its requests taught.
+//! [`KeptState`]: what outlives a page, which is entries, the session, and what its requests taught.
 //!
 //! A page that is loaded again begins with what the one before had cached. None of it is believed: it is of unknown age until
 //! one exchange from the log positions of then has told what changed since. Which key follows which is kept as
@@ -35,17 +35,17 @@ impl fmt::Display for BadState {
 impl std::error::Error for BadState {}
 
 /// A state as it was kept.
-pub(super) struct State {
+pub(super) struct KeptState {
     incarnation: u32,
     token: Vec<Cursor>,
-    requests: Requests,
+    requests: RecentRequests,
     entries: Vec<Kept>,
 }
 
 /// Stream and key of requests, oldest first.
-type Requests = Vec<(Box<str>, CompositeKey)>;
+type RecentRequests = Vec<(Box<str>, CompositeKey)>;
 
-impl State {
+impl KeptState {
     /// The binary form of a session, of requests (`history`), and of as many entries as fit into about `max_bytes`.
     pub(super) fn write<'a>(
         session: &Session,
@@ -78,7 +78,7 @@ impl State {
         w.finish()
     }
 
-    /// Reads what [`State::write`] wrote.
+    /// Reads what [`KeptState::write`] wrote.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, BadState> {
         Self::decode(bytes).map_err(BadState)
     }
@@ -101,7 +101,7 @@ impl State {
     }
 
     /// Incarnation, session token, requests and entries.
-    pub(super) fn into_parts(self) -> (u32, Vec<Cursor>, Requests, Vec<Kept>) {
+    pub(super) fn into_parts(self) -> (u32, Vec<Cursor>, RecentRequests, Vec<Kept>) {
         (self.incarnation, self.token, self.requests, self.entries)
     }
 }

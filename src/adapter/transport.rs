@@ -97,7 +97,7 @@ struct Call {
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct TransportCounts {
     batches: u64,
     keys_sent: u64,
     exchanges: u64,
@@ -124,7 +124,7 @@ pub(super) struct Transport {
     jitter: Jitter,
     retries: TokenBucket,
     hedges: TokenBucket,
-    counts: Counts,
+    counts: TransportCounts,
 }
 
 impl Transport {
@@ -140,7 +140,7 @@ impl Transport {
             jitter: Jitter::new(config.seed),
             retries: TokenBucket::of_retries(),
             hedges: TokenBucket::of_hedges(),
-            counts: Counts::default(),
+            counts: TransportCounts::default(),
         }
     }
 
@@ -359,7 +359,8 @@ impl Transport {
 
     /// Adds counts and fills.
     pub(super) fn report(&self, now: Millis, stats: &mut AdapterStats) {
-        let Counts { batches, keys_sent, exchanges, calls, retries, hedges, maps, map_errors, .. } = self.counts;
+        let TransportCounts { batches, keys_sent, exchanges, calls, retries, hedges, maps, map_errors, .. } =
+            self.counts;
         (stats.batches, stats.keys_sent, stats.exchanges, stats.calls) = (batches, keys_sent, exchanges, calls);
         (stats.retries, stats.hedges, stats.maps, stats.map_errors) = (retries, hedges, maps, map_errors);
         stats.bytes_sent += self.counts.bytes_sent;

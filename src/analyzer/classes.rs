@@ -23,7 +23,7 @@ const LONG_NUMBER: usize = 3;
 
 /// Class of one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum ComponentClass {
     /// One of few values, part of the shape.
     Kind,
     /// One of many values: a name, number or date, blank in the shape.
@@ -35,13 +35,13 @@ pub(super) enum Class {
 pub(super) struct Shape {
     /// Hash of number of components, kinds and their places.
     pub(super) hash: u64,
-    /// Bit `n` is set where component `n` is a [`Class::Kind`].
+    /// Bit `n` is set where component `n` is a [`ComponentClass::Kind`].
     kinds: u16,
 }
 
 impl Shape {
-    pub(super) fn class(&self, at: usize) -> Class {
-        if self.kinds >> at & 1 == 1 { Class::Kind } else { Class::Instance }
+    pub(super) fn class(&self, at: usize) -> ComponentClass {
+        if self.kinds >> at & 1 == 1 { ComponentClass::Kind } else { ComponentClass::Instance }
     }
 }
 
@@ -76,33 +76,34 @@ impl Position {
         self.values[0].count_ones() + self.values[1].count_ones()
     }
 
-    fn class(&self, tag: u32, reading: Option<Reading>) -> Class {
+    fn class(&self, tag: u32, reading: Option<Reading>) -> ComponentClass {
         if let Some(Reading { scale, digits: (start, end), .. }) = reading
             && (scale != Scale::Number || end - start >= LONG_NUMBER)
         {
-            return Class::Instance;
+            return ComponentClass::Instance;
         }
         if self.tag != tag {
-            return Class::Instance;
+            return ComponentClass::Instance;
         }
         let values = self.count();
         let proven = values <= MAX_VALUES && u32::from(self.visits) >= REPEATS * values;
         let early = reading.is_none() && values <= FEW_WORDS;
-        if proven || early { Class::Kind } else { Class::Instance }
+        if proven || early { ComponentClass::Kind } else { ComponentClass::Instance }
     }
 }
 
 /// Classes of places that are known from elsewhere.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places(FxHashMap<u64, Class>);
+pub(super) struct KnownClasses(FxHashMap<u64, ComponentClass>);
 
-impl Places {
+impl KnownClasses {
     pub(super) fn new(places: impl Iterator<Item = (u64, bool)>) -> Self {
-        let class = |(place, is_kind)| (place & !1, if is_kind { Class::Kind } else { Class::Instance });
+        let class =
+            |(place, is_kind)| (place & !1, if is_kind { ComponentClass::Kind } else { ComponentClass::Instance });
         Self(places.map(class).collect())
     }
 
-    fn class(&self, place: u64) -> Option<Class> {
+    fn class(&self, place: u64) -> Option<ComponentClass> {
         if self.0.is_empty() { None } else { self.0.get(&(place & !1)).copied() }
     }
 }
@@ -113,7 +114,7 @@ pub(super) struct Classes {
     positions: Box<[Position]>,
     /// Places whose class is known from elsewhere, which goes before what is learnt here: shapes are names that all who
     /// share a model have to agree on.
-    given: Arc<Places>,
+    given: Arc<KnownClasses>,
 }
 
 fn combine(hash: u64, value: u64) -> u64 {
@@ -127,7 +128,7 @@ impl Classes {
     }
 
     /// Takes over the classes of places; those given before are forgotten.
-    pub(super) fn give(&mut self, places: Arc<Places>) {
+    pub(super) fn give(&mut self, places: Arc<KnownClasses>) {
         self.given = places;
     }
 
@@ -135,12 +136,12 @@ impl Classes {
     pub(super) fn places(&self, parts: &Parts<'_>, mut see: impl FnMut(u64, bool)) {
         walk(parts, &mut |place, _, reading| {
             let class = self.class(place, reading);
-            see(place & !1, class == Class::Kind);
+            see(place & !1, class == ComponentClass::Kind);
             class
         });
     }
 
-    fn class(&self, place: u64, reading: Option<Reading>) -> Class {
+    fn class(&self, place: u64, reading: Option<Reading>) -> ComponentClass {
         let learnt = || self.positions[slot(place)].class(tag(place), reading);
         self.given.class(place).unwrap_or_else(learnt)
     }
@@ -172,7 +173,7 @@ fn tag(place: u64) -> u32 {
     place as u32 | 1
 }
 
-type ClassOf<'a> = &'a mut dyn FnMut(u64, u64, Option<Reading>) -> Class;
+type ClassOf<'a> = &'a mut dyn FnMut(u64, u64, Option<Reading>) -> ComponentClass;
 
 fn walk(parts: &Parts<'_>, class_of: ClassOf<'_>) -> Shape {
     let mut left = combine(1, parts.len() as u64);
@@ -182,11 +183,11 @@ fn walk(parts: &Parts<'_>, class_of: ClassOf<'_>) -> Shape {
         let place = combine(left, n as u64);
         let reading = read(component);
         left = match class_of(place, value, reading) {
-            Class::Kind => {
+            ComponentClass::Kind => {
                 kinds |= 1 << n;
                 combine(left, value)
             }
-            Class::Instance => combine(left, reading.map_or(2, |reading| 3 + reading.scale as u64)),
+            ComponentClass::Instance => combine(left, reading.map_or(2, |reading| 3 + reading.scale as u64)),
         };
     }
     Shape { hash: left, kinds }

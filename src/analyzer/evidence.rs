@@ -226,7 +226,7 @@ struct Word {
 }
 
 /// A template, and the key that it makes with the place of its text.
-type Made = (KeyId, Option<(KeyId, (u32, u32))>);
+type MadeKey = (KeyId, Option<(KeyId, (u32, u32))>);
 
 /// Candidates of one or several contexts, with the texts that templates made. Its buffers are reused.
 #[derive(Debug, Default)]
@@ -237,7 +237,7 @@ pub struct Proposals {
     /// The template being applied; a buffer.
     pub(super) template: Vec<u8>,
     /// Templates applied for the latest context, and what they made.
-    pub(super) made: Vec<Made>,
+    pub(super) made: Vec<MadeKey>,
     /// Keys proposed for the latest context, and apart from them, as those are searched, what is said of each.
     ids: Vec<KeyId>,
     words: Vec<Word>,
@@ -256,7 +256,7 @@ impl Proposals {
     /// Most candidates that one context leads to, before the best are chosen.
     const MAX: usize = Expert::COUNT * super::SUCCESSORS;
     /// Bytes that the candidates of one context take at most.
-    pub(crate) const BYTES: usize = Self::MAX * (size_of::<Made>() + size_of::<KeyId>() + size_of::<Word>());
+    pub(crate) const BYTES: usize = Self::MAX * (size_of::<MadeKey>() + size_of::<KeyId>() + size_of::<Word>());
 
     /// Forgets everything.
     pub fn clear(&mut self) {

@@ -9,7 +9,7 @@ const MAX_LAG: u8 = 32;
 
 /// A key asked for, by the bits of its id; 0 is none.
 #[derive(Debug, Clone, Copy)]
-struct Request {
+struct PastRequest {
     id: u64,
     /// Hash of the key's shape when it was asked for.
     shape: u64,
@@ -22,7 +22,7 @@ struct Request {
 /// A ring of requests.
 #[derive(Debug, Clone)]
 pub(super) struct History {
-    ring: Box<[Request]>,
+    ring: Box<[PastRequest]>,
 }
 
 /// The latest request of a stream after which an order would have arrived by now.
@@ -39,8 +39,8 @@ pub(super) struct Reached {
 impl History {
     /// A ring of at most `bytes`.
     pub(super) fn new(bytes: usize) -> Self {
-        let requests = (bytes / size_of::<Request>()).clamp(1, MAX_REQUESTS);
-        Self { ring: vec![Request { id: 0, shape: 0, seq: 0, back: 0 }; requests].into() }
+        let requests = (bytes / size_of::<PastRequest>()).clamp(1, MAX_REQUESTS);
+        Self { ring: vec![PastRequest { id: 0, shape: 0, seq: 0, back: 0 }; requests].into() }
     }
 
     fn at(&self, seq: u32) -> usize {
@@ -54,7 +54,7 @@ impl History {
     pub(super) fn push(&mut self, seq: u32, id: KeyId, shape: u64, before: Option<u32>) {
         let at = self.at(seq);
         let back = before.map_or(0, |before| seq.wrapping_sub(before));
-        self.ring[at] = Request { id: id.bits(), shape, seq, back };
+        self.ring[at] = PastRequest { id: id.bits(), shape, seq, back };
     }
 
     fn get(&self, seq: u32) -> Option<KeyId> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use fxhash::FxHashMap;
 
-use super::classes::Places;
+use super::classes::KnownClasses;
 use super::context::{context_hash, pair, step_hash};
 use super::evidence::Expert;
 use super::keys::KeyId;
-use super::table::{SUCCESSORS, Successors};
+use super::table::{ContextSuccessors, SUCCESSORS};
 use super::template::is_sound;
 use crate::protocol::{self, ModelSnapshot, TemplateContext};
 
@@ -17,7 +17,7 @@ use crate::protocol::{self, ModelSnapshot, TemplateContext};
 /// an id, and one more than the popularity of a key, where that is known. One form of both makes one kind of hash table, which
 /// the core has the code of once.
 #[derive(Debug, Clone, Copy)]
-struct Part {
+struct BufferSlice {
     start: u32,
     len: u16,
     figure: u8,
@@ -27,13 +27,13 @@ struct Part {
 /// are added up where something is predicted, so that a newer model can take the place of this one.
 #[derive(Debug, Clone, Default)]
 pub struct Prior {
-    lines: FxHashMap<u64, Part>,
+    lines: FxHashMap<u64, BufferSlice>,
     /// 44 bits of id above the share, in its steps.
     next: Vec<u64>,
     /// Of keys and of templates.
-    texts: FxHashMap<u64, Part>,
+    texts: FxHashMap<u64, BufferSlice>,
     bytes: Vec<u8>,
-    places: Arc<Places>,
+    places: Arc<KnownClasses>,
 }
 
 /// Most visits that a context stands for where something is known of it here as well.
@@ -50,7 +50,7 @@ impl Prior {
     /// last. O(bytes).
     pub fn new(seed: u64, limit: usize, snapshot: &ModelSnapshot) -> Self {
         let places = snapshot.places.iter().map(|place| (place.place, place.is_kind));
-        let mut prior = Self { places: Arc::new(Places::new(places)), ..Self::default() };
+        let mut prior = Self { places: Arc::new(KnownClasses::new(places)), ..Self::default() };
         let texts: Vec<&[u8]> = snapshot.templates.iter().map(Vec::as_slice).collect();
         let templates = ids(seed, &texts, is_sound);
         for rule in &snapshot.template_rules {
@@ -80,7 +80,7 @@ impl Prior {
     }
 
     /// Classes of places.
-    pub(super) fn places(&self) -> Arc<Places> {
+    pub(super) fn places(&self) -> Arc<KnownClasses> {
         self.places.clone()
     }
 
@@ -93,7 +93,7 @@ impl Prior {
         (ids, texts, popularity): (&[Option<KeyId>], &[&[u8]], &[u8]),
         limit: usize,
     ) {
-        let known = |(number, share): &(u32, protocol::Share)| {
+        let known = |(number, share): &(u32, protocol::QuantizedShare)| {
             let at = *number as usize;
             Some((ids.get(at).copied().flatten()?, *texts.get(at)?, *share, popularity.get(at)))
         };
@@ -112,12 +112,12 @@ impl Prior {
             let at = self.bytes.len() as u32;
             if let Entry::Vacant(place) = self.texts.entry(id.bits()) {
                 let figure = popularity.map_or(0, |&log2| log2.saturating_add(1));
-                place.insert(Part { start: at, len: text.len() as u16, figure });
+                place.insert(BufferSlice { start: at, len: text.len() as u16, figure });
                 self.bytes.extend_from_slice(text);
             }
         }
         let len = (self.next.len() - start) as u16;
-        self.lines.insert(context, Part { start: start as u32, len, figure: 1 << then.visits });
+        self.lines.insert(context, BufferSlice { start: start as u32, len, figure: 1 << then.visits });
     }
 
     /// Gives back what the buffers have grown beyond what is in them.
@@ -128,7 +128,7 @@ impl Prior {
 
     /// The text of an id.
     pub(super) fn text(&self, id: KeyId) -> Option<&[u8]> {
-        let Part { start, len, .. } = *self.texts.get(&id.bits())?;
+        let BufferSlice { start, len, .. } = *self.texts.get(&id.bits())?;
         self.bytes.get(start as usize..start as usize + usize::from(len))
     }
 
@@ -154,7 +154,7 @@ impl Prior {
     }
 
     /// Successors of a context, here and elsewhere; `None` if nothing is known of it.
-    pub(super) fn mix(&self, context: u64, local: Option<Successors>) -> Option<Mix> {
+    pub(super) fn mix(&self, context: u64, local: Option<ContextSuccessors>) -> Option<Mix> {
         let prior = if self.lines.is_empty() { None } else { self.lines.get(&context) };
         if local.is_none() && prior.is_none() {
             return None;
@@ -166,7 +166,7 @@ impl Prior {
                 mix.push(next.id.bits(), u32::from(next.count) * 64, next.latest);
             }
         }
-        if let Some(&Part { start, len, figure: visits }) = prior {
+        if let Some(&BufferSlice { start, len, figure: visits }) = prior {
             // Where one key has followed, its count ends at 15: it has to outweigh what is known from elsewhere.
             let visits = if local.is_some() { visits.min(MOST_BESIDE_LOCAL) } else { visits };
             mix.total += u16::from(visits);

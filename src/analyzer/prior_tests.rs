@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::{Access, Analyzer, AnalyzerConfig, Evidence, Proposals};
 use crate::key::CompositeKey;
-use crate::protocol::{KeyRule, ModelSnapshot, Share, Successors, TemplateContext, TemplateRule};
+use crate::protocol::{KeyRule, ModelSnapshot, QuantizedShare, Successors, TemplateContext, TemplateRule};
 
 fn key(text: &str) -> CompositeKey {
     CompositeKey::parse(text).expect("valid")
@@ -13,7 +13,7 @@ fn analyzer(seed: u64, prior_bytes: usize) -> Analyzer {
 }
 
 fn then(visits: u8, next: &[(u32, f32)]) -> Successors {
-    Successors { visits, next: next.iter().map(|&(next, share)| (next, Share::of(share))).collect() }
+    Successors { visits, next: next.iter().map(|&(next, share)| (next, QuantizedShare::of(share))).collect() }
 }
 
 /// A model in which one key follows another, sixteen times of sixteen.

@@ -46,14 +46,14 @@ pub(super) struct Successor {
 
 /// A context's successors, copied out of the table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Successors {
+pub(super) struct ContextSuccessors {
     /// Visits of the context, decayed.
     pub(super) total: u16,
     latest: u8,
     slots: [u64; SUCCESSORS],
 }
 
-impl Successors {
+impl ContextSuccessors {
     pub(super) fn iter(&self) -> impl Iterator<Item = Successor> {
         let latest = usize::from(self.latest);
         self.slots.iter().enumerate().filter_map(move |(at, &slot)| {
@@ -143,7 +143,7 @@ pub(super) struct PredictionTable {
 }
 
 /// Place of a context.
-enum Found {
+enum ContextPlace {
     Line(usize),
     Single(usize),
     Nowhere,
@@ -189,33 +189,33 @@ impl PredictionTable {
         ((((context >> 32) * sets) >> 32) as usize * SINGLES, (context & 0xffff) as u16)
     }
 
-    fn find(&self, context: u64) -> Found {
+    fn find(&self, context: u64) -> ContextPlace {
         let (at, tag) = self.line_set(context);
         if let Some(way) = self.lines[at..at + WAYS].iter().position(|line| line.tag == tag) {
-            return Found::Line(at + way);
+            return ContextPlace::Line(at + way);
         }
         let (at, tag) = self.single_set(context);
         let set = &self.singles[at..at + SINGLES];
         match set.iter().position(|single| *single != Single::FREE && single.tag() == tag) {
-            Some(way) => Found::Single(at + way),
-            None => Found::Nowhere,
+            Some(way) => ContextPlace::Single(at + way),
+            None => ContextPlace::Nowhere,
         }
     }
 
     /// Successors of a context; `None` where it is not known.
-    pub(super) fn get(&self, context: u64) -> Option<Successors> {
+    pub(super) fn get(&self, context: u64) -> Option<ContextSuccessors> {
         match self.find(context) {
-            Found::Line(at) => {
+            ContextPlace::Line(at) => {
                 let line = &self.lines[at];
-                Some(Successors { total: line.total, latest: line.latest, slots: line.slots })
+                Some(ContextSuccessors { total: line.total, latest: line.latest, slots: line.slots })
             }
-            Found::Single(at) => {
+            ContextPlace::Single(at) => {
                 let single = self.singles[at];
                 let mut slots = [0; SUCCESSORS];
                 slots[0] = single.id() << 16 | u64::from(single.count());
-                Some(Successors { total: single.count(), latest: 0, slots })
+                Some(ContextSuccessors { total: single.count(), latest: 0, slots })
             }
-            Found::Nowhere => None,
+            ContextPlace::Nowhere => None,
         }
     }
 
@@ -223,11 +223,11 @@ impl PredictionTable {
     /// Returns whether the context now has more than one successor, or is none. Counts are halved at `window` visits.
     pub(super) fn learn(&mut self, context: u64, id: KeyId, create: bool, window: u16) -> bool {
         match self.find(context) {
-            Found::Line(at) => {
+            ContextPlace::Line(at) => {
                 self.lines[at].add(id, window);
                 true
             }
-            Found::Single(at) if self.singles[at].id() == id.bits() => {
+            ContextPlace::Single(at) if self.singles[at].id() == id.bits() => {
                 let set = at / SINGLES * SINGLES;
                 let single = self.singles[at];
                 // The most recently visited come first.
@@ -235,17 +235,17 @@ impl PredictionTable {
                 self.singles[set] = Single(single.0 + u64::from(u64::from(single.count()) < Single::MAX_COUNT));
                 false
             }
-            Found::Single(at) => {
+            ContextPlace::Single(at) => {
                 let single = std::mem::replace(&mut self.singles[at], Single::FREE);
                 self.used -= 1;
                 self.promote(context, single, id, window);
                 true
             }
-            Found::Nowhere if create => {
+            ContextPlace::Nowhere if create => {
                 self.add_single(context, id);
                 false
             }
-            Found::Nowhere => true,
+            ContextPlace::Nowhere => true,
         }
     }
 

@@ -5,7 +5,7 @@
 //! Learnt from `user/77/profile -> user/77/avatar`, it turns `user/42/profile` into `user/42/avatar`, whether or
 //! not anybody ever asked for that.
 
-use super::classes::{Class, Shape};
+use super::classes::{ComponentClass, Shape};
 use super::components::{Parts, Reading, push_moved, read};
 use crate::key::{CompositeKey, MAX_COMPONENTS, MAX_KEY_BYTES};
 
@@ -27,7 +27,7 @@ pub(super) fn derive(last: &Parts<'_>, next: &Parts<'_>, shape: &Shape, out: &mu
         let same = last.get(at);
         if same == Some(component) {
             out.extend([COPY, at as u8]);
-        } else if shape.class(at) == Class::Kind {
+        } else if shape.class(at) == ComponentClass::Kind {
             let Ok(len) = u8::try_from(component.len()) else { return false };
             out.extend([CONSTANT, len]);
             out.extend_from_slice(component);

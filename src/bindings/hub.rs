@@ -11,7 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use super::errors::{bad_key, plain, thrown};
 use super::fields::Fields;
 use crate::Millis;
-use crate::hub::{Caller, Encoding, Hub, HubConfig, Observers, Pending, Refusal, client_named, shares};
+use crate::hub::{Caller, Encoding, Hub, HubConfig, Observers, PendingRows, Refusal, client_named, shares};
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::protocol::ErrorCode;
 
@@ -82,7 +82,7 @@ impl HubCore {
             prefixes: caller.texts("prefixes")?.map(read_prefixes).transpose()?,
             is_verified: caller.flag("verified")?.unwrap_or_default(),
         };
-        taken(self.hub.take(now as Millis, &caller, summary, Pending { rows, bytes }))
+        taken(self.hub.take(now as Millis, &caller, summary, PendingRows { rows, bytes }))
     }
 
     /// Takes a page of an isolate's observers, as [`HubCore::take`].
@@ -91,7 +91,7 @@ impl HubCore {
     /// Throws `{code, message, limit?, retryAfterMs?}`.
     #[wasm_bindgen(js_name = takePage)]
     pub fn take_page(&mut self, now: f64, page: &[u8], rows: usize, bytes: usize) -> Result<Object, JsValue> {
-        taken(self.hub.take_page(now as Millis, page, Pending { rows, bytes }))
+        taken(self.hub.take_page(now as Millis, page, PendingRows { rows, bytes }))
     }
 
     /// Merges a row.
@@ -123,7 +123,7 @@ impl HubCore {
                 bytes.len()
             }
         };
-        let round = self.hub.round(now as Millis, Pending { rows, bytes }, &compressed);
+        let round = self.hub.round(now as Millis, PendingRows { rows, bytes }, &compressed);
         if let Some(error) = failure.into_inner() {
             return Err(error);
         }

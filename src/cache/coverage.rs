@@ -12,7 +12,7 @@ use crate::protocol::{Cursor, FeedStep, ReadPoint};
 /// `position` never goes back, not even through a reset: every cursor ever sent lies at or below it, so a late
 /// answer that covers (cursor sent, P] also covers (`position`, P].
 #[derive(Debug, Clone, Copy, Default)]
-struct Shard {
+struct ShardCoverage {
     /// Every change that a covered entry could miss up to here was applied.
     position: u64,
     /// True while the log is followed from `position` on; not between a reset and the next start.
@@ -29,7 +29,7 @@ struct Shard {
     fed: Option<u64>,
 }
 
-impl Shard {
+impl ShardCoverage {
     fn is_fed(&self) -> bool {
         self.followed && self.fed.is_some_and(|to| self.position >= to)
     }
@@ -41,7 +41,7 @@ pub(super) struct Covered(u32);
 
 /// Verdict on whether an answer can be cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum Cacheability {
     Covered(Covered),
     /// Only valid as of its own time.
     Alone,
@@ -56,7 +56,7 @@ pub(super) enum Admission {
 #[derive(Debug)]
 pub(super) struct Coverage {
     /// Ascending by id.
-    shards: Vec<(u16, Shard)>,
+    shards: Vec<(u16, ShardCoverage)>,
     bound: usize,
     order: VecDeque<KnownChange>,
     newest: FxHashMap<u64, u64>,
@@ -80,9 +80,9 @@ impl Coverage {
     }
 
     /// Judges an answer about key `id` that includes the log up to `reach`, read at `at`.
-    pub(super) fn admit(&mut self, id: u64, at: &ReadPoint, reach: u64) -> Admission {
+    pub(super) fn admit(&mut self, id: u64, at: &ReadPoint, reach: u64) -> Cacheability {
         if self.is_outdated(id, reach) {
-            return Admission::Outdated;
+            return Cacheability::Outdated;
         }
         let shard = self.shard_or_new(at.shard);
         // With nothing to keep fresh, following starts anew where this answer stands.
@@ -90,9 +90,9 @@ impl Coverage {
             shard.follow_from(at.position);
         }
         if shard.followed && at.position >= shard.since {
-            Admission::Covered(Covered(shard.generation))
+            Cacheability::Covered(Covered(shard.generation))
         } else {
-            Admission::Alone
+            Cacheability::Alone
         }
     }
 
@@ -197,7 +197,7 @@ impl Coverage {
 
     /// Cursors of the followed shards that have entries and are not kept fresh by the feed, ascending by shard.
     pub(super) fn cursors(&self) -> Vec<Cursor> {
-        let wanted = |shard: &Shard| shard.followed && shard.entries > 0 && !shard.is_fed();
+        let wanted = |shard: &ShardCoverage| shard.followed && shard.entries > 0 && !shard.is_fed();
         let followed = self.shards.iter().filter(|(_, shard)| wanted(shard));
         followed.map(|&(id, shard)| Cursor { shard: id, position: shard.position }).collect()
     }
@@ -221,13 +221,13 @@ impl Coverage {
         self.shards.binary_search_by_key(&shard, |&(id, _)| id)
     }
 
-    fn shard_mut(&mut self, shard: u16) -> Option<&mut Shard> {
+    fn shard_mut(&mut self, shard: u16) -> Option<&mut ShardCoverage> {
         self.find(shard).ok().map(|at| &mut self.shards[at].1)
     }
 
-    fn shard_or_new(&mut self, shard: u16) -> &mut Shard {
+    fn shard_or_new(&mut self, shard: u16) -> &mut ShardCoverage {
         let at = self.find(shard).unwrap_or_else(|at| {
-            self.shards.insert(at, (shard, Shard::default()));
+            self.shards.insert(at, (shard, ShardCoverage::default()));
             at
         });
         &mut self.shards[at].1
@@ -246,7 +246,7 @@ impl Coverage {
     }
 }
 
-impl Shard {
+impl ShardCoverage {
     fn follow_from(&mut self, position: u64) {
         self.position = position;
         self.since = position;

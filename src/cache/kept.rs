@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::LocalCache;
 use super::moment::Moment;
-use super::queues::Entry;
+use super::queues::QueueEntry;
 use crate::Millis;
 use crate::protocol::Keymap;
 
@@ -38,7 +38,7 @@ impl LocalCache {
     pub fn recall(&mut self, kept: &Kept) -> bool {
         let key = kept.keymap.key.clone();
         let id = self.ids.key(&key);
-        let cost = Entry::cost(&key, Some(&kept.keymap));
+        let cost = QueueEntry::cost(&key, Some(&kept.keymap));
         if self.queues.is_off() || self.queues.is_too_large(cost) || self.queues.find(id).is_some() {
             return false;
         }
@@ -49,7 +49,7 @@ impl LocalCache {
             return false;
         }
         let covered = if kept.covered { self.coverage.resume(kept.shard, kept.position) } else { None };
-        let entry = Entry {
+        let entry = QueueEntry {
             key,
             value: Some(kept.keymap.clone()),
             shard: kept.shard,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cache_config::CacheConfig;
 use super::cache_stats::CacheStats;
-use super::coverage::{Admission, Coverage};
+use super::coverage::{Cacheability, Coverage};
 use super::evicted::{Departures, DropReason, Evicted};
 use super::fence::{Event, Fence, Fences, Passage};
 use super::ids::Ids;
@@ -13,7 +13,7 @@ use super::inserted::{Inserted, Source};
 use super::invalidate::Invalidate;
 use super::lookup::{Hit, Lookup};
 use super::moment::Moment;
-use super::queues::{Entry, Queues};
+use super::queues::{QueueEntry, Queues};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::order::sorted;
@@ -142,7 +142,7 @@ impl LocalCache {
             Some(_) => Millis::MAX,
             None => now.saturating_add(self.config.negative_ttl_ms),
         };
-        let mut entry = Entry {
+        let mut entry = QueueEntry {
             shard: at.shard,
             // A value proves that the log had reached its version.
             position: at.position.max(value.as_ref().map_or(0, |keymap| keymap.version)),
@@ -151,12 +151,12 @@ impl LocalCache {
             expires_at,
             unused_prefetch: source == Source::Prefetch,
             uses: 0,
-            cost: Entry::cost(key, value.as_deref()),
+            cost: QueueEntry::cost(key, value.as_deref()),
             key: key.clone(),
             value,
         };
         match self.admit(fence, id, &entry, &at) {
-            Ok(Admission::Covered(covered)) => entry.covered = Some(covered),
+            Ok(Cacheability::Covered(covered)) => entry.covered = Some(covered),
             Ok(_) => {}
             Err(refused) => {
                 self.drop_overtaken(id, &entry);
@@ -183,7 +183,7 @@ impl LocalCache {
         confirmed.position = at.position.max(version);
         confirmed.as_of = fence.as_of(at.age_ms);
         confirmed.covered = match self.admit(fence, id, &confirmed, &at) {
-            Ok(Admission::Covered(covered)) => Some(covered),
+            Ok(Cacheability::Covered(covered)) => Some(covered),
             Ok(_) => None,
             Err(_) => return false,
         };
@@ -321,18 +321,18 @@ impl LocalCache {
     }
 
     /// The coverage with which an answer may be cached, or the cause for which it may not.
-    fn admit(&mut self, fence: Fence, id: u64, entry: &Entry, at: &ReadPoint) -> Result<Admission, Inserted> {
+    fn admit(&mut self, fence: Fence, id: u64, entry: &QueueEntry, at: &ReadPoint) -> Result<Cacheability, Inserted> {
         let scopes = self.ids.scopes(&entry.key, entry.tags());
         let passage = self.fences.check(fence, id, entry.position, entry.as_of, scopes);
         let admission = match passage {
             Passage::Open => self.coverage.admit(id, at, entry.position),
-            Passage::Outdated => Admission::Outdated,
+            Passage::Outdated => Cacheability::Outdated,
             Passage::Fenced => {
                 self.counted.fenced += 1;
                 return Err(Inserted::Fenced);
             }
         };
-        if admission == Admission::Outdated {
+        if admission == Cacheability::Outdated {
             self.counted.outdated += 1;
             return Err(Inserted::Outdated);
         }
@@ -340,13 +340,13 @@ impl LocalCache {
     }
 
     /// `true` where the cache holds the version of `answer`, which then gets as young as it, or something newer.
-    fn renews(&mut self, id: u64, answer: &Entry, source: Source) -> bool {
+    fn renews(&mut self, id: u64, answer: &QueueEntry, source: Source) -> bool {
         let Some(held) = self.queues.find(id).filter(|held| held.key == answer.key && held.shard == answer.shard)
         else {
             return false;
         };
         let (position, _) = self.reach(held);
-        let version = |entry: &Entry| entry.value.as_ref().map(|keymap| keymap.version);
+        let version = |entry: &QueueEntry| entry.value.as_ref().map(|keymap| keymap.version);
         // A negative answer has no version to compare, and a new one starts a new life.
         let same = held.value.is_some() && version(held) == version(answer);
         if same && let Some(held) = self.queues.find_mut(id) {
@@ -366,7 +366,7 @@ impl LocalCache {
         same || answer.position < position
     }
 
-    fn store(&mut self, id: u64, entry: Entry, source: Source) -> Inserted {
+    fn store(&mut self, id: u64, entry: QueueEntry, source: Source) -> Inserted {
         let (shard, covered) = (entry.shard, entry.covered.is_some());
         let proven = source == Source::Prefetch && self.queues.is_proven(id);
         if self.queues.is_too_large(entry.cost) {
@@ -409,7 +409,7 @@ impl LocalCache {
     }
 
     /// Puts an entry in whose key is not there yet, as if somebody had asked for it.
-    pub(super) fn put_proven(&mut self, id: u64, entry: Entry) {
+    pub(super) fn put_proven(&mut self, id: u64, entry: QueueEntry) {
         let tags: Vec<u64> = entry.tags().iter().map(|tag| self.ids.tag(tag)).collect();
         let (key, shard) = (entry.key.clone(), entry.shard);
         let left = self.queues.put_demanded(id, entry);
@@ -417,7 +417,7 @@ impl LocalCache {
         self.forget(left, DropReason::Capacity);
     }
 
-    pub(super) fn reach(&self, entry: &Entry) -> (u64, Moment) {
+    pub(super) fn reach(&self, entry: &QueueEntry) -> (u64, Moment) {
         self.coverage.reach(entry.shard, entry.position, entry.as_of, entry.covered)
     }
 
@@ -430,8 +430,8 @@ impl LocalCache {
     }
 
     /// An answer that is not cached reaches its caller all the same: what it proves outdated must not be served after it.
-    fn drop_overtaken(&mut self, id: u64, answer: &Entry) {
-        let version = |entry: &Entry| entry.value.as_ref().map(|keymap| keymap.version);
+    fn drop_overtaken(&mut self, id: u64, answer: &QueueEntry) {
+        let version = |entry: &QueueEntry| entry.value.as_ref().map(|keymap| keymap.version);
         let overtaken = self.queues.find(id).is_some_and(|held| {
             held.key == answer.key && version(held) != version(answer) && self.reach(held).0 < answer.position
         });
@@ -459,7 +459,7 @@ impl LocalCache {
     }
 
     /// Takes entries that left their queue out of everything else, and notes them for the ledger.
-    fn forget(&mut self, left: Vec<(u64, Entry)>, reason: DropReason) {
+    fn forget(&mut self, left: Vec<(u64, QueueEntry)>, reason: DropReason) {
         for (id, entry) in left {
             self.unlink(id, &entry);
             match reason {
@@ -474,7 +474,7 @@ impl LocalCache {
         }
     }
 
-    fn unlink(&mut self, id: u64, entry: &Entry) {
+    fn unlink(&mut self, id: u64, entry: &QueueEntry) {
         let ids = self.ids;
         self.index.remove(&entry.key, id, entry.tags().iter().map(|tag| ids.tag(tag)));
         self.coverage.detach(entry.shard);

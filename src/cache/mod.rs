@@ -51,8 +51,8 @@ mod kept;
 mod local_cache;
 mod lookup;
 mod moment;
+mod probation_share;
 mod queues;
-mod shares;
 
 pub use cache_config::CacheConfig;
 pub use cache_stats::CacheStats;

@@ -8,7 +8,7 @@ use lru::LruCache;
 use super::cache_config::CacheConfig;
 use super::coverage::Covered;
 use super::moment::Moment;
-use super::shares::{Gone, Shares, is_recent_above};
+use super::probation_share::{Gone, ProbationShare, is_recent_above};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::protocol::Keymap;
@@ -27,7 +27,7 @@ const GIVE_BACK: usize = 2;
 
 /// A cached answer with its bookkeeping.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct QueueEntry {
     pub(super) key: CompositeKey,
     pub(super) value: Option<Arc<Keymap>>,
     pub(super) shard: u16,
@@ -44,21 +44,21 @@ pub(super) struct Entry {
     pub(super) cost: usize,
 }
 
-impl Entry {
-    /// Bookkeeping beside `Entry` itself, rounded up: queue node 40, hash slot 34, place in the prefix index
+impl QueueEntry {
+    /// Bookkeeping beside `QueueEntry` itself, rounded up: queue node 40, hash slot 34, place in the prefix index
     /// 32, headers of two shared allocations 32, five quarters of a remembered id of an entry that left 80.
     const OVERHEAD: usize = 220;
     /// A place in the tag index, in B-tree nodes that are half full.
     const PER_TAG: usize = 32;
 
-    /// `Entry` itself where pointers have 64 bits. It counts as much where they are shorter: the same entries are to fit
+    /// `QueueEntry` itself where pointers have 64 bits. It counts as much where they are shorter: the same entries are to fit
     /// into as many bytes, or native code and WebAssembly would decide differently.
     const OWN: usize = 72;
 
     /// Least bytes that an entry counts for.
     const LEAST: usize = Self::OWN + Self::OVERHEAD;
 
-    /// Bytes that an entry counts for: key, keymap, `Entry` and the bookkeeping above.
+    /// Bytes that an entry counts for: key, keymap, `QueueEntry` and the bookkeeping above.
     pub(super) fn cost(key: &CompositeKey, value: Option<&Keymap>) -> usize {
         let value = value.map_or(0, |keymap| keymap.weight() + Self::PER_TAG * keymap.fields.tags.len());
         Self::LEAST + key.as_str().len() + value
@@ -69,12 +69,12 @@ impl Entry {
     }
 }
 
-const _: () = assert!(size_of::<Entry>() <= Entry::OWN);
+const _: () = assert!(size_of::<QueueEntry>() <= QueueEntry::OWN);
 
 /// One LRU queue that knows its bytes.
 #[derive(Debug)]
 struct Queue {
-    entries: LruCache<u64, Entry, FxBuildHasher>,
+    entries: LruCache<u64, QueueEntry, FxBuildHasher>,
     bytes: usize,
 }
 
@@ -84,20 +84,20 @@ impl Queue {
     }
 
     /// Makes `entry` the most recently used. The caller has removed any other of that id.
-    fn push(&mut self, id: u64, entry: Entry) {
+    fn push(&mut self, id: u64, entry: QueueEntry) {
         self.bytes += entry.cost;
         if let Some(old) = self.entries.put(id, entry) {
             self.bytes -= old.cost;
         }
     }
 
-    fn pop(&mut self, id: u64) -> Option<Entry> {
+    fn pop(&mut self, id: u64) -> Option<QueueEntry> {
         let entry = self.entries.pop(&id)?;
         self.bytes -= entry.cost;
         Some(entry)
     }
 
-    fn pop_oldest(&mut self) -> Option<(u64, Entry)> {
+    fn pop_oldest(&mut self) -> Option<(u64, QueueEntry)> {
         let (id, entry) = self.entries.pop_lru()?;
         self.bytes -= entry.cost;
         Some((id, entry))
@@ -129,7 +129,7 @@ pub(super) struct Queues {
     recent: Queue,
     main: Queue,
     probation: Queue,
-    shares: Shares,
+    shares: ProbationShare,
     /// Entries that left the recent queue, as many as there are proven entries.
     gone: Gone,
     /// Entries that just left the other two.
@@ -145,7 +145,7 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(config: &CacheConfig) -> Self {
-        let shares = Shares::new(config.probation_share);
+        let shares = ProbationShare::new(config.probation_share);
         Self {
             recent: Queue::new(),
             main: Queue::new(),
@@ -171,21 +171,21 @@ impl Queues {
         queues.into_iter().find(|queue| queue.entries.contains(&id))
     }
 
-    pub(super) fn find(&self, id: u64) -> Option<&Entry> {
+    pub(super) fn find(&self, id: u64) -> Option<&QueueEntry> {
         self.queue(id)?.entries.peek(&id)
     }
 
     /// For changes that leave the cost as it is; the order of the queue stays too.
-    pub(super) fn find_mut(&mut self, id: u64) -> Option<&mut Entry> {
+    pub(super) fn find_mut(&mut self, id: u64) -> Option<&mut QueueEntry> {
         self.queue_mut(id)?.entries.peek_mut(&id)
     }
 
-    pub(super) fn remove(&mut self, id: u64) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: u64) -> Option<QueueEntry> {
         self.queue_mut(id)?.pop(id)
     }
 
     /// A demand access to `id`, which is proven from now on. Returns what had to leave.
-    pub(super) fn demand(&mut self, id: u64) -> Vec<(u64, Entry)> {
+    pub(super) fn demand(&mut self, id: u64) -> Vec<(u64, QueueEntry)> {
         let mut out = Vec::new();
         if let Some(mut entry) = self.probation.pop(id) {
             entry.unused_prefetch = false;
@@ -199,7 +199,7 @@ impl Queues {
         out
     }
 
-    fn push_proven(&mut self, id: u64, mut entry: Entry, known: bool) {
+    fn push_proven(&mut self, id: u64, mut entry: QueueEntry, known: bool) {
         entry.uses = 0;
         let queue = if known { &mut self.main } else { &mut self.recent };
         queue.push(id, entry);
@@ -228,13 +228,13 @@ impl Queues {
 
     /// Entries remembered that left, and most of them at any time.
     pub(super) fn gone(&self) -> (usize, usize) {
-        let most = self.max_entries.min(self.max_bytes / Entry::LEAST);
+        let most = self.max_entries.min(self.max_bytes / QueueEntry::LEAST);
         let most = most.max(1) + 2 * (most / NEAR.0).max(NEAR.1);
         (self.gone.len() + self.gone_main.len() + self.gone_guesses.len(), most)
     }
 
     /// Adds an entry that somebody asked for. Returns what had to leave.
-    pub(super) fn put_demanded(&mut self, id: u64, entry: Entry) -> Vec<(u64, Entry)> {
+    pub(super) fn put_demanded(&mut self, id: u64, entry: QueueEntry) -> Vec<(u64, QueueEntry)> {
         let known = self.learn(id);
         self.push_proven(id, entry, known);
         self.demands_since_guess = self.demands_since_guess.saturating_add(1);
@@ -245,7 +245,7 @@ impl Queues {
     }
 
     /// Adds a guess, if there is room for it. Returns whether it was added and what had to leave.
-    pub(super) fn put_guess(&mut self, id: u64, entry: Entry) -> (bool, Vec<(u64, Entry)>) {
+    pub(super) fn put_guess(&mut self, id: u64, entry: QueueEntry) -> (bool, Vec<(u64, QueueEntry)>) {
         self.demands_since_guess = 0;
         let mut out = Vec::new();
         if self.proven_bytes_held() + entry.cost > self.max_bytes || self.proven_len() >= self.max_entries {
@@ -261,7 +261,7 @@ impl Queues {
 
     /// Puts a fetched-ahead newer answer in the place of a proven entry. Not a guess about a new key: it may
     /// need more room than the answer before.
-    pub(super) fn replace_proven(&mut self, id: u64, mut entry: Entry) -> Vec<(u64, Entry)> {
+    pub(super) fn replace_proven(&mut self, id: u64, mut entry: QueueEntry) -> Vec<(u64, QueueEntry)> {
         let mut out = Vec::new();
         let cost = entry.cost;
         if let Some(queue) = self.queue_mut(id)
@@ -275,14 +275,14 @@ impl Queues {
         out
     }
 
-    fn pop_guess(&mut self) -> Option<(u64, Entry)> {
+    fn pop_guess(&mut self) -> Option<(u64, QueueEntry)> {
         let left = self.probation.pop_oldest()?;
         self.gone_guesses.add(left.0, self.near());
         Some(left)
     }
 
     /// Takes out the proven entry whose turn it is.
-    fn pop_proven(&mut self) -> Option<(u64, Entry)> {
+    fn pop_proven(&mut self) -> Option<(u64, QueueEntry)> {
         // Each step takes an entry out of the recent queue for good or one of at most three uses from another.
         loop {
             // Never the newest of a queue while the other has any: it may be what the room is for.
@@ -317,7 +317,7 @@ impl Queues {
     }
 
     /// Back below the bounds.
-    fn make_room(&mut self, out: &mut Vec<(u64, Entry)>) {
+    fn make_room(&mut self, out: &mut Vec<(u64, QueueEntry)>) {
         while self.is_over() {
             let guesses_first = self.probation.len() > 0
                 && (self.is_idle() || self.is_probation_above_share() || self.proven_len() <= 1);
@@ -330,7 +330,7 @@ impl Queues {
     }
 
     /// Returns borrowed room, a little at a time.
-    fn give_back(&mut self, out: &mut Vec<(u64, Entry)>) {
+    fn give_back(&mut self, out: &mut Vec<(u64, QueueEntry)>) {
         if self.is_idle() {
             return;
         }
@@ -390,12 +390,12 @@ impl Queues {
     }
 
     /// The proven entries, those first that were asked for more than once, and the newest of each kind first.
-    pub(super) fn proven(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn proven(&self) -> impl Iterator<Item = &QueueEntry> {
         self.main.entries.iter().chain(self.recent.entries.iter()).map(|(_, entry)| entry)
     }
 
     /// Empties all queues, oldest first, proven before guessed.
-    pub(super) fn drain(&mut self) -> Vec<(u64, Entry)> {
+    pub(super) fn drain(&mut self) -> Vec<(u64, QueueEntry)> {
         let mut out = Vec::with_capacity(self.len());
         out.extend(std::iter::from_fn(|| self.main.pop_oldest()));
         out.extend(std::iter::from_fn(|| self.recent.pop_oldest()));

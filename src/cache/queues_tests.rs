@@ -4,8 +4,8 @@ fn queues(max_entries: usize, max_bytes: usize) -> Queues {
     Queues::new(&CacheConfig { max_entries, max_bytes, ..CacheConfig::default() })
 }
 
-fn entry(number: u64, cost: usize, guess: bool) -> Entry {
-    Entry {
+fn entry(number: u64, cost: usize, guess: bool) -> QueueEntry {
+    QueueEntry {
         key: CompositeKey::from_components([format!("k{number}").as_str()]).unwrap(),
         value: None,
         shard: 0,

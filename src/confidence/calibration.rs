@@ -3,8 +3,8 @@
 //! Cells, weights and knots, each with as many trials as it stands for, in powers of two. Probabilities travel as
 //! logarithms of their odds in sixteenths: finer than what the counts behind them can tell.
 
-use super::count::Count;
 use super::logit::{squash, stretch};
+use super::trial_count::TrialCount;
 use crate::codec::{DecodeError, Reader, Writer};
 
 /// Version of the form.
@@ -16,17 +16,17 @@ const MAX_TRIALS: u8 = 6;
 const STEP: f32 = 16.0;
 
 /// Writes a probability and its trials.
-pub(super) fn put_count(w: &mut Writer, count: &Count) {
+pub(super) fn put_count(w: &mut Writer, count: &TrialCount) {
     let succeeded = count.succeeded();
     w.u8((stretch(succeeded + 0.02, count.trials - succeeded + 0.02) * STEP) as i8 as u8);
     w.u8((count.trials.max(1.0) as u32).ilog2() as u8);
 }
 
 /// Reads what [`put_count`] wrote.
-pub(super) fn count(r: &mut Reader<'_>) -> Result<Count, DecodeError> {
+pub(super) fn count(r: &mut Reader<'_>) -> Result<TrialCount, DecodeError> {
     let logit = f32::from(r.u8()? as i8) / STEP;
     let trials = trials(r, MAX_TRIALS)? as f32;
-    Ok(Count { trials, successes: trials * squash(logit) })
+    Ok(TrialCount { trials, successes: trials * squash(logit) })
 }
 
 /// Reads a number of trials, which stand for at most 2^`most`.

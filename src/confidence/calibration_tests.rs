@@ -1,4 +1,4 @@
-use super::super::{Booking, ConfidenceMap, Moment, Step};
+use super::super::{Booking, ConfidenceMap, LogicalTime, PredictionStep};
 use super::*;
 use crate::analyzer::{Evidence, Expert, Grade, KeyId};
 use crate::key::CompositeKey;
@@ -20,11 +20,11 @@ fn experienced(predictions: u64) -> ConfidenceMap {
         for (count, total, expert, tenths) in KINDS {
             seq += 2_000;
             let score = map.score(&evidence(count, total, expert));
-            let moment = Moment { seq, of_all: seq };
+            let moment = LogicalTime { seq, of_all: seq };
             let confidence = score.probability;
             map.book(
                 moment,
-                &Booking { id, after: id, step: &Step::Direct(score), expert: Expert::Order1, confidence },
+                &Booking { id, after: id, step: &PredictionStep::Direct(score), expert: Expert::Order1, confidence },
             );
             let worth = map.worth(confidence);
             map.issued(&worth);
@@ -88,9 +88,12 @@ fn what_is_taken_over_is_soon_unlearnt() {
     let (evidence, id) = (evidence(count, total, expert), KeyId::of(1, &CompositeKey::parse("k").expect("valid")));
     assert!(map.score(&evidence).probability > 0.8);
     for n in 0..200 {
-        let (score, moment) = (map.score(&evidence), Moment { seq: n * 2_000, of_all: n * 2_000 });
+        let (score, moment) = (map.score(&evidence), LogicalTime { seq: n * 2_000, of_all: n * 2_000 });
         let confidence = score.probability;
-        map.book(moment, &Booking { id, after: id, step: &Step::Direct(score), expert: Expert::Order1, confidence });
+        map.book(
+            moment,
+            &Booking { id, after: id, step: &PredictionStep::Direct(score), expert: Expert::Order1, confidence },
+        );
     }
     assert!(map.score(&evidence).probability < 0.2, "{}", map.score(&evidence).probability);
 }
@@ -135,7 +138,7 @@ fn whatever_bytes_say_a_probability_is_one() {
 #[test]
 fn what_stands_for_many_trials_counts_as_sixty_four() {
     let mut w = Writer::default();
-    put_count(&mut w, &Count { trials: 500.0, successes: 400.0 });
+    put_count(&mut w, &TrialCount { trials: 500.0, successes: 400.0 });
     let bytes = w.finish();
     let read = count(&mut Reader::new(&bytes)).expect("valid");
     assert!((read.trials - 64.0).abs() < 1e-6 && (read.succeeded() / 64.0 - 0.8).abs() < 0.02, "{read:?}");

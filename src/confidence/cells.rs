@@ -1,8 +1,8 @@
 //! Calibration cells: what became of predictions with like evidence.
 
 use super::calibration;
-use super::count::Count;
 use super::logit::stretch;
+use super::trial_count::TrialCount;
 use crate::analyzer::{Evidence, Expert, Grade};
 use crate::codec::{DecodeError, Reader, Writer};
 
@@ -28,7 +28,7 @@ type CellIds = [u16; INPUTS];
 /// Trials and successes, decayed, and what they come to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell {
-    count: Count,
+    count: TrialCount,
     /// Logarithm of the odds of success.
     logit: f32,
     /// The same in 256ths, so that inputs are made of integers.
@@ -37,7 +37,7 @@ pub(super) struct Cell {
 
 impl Cell {
     fn new(prior: f32) -> Self {
-        let mut cell = Self { count: Count { trials: PRIOR, successes: PRIOR * prior }, logit: 0.0, fixed: 0 };
+        let mut cell = Self { count: TrialCount { trials: PRIOR, successes: PRIOR * prior }, logit: 0.0, fixed: 0 };
         cell.update();
         cell
     }

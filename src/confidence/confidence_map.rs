@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Reliability;
 use super::calibration;
 use super::cells::Cells;
-use super::knots::{KNOTS, Knots, Place};
+use super::knots::{KNOTS, KnotPosition, Knots};
 use super::logit::stretch;
 use super::mixer::{Chains, Learns, Mixer, Score};
 use crate::analyzer::{Evidence, Expert, KeyId};
@@ -33,7 +33,7 @@ pub struct Assessment {
 
 /// Way in which a prediction came about.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
+pub enum PredictionStep {
     /// From what a stream really asked last.
     Direct(Score),
     /// By assuming that earlier predictions come true.
@@ -53,7 +53,7 @@ pub struct Booking<'a> {
     /// The key after which it was predicted.
     pub after: KeyId,
     /// Way in which it came about.
-    pub step: &'a Step,
+    pub step: &'a PredictionStep,
     /// Expert that predicted it.
     pub expert: Expert,
     /// Stated probability.
@@ -65,7 +65,7 @@ pub struct Booking<'a> {
 pub struct Worth {
     /// Probability that its entry is used.
     pub probability: f32,
-    place: Place,
+    place: KnotPosition,
 }
 
 impl Worth {
@@ -77,7 +77,7 @@ impl Worth {
 
 /// When a prediction is made or settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct LogicalTime {
     /// Requests of whoever holds the cache, the clock of windows.
     pub seq: u64,
     /// Requests of all: where a prediction is made, its own number; where one is settled, that of the latest request
@@ -109,7 +109,7 @@ struct Chained {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct ScoredKey {
     confidence: f32,
     until: u32,
     expert: Expert,
@@ -117,7 +117,7 @@ struct Entry {
     chained: Option<Chained>,
 }
 
-impl Entry {
+impl ScoredKey {
     const FREE: Self = Self { confidence: 0.0, until: 0, expert: Expert::Order1, direct: None, chained: None };
 }
 
@@ -128,7 +128,7 @@ fn ahead(request: u32, now: u64) -> i32 {
 
 impl Waits {
     /// Tells whether what comes true now was fetched in time, and its entry has not gone yet.
-    fn is_in_time(&self, moment: Moment) -> bool {
+    fn is_in_time(&self, moment: LogicalTime) -> bool {
         ahead(self.made, moment.of_all) <= 0 && !self.is_over(moment.seq)
     }
 
@@ -173,14 +173,14 @@ pub struct ConfidenceMap {
     worths: Knots<KNOTS>,
     /// Apart from the entries, as they are searched: a set of them is half a cache line.
     ids: Box<[Option<KeyId>]>,
-    entries: Box<[Entry]>,
+    entries: Box<[ScoredKey]>,
     filled: usize,
     window: u64,
     reliability: Reliability,
 }
 
 /// The table's bytes decide how much it holds, which has to be the same whatever the size of a pointer.
-const _: () = assert!(size_of::<Entry>() == 80);
+const _: () = assert!(size_of::<ScoredKey>() == 80);
 
 impl ConfidenceMap {
     /// Bytes beside the table.
@@ -188,14 +188,14 @@ impl ConfidenceMap {
 
     /// A map whose table takes at most `bytes`, at least one set.
     pub fn new(bytes: usize) -> Self {
-        let sets = (bytes / (WAYS * (size_of::<Option<KeyId>>() + size_of::<Entry>()))).max(1);
+        let sets = (bytes / (WAYS * (size_of::<Option<KeyId>>() + size_of::<ScoredKey>()))).max(1);
         Self {
             cells: Cells::new(),
             mixer: Mixer::new(),
             chains: Chains::new(),
             worths: Knots::new(WORTH_WINDOW),
             ids: vec![None; sets * WAYS].into(),
-            entries: vec![Entry::FREE; sets * WAYS].into(),
+            entries: vec![ScoredKey::FREE; sets * WAYS].into(),
             filled: 0,
             window: FIRST_WINDOW,
             reliability: Reliability::default(),
@@ -292,7 +292,7 @@ impl ConfidenceMap {
     /// Books a prediction made at a moment, as a failure until
     /// [`ConfidenceMap::settle`], and makes it the key's current assessment. A prediction that still waits for its
     /// outcome is not booked a second time. Returns whether a direct one was booked.
-    pub fn book(&mut self, moment: Moment, booking: &Booking<'_>) -> bool {
+    pub fn book(&mut self, moment: LogicalTime, booking: &Booking<'_>) -> bool {
         let Booking { id, after, confidence, expert, .. } = *booking;
         let (seq, until) = (moment.seq, (moment.seq + self.window) as u32);
         let waits = Waits { confidence, until, made: moment.of_all as u32 };
@@ -300,14 +300,14 @@ impl ConfidenceMap {
         let entry = &mut self.entries[at];
         (entry.confidence, entry.until, entry.expert) = (confidence, until, expert);
         match booking.step {
-            Step::Direct(score) if entry.direct.is_none_or(|known| known.waits.is_over(seq)) => {
+            PredictionStep::Direct(score) if entry.direct.is_none_or(|known| known.waits.is_over(seq)) => {
                 entry.direct = Some(Direct { learns: score.learns, after, waits });
                 self.cells.book(&score.learns.evidence);
                 self.mixer.book(score);
                 self.reliability.predicted(confidence);
                 true
             }
-            Step::Chained { path, depth } if entry.chained.is_none_or(|known| known.waits.is_over(seq)) => {
+            PredictionStep::Chained { path, depth } if entry.chained.is_none_or(|known| known.waits.is_over(seq)) => {
                 let (_, bin) = self.chains.score(*path, *depth);
                 entry.chained = Some(Chained { bin, waits });
                 self.chains.book(bin);
@@ -325,12 +325,12 @@ impl ConfidenceMap {
         let left = |&at: &usize| self.ids[at].map_or(i32::MIN, |_| ahead(self.entries[at].until, seq));
         let at = set.min_by_key(left).unwrap_or(first);
         self.filled += usize::from(self.ids[at].is_none());
-        (self.ids[at], self.entries[at]) = (Some(id), Entry::FREE);
+        (self.ids[at], self.entries[at]) = (Some(id), ScoredKey::FREE);
         at
     }
 
     /// The key was asked for: pays back what was predicted in time. O(1).
-    pub fn settle(&mut self, moment: Moment, id: KeyId) -> Settled {
+    pub fn settle(&mut self, moment: LogicalTime, id: KeyId) -> Settled {
         let mut settled = Settled::default();
         let Some(at) = self.find(id) else { return settled };
         let entry = &mut self.entries[at];
@@ -357,7 +357,7 @@ impl ConfidenceMap {
 
     /// Opinion on a key at request `seq`, if it was predicted lately.
     pub fn assessment(&self, seq: u64, id: KeyId) -> Option<Assessment> {
-        let Entry { confidence, expert, until, .. } = self.entries[self.find(id)?];
+        let ScoredKey { confidence, expert, until, .. } = self.entries[self.find(id)?];
         (ahead(until, seq) >= 0).then_some(Assessment { confidence, expert })
     }
 

@@ -12,15 +12,15 @@ fn evidence() -> Evidence {
     evidence
 }
 
-const CHAIN: Step = Step::Chained { path: 0.5, depth: 3 };
+const CHAIN: PredictionStep = PredictionStep::Chained { path: 0.5, depth: 3 };
 
 /// A request whose orders arrive before the next one.
-fn at(seq: u64) -> Moment {
-    Moment { seq, of_all: seq }
+fn at(seq: u64) -> LogicalTime {
+    LogicalTime { seq, of_all: seq }
 }
 
-fn book(map: &mut ConfidenceMap, seq: u64, id: KeyId, step: Option<&Step>) -> bool {
-    let direct = Step::Direct(map.score(&evidence()));
+fn book(map: &mut ConfidenceMap, seq: u64, id: KeyId, step: Option<&PredictionStep>) -> bool {
+    let direct = PredictionStep::Direct(map.score(&evidence()));
     let step = step.unwrap_or(&direct);
     map.book(at(seq), &Booking { id, after: id, step, expert: Expert::Order1, confidence: 0.5 })
 }
@@ -58,10 +58,10 @@ fn a_waiting_prediction_is_not_booked_twice_but_a_chained_one_beside_it() {
 fn what_comes_true_before_an_order_would_have_arrived_has_failed() {
     let mut map = ConfidenceMap::new(1 << 14);
     assert!(book(&mut map, 10, id(1), None));
-    assert_eq!(map.settle(Moment { seq: 12, of_all: 9 }, id(1)), Settled::default());
+    assert_eq!(map.settle(LogicalTime { seq: 12, of_all: 9 }, id(1)), Settled::default());
     assert!(book(&mut map, 13, id(1), None), "settled");
     let in_time = Settled { after: Some(id(1)), predicted: true };
-    assert_eq!(map.settle(Moment { seq: 16, of_all: 13 }, id(1)), in_time);
+    assert_eq!(map.settle(LogicalTime { seq: 16, of_all: 13 }, id(1)), in_time);
     assert!((map.reliability().bins().map(|bin| bin.observed).sum::<f64>() - 0.5).abs() < 1e-9);
 }
 

@@ -1,8 +1,8 @@
 //! Interpolated maps: from a stated probability to what came of it.
 
 use super::calibration;
-use super::count::Count;
 use super::logit::{MAX, squash};
+use super::trial_count::TrialCount;
 use crate::codec::{DecodeError, Reader, Writer};
 
 /// Knots of a map, one at each whole logit from -8 to 8.
@@ -20,7 +20,7 @@ fn prior(at: usize) -> f32 {
 
 /// A place between two knots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct KnotPosition {
     lower: u8,
     /// The upper knot's share, in 255ths.
     upper: u8,
@@ -29,7 +29,7 @@ pub(super) struct Place {
 /// Several maps in a row, each adapting by itself (adaptive probability maps: Mahoney, PAQ).
 #[derive(Debug, Clone)]
 pub(super) struct Knots<const N: usize> {
-    knots: [Count; N],
+    knots: [TrialCount; N],
     /// Trials after which a knot is halved.
     window: f32,
 }
@@ -37,7 +37,7 @@ pub(super) struct Knots<const N: usize> {
 impl<const N: usize> Knots<N> {
     /// `N` is 17 for each map.
     pub(super) fn new(window: f32) -> Self {
-        let mut knots = [Count { trials: PRIOR, successes: 0.0 }; N];
+        let mut knots = [TrialCount { trials: PRIOR, successes: 0.0 }; N];
         for (at, knot) in knots.iter_mut().enumerate() {
             knot.successes = prior(at);
         }
@@ -58,13 +58,13 @@ impl<const N: usize> Knots<N> {
     }
 
     /// Probability that what is stated with a logit comes to in a map, and the place where that is learnt.
-    pub(super) fn score(&self, map: usize, logit: f32) -> (f32, Place) {
+    pub(super) fn score(&self, map: usize, logit: f32) -> (f32, KnotPosition) {
         let logit = logit.clamp(-MAX, MAX - 0.001);
         let lower = (logit + MAX) as i32;
         let upper = logit + MAX - lower as f32;
         let at = map * KNOTS + lower as usize;
         let probability = self.knot(at) * (1.0 - upper) + self.knot(at + 1) * upper;
-        (probability, Place { lower: at as u8, upper: (upper * 255.0) as i32 as u8 })
+        (probability, KnotPosition { lower: at as u8, upper: (upper * 255.0) as i32 as u8 })
     }
 
     fn knot(&self, at: usize) -> f32 {
@@ -73,21 +73,21 @@ impl<const N: usize> Knots<N> {
     }
 
     /// Books a trial, as a failure until [`Knots::pay_back`].
-    pub(super) fn book(&mut self, place: Place) {
+    pub(super) fn book(&mut self, place: KnotPosition) {
         for (at, share) in place.shares() {
             self.knots[at].book(share, self.window);
         }
     }
 
     /// A booked trial said nothing.
-    pub(super) fn undo(&mut self, place: Place) {
+    pub(super) fn undo(&mut self, place: KnotPosition) {
         for (at, share) in place.shares() {
             self.knots[at].trials = (self.knots[at].trials - share).max(PRIOR);
         }
     }
 
     /// Goes back a little towards the prior.
-    pub(super) fn forget(&mut self, place: Place) {
+    pub(super) fn forget(&mut self, place: KnotPosition) {
         for (at, share) in place.shares() {
             let (knot, part) = (&mut self.knots[at], share * FORGET);
             knot.successes += (prior(at) - knot.successes) * part;
@@ -96,14 +96,14 @@ impl<const N: usize> Knots<N> {
     }
 
     /// A booked trial succeeded.
-    pub(super) fn pay_back(&mut self, place: Place) {
+    pub(super) fn pay_back(&mut self, place: KnotPosition) {
         for (at, share) in place.shares() {
             self.knots[at].pay_back(share);
         }
     }
 }
 
-impl Place {
+impl KnotPosition {
     fn shares(self) -> [(usize, f32); 2] {
         let (at, upper) = (usize::from(self.lower), f32::from(self.upper) / 255.0);
         [(at, 1.0 - upper), (at + 1, upper)]

@@ -7,9 +7,9 @@
 
 use super::calibration;
 use super::cells::{Cells, INPUTS};
-use super::count::Count;
-use super::knots::{KNOTS, Knots, Place};
+use super::knots::{KNOTS, KnotPosition, Knots};
 use super::logit::{MAX, squash};
+use super::trial_count::TrialCount;
 use crate::analyzer::{Evidence, Expert};
 use crate::codec::{DecodeError, Reader, Writer};
 
@@ -48,7 +48,7 @@ pub(super) struct Learns {
     inputs: [i8; INPUTS],
     set: u8,
     /// In the first final map, or the second where several experts agree.
-    place: Place,
+    place: KnotPosition,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +148,7 @@ impl Mixer {
 /// Calibration of chains, whose probability is a product along the path and so tends to be off.
 #[derive(Debug, Clone)]
 pub(super) struct Chains {
-    knots: [Count; (DEPTHS.len() + 1) * PATHS],
+    knots: [TrialCount; (DEPTHS.len() + 1) * PATHS],
 }
 
 /// Upper edges of a path's length.
@@ -162,7 +162,7 @@ const CHAIN_PRIOR: f32 = 4.0;
 
 impl Chains {
     pub(super) fn new() -> Self {
-        Self { knots: [Count { trials: 0.0, successes: 0.0 }; (DEPTHS.len() + 1) * PATHS] }
+        Self { knots: [TrialCount { trials: 0.0, successes: 0.0 }; (DEPTHS.len() + 1) * PATHS] }
     }
 
     /// The calibrated probability of a path, and its bin.

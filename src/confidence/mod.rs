@@ -43,12 +43,14 @@
 mod calibration;
 mod cells;
 mod confidence_map;
-mod count;
 mod knots;
 mod logit;
 mod mixer;
 mod reliability;
+mod trial_count;
 
-pub use confidence_map::{Assessment, Booking, ConfidenceMap, ConfidenceStats, Moment, Settled, Step, Worth};
+pub use confidence_map::{
+    Assessment, Booking, ConfidenceMap, ConfidenceStats, LogicalTime, PredictionStep, Settled, Worth,
+};
 pub use mixer::Score;
 pub use reliability::{Reliability, ReliabilityBin};

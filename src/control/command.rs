@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::job::PlanJob;
 use super::member::Member;
 use super::record::LeaderRecord;
-use super::{RequestId, Term};
+use super::{OperatorRequestId, Term};
 use crate::Millis;
 use crate::partition::{Epoch, NodeId, PartitionMap};
 use crate::shifter::{Plan, ShifterStats};
@@ -34,7 +34,7 @@ pub enum Command {
     /// Change the store under a term; then [`handle_stored`](super::Control::handle_stored).
     Store {
         /// The change.
-        change: Change,
+        change: StoreChange,
         /// The term that it is changed under.
         term: Term,
     },
@@ -62,7 +62,7 @@ pub enum Command {
     /// Run a job, where it holds nobody up; then [`handle_planned`](super::Control::handle_planned).
     Plan(Box<PlanJob>),
     /// Answer a request.
-    Answer(RequestId, Answer),
+    Answer(OperatorRequestId, OperatorAnswer),
 }
 
 /// One heartbeat.
@@ -95,7 +95,7 @@ pub struct Found {
 
 /// A change of the store that takes effect under the newest term only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum StoreChange {
     /// Store a proposal.
     Propose(Arc<PartitionMap>),
     /// Remove the proposal.
@@ -117,7 +117,7 @@ pub enum Change {
 
 /// The answer to a request of an operator.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum OperatorAnswer {
     /// The plan that was applied.
     Applied(Box<Plan>),
     /// Shifts are frozen, or not any more.

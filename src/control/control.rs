@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::command::{Beat, Change, Command, Found, StoreFailed, Times};
+use super::command::{Beat, Command, Found, StoreChange, StoreFailed, Times};
 use super::config::ControlConfig;
-use super::coordinator::{Coordinator, Seen, Step};
+use super::coordinator::{Coordinator, CoordinatorStep, Seen};
 use super::job::Planned;
 use super::member::{Member, MemberState};
 use super::plans::Plans;
 use super::record::LeaderRecord;
 use super::stats::ControlStats;
-use super::{RequestId, Term};
+use super::{OperatorRequestId, Term};
 use crate::Millis;
 use crate::load::LoadReport;
 use crate::partition::{Epoch, NodeId, PartitionMap};
@@ -24,7 +24,7 @@ pub(super) enum Phase {
     /// The store is to tell what it has, or to change.
     Busy,
     /// The freeze switch is turned for this request: nothing else is stored meanwhile, so that no plan comes in force after it.
-    Freezing { id: RequestId, frozen: bool },
+    Freezing { id: OperatorRequestId, frozen: bool },
 }
 
 /// The control machine of one process. It is told what happened and when, and says what is to be done, as a queue of
@@ -54,7 +54,7 @@ pub struct Control {
     warm_for: u64,
     pub(super) plans: Plans,
     /// The freeze switch is to be turned, in this order.
-    pub(super) switches: VecDeque<(RequestId, bool)>,
+    pub(super) switches: VecDeque<(OperatorRequestId, bool)>,
     pub(super) commands: VecDeque<Command>,
     stats: ControlStats,
 }
@@ -169,7 +169,7 @@ impl Control {
         self.set_term(found.term);
         let Some(map) = found.map else {
             let map = self.begun_anew(found.store_ms);
-            return self.store(Change::Begin(map), self.term.unwrap_or(0));
+            return self.store(StoreChange::Begin(map), self.term.unwrap_or(0));
         };
         if map.epoch > self.map.epoch {
             self.follow(map.clone());
@@ -184,13 +184,13 @@ impl Control {
         // Without the members a leader of a moment would believe that nobody lives.
         let step = match found.members {
             Some(_) => self.coordinator.round(times.now, found.term, &seen),
-            None => Step::Rest,
+            None => CoordinatorStep::Rest,
         };
         let wait = match (&step, &self.proposal) {
-            (Step::Rest, _) if is_new => 0,
-            (Step::Rest, None) if !self.config.is_shared => Millis::MAX - times.now,
-            (Step::Rest, None) if !self.is_leaving => self.config.beat_ms,
-            (Step::Rest, _) => self.config.brisk_ms,
+            (CoordinatorStep::Rest, _) if is_new => 0,
+            (CoordinatorStep::Rest, None) if !self.config.is_shared => Millis::MAX - times.now,
+            (CoordinatorStep::Rest, None) if !self.is_leaving => self.config.beat_ms,
+            (CoordinatorStep::Rest, _) => self.config.brisk_ms,
             _ => 0,
         };
         self.due = times.now + wait;
@@ -208,19 +208,19 @@ impl Control {
         Arc::new(next)
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: CoordinatorStep) {
         let change = match step {
-            Step::Rest => return,
-            Step::Propose(map) => Change::Propose(map),
-            Step::Flip { expect, map } => Change::Flip { expect, map },
-            Step::Clear => Change::Clear,
+            CoordinatorStep::Rest => return,
+            CoordinatorStep::Propose(map) => StoreChange::Propose(map),
+            CoordinatorStep::Flip { expect, map } => StoreChange::Flip { expect, map },
+            CoordinatorStep::Clear => StoreChange::Clear,
         };
-        if self.config.is_shared || matches!(change, Change::Flip { .. }) {
+        if self.config.is_shared || matches!(change, StoreChange::Flip { .. }) {
             return self.store(change, self.term.unwrap_or(0));
         }
         // Nobody else looks at proposals.
         match change {
-            Change::Propose(map) => {
+            StoreChange::Propose(map) => {
                 self.stats.proposals += 1;
                 let known = self.map.clone();
                 self.warm_up(&known, Some(map));
@@ -229,21 +229,21 @@ impl Control {
         }
     }
 
-    fn store(&mut self, change: Change, term: Term) {
+    fn store(&mut self, change: StoreChange, term: Term) {
         self.phase = Phase::Busy;
         self.commands.push_back(Command::Store { change, term });
     }
 
     /// Takes the outcome of [`Command::Store`]: whether it took effect.
-    pub fn handle_stored(&mut self, times: Times, change: Change, stored: Result<bool, StoreFailed>) {
+    pub fn handle_stored(&mut self, times: Times, change: StoreChange, stored: Result<bool, StoreFailed>) {
         match change {
-            Change::Record(record) => self.recorded(&record, stored),
-            Change::Withdraw => self.withdrawn(stored),
+            StoreChange::Record(record) => self.recorded(&record, stored),
+            StoreChange::Withdraw => self.withdrawn(stored),
             change => {
                 self.phase = Phase::Idle;
                 match stored {
                     Ok(true) => self.changed(change),
-                    Ok(false) if matches!(change, Change::Begin(_)) => {}
+                    Ok(false) if matches!(change, StoreChange::Begin(_)) => {}
                     Ok(false) => self.stats.refusals += 1,
                     Err(StoreFailed) => self.failed(times),
                 }
@@ -252,16 +252,16 @@ impl Control {
         self.advance(times);
     }
 
-    fn changed(&mut self, change: Change) {
+    fn changed(&mut self, change: StoreChange) {
         match change {
-            Change::Propose(_) => self.stats.proposals += 1,
-            Change::Flip { map, .. } => {
+            StoreChange::Propose(_) => self.stats.proposals += 1,
+            StoreChange::Flip { map, .. } => {
                 self.stats.flips += 1;
                 self.proposal = None;
                 self.follow(map);
             }
-            Change::Begin(map) => self.follow(map),
-            Change::Clear | Change::Withdraw | Change::Record(_) => {}
+            StoreChange::Begin(map) => self.follow(map),
+            StoreChange::Clear | StoreChange::Withdraw | StoreChange::Record(_) => {}
         }
         self.due = 0;
     }
@@ -368,7 +368,7 @@ impl Control {
             self.phase = Phase::Freezing { id, frozen };
             self.is_recording = true;
             let origin = self.members.first().map(|member| member.origin.clone()).unwrap_or_default();
-            let change = Change::Record(LeaderRecord { origin, frozen });
+            let change = StoreChange::Record(LeaderRecord { origin, frozen });
             self.commands.push_back(Command::Store { change, term });
         }
         if self.config.plans {

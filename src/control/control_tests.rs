@@ -1,4 +1,4 @@
-use super::super::command::{Answer, ControlStatus, NotDone};
+use super::super::command::{ControlStatus, NotDone, OperatorAnswer};
 use super::*;
 use crate::load::Count;
 use crate::partition::{MapNode, Placement, StorageLayout};
@@ -23,8 +23,8 @@ struct Host {
     /// Commands that are not carried out by themselves.
     holds: fn(&Command) -> bool,
     held: Vec<Command>,
-    answers: Vec<(RequestId, Answer)>,
-    stored: Vec<Change>,
+    answers: Vec<(OperatorRequestId, OperatorAnswer)>,
+    stored: Vec<StoreChange>,
     /// Requests of four partitions in a round, by their owner in the first map.
     load: fn(NodeId) -> u32,
 }
@@ -132,16 +132,16 @@ impl Host {
         }
     }
 
-    fn store(&mut self, change: &Change) {
+    fn store(&mut self, change: &StoreChange) {
         match change {
-            Change::Propose(map) => self.proposal = Some(map.clone()),
-            Change::Clear | Change::Withdraw => self.proposal = None,
-            Change::Flip { expect, map } => {
+            StoreChange::Propose(map) => self.proposal = Some(map.clone()),
+            StoreChange::Clear | StoreChange::Withdraw => self.proposal = None,
+            StoreChange::Flip { expect, map } => {
                 assert_eq!(self.map.as_ref().map(|map| map.epoch), Some(*expect));
                 (self.map, self.proposal) = (Some(map.clone()), None);
             }
-            Change::Begin(map) => self.map = Some(map.clone()),
-            Change::Record(record) => self.record = record.clone(),
+            StoreChange::Begin(map) => self.map = Some(map.clone()),
+            StoreChange::Record(record) => self.record = record.clone(),
         }
     }
 
@@ -168,14 +168,14 @@ impl Host {
     }
 
     fn flips(&self) -> usize {
-        self.stored.iter().filter(|change| matches!(change, Change::Flip { .. })).count()
+        self.stored.iter().filter(|change| matches!(change, StoreChange::Flip { .. })).count()
     }
 
     fn status(&mut self) -> ControlStatus {
         self.control.handle_status(self.times, 99);
         self.perform();
         match self.answers.pop() {
-            Some((99, Answer::Status(status))) => *status,
+            Some((99, OperatorAnswer::Status(status))) => *status,
             other => panic!("{other:?}"),
         }
     }
@@ -210,7 +210,7 @@ fn who_has_no_lease_changes_nothing_and_follows() {
     }
     host.control.handle_freeze(host.times, 3, true);
     host.perform();
-    let elsewhere = Answer::Refused(NotDone::Elsewhere);
+    let elsewhere = OperatorAnswer::Refused(NotDone::Elsewhere);
     assert!(host.answers.len() == 3 && host.answers.iter().all(|(_, answer)| *answer == elsewhere));
     let next = crate::shifter::shift(host.control.map(), &[Move::Assign { partition: 9, node: Some(1) }]);
     host.map = Some(Arc::new(next.expect("valid")));
@@ -226,7 +226,7 @@ fn a_hot_node_is_relieved_and_a_freeze_stops_that() {
         host.pass(100);
         host.control.handle_freeze(host.times, 1, true);
         host.perform();
-        assert_eq!(host.answers.pop(), Some((1, Answer::Frozen)));
+        assert_eq!(host.answers.pop(), Some((1, OperatorAnswer::Frozen)));
         assert!(host.record.frozen);
         host.pass(9_000);
         assert_eq!(host.flips(), 0);
@@ -236,7 +236,7 @@ fn a_hot_node_is_relieved_and_a_freeze_stops_that() {
         host.perform();
         host.pass(9_000);
         assert!(host.flips() > 0 && host.status().last.is_some());
-        assert_eq!(host.answers.pop(), Some((2, Answer::Frozen)));
+        assert_eq!(host.answers.pop(), Some((2, OperatorAnswer::Frozen)));
     }
 }
 
@@ -245,7 +245,7 @@ fn a_freeze_is_answered_when_no_plan_can_come_in_force_any_more() {
     let mut host = Host::new(ControlConfig::default(), &[1, 2]);
     host.load = |node| if node == 1 { 9_000 } else { 1_000 };
     // The map is on its way to the store.
-    host.holds = |command| matches!(command, Command::Store { change: Change::Flip { .. }, .. });
+    host.holds = |command| matches!(command, Command::Store { change: StoreChange::Flip { .. }, .. });
     while host.held.is_empty() {
         host.others[0].warm_for = host.proposal.as_ref().map_or(0, |proposal| proposal.hash());
         host.pass(200);
@@ -256,12 +256,12 @@ fn a_freeze_is_answered_when_no_plan_can_come_in_force_any_more() {
     host.pass(500);
     assert!(host.answers.is_empty() && !host.record.frozen, "it may come in force");
     host.release();
-    assert_eq!((host.flips(), host.answers.pop()), (1, Some((1, Answer::Frozen))));
+    assert_eq!((host.flips(), host.answers.pop()), (1, Some((1, OperatorAnswer::Frozen))));
     // Proposed, and frozen before it is in force.
     host.control.handle_freeze(host.times, 2, false);
     host.perform();
     let known = host.flips();
-    host.holds = |command| matches!(command, Command::Store { change: Change::Record(_), .. });
+    host.holds = |command| matches!(command, Command::Store { change: StoreChange::Record(_), .. });
     host.load = |node| if node == 2 { 9_000 } else { 1_000 };
     host.pass(20_000);
     host.control.handle_freeze(host.times, 3, true);
@@ -270,7 +270,7 @@ fn a_freeze_is_answered_when_no_plan_can_come_in_force_any_more() {
     host.pass(5_000);
     assert_eq!((host.flips(), before >= known), (before, true), "nothing is stored while the switch is");
     host.release();
-    assert_eq!(host.answers.last(), Some(&(3, Answer::Frozen)));
+    assert_eq!(host.answers.last(), Some(&(3, OperatorAnswer::Frozen)));
     assert!(host.proposal.is_none() && host.record.frozen);
     host.pass(20_000);
     assert_eq!(host.flips(), before);
@@ -283,7 +283,7 @@ fn a_freeze_that_the_store_does_not_keep_says_so() {
     host.is_down = true;
     host.control.handle_freeze(host.times, 1, true);
     host.perform();
-    assert_eq!(host.answers.pop(), Some((1, Answer::Refused(NotDone::Store))));
+    assert_eq!(host.answers.pop(), Some((1, OperatorAnswer::Refused(NotDone::Store))));
     host.pass(1_100);
     let stats = host.control.stats();
     assert!(stats.term.is_none() && stats.is_failing && stats.failures > 0);
@@ -305,8 +305,13 @@ fn what_is_asked_for_is_applied_while_frozen_and_once() {
     host.control.handle_apply(host.times, 3, Some(epoch));
     host.holds = |command| matches!(command, Command::WarmUp { .. });
     host.perform();
-    let [(1, other), (2, Answer::Applied(plan)), (3, twice)] = &host.answers[..] else { panic!("{:?}", host.answers) };
-    assert_eq!((other, twice), (&Answer::Refused(NotDone::Epoch(epoch)), &Answer::Refused(NotDone::Pending)));
+    let [(1, other), (2, OperatorAnswer::Applied(plan)), (3, twice)] = &host.answers[..] else {
+        panic!("{:?}", host.answers)
+    };
+    assert_eq!(
+        (other, twice),
+        (&OperatorAnswer::Refused(NotDone::Epoch(epoch)), &OperatorAnswer::Refused(NotDone::Pending))
+    );
     assert!(!plan.is_empty() && plan.base == epoch);
     host.pass(60);
     host.others[0].warm_for = host.proposal.as_ref().expect("proposed").hash();
@@ -324,7 +329,7 @@ fn a_plan_that_does_not_come_in_force_is_given_up() {
     host.pass(10);
     host.release();
     host.pass(10);
-    host.holds = |command| matches!(command, Command::Store { change: Change::Propose(_), .. });
+    host.holds = |command| matches!(command, Command::Store { change: StoreChange::Propose(_), .. });
     while host.held.is_empty() {
         host.pass(200);
         assert!(host.times.now < 60_000, "never proposed");
@@ -370,14 +375,15 @@ fn requests_have_a_bound_and_end_with_the_lease() {
         host.control.handle_status(host.times, id);
     }
     host.perform();
-    assert_eq!(host.answers, [(65, Answer::Refused(NotDone::Busy))]);
+    assert_eq!(host.answers, [(65, OperatorAnswer::Refused(NotDone::Busy))]);
     let stats = host.control.stats();
     assert!(stats.asked == 64 && stats.asked <= stats.asked_max);
     host.answers.clear();
     host.term = None;
     host.pass(1_100);
     host.release();
-    let elsewhere = |(_, answer): &(RequestId, Answer)| *answer == Answer::Refused(NotDone::Elsewhere);
+    let elsewhere =
+        |(_, answer): &(OperatorRequestId, OperatorAnswer)| *answer == OperatorAnswer::Refused(NotDone::Elsewhere);
     assert_eq!((host.answers.len(), host.answers.iter().all(elsewhere)), (65, true));
 }
 

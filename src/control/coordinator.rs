@@ -1,7 +1,7 @@
 //! [`Coordinator`]: turns who lives, and what somebody plans, into the next map.
 //!
 //! Every gateway has one; the one whose process holds the lease acts. Its host repeats a round: it reads what the
-//! store knows and does the one [`Step`] that comes back, naming its term, so that what a coordinator of an earlier
+//! store knows and does the one [`CoordinatorStep`] that comes back, naming its term, so that what a coordinator of an earlier
 //! term still sends is refused by the store. All that has to outlive a coordinator is in the store, so any
 //! step may be the last one: whoever comes next goes on from there.
 //!
@@ -42,7 +42,7 @@ pub struct Seen<'a> {
 
 /// Task of the host after a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum CoordinatorStep {
     /// Nothing.
     Rest,
     /// Store this map as the proposal.
@@ -88,31 +88,31 @@ impl Coordinator {
 
     /// The next step under `term`, which is `None` without the lease. What it knew of an earlier term is forgotten: it may
     /// have been away for any time.
-    pub fn round(&mut self, now: Millis, term: Option<u64>, seen: &Seen<'_>) -> Step {
+    pub fn round(&mut self, now: Millis, term: Option<u64>, seen: &Seen<'_>) -> CoordinatorStep {
         if term != self.term {
             *self = Self { term, ..Self::new(self.config) };
         }
         if term.is_none() {
-            return Step::Rest;
+            return CoordinatorStep::Rest;
         }
-        let Some(nodes) = self.nodes(now, seen) else { return Step::Rest };
+        let Some(nodes) = self.nodes(now, seen) else { return CoordinatorStep::Rest };
         match seen.proposal {
             // Also one of a predecessor, with whatever it planned: it is finished before anything else begins.
             Some(proposal)
                 if follows(seen.map, proposal) && proposal.nodes == nodes && !self.is_given_up(proposal, seen.plan) =>
             {
                 if !self.is_warm(now, seen, proposal) {
-                    return Step::Rest;
+                    return CoordinatorStep::Rest;
                 }
-                Step::Flip { expect: seen.map.epoch, map: proposal.clone() }
+                CoordinatorStep::Flip { expect: seen.map.epoch, map: proposal.clone() }
             }
             outdated => match wanted(seen, nodes) {
                 Some(next) => {
                     self.planned = (!seen.plan.is_empty()).then(|| (next.hash(), seen.plan.to_vec()));
-                    Step::Propose(Arc::new(next))
+                    CoordinatorStep::Propose(Arc::new(next))
                 }
-                None if outdated.is_some() => Step::Clear,
-                None => Step::Rest,
+                None if outdated.is_some() => CoordinatorStep::Clear,
+                None => CoordinatorStep::Rest,
             },
         }
     }

@@ -49,14 +49,14 @@ impl Table {
         }
     }
 
-    fn step(&mut self, now: Millis) -> Step {
+    fn step(&mut self, now: Millis) -> CoordinatorStep {
         let (members, map, proposal) = (&self.members[..], &self.map, self.proposal.as_ref());
         let seen = Seen { members, map, proposal, plan: &self.plan };
         self.coordinator.round(now, self.term, &seen)
     }
 
     fn proposed(&mut self, now: Millis) -> Arc<PartitionMap> {
-        let Step::Propose(map) = self.step(now) else { panic!("a proposal") };
+        let CoordinatorStep::Propose(map) = self.step(now) else { panic!("a proposal") };
         self.proposal = Some(map.clone());
         map
     }
@@ -64,12 +64,12 @@ impl Table {
     fn is_flip(&mut self, now: Millis) -> bool {
         let wanted = self.proposal.clone();
         match self.step(now) {
-            Step::Flip { expect, map } => {
+            CoordinatorStep::Flip { expect, map } => {
                 assert_eq!((expect, Some(map)), (self.map.epoch, wanted));
                 true
             }
             step => {
-                assert_eq!(step, Step::Rest);
+                assert_eq!(step, CoordinatorStep::Rest);
                 false
             }
         }
@@ -80,8 +80,8 @@ impl Table {
 fn without_the_lease_and_in_agreement_it_rests() {
     let mut table = Table::new(&[1, 2], &[1, 2, 3]);
     table.term = None;
-    assert_eq!(table.step(0), Step::Rest);
-    assert_eq!(Table::new(&[1, 2], &[1, 2]).step(0), Step::Rest);
+    assert_eq!(table.step(0), CoordinatorStep::Rest);
+    assert_eq!(Table::new(&[1, 2], &[1, 2]).step(0), CoordinatorStep::Rest);
 }
 
 #[test]
@@ -102,19 +102,19 @@ fn it_waits_for_a_slow_one_only_so_long_and_for_a_dead_one_not_at_all() {
     assert!(!table.is_flip(50) && !table.is_flip(2_049) && table.is_flip(2_050));
     // It dies meanwhile: once its grace is over nobody wants it. It never was in the map, so that is at once.
     table.members.pop();
-    assert_eq!(table.step(2_051), Step::Clear);
+    assert_eq!(table.step(2_051), CoordinatorStep::Clear);
     assert_eq!(ids(&proposal), [1, 2, 3]);
 }
 
 #[test]
 fn a_dead_node_keeps_its_place_for_its_grace() {
     let mut table = Table::new(&[1, 2, 3], &[1, 2]);
-    assert_eq!((table.step(0), table.step(5_999)), (Step::Rest, Step::Rest));
+    assert_eq!((table.step(0), table.step(5_999)), (CoordinatorStep::Rest, CoordinatorStep::Rest));
     // A restart within the grace moves nothing, and the next death has a grace of its own.
     table.members.push(member(3));
-    assert_eq!(table.step(6_000), Step::Rest);
+    assert_eq!(table.step(6_000), CoordinatorStep::Rest);
     table.members.pop();
-    assert_eq!((table.step(6_001), table.step(12_000)), (Step::Rest, Step::Rest));
+    assert_eq!((table.step(6_001), table.step(12_000)), (CoordinatorStep::Rest, CoordinatorStep::Rest));
     assert_eq!(ids(&table.proposed(12_001)), [1, 2]);
 }
 
@@ -134,9 +134,9 @@ fn a_node_that_leaves_goes_at_once_and_the_others_warm_up() {
 fn the_last_one_keeps_the_map_even_when_it_leaves() {
     let mut table = Table::new(&[1], &[1]);
     table.members[0].state = MemberState::Leaving;
-    assert_eq!(table.step(0), Step::Rest);
+    assert_eq!(table.step(0), CoordinatorStep::Rest);
     table.members.clear();
-    assert_eq!((table.step(1), table.step(60_000)), (Step::Rest, Step::Rest));
+    assert_eq!((table.step(1), table.step(60_000)), (CoordinatorStep::Rest, CoordinatorStep::Rest));
 }
 
 #[test]
@@ -158,11 +158,11 @@ fn a_proposal_that_is_found_is_finished_or_replaced_or_cleared() {
     assert_eq!(ids(&table.proposed(2_001)), [1, 2, 3], "replaced");
     table.map.epoch.number += 1;
     table.map.nodes.push(node(3));
-    assert_eq!(table.step(2_002), Step::Clear, "already in force");
+    assert_eq!(table.step(2_002), CoordinatorStep::Clear, "already in force");
     let mut foreign = PartitionMap::new(8, 256, StorageLayout::default(), vec![node(1), node(2), node(3)]);
     foreign.epoch.number = table.map.epoch.number + 1;
     table.proposal = Some(Arc::new(foreign));
-    assert_eq!(table.step(2_003), Step::Clear, "of another namespace");
+    assert_eq!(table.step(2_003), CoordinatorStep::Clear, "of another namespace");
 }
 
 #[test]
@@ -177,10 +177,10 @@ fn a_plan_goes_the_same_way_and_is_done_once() {
     assert!(table.is_flip(2));
     table.map = (*proposal).clone();
     table.proposal = None;
-    assert_eq!(table.step(3), Step::Rest, "it is in force already");
+    assert_eq!(table.step(3), CoordinatorStep::Rest, "it is in force already");
     // One that names a node that is not there does not hold up those who are.
     table.plan = vec![Move::Assign { partition: 9, node: Some(8) }];
-    assert_eq!(table.step(4), Step::Rest);
+    assert_eq!(table.step(4), CoordinatorStep::Rest);
     table.members.push(member(3));
     assert_eq!(ids(&table.proposed(5)), [1, 2, 3]);
 }
@@ -193,7 +193,7 @@ fn a_proposal_is_given_up_with_the_plan_it_was_made_with() {
     table.proposed(0);
     assert!(!table.is_flip(1));
     table.plan.clear();
-    assert_eq!(table.step(2), Step::Clear);
+    assert_eq!(table.step(2), CoordinatorStep::Clear);
     // One that nodes changed by goes on without it.
     table.plan.clone_from(&plan);
     table.members.push(member(3));
@@ -211,9 +211,9 @@ fn a_proposal_is_given_up_with_the_plan_it_was_made_with() {
 #[test]
 fn what_it_knew_in_an_earlier_term_is_forgotten() {
     let mut table = Table::new(&[1, 2], &[1]);
-    assert_eq!(table.step(0), Step::Rest);
+    assert_eq!(table.step(0), CoordinatorStep::Rest);
     table.term = Some(3);
-    assert_eq!(table.step(6_000), Step::Rest, "it has not watched all the time");
+    assert_eq!(table.step(6_000), CoordinatorStep::Rest, "it has not watched all the time");
     table.proposed(12_000);
 }
 
@@ -228,22 +228,22 @@ struct Shared {
 }
 
 impl Shared {
-    fn perform(&mut self, term: u64, step: Step) {
+    fn perform(&mut self, term: u64, step: CoordinatorStep) {
         if term < self.term {
-            self.refused += u64::from(step != Step::Rest);
+            self.refused += u64::from(step != CoordinatorStep::Rest);
             return;
         }
         match step {
-            Step::Rest => {}
-            Step::Propose(map) => self.proposal = Some(map),
-            Step::Clear => self.proposal = None,
-            Step::Flip { expect, map } if expect == self.map.epoch => {
+            CoordinatorStep::Rest => {}
+            CoordinatorStep::Propose(map) => self.proposal = Some(map),
+            CoordinatorStep::Clear => self.proposal = None,
+            CoordinatorStep::Flip { expect, map } if expect == self.map.epoch => {
                 assert_eq!(map.epoch.number, expect.number + 1);
                 map.validate().expect("only valid maps come in force");
                 self.map = (*map).clone();
                 self.flips += 1;
             }
-            Step::Flip { .. } => self.refused += 1,
+            CoordinatorStep::Flip { .. } => self.refused += 1,
         }
     }
 }
@@ -272,7 +272,7 @@ fn in_any_order_of_steps_the_map_ends_up_with_those_who_serve() {
         let mut shared = Shared { term: 1, holder: 0, map: map_of(&[1]), proposal: None, flips: 0, refused: 0 };
         let mut coordinators: Vec<Coordinator> = all.iter().map(|_| Coordinator::new(CONFIG)).collect();
         let mut terms: Vec<Option<u64>> = vec![None; all.len()];
-        let mut held: Vec<Option<(u64, Step)>> = vec![None; all.len()];
+        let mut held: Vec<Option<(u64, CoordinatorStep)>> = vec![None; all.len()];
         let mut now = 0;
         for turn in 0..1_000 {
             let calm = turn >= 800;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{RequestId, Term};
+use super::{OperatorRequestId, Term};
 use crate::Millis;
 use crate::load::LoadReport;
 use crate::partition::{Epoch, NodeId, PartitionMap};
@@ -33,12 +33,12 @@ pub(super) enum Task {
     },
     /// Apply what the dry run tells, if the caller saw the map in force.
     Apply {
-        id: RequestId,
+        id: OperatorRequestId,
         seen: Option<Epoch>,
     },
     /// The dry run.
     Status {
-        id: RequestId,
+        id: OperatorRequestId,
     },
 }
 
@@ -47,15 +47,15 @@ pub(super) enum Task {
 pub struct Planned {
     pub(super) shifter: Box<Shifter>,
     pub(super) term: Term,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: JobOutcome,
 }
 
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum JobOutcome {
     Begun,
     Round { loads: BTreeMap<NodeId, u32>, lost: u64, action: Option<ShifterAction> },
-    Apply { id: RequestId, action: Result<Option<ShifterAction>, Epoch> },
-    Status { id: RequestId, next: Plan },
+    Apply { id: OperatorRequestId, action: Result<Option<ShifterAction>, Epoch> },
+    Status { id: OperatorRequestId, next: Plan },
 }
 
 impl PlanJob {
@@ -72,7 +72,7 @@ impl PlanJob {
             false => shifter.set_map(map),
         }
         let outcome = match task {
-            Task::Begin => Outcome::Begun,
+            Task::Begin => JobOutcome::Begun,
             Task::Round { reports, plans, frozen } => {
                 shifter.freeze(frozen);
                 let asked = reports.len();
@@ -80,14 +80,14 @@ impl PlanJob {
                     reports.iter().flatten().map(|report| (report.node, report.requests.all)).collect();
                 let lost = (asked - loads.len()) as u64;
                 let action = if plans { shifter.plan(unix) } else { None };
-                Outcome::Round { loads, lost, action }
+                JobOutcome::Round { loads, lost, action }
             }
             Task::Apply { id, seen } => {
                 let epoch = shifter.map().epoch;
                 let is_other = seen.is_some_and(|seen| seen != epoch);
-                Outcome::Apply { id, action: if is_other { Err(epoch) } else { Ok(shifter.apply(unix)) } }
+                JobOutcome::Apply { id, action: if is_other { Err(epoch) } else { Ok(shifter.apply(unix)) } }
             }
-            Task::Status { id } => Outcome::Status { id, next: shifter.dry_run(unix) },
+            Task::Status { id } => JobOutcome::Status { id, next: shifter.dry_run(unix) },
         };
         Box::new(Planned { shifter, term, outcome })
     }

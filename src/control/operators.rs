@@ -1,7 +1,7 @@
 //! Requests of operators, and the leader's record, which has the freeze switch.
 
-use super::RequestId;
-use super::command::{Answer, Change, Command, NotDone, StoreFailed, Times};
+use super::OperatorRequestId;
+use super::command::{Command, NotDone, OperatorAnswer, StoreChange, StoreFailed, Times};
 use super::control::{Control, Phase};
 use super::plans::{Ask, Plans};
 use super::record::LeaderRecord;
@@ -17,7 +17,7 @@ impl Control {
                 record.origin = member.origin.clone();
             }
             self.is_recording = true;
-            self.commands.push_back(Command::Store { change: Change::Record(record), term });
+            self.commands.push_back(Command::Store { change: StoreChange::Record(record), term });
         }
         self.advance(times);
     }
@@ -31,10 +31,10 @@ impl Control {
             match (stored, self.term) {
                 // What is proposed may not be wanted any more: taken out, as whoever leads next would finish it.
                 (Ok(true), Some(term)) if frozen => {
-                    self.commands.push_back(Command::Store { change: Change::Withdraw, term });
+                    self.commands.push_back(Command::Store { change: StoreChange::Withdraw, term });
                 }
-                (Ok(true), _) => self.switched(id, Answer::Frozen),
-                _ => self.switched(id, Answer::Refused(NotDone::Store)),
+                (Ok(true), _) => self.switched(id, OperatorAnswer::Frozen),
+                _ => self.switched(id, OperatorAnswer::Refused(NotDone::Store)),
             }
             return;
         }
@@ -49,17 +49,17 @@ impl Control {
         if done && !self.config.is_shared {
             self.proposal = None;
         }
-        self.switched(id, if done { Answer::Frozen } else { Answer::Refused(NotDone::Store) });
+        self.switched(id, if done { OperatorAnswer::Frozen } else { OperatorAnswer::Refused(NotDone::Store) });
     }
 
-    fn switched(&mut self, id: RequestId, answer: Answer) {
+    fn switched(&mut self, id: OperatorRequestId, answer: OperatorAnswer) {
         (self.phase, self.due) = (Phase::Idle, 0);
         self.commands.push_back(Command::Answer(id, answer));
     }
 
     pub(super) fn refuse_switches(&mut self) {
         for (id, _) in std::mem::take(&mut self.switches) {
-            self.commands.push_back(Command::Answer(id, Answer::Refused(NotDone::Elsewhere)));
+            self.commands.push_back(Command::Answer(id, OperatorAnswer::Refused(NotDone::Elsewhere)));
         }
     }
 
@@ -72,35 +72,35 @@ impl Control {
 
     /// Puts what the dry run tells on its way, whatever the mode, also while frozen. Where the caller names the epoch that it
     /// saw, that has to be the map in force. An empty plan does nothing. The answer to `id` comes as a command.
-    pub fn handle_apply(&mut self, times: Times, id: RequestId, seen: Option<Epoch>) {
+    pub fn handle_apply(&mut self, times: Times, id: OperatorRequestId, seen: Option<Epoch>) {
         self.ask(times, id, Ask::Apply { seen });
     }
 
     /// Knowledge and plan of the shifter, as a command that answers `id`.
-    pub fn handle_status(&mut self, times: Times, id: RequestId) {
+    pub fn handle_status(&mut self, times: Times, id: OperatorRequestId) {
         self.ask(times, id, Ask::Status);
     }
 
-    fn ask(&mut self, times: Times, id: RequestId, ask: Ask) {
+    fn ask(&mut self, times: Times, id: OperatorRequestId, ask: Ask) {
         // It waits for what the leader before left, too.
         let refused = match self.term {
             Some(_) if self.config.plans => self.plans.ask(id, ask).err(),
             _ => Some(NotDone::Elsewhere),
         };
-        self.commands.extend(refused.map(|why| Command::Answer(id, Answer::Refused(why))));
+        self.commands.extend(refused.map(|why| Command::Answer(id, OperatorAnswer::Refused(why))));
         self.advance(times);
     }
 
     /// Turns the freeze switch, for this leader and all after it. The answer to `id` comes as a command, when no plan that
     /// nobody asked for can come in force any more.
-    pub fn handle_freeze(&mut self, times: Times, id: RequestId, frozen: bool) {
+    pub fn handle_freeze(&mut self, times: Times, id: OperatorRequestId, frozen: bool) {
         let refused = match self.term {
             None => Some(NotDone::Elsewhere),
             Some(_) if self.switches.len() == Plans::MAX_ASKED => Some(NotDone::Busy),
             Some(_) => None,
         };
         match refused {
-            Some(why) => self.commands.push_back(Command::Answer(id, Answer::Refused(why))),
+            Some(why) => self.commands.push_back(Command::Answer(id, OperatorAnswer::Refused(why))),
             None => self.switches.push_back((id, frozen)),
         }
         self.advance(times);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::command::{Answer, Command, ControlStatus, NotDone, Times};
-use super::job::{Outcome, PlanJob, Planned, Task};
-use super::{RequestId, Term};
+use super::command::{Command, ControlStatus, NotDone, OperatorAnswer, Times};
+use super::job::{JobOutcome, PlanJob, Planned, Task};
+use super::{OperatorRequestId, Term};
 use crate::Millis;
 use crate::load::{LoadReport, ROUND_MS};
 use crate::partition::{Epoch, NodeId, PartitionMap};
@@ -25,17 +25,17 @@ pub(super) struct Plans {
     /// Set while a job has it.
     is_busy: bool,
     /// The request that it is for.
-    busy_for: Option<RequestId>,
+    busy_for: Option<OperatorRequestId>,
     /// The round whose loads were asked for last.
     round: u64,
     is_collecting: bool,
     /// Reports that came while a job was under way.
     reports: Option<Vec<Option<LoadReport>>>,
-    asked: VecDeque<(RequestId, Ask)>,
+    asked: VecDeque<(OperatorRequestId, Ask)>,
     /// Plans are made, and put in force on demand only.
     is_dry: bool,
     frozen: bool,
-    pending: Option<Pending>,
+    pending: Option<PendingPlan>,
     /// Epoch of the last map that came in force by a plan, until the shifter is told.
     came: Option<Epoch>,
     last: Option<Plan>,
@@ -48,7 +48,7 @@ pub(super) struct Plans {
 
 /// A plan that is on its way.
 #[derive(Debug)]
-struct Pending {
+struct PendingPlan {
     plan: Plan,
     /// Content hash of the map that it leads to.
     hash: u64,
@@ -82,7 +82,7 @@ impl Plans {
     /// Plans no more. Whoever waits for something is told that the leader is elsewhere.
     pub(super) fn end(&mut self, commands: &mut VecDeque<Command>) {
         for (id, _) in std::mem::take(&mut self.asked) {
-            commands.push_back(Command::Answer(id, Answer::Refused(NotDone::Elsewhere)));
+            commands.push_back(Command::Answer(id, OperatorAnswer::Refused(NotDone::Elsewhere)));
         }
         // A job may be under way: it is thrown away when it comes back.
         let (is_busy, busy_for) = (self.is_busy, self.busy_for);
@@ -129,7 +129,7 @@ impl Plans {
     }
 
     /// Keeps a request until it is its turn.
-    pub(super) fn ask(&mut self, id: RequestId, ask: Ask) -> Result<(), NotDone> {
+    pub(super) fn ask(&mut self, id: OperatorRequestId, ask: Ask) -> Result<(), NotDone> {
         if self.asked.len() == Self::MAX_ASKED {
             return Err(NotDone::Busy);
         }
@@ -174,7 +174,7 @@ impl Plans {
         loop {
             match self.asked.pop_front()? {
                 (id, Ask::Apply { .. }) if self.pending.is_some() => {
-                    commands.push_back(Command::Answer(id, Answer::Refused(NotDone::Pending)));
+                    commands.push_back(Command::Answer(id, OperatorAnswer::Refused(NotDone::Pending)));
                 }
                 (id, Ask::Apply { seen }) => return Some(Task::Apply { id, seen }),
                 (id, Ask::Status) => return Some(Task::Status { id }),
@@ -187,8 +187,8 @@ impl Plans {
         (self.is_busy, self.busy_for) = (false, None);
         let Planned { shifter, term, outcome } = planned;
         if self.term != Some(term) {
-            if let Outcome::Apply { id, .. } | Outcome::Status { id, .. } = outcome {
-                commands.push_back(Command::Answer(id, Answer::Refused(NotDone::Elsewhere)));
+            if let JobOutcome::Apply { id, .. } | JobOutcome::Status { id, .. } = outcome {
+                commands.push_back(Command::Answer(id, OperatorAnswer::Refused(NotDone::Elsewhere)));
             }
             return false;
         }
@@ -196,8 +196,8 @@ impl Plans {
         let epoch = shifter.map().epoch;
         self.shifter = Some(shifter);
         let (answer, is_wanted) = match outcome {
-            Outcome::Begun => return false,
-            Outcome::Round { loads, lost, action } => {
+            JobOutcome::Begun => return false,
+            JobOutcome::Round { loads, lost, action } => {
                 self.loads = loads;
                 self.lost += lost;
                 // Shifts may have been frozen while it was planned.
@@ -208,13 +208,17 @@ impl Plans {
                 }
                 return is_wanted;
             }
-            Outcome::Apply { id, action: Err(epoch) } => ((id, Answer::Refused(NotDone::Epoch(epoch))), false),
-            Outcome::Apply { id, action: Ok(action) } => {
+            JobOutcome::Apply { id, action: Err(epoch) } => {
+                ((id, OperatorAnswer::Refused(NotDone::Epoch(epoch))), false)
+            }
+            JobOutcome::Apply { id, action: Ok(action) } => {
                 let plan = action.map(|action| self.await_map(times, action, true));
                 let is_wanted = plan.is_some();
-                ((id, Answer::Applied(Box::new(plan.unwrap_or_default()))), is_wanted)
+                ((id, OperatorAnswer::Applied(Box::new(plan.unwrap_or_default()))), is_wanted)
             }
-            Outcome::Status { id, next } => ((id, Answer::Status(Box::new(self.status(epoch, next)))), false),
+            JobOutcome::Status { id, next } => {
+                ((id, OperatorAnswer::Status(Box::new(self.status(epoch, next)))), false)
+            }
         };
         commands.push_back(Command::Answer(answer.0, answer.1));
         is_wanted
@@ -224,12 +228,12 @@ impl Plans {
     pub(super) fn lose(&mut self, commands: &mut VecDeque<Command>) {
         (self.is_busy, self.is_begun) = (false, false);
         let asked = self.busy_for.take();
-        commands.extend(asked.map(|id| Command::Answer(id, Answer::Refused(NotDone::Busy))));
+        commands.extend(asked.map(|id| Command::Answer(id, OperatorAnswer::Refused(NotDone::Busy))));
     }
 
     fn await_map(&mut self, times: Times, action: ShifterAction, is_asked_for: bool) -> Plan {
         let ShifterAction::Publish { map, plan } = action;
-        let pending = Pending { plan: plan.clone(), hash: map.hash(), since: times.now, is_asked_for };
+        let pending = PendingPlan { plan: plan.clone(), hash: map.hash(), since: times.now, is_asked_for };
         self.pending = Some(pending);
         plan
     }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::key::CompositeKey;
-use crate::model::{ClientId, MAX_TOLD_BYTES, Path, Step, Summary};
+use crate::model::{ClientId, MAX_TOLD_BYTES, Path, PathStep, Summary};
 use crate::protocol::{ErrorCode, ModelSnapshot, apply_model_delta, is_model_delta};
 
 const HOUR: Millis = 3_600_000;
@@ -13,7 +13,7 @@ fn prefix(text: &str) -> KeyPrefix {
 
 fn summary(instance: u64, keys: &[&str]) -> Vec<u8> {
     let keys: Vec<CompositeKey> = keys.iter().map(|key| CompositeKey::parse(key).expect("valid")).collect();
-    let steps = (0..keys.len() as u32).map(|key| Step { key, repeated: false }).collect();
+    let steps = (0..keys.len() as u32).map(|key| PathStep { key, repeated: false }).collect();
     Summary { instance, epoch: 1, keys, paths: vec![Path { told: 0, steps }] }.encode()
 }
 
@@ -31,8 +31,8 @@ struct Disk {
 }
 
 impl Disk {
-    fn pending(&self) -> Pending {
-        Pending { rows: self.rows.len(), bytes: self.rows.iter().map(Vec::len).sum() }
+    fn pending(&self) -> PendingRows {
+        PendingRows { rows: self.rows.len(), bytes: self.rows.iter().map(Vec::len).sum() }
     }
 
     fn tell(&mut self, hub: &mut Hub, client: u64, keys: &[&str]) {
@@ -157,7 +157,7 @@ fn nobody_counts_more_often_because_the_hub_was_gone() {
     assert_eq!(hub.keeper.as_ref().expect("loaded").stats().capped, 8);
     // The next hour is another one.
     let told = summary(7, &["a/1", "a/2"]);
-    let row = hub.take(0, &caller(1), &told, Pending::default()).expect("taken").0;
+    let row = hub.take(0, &caller(1), &told, PendingRows::default()).expect("taken").0;
     hub.merge(2 * HOUR, &row);
     assert_eq!(hub.keeper.as_ref().expect("loaded").stats().capped, 8);
 }
@@ -165,9 +165,9 @@ fn nobody_counts_more_often_because_the_hub_was_gone() {
 #[test]
 fn it_wants_to_be_woken_until_everything_is_told_and_stored() {
     let (mut disk, mut hub) = (Disk::default(), Hub::new(config()));
-    let taken = hub.take(HOUR, &caller(1), &summary(1, &["a/1", "a/2"]), Pending::default()).expect("taken");
+    let taken = hub.take(HOUR, &caller(1), &summary(1, &["a/1", "a/2"]), PendingRows::default()).expect("taken");
     assert_eq!(taken.1, HOUR + 15_000);
-    let much = Pending { rows: 1 << 12, bytes: 0 };
+    let much = PendingRows { rows: 1 << 12, bytes: 0 };
     assert_eq!(hub.take(HOUR, &caller(2), &summary(2, &["a/1", "a/2"]), much).expect("taken").1, HOUR);
     disk.tell(&mut hub, 1, &["a/1", "a/2"]);
     // The first round makes a model at once.
@@ -208,13 +208,13 @@ fn what_may_not_be_told_is_refused_as_by_a_gateway() {
         (refusal.problem.code, refusal.problem.limit, refusal.retry_after_ms)
     };
     let told = summary(1, &["a/1", "b/1"]);
-    let none = Pending::default();
+    let none = PendingRows::default();
     let only = |text: &str| Caller { prefixes: Some(vec![prefix(text)]), ..caller(1) };
     assert_eq!(refused(&caller(1), b"FMSM", none).0, ErrorCode::BadRequest);
     assert_eq!(refused(&only("a"), &told, none).0, ErrorCode::Forbidden);
     let large = vec![0; Summary::MAX_BYTES + 1];
     assert_eq!(refused(&caller(1), &large, none), (ErrorCode::BodyTooLarge, Some(65_536), None));
-    assert_eq!(refused(&caller(1), &told, Pending::MAX).0, ErrorCode::Unavailable);
+    assert_eq!(refused(&caller(1), &told, PendingRows::MAX).0, ErrorCode::Unavailable);
     // An address may tell so much a minute; what cannot be read counts as well.
     let address = Caller { is_verified: false, ..caller(9) };
     let nonsense = vec![7; MAX_TOLD_BYTES as usize];
@@ -245,13 +245,13 @@ fn a_token_sees_its_own_prefixes_and_nothing_else() {
         let body = hub.body(Some(prefixes), None, Encoding::Gzip, None, &|bytes, _| bytes.to_vec());
         body.expect("fine").expect("a model").tag
     };
-    let kept = hub.served.as_ref().map_or(0, Served::bodies);
+    let kept = hub.served.as_ref().map_or(0, ServedSnapshots::bodies);
     assert_eq!(body(&mut hub, &[prefix("a"), prefix("b")]), body(&mut hub, &[prefix("b"), prefix("a")]));
-    assert_eq!(hub.served.as_ref().map_or(0, Served::bodies), kept + 1);
+    assert_eq!(hub.served.as_ref().map_or(0, ServedSnapshots::bodies), kept + 1);
     for n in 0..100 {
         body(&mut hub, &[prefix(&format!("x{n}"))]);
     }
-    assert_eq!(hub.served.as_ref().map_or(0, Served::bodies), Served::MAX_BODIES);
+    assert_eq!(hub.served.as_ref().map_or(0, ServedSnapshots::bodies), ServedSnapshots::MAX_BODIES);
 }
 
 #[test]
@@ -293,10 +293,10 @@ proptest! {
         hub.serve(&bytes);
         hub.resume(&bytes, &bytes);
         hub.merge(0, &bytes);
-        let _ = hub.take(0, &caller(1), &bytes, Pending::default());
-        let _ = hub.take_page(0, &bytes, Pending::default());
+        let _ = hub.take(0, &caller(1), &bytes, PendingRows::default());
+        let _ = hub.take_page(0, &bytes, PendingRows::default());
         let _ = shares(&bytes, 1, None);
-        hub.round(0, Pending::default(), &<[u8]>::len);
+        hub.round(0, PendingRows::default(), &<[u8]>::len);
         prop_assert!(hub.is_merging());
     }
 }

@@ -36,7 +36,7 @@
 
 mod observers;
 mod refusal;
-mod served;
+mod served_snapshots;
 mod shards;
 mod told;
 
@@ -49,12 +49,12 @@ use serde::Serialize;
 
 pub use observers::{Observers, ObserversStats};
 pub use refusal::Refusal;
-pub use served::{Body, Encoding};
+pub use served_snapshots::{Body, Encoding};
 pub use shards::shares;
-pub use told::{Caller, Pending, client_named};
+pub use told::{Caller, PendingRows, client_named};
 
-use served::Served;
-use told::Inbox;
+use served_snapshots::ServedSnapshots;
+use told::HubInbox;
 
 /// Choices of an operator about a hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,12 +124,12 @@ pub struct Round {
 #[derive(Debug)]
 pub struct Hub {
     config: HubConfig,
-    inbox: Inbox,
+    inbox: HubInbox,
     /// Loaded with the first round.
     keeper: Option<ModelKeeper>,
     /// Something was merged that is not in the counts that were given out last.
     is_unsaved: bool,
-    served: Option<Served>,
+    served: Option<ServedSnapshots>,
     counts: Counts,
 }
 
@@ -150,7 +150,7 @@ impl Hub {
     pub fn new(config: HubConfig) -> Self {
         Self {
             config,
-            inbox: Inbox::default(),
+            inbox: HubInbox::default(),
             keeper: None,
             is_unsaved: false,
             served: None,
@@ -167,7 +167,7 @@ impl Hub {
     /// nothing. O(bytes).
     pub fn resume(&mut self, counts: &[u8], shares: &[u8]) {
         let config = self.config.keeper();
-        let judged = self.served.as_ref().and_then(Served::judged);
+        let judged = self.served.as_ref().and_then(ServedSnapshots::judged);
         let keeper = match counts {
             [] => Ok(ModelKeeper::new(config.clone())),
             counts => ModelKeeper::resume(config.clone(), counts, judged.as_ref()),
@@ -193,7 +193,7 @@ impl Hub {
         now: Millis,
         caller: &Caller,
         summary: &[u8],
-        pending: Pending,
+        pending: PendingRows,
     ) -> Result<(Vec<u8>, Millis), Refusal> {
         let taken = self.inbox.take(now, caller, summary, pending);
         self.count(taken, now, pending)
@@ -203,7 +203,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`Refusal`] where it is none, or where there is no room for it.
-    pub fn take_page(&mut self, now: Millis, page: &[u8], pending: Pending) -> Result<(Vec<u8>, Millis), Refusal> {
+    pub fn take_page(&mut self, now: Millis, page: &[u8], pending: PendingRows) -> Result<(Vec<u8>, Millis), Refusal> {
         let taken = told::take_page(page, pending);
         self.count(taken, now, pending)
     }
@@ -212,7 +212,7 @@ impl Hub {
         &mut self,
         taken: Result<Vec<u8>, Refusal>,
         now: Millis,
-        pending: Pending,
+        pending: PendingRows,
     ) -> Result<(Vec<u8>, Millis), Refusal> {
         match taken {
             Ok(row) => {
@@ -248,14 +248,14 @@ impl Hub {
     /// Makes what is due, after [`Hub::resume`] and with all rows merged, of which so many are still stored. `compressed`
     /// tells the size of bytes as they are sent. Where something of it cannot be stored, the hub is to be dropped, and
     /// another one goes on from what is stored.
-    pub fn round(&mut self, now: Millis, pending: Pending, compressed: &dyn Fn(&[u8]) -> usize) -> Round {
+    pub fn round(&mut self, now: Millis, pending: PendingRows, compressed: &dyn Fn(&[u8]) -> usize) -> Round {
         let Some(keeper) = &mut self.keeper else { return Round::default() };
         let mut kept = keeper.round(now, compressed);
         if pending.is_much() && kept.state.is_none() {
             kept.state = keeper.last(now);
         }
-        let served = kept.snapshots.as_deref().and_then(Served::of);
-        let model = served.as_ref().map(Served::encode);
+        let served = kept.snapshots.as_deref().and_then(ServedSnapshots::of);
+        let model = served.as_ref().map(ServedSnapshots::encode);
         if let Some(served) = served {
             self.counts.models += 1;
             self.served = Some(served.after(self.served.take()));
@@ -279,7 +279,7 @@ impl Hub {
         if model.is_empty() {
             return;
         }
-        match Served::decode(model) {
+        match ServedSnapshots::decode(model) {
             Ok(served) => self.served = Some(served),
             Err(_) => self.counts.unreadable += 1,
         }
@@ -310,12 +310,12 @@ impl Hub {
             malformed: self.keeper.as_ref().map_or(0, ModelKeeper::malformed),
             merger: self.keeper.as_ref().map(ModelKeeper::stats),
             addresses: self.inbox.addresses(),
-            pending_max: Pending::MAX,
-            model_made: self.served.as_ref().map(Served::made),
-            model_bytes: self.served.as_ref().map_or(0, Served::bytes),
-            bodies: self.served.as_ref().map_or(0, Served::bodies),
-            bodies_max: Served::MAX_BODIES,
-            earlier: self.served.as_ref().map_or(0, Served::earlier),
+            pending_max: PendingRows::MAX,
+            model_made: self.served.as_ref().map(ServedSnapshots::made),
+            model_bytes: self.served.as_ref().map_or(0, ServedSnapshots::bytes),
+            bodies: self.served.as_ref().map_or(0, ServedSnapshots::bodies),
+            bodies_max: ServedSnapshots::MAX_BODIES,
+            earlier: self.served.as_ref().map_or(0, ServedSnapshots::earlier),
             earlier_max: Earlier::<()>::MAX,
             counts_bytes_max: MAX_COUNTS_BYTES,
         }
@@ -333,7 +333,7 @@ struct HubStats {
     merger: Option<crate::model::MergerStats>,
     /// Addresses whose telling is bounded, and most of them.
     addresses: [usize; 2],
-    pending_max: Pending,
+    pending_max: PendingRows,
     model_made: Option<u64>,
     model_bytes: usize,
     bodies: usize,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::shards::shares;
 use crate::Millis;
 use crate::key::CompositeKey;
-use crate::model::{ClientId, Handover, Told, Trail};
+use crate::model::{ClientId, Handover, ToldSummary, Trail};
 use crate::partition::{mix, xxh3};
 
 /// Clients that are followed; of more, the one that asked for nothing for longest is forgotten. Some 3 kB each, keys aside.
@@ -107,7 +107,7 @@ impl Observers {
     /// out.
     pub fn tell(&mut self, depth: usize) -> BTreeMap<String, Vec<u8>> {
         self.pending = 0;
-        let mut pages: BTreeMap<String, (Vec<Told>, usize)> = BTreeMap::new();
+        let mut pages: BTreeMap<String, (Vec<ToldSummary>, usize)> = BTreeMap::new();
         for (client, observed) in self.clients.iter_mut() {
             observed.trail.earn(CREDIT);
             let Some(summary) = observed.trail.tell(MAX_SUMMARY) else { continue };
@@ -115,7 +115,7 @@ impl Observers {
                 let (told, bytes) = pages.entry(shard).or_default();
                 if told.len() < Handover::MAX_ENTRIES && *bytes + summary.len() <= Handover::MAX_BYTES {
                     *bytes += summary.len();
-                    told.push(Told { client: ClientId(*client), summary: summary.into() });
+                    told.push(ToldSummary { client: ClientId(*client), summary: summary.into() });
                 }
             }
         }

@@ -22,7 +22,7 @@ fn shard_of(key: &CompositeKey, depth: usize) -> &str {
 ///
 /// Of more shards than four, the four of which the summary has most are told.
 fn split(summary: &Summary, depth: usize) -> BTreeMap<String, Summary> {
-    let mut parts: BTreeMap<&str, Part> = BTreeMap::new();
+    let mut parts: BTreeMap<&str, SummaryPart> = BTreeMap::new();
     for path in &summary.paths {
         let mut told = usize::from(path.told);
         let of = |key: u32| summary.keys.get(key as usize).map_or("", |key| shard_of(key, depth));
@@ -30,31 +30,31 @@ fn split(summary: &Summary, depth: usize) -> BTreeMap<String, Summary> {
             let known = told.min(steps.len());
             told -= known;
             if steps.len() > known.max(1) {
-                let part = parts.entry(of(steps[0].key)).or_insert_with(|| Part::new(summary));
+                let part = parts.entry(of(steps[0].key)).or_insert_with(|| SummaryPart::new(summary));
                 part.add(known as u8, steps, summary);
             }
         }
     }
-    let mut parts: Vec<(&str, Part)> = parts.into_iter().collect();
+    let mut parts: Vec<(&str, SummaryPart)> = parts.into_iter().collect();
     parts.sort_by_key(|(_, part)| std::cmp::Reverse(part.steps));
     parts.truncate(MAX_SHARDS);
     parts.into_iter().map(|(shard, part)| (shard.to_owned(), part.summary)).collect()
 }
 
-struct Part {
+struct SummaryPart {
     summary: Summary,
     /// Numbers of the whole's keys among its own.
     numbers: BTreeMap<u32, u32>,
     steps: usize,
 }
 
-impl Part {
+impl SummaryPart {
     fn new(whole: &Summary) -> Self {
         let summary = Summary { instance: whole.instance, epoch: whole.epoch, ..Summary::default() };
         Self { summary, numbers: BTreeMap::new(), steps: 0 }
     }
 
-    fn add(&mut self, told: u8, steps: &[crate::model::Step], whole: &Summary) {
+    fn add(&mut self, told: u8, steps: &[crate::model::PathStep], whole: &Summary) {
         self.steps += steps.len();
         let mut path = Path { told, steps: steps.to_vec() };
         for step in &mut path.steps {
@@ -92,7 +92,7 @@ pub fn shares(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Step;
+    use crate::model::PathStep;
 
     fn summary(paths: &[(u8, &[&str])]) -> Summary {
         let mut summary = Summary { instance: 7, epoch: 3, ..Summary::default() };
@@ -104,7 +104,7 @@ mod tests {
                 if known.is_none() {
                     summary.keys.push(key);
                 }
-                Step { key: number as u32, repeated: known.is_some() }
+                PathStep { key: number as u32, repeated: known.is_some() }
             });
             let steps = steps.collect();
             summary.paths.push(Path { told: *told, steps });
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn paths(part: &Summary) -> Vec<(u8, Vec<&str>)> {
-        let text = |step: &Step| part.keys[step.key as usize].as_str();
+        let text = |step: &PathStep| part.keys[step.key as usize].as_str();
         part.paths.iter().map(|path| (path.told, path.steps.iter().map(text).collect())).collect()
     }
 

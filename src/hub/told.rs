@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Refusal;
 use crate::Millis;
 use crate::key::KeyPrefix;
-use crate::model::{Allowances, ClientId, Handover, MAX_TOLD_BYTES, Summary, Told};
+use crate::model::{Allowances, ClientId, Handover, MAX_TOLD_BYTES, Summary, ToldSummary};
 use crate::protocol::{ErrorCode, Problem};
 
 /// Client that tells, as whoever received the request found out.
@@ -33,14 +33,14 @@ pub fn client_named(text: &str) -> ClientId {
 
 /// Rows that are stored and not in the counts yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Pending {
+pub struct PendingRows {
     /// Number of them.
     pub rows: usize,
     /// Their bytes.
     pub bytes: usize,
 }
 
-impl Pending {
+impl PendingRows {
     /// Most of them. One more is refused, as what was acknowledged must not be lost.
     pub const MAX: Self = Self { rows: 1 << 14, bytes: 16 << 20 };
     /// With so many they are merged at once, and the counts stored, so that they leave.
@@ -69,24 +69,24 @@ impl Pending {
 
 /// Decides about summaries of clients.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(super) struct HubInbox {
     allowances: Allowances,
 }
 
-impl Default for Inbox {
+impl Default for HubInbox {
     fn default() -> Self {
         Self { allowances: Allowances::new(MAX_TOLD_BYTES) }
     }
 }
 
-impl Inbox {
+impl HubInbox {
     /// A summary counts whole or not at all, as at a gateway.
     pub(super) fn take(
         &mut self,
         now: Millis,
         caller: &Caller,
         summary: &[u8],
-        pending: Pending,
+        pending: PendingRows,
     ) -> Result<Vec<u8>, Refusal> {
         if summary.len() > Summary::MAX_BYTES {
             let detail = format!("the body is over its limit of {} bytes", Summary::MAX_BYTES);
@@ -101,7 +101,7 @@ impl Inbox {
         if !caller.prefixes.as_ref().is_none_or(covers) {
             return Err(Refusal::new(ErrorCode::Forbidden, "the token does not cover every key of the summary"));
         }
-        let told = vec![Told { client: caller.client, summary: summary.into() }];
+        let told = vec![ToldSummary { client: caller.client, summary: summary.into() }];
         pending.stored(Handover { told, ..Handover::default() }.encode())
     }
 
@@ -112,7 +112,7 @@ impl Inbox {
 }
 
 /// A page is stored as it is.
-pub(super) fn take_page(page: &[u8], pending: Pending) -> Result<Vec<u8>, Refusal> {
+pub(super) fn take_page(page: &[u8], pending: PendingRows) -> Result<Vec<u8>, Refusal> {
     Handover::decode(page)
         .map_err(|error| Refusal::new(ErrorCode::BadRequest, format!("the page cannot be decoded: {error}")))?;
     pending.stored(page.to_vec())

@@ -10,7 +10,7 @@ use crate::partition::{NodeId, xxh3};
 
 /// A request for a key, as the node placed it.
 #[derive(Debug, Clone, Copy)]
-pub struct Served<'a> {
+pub struct ServedRequest<'a> {
     /// The key.
     pub key: &'a CompositeKey,
     /// Its virtual partition.
@@ -51,7 +51,7 @@ pub struct LoadCollector {
     distinct: Distinct,
     partitions: FxHashMap<u32, Count>,
     prefixes: Heavy<Prefix>,
-    cells: Heavy<Cell>,
+    cells: Heavy<LoadCell>,
     /// Keys, and whether they have replicas.
     keys: Heavy<(CompositeKey, bool)>,
     pairs: Heavy<(KeyPrefix, KeyPrefix)>,
@@ -69,7 +69,7 @@ struct Prefix {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Cell {
+struct LoadCell {
     prefix: u64,
     at: u16,
 }
@@ -115,7 +115,7 @@ impl LoadCollector {
     }
 
     /// Counts a request for a key that the node served.
-    pub fn observe(&mut self, now: Millis, served: Served<'_>) {
+    pub fn observe(&mut self, now: Millis, served: ServedRequest<'_>) {
         let one = self.count(now, 1);
         self.requests.add(one);
         if !served.replicated && (self.partitions.len() < LoadReport::MAX_PARTITIONS || self.is_known(served.partition))
@@ -275,7 +275,7 @@ impl LoadCollector {
         let is_heavy = self.requests.all >= Self::TELLING && total.all >= self.requests.all / Self::HEAVY;
         let at = cell_of(self.spread_seed, next);
         let id = (prefix ^ u64::from(at)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.cells.add(id, count, || Cell { prefix, at });
+        self.cells.add(id, count, || LoadCell { prefix, at });
         is_heavy
     }
 }

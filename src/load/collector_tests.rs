@@ -4,8 +4,8 @@ fn key(text: &str) -> CompositeKey {
     CompositeKey::parse(text).expect("a valid key")
 }
 
-fn served(key: &CompositeKey, replicated: bool) -> Served<'_> {
-    Served { key, partition: 5, depth: 2, replicated }
+fn served(key: &CompositeKey, replicated: bool) -> ServedRequest<'_> {
+    ServedRequest { key, partition: 5, depth: 2, replicated }
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn tables_keep_their_bounds_whatever_is_asked_for() {
     let hot = key("hot/one/x");
     for n in 0..40_000_u32 {
         let other = key(&format!("p{n}/q/{n}"));
-        collector.observe(0, Served { key: &other, partition: n, depth: 2, replicated: false });
+        collector.observe(0, ServedRequest { key: &other, partition: n, depth: 2, replicated: false });
         collector.observe(0, served(&hot, false));
         collector.together(0, [(&other, 2), (&hot, 2)].into_iter());
     }
@@ -99,7 +99,7 @@ fn deep_prefixes_are_counted_where_nearly_everything_is() {
     for n in 0..4_000 {
         let rest = if n % 4 == 0 { format!("p{n}/q/r/s/{n}") } else { format!("a/b/c/d/e/{}", n % 50) };
         let key = key(&rest);
-        collector.observe(0, Served { key: &key, partition: 5, depth: 2, replicated: false });
+        collector.observe(0, ServedRequest { key: &key, partition: 5, depth: 2, replicated: false });
     }
     let report = collector.take(2_000, 1, 1, 1);
     let prefixes: Vec<_> = report.prefixes.iter().map(|load| load.prefix.as_str()).collect();

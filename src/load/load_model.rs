@@ -24,7 +24,7 @@ pub struct LoadModel {
     least: u32,
     /// Except for these keys.
     replicated: BTreeSet<CompositeKey>,
-    seen: BTreeMap<(NodeId, u64), Seen>,
+    seen: BTreeMap<(NodeId, u64), CountedReports>,
     attendance: BTreeMap<NodeId, Attendance>,
     requests: Series,
     /// Distinct keys by round of report, summed over the nodes.
@@ -39,7 +39,7 @@ pub struct LoadModel {
 
 /// The reports of an incarnation that were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Seen {
+struct CountedReports {
     highest: u64,
     /// Bit n: number `highest - n`.
     counted: u64,

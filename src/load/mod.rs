@@ -39,7 +39,7 @@ mod season;
 mod series;
 mod sketch;
 
-pub use collector::{CollectorFill, LoadCollector, Served};
+pub use collector::{CollectorFill, LoadCollector, ServedRequest};
 pub use forecast::{Forecast, Upcoming};
 pub use load_model::{LoadModel, ModelFill, PrefixNow};
 pub(crate) use report::cell_of;

@@ -4,10 +4,10 @@ use fxhash::FxHashMap;
 
 use super::clients::Clients;
 use super::merger::{COUNT, Merger, Traffic, Way};
-use super::selection::{Choice, Context, Entry, Selection};
+use super::selection::{Choice, RankedRule, RuleContext, Selection};
 use crate::analyzer::Shapes;
 use crate::protocol::{
-    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
+    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, QuantizedShare, Successors, TemplateContext, TemplateRule,
 };
 
 /// The bounds of a snapshot.
@@ -35,12 +35,12 @@ const MAX_SIGHTINGS: u32 = 8;
 
 /// The sum of all that followed a context.
 #[derive(Debug, Default)]
-struct Followed {
+struct SuccessorSum {
     all: u64,
     next: Vec<(u32, Traffic)>,
 }
 
-impl Followed {
+impl SuccessorSum {
     /// Visits of the context, in the window.
     fn visits(&self) -> f32 {
         self.all as f32 / COUNT as f32
@@ -70,7 +70,7 @@ impl Followed {
 }
 
 /// The discounts of the counts of contexts of one length: from how many were seen once and twice.
-fn discount<'a>(all: impl Iterator<Item = &'a Followed>) -> f32 {
+fn discount<'a>(all: impl Iterator<Item = &'a SuccessorSum>) -> f32 {
     let (mut once, mut twice) = (1.0_f32, 1.0_f32);
     for (_, traffic) in all.flat_map(|followed| &followed.next) {
         match (traffic.all + COUNT / 2) / COUNT {
@@ -87,15 +87,15 @@ struct Tables<'a> {
     merger: &'a Merger,
     options: &'a SnapshotOptions<'a>,
     shared: Vec<bool>,
-    singles: FxHashMap<u32, Followed>,
-    pairs: FxHashMap<(u32, u32), Followed>,
+    singles: FxHashMap<u32, SuccessorSum>,
+    pairs: FxHashMap<(u32, u32), SuccessorSum>,
     /// Share of each key in all that followed afresh.
     popularity: Vec<f32>,
     /// Discounts of counts after one key and after two.
     discounts: (f32, f32),
     shapes: Shapes,
     templates: Vec<Vec<u8>>,
-    by_template: FxHashMap<(TemplateContext, u64), Followed>,
+    by_template: FxHashMap<(TemplateContext, u64), SuccessorSum>,
 }
 
 impl Merger {
@@ -113,8 +113,8 @@ impl Merger {
         let mut selection = tables.select();
         let name_bytes = name_bytes(self.keys.len());
         let places = tables.places();
-        let build = |selected: &[Entry]| tables.build(made, name_bytes, &places, selected);
-        let size = |selected: &[Entry]| {
+        let build = |selected: &[RankedRule]| tables.build(made, name_bytes, &places, selected);
+        let size = |selected: &[RankedRule]| {
             let snapshot = build(selected);
             let bytes = snapshot.encode();
             // Clients refuse what is beyond the bounds of the form, however small it is.
@@ -164,7 +164,8 @@ impl<'a> Tables<'a> {
         }
         let place = |key: u32| if key == Way::NONE { key } else { rank[key as usize] };
         ways.sort_unstable_by_key(|(way, _)| (place(way.last), place(way.next), place(way.before)));
-        let (mut singles, mut pairs) = (FxHashMap::<_, Followed>::default(), FxHashMap::<_, Followed>::default());
+        let (mut singles, mut pairs) =
+            (FxHashMap::<_, SuccessorSum>::default(), FxHashMap::<_, SuccessorSum>::default());
         let mut sightings = vec![0; merger.keys.len()];
         let (mut popularity, mut fresh) = (vec![0.0; merger.keys.len()], 1.0);
         for (way, traffic) in ways {
@@ -234,7 +235,7 @@ impl<'a> Tables<'a> {
                 add(TemplateContext::Far, shape_of(way.before), far, traffic);
             }
         }
-        let mut rules: FxHashMap<(TemplateContext, u64), Followed> = FxHashMap::default();
+        let mut rules: FxHashMap<(TemplateContext, u64), SuccessorSum> = FxHashMap::default();
         for ((context, shape, template), traffic) in sums {
             rules.entry((context, shape)).or_default().add(template, &traffic);
         }
@@ -242,7 +243,7 @@ impl<'a> Tables<'a> {
     }
 
     /// The probability that a key follows another one afresh.
-    fn after(&self, followed: &Followed, next: u32, traffic: &Traffic) -> f32 {
+    fn after(&self, followed: &SuccessorSum, next: u32, traffic: &Traffic) -> f32 {
         followed.discounted(traffic, self.discounts.0, self.popularity[next as usize])
     }
 
@@ -250,13 +251,13 @@ impl<'a> Tables<'a> {
     fn select(&self) -> Selection {
         let mut selection = Selection::default();
         for (&last, followed) in &self.singles {
-            self.offer(&mut selection, Context::Keys(Way::NONE, last), followed, &[last], |next, traffic| {
+            self.offer(&mut selection, RuleContext::Keys(Way::NONE, last), followed, &[last], |next, traffic| {
                 (self.after(followed, next, traffic), 0.0)
             });
         }
         for (&(before, last), followed) in &self.pairs {
             let Some(single) = self.singles.get(&last) else { continue };
-            self.offer(&mut selection, Context::Keys(before, last), followed, &[before, last], |next, traffic| {
+            self.offer(&mut selection, RuleContext::Keys(before, last), followed, &[before, last], |next, traffic| {
                 let known = single.next.iter().find(|(known, _)| *known == next);
                 let known = known.map_or(0.0, |(_, traffic)| self.after(single, next, traffic));
                 (followed.discounted(traffic, self.discounts.1, known), known)
@@ -276,15 +277,15 @@ impl<'a> Tables<'a> {
     fn offer(
         &self,
         selection: &mut Selection,
-        context: Context,
-        followed: &Followed,
+        context: RuleContext,
+        followed: &SuccessorSum,
         keys: &[u32],
         share: impl Fn(u32, &Traffic) -> (f32, f32),
     ) {
         let visits = followed.visits();
         // What came before the window counts for what the rule is worth.
         let last = keys[keys.len() - 1];
-        let single = self.singles.get(&last).map_or(1.0, Followed::visits);
+        let single = self.singles.get(&last).map_or(1.0, SuccessorSum::visits);
         let rate = self.merger.keys[last as usize].visits as f32 * visits / single.max(1.0);
         let is_open = |next: u32, traffic: &Traffic| self.is_open(traffic, keys) && self.is_open(traffic, &[next]);
         let told = followed.next.iter().filter(|(next, traffic)| is_open(*next, traffic));
@@ -293,7 +294,7 @@ impl<'a> Tables<'a> {
         let gain = |(share, known): (f32, f32)| (share - known).max(0.0);
         // All of a pair or nothing: that it does not name a key says that the key does not follow.
         let of_pair = match context {
-            Context::Keys(Way::NONE, _) => None,
+            RuleContext::Keys(Way::NONE, _) => None,
             _ => Some(told.iter().map(|(_, share)| gain(*share)).sum::<f32>()),
         };
         if of_pair.is_some_and(|sum| sum < LEAST_GAIN) {
@@ -302,31 +303,39 @@ impl<'a> Tables<'a> {
         let each = of_pair.map(|sum| rate * sum / told.len() as f32);
         for (next, share) in told {
             let gain = each.unwrap_or(rate * gain(share));
-            selection.offer(Entry { context, choice: Choice::Key(next), share: share.0, visits, gain });
+            selection.offer(RankedRule { context, choice: Choice::Key(next), share: share.0, visits, gain });
         }
     }
 
-    fn offer_templates(&self, selection: &mut Selection, context: TemplateContext, shape: u64, followed: &Followed) {
+    fn offer_templates(
+        &self,
+        selection: &mut Selection,
+        context: TemplateContext,
+        shape: u64,
+        followed: &SuccessorSum,
+    ) {
         /// The addition of a template to rules that name keys.
         const NOVEL: f32 = 0.25;
         let visits = followed.visits();
         for (template, traffic) in followed.next.iter().filter(|(template, _)| *template != Way::NONE) {
             let share = followed.share(traffic);
             if share >= MIN_SHARE && traffic.clients.at_least() >= self.options.min_clients {
-                let (context, choice) = (Context::Template(context, shape), Choice::Template(*template));
-                selection.offer(Entry { context, choice, share, visits, gain: visits * share * NOVEL });
+                let (context, choice) = (RuleContext::Template(context, shape), Choice::Template(*template));
+                selection.offer(RankedRule { context, choice, share, visits, gain: visits * share * NOVEL });
             }
         }
     }
 
     /// The snapshot of some entries; `places` are for those that are templates.
-    fn build(&self, made: u64, name_bytes: u8, places: &[PlaceClass], entries: &[Entry]) -> ModelSnapshot {
+    fn build(&self, made: u64, name_bytes: u8, places: &[PlaceClass], entries: &[RankedRule]) -> ModelSnapshot {
         let (mut keys, mut templates) = (Vec::new(), Vec::new());
         for entry in entries {
             match entry.context {
-                Context::Keys(before, last) => keys.extend([before, last].into_iter().filter(|&key| key != Way::NONE)),
-                Context::Template(TemplateContext::Step(by), _) => templates.push(by),
-                Context::Template(..) => {}
+                RuleContext::Keys(before, last) => {
+                    keys.extend([before, last].into_iter().filter(|&key| key != Way::NONE))
+                }
+                RuleContext::Template(TemplateContext::Step(by), _) => templates.push(by),
+                RuleContext::Template(..) => {}
             }
             match entry.choice {
                 Choice::Key(key) => keys.push(key),
@@ -343,17 +352,17 @@ impl<'a> Tables<'a> {
         snapshot.templates = templates.iter().map(|&at| self.templates[at as usize].clone()).collect();
         for (context, then) in rules(entries, &key_numbers, &template_numbers) {
             match context {
-                Context::Keys(before, last) => snapshot.rules.push(KeyRule {
+                RuleContext::Keys(before, last) => snapshot.rules.push(KeyRule {
                     before: key_numbers.get(&before).copied(),
                     last: key_numbers[&last],
                     then,
                 }),
-                Context::Template(TemplateContext::Step(by), shape) => snapshot.template_rules.push(TemplateRule {
+                RuleContext::Template(TemplateContext::Step(by), shape) => snapshot.template_rules.push(TemplateRule {
                     context: TemplateContext::Step(template_numbers[&by]),
                     shape,
                     then,
                 }),
-                Context::Template(context, shape) => {
+                RuleContext::Template(context, shape) => {
                     snapshot.template_rules.push(TemplateRule { context, shape, then });
                 }
             }
@@ -403,11 +412,11 @@ fn numbered<'a>(mut all: Vec<u32>, text: impl Fn(u32) -> &'a [u8]) -> (Vec<u32>,
 
 /// Entries by context, the likeliest successors first.
 fn rules(
-    entries: &[Entry],
+    entries: &[RankedRule],
     keys: &FxHashMap<u32, u32>,
     templates: &FxHashMap<u32, u32>,
-) -> FxHashMap<Context, Successors> {
-    let mut rules: FxHashMap<Context, (f32, Vec<(f32, u32)>)> = FxHashMap::default();
+) -> FxHashMap<RuleContext, Successors> {
+    let mut rules: FxHashMap<RuleContext, (f32, Vec<(f32, u32)>)> = FxHashMap::default();
     for entry in entries {
         let next = match entry.choice {
             Choice::Key(key) => keys[&key],
@@ -417,11 +426,17 @@ fn rules(
         rule.0 = entry.visits;
         rule.1.push((entry.share, next));
     }
-    let finish = |(context, (visits, mut next)): (Context, (f32, Vec<(f32, u32)>))| {
+    let finish = |(context, (visits, mut next)): (RuleContext, (f32, Vec<(f32, u32)>))| {
         next.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         next.truncate(Successors::MAX);
         let visits = ((visits + 0.01) as u32).max(1).ilog2().min(Successors::MAX_VISITS.into()) as u8;
-        (context, Successors { visits, next: next.into_iter().map(|(share, next)| (next, Share::of(share))).collect() })
+        (
+            context,
+            Successors {
+                visits,
+                next: next.into_iter().map(|(share, next)| (next, QuantizedShare::of(share))).collect(),
+            },
+        )
     };
     rules.into_iter().map(finish).collect()
 }

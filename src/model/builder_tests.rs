@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::super::testing::{HOUR, Naive, Told, merger, population, rules, sized, snapshot, told};
-use super::super::{ClientId, MergerConfig, Path, Step, Summary};
+use super::super::{ClientId, MergerConfig, Path, PathStep, Summary};
 use super::*;
 use crate::key::CompositeKey;
 
@@ -31,7 +31,10 @@ fn what_follows_is_told_with_its_share_the_likeliest_first() {
     let snapshot = snapshot(&merger(&all), 1);
     reads_back(&snapshot);
     let next = &rules(&snapshot)[&(None, "a".to_owned())];
-    assert_eq!(next, &[("b".to_owned(), Share::of(0.75).step()), ("c".to_owned(), Share::of(0.25).step())]);
+    assert_eq!(
+        next,
+        &[("b".to_owned(), QuantizedShare::of(0.75).step()), ("c".to_owned(), QuantizedShare::of(0.25).step())]
+    );
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn what_the_client_has_already_is_no_use_but_a_visit() {
         all.push((client, summary));
     }
     let next = &rules(&snapshot(&merger(&all), 1))[&(None, "a".to_owned())];
-    assert_eq!(next, &[("b".to_owned(), Share::of(0.5).step())]);
+    assert_eq!(next, &[("b".to_owned(), QuantizedShare::of(0.5).step())]);
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn pairs_are_told_only_where_they_say_more_than_the_last_key_alone() {
     all.extend(clients(10, 5, &["y", "a", "c"]));
     let differ = rules(&snapshot(&merger(&all), 1));
     let next = |before: &str| differ[&(Some(before.to_owned()), "a".to_owned())][0].clone();
-    let nearly = Share::of(0.95).step();
+    let nearly = QuantizedShare::of(0.95).step();
     assert!(next("x").0 == "b" && next("x").1 >= nearly, "{differ:?}");
     assert!(next("y").0 == "c" && next("y").1 >= nearly, "{differ:?}");
 }
@@ -113,7 +116,7 @@ fn what_is_beyond_the_form_is_left_out_however_small_it_is_compressed() {
         let keys =
             (0..9_000).map(|n| format!("{client}/{n}{}", if n % 9 == 0 { "x".repeat(900) } else { String::new() }));
         let keys: Vec<_> = keys.map(|text| CompositeKey::parse(&text).expect("valid")).collect();
-        let steps: Vec<_> = (0..9_000).map(|key| Step { key, repeated: false }).collect();
+        let steps: Vec<_> = (0..9_000).map(|key| PathStep { key, repeated: false }).collect();
         let paths = steps.chunks(3_000).map(|steps| Path { told: 0, steps: steps.to_vec() }).collect();
         merger.merge(HOUR, ClientId(client.into()), &Summary { instance: client.into(), epoch: 1, keys, paths });
     }

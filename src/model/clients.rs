@@ -56,7 +56,7 @@ impl Clients {
 
 /// Contributions of each client to each way in the present hour.
 #[derive(Debug, Default)]
-pub(super) struct Shares {
+pub(super) struct ClientContributions {
     hour: u32,
     /// Visits, and above them fresh ones.
     counts: FxHashMap<u64, u8>,
@@ -64,29 +64,29 @@ pub(super) struct Shares {
 
 /// Worth of one more visit of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct VisitWorth {
     /// It is one of the visits that count.
     pub(super) all: bool,
     /// It is one of the fresh visits that count.
     pub(super) fresh: bool,
 }
 
-impl Shares {
+impl ClientContributions {
     /// Counts one more visit of a client to a way. Fresh visits are counted apart, so that the sums do not depend on which
     /// visit was told first. Where `max` pairs of client and way are known, others are not counted in the rest of the
     /// hour.
-    pub(super) fn take(&mut self, hour: u32, client: ClientId, way: u64, is_fresh: bool, max: usize) -> Counts {
+    pub(super) fn take(&mut self, hour: u32, client: ClientId, way: u64, is_fresh: bool, max: usize) -> VisitWorth {
         if hour > self.hour {
             self.hour = hour;
             self.counts.clear();
         }
         let pair = mix(client.0 ^ mix(way));
         if self.counts.len() >= max && !self.counts.contains_key(&pair) {
-            return Counts { all: false, fresh: false };
+            return VisitWorth { all: false, fresh: false };
         }
         let counts = self.counts.entry(pair).or_default();
         let (all, fresh) = (*counts & 15, *counts >> 4);
-        let taken = Counts { all: all < MAX_COUNTS, fresh: is_fresh && fresh < MAX_COUNTS };
+        let taken = VisitWorth { all: all < MAX_COUNTS, fresh: is_fresh && fresh < MAX_COUNTS };
         *counts += u8::from(taken.all) + (u8::from(taken.fresh) << 4);
         taken
     }
@@ -108,7 +108,7 @@ impl Shares {
         w.finish()
     }
 
-    /// Goes on from what [`Shares::export`] wrote.
+    /// Goes on from what [`ClientContributions::export`] wrote.
     pub(super) fn import(bytes: &[u8], max: usize) -> Result<Self, DecodeError> {
         let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
         let hour = r.u32("hour")?;
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_client_counts_twice_in_an_hour() {
-        let mut shares = Shares::default();
+        let mut shares = ClientContributions::default();
         let mut take = |hour, client, way, max| shares.take(hour, ClientId(client), way, false, max).all;
         assert_eq!([take(1, 1, 7, 100), take(1, 1, 7, 100), take(1, 1, 7, 100)], [true, true, false]);
         assert!(take(1, 2, 7, 100), "another client");
@@ -152,18 +152,18 @@ mod tests {
 
     #[test]
     fn what_was_contributed_goes_on_elsewhere() {
-        let mut shares = Shares::default();
+        let mut shares = ClientContributions::default();
         for client in 0..5 {
             shares.take(3, ClientId(client), 7, client % 2 == 0, 100);
         }
         let bytes = shares.export();
-        let mut again = Shares::import(&bytes, 100).expect("its own form");
+        let mut again = ClientContributions::import(&bytes, 100).expect("its own form");
         assert_eq!((again.export(), again.len()), (bytes.clone(), 5));
         assert!(again.take(3, ClientId(1), 7, false, 100).all);
         assert!(!again.take(3, ClientId(1), 7, false, 100).all, "a third one");
-        assert!(Shares::import(&bytes, 4).is_err(), "more than there is room for");
+        assert!(ClientContributions::import(&bytes, 4).is_err(), "more than there is room for");
         for len in 0..bytes.len() {
-            assert!(Shares::import(&bytes[..len], 100).is_err(), "{len}");
+            assert!(ClientContributions::import(&bytes[..len], 100).is_err(), "{len}");
         }
     }
 
@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn fresh_visits_count_twice_wherever_they_come() {
         let total = |visits: [bool; 5]| {
-            let mut shares = Shares::default();
+            let mut shares = ClientContributions::default();
             let counts = visits.map(|is_fresh| shares.take(1, ClientId(1), 7, is_fresh, 100));
-            let sum = |is: fn(&Counts) -> bool| counts.iter().filter(|counts| is(counts)).count();
+            let sum = |is: fn(&VisitWorth) -> bool| counts.iter().filter(|counts| is(counts)).count();
             (sum(|counts| counts.all), sum(|counts| counts.fresh))
         };
         assert_eq!(total([true, false, false, false, false]), (2, 1));

@@ -2,7 +2,9 @@
 
 use parking_lot::Mutex;
 
-use super::{Allowances, ClientId, Handover, MAX_TOLD_BYTES, Observer, ObserverStats, Outbox, OutboxStats, Told};
+use super::{
+    Allowances, ClientId, Handover, MAX_TOLD_BYTES, Observer, ObserverStats, Outbox, OutboxStats, ToldSummary,
+};
 use crate::Millis;
 use crate::protocol::{BatchItem, Rider};
 
@@ -25,10 +27,10 @@ pub struct InboxStats {
 
 /// Follows clients, and keeps summaries for the leader. Bounded as its parts are. May be used by many threads at once.
 #[derive(Debug)]
-pub struct Inbox(Mutex<State>);
+pub struct Inbox(Mutex<InboxState>);
 
 #[derive(Debug)]
-struct State {
+struct InboxState {
     observer: Observer,
     outbox: Outbox,
     allowances: Allowances,
@@ -37,13 +39,13 @@ struct State {
     taken: u64,
 }
 
-impl State {
+impl InboxState {
     /// Puts into the outbox what the observer has to tell.
-    fn collect(&mut self, ask: impl FnOnce(&mut Observer, &mut Vec<Told>)) {
+    fn collect(&mut self, ask: impl FnOnce(&mut Observer, &mut Vec<ToldSummary>)) {
         let mut due = Vec::new();
         ask(&mut self.observer, &mut due);
         self.received += due.len() as u64;
-        for Told { client, summary } in due {
+        for ToldSummary { client, summary } in due {
             self.outbox.add(client, summary);
         }
     }
@@ -53,7 +55,14 @@ impl Inbox {
     /// An empty one; `seed` spreads clients in its tables.
     pub fn new(seed: u64) -> Self {
         let (observer, allowances) = (Observer::new(seed), Allowances::new(MAX_TOLD_BYTES));
-        Self(Mutex::new(State { observer, outbox: Outbox::default(), allowances, received: 0, refused: 0, taken: 0 }))
+        Self(Mutex::new(InboxState {
+            observer,
+            outbox: Outbox::default(),
+            allowances,
+            received: 0,
+            refused: 0,
+            taken: 0,
+        }))
     }
 
     /// Follows a client by what a batch of it says.

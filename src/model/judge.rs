@@ -27,12 +27,12 @@ const MEMORY: usize = 4 << 20;
 pub struct Judge {
     engine: PrefetchEngine,
     waste_budget: f64,
-    streams: LruCache<u64, Stream, FxBuildHasher>,
+    streams: LruCache<u64, JudgedStream, FxBuildHasher>,
     prefetches: Vec<PrefetchRequest>,
 }
 
 #[derive(Debug, Default)]
-struct Stream {
+struct JudgedStream {
     name: String,
     requests: u32,
     wasted: u32,
@@ -42,7 +42,7 @@ struct Stream {
     ahead: Vec<(CompositeKey, u32)>,
 }
 
-impl Stream {
+impl JudgedStream {
     /// Prefetches that a client of its own could still waste: what is fetched first with a small waste budget is likelier
     /// than what is fetched with that of many clients, and is to be trusted as such.
     fn left(&self, waste_budget: f64) -> f64 {
@@ -89,7 +89,7 @@ impl Judge {
         if path.told == 0 || stream.name.is_empty() {
             // Where a path was interrupted, what was fetched ahead has no outcome.
             self.leave(&mut stream, PrefetchOutcome::Refunded);
-            stream = Stream { name: format!("{id:016x}"), ..Stream::default() };
+            stream = JudgedStream { name: format!("{id:016x}"), ..JudgedStream::default() };
         }
         let told = if stream.requests == 0 { 0 } else { path.told };
         for step in path.steps.iter().skip(told.into()) {
@@ -105,7 +105,7 @@ impl Judge {
         self.streams.put(id, stream);
     }
 
-    fn step(&mut self, stream: &mut Stream, key: &CompositeKey, repeated: bool) {
+    fn step(&mut self, stream: &mut JudgedStream, key: &CompositeKey, repeated: bool) {
         stream.requests += 1;
         let fetched = stream.ahead.iter().position(|(ahead, _)| ahead == key);
         let access = match fetched {
@@ -141,7 +141,7 @@ impl Judge {
         self.prefetches = prefetches;
     }
 
-    fn leave(&mut self, stream: &mut Stream, outcome: PrefetchOutcome) {
+    fn leave(&mut self, stream: &mut JudgedStream, outcome: PrefetchOutcome) {
         for (key, _) in stream.ahead.drain(..) {
             self.engine.handle_outcome_of(&stream.name, 0, &key, outcome);
         }

@@ -1,4 +1,4 @@
-use super::super::Step;
+use super::super::PathStep;
 use super::super::testing::{Told, merger, snapshot, told};
 use super::*;
 
@@ -108,7 +108,7 @@ fn what_is_kept_is_bounded() {
     let mut summary = Summary::default();
     let keys = ["a", "b", "c", "d"].into_iter().map(str::to_owned).chain((0..200).map(|n| format!("{long}/{n}")));
     summary.keys = keys.map(|text| CompositeKey::parse(&text).expect("valid")).collect();
-    let steps = (0..204).map(|key| Step { key, repeated: false }).collect();
+    let steps = (0..204).map(|key| PathStep { key, repeated: false }).collect();
     summary.paths = vec![Path { told: 0, steps }; 3];
     for instance in 0..2 * STREAMS as u64 / 3 {
         summary.instance = instance;

@@ -2,7 +2,7 @@
 
 use super::builder::SnapshotOptions;
 use super::merger::{MergeOutcome, MergerStats};
-use super::outbox::Told;
+use super::outbox::ToldSummary;
 use super::shared::{SharedModel, SharedModelConfig};
 use super::summary::Summary;
 use crate::Millis;
@@ -27,7 +27,7 @@ pub struct KeeperConfig {
 
 /// Results of a round that are to be stored.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct RoundResults {
     /// A new snapshot in ascending sizes, if one was due.
     pub snapshots: Option<Vec<ModelSnapshot>>,
     /// The merged counts, if they are due.
@@ -87,8 +87,8 @@ impl ModelKeeper {
     }
 
     /// Merges what gateways were told; `now` is wall-clock time. O(steps).
-    pub fn merge(&mut self, now: Millis, told: &[Told]) {
-        for Told { client, summary } in told {
+    pub fn merge(&mut self, now: Millis, told: &[ToldSummary]) {
+        for ToldSummary { client, summary } in told {
             match Summary::decode(summary) {
                 Ok(summary) => {
                     let outcome = self.model.merge(now, *client, &summary);
@@ -112,8 +112,8 @@ impl ModelKeeper {
 
     /// Makes what is due at `now`, by wall-clock time. `compressed` tells the size of bytes as they are sent. Takes up to
     /// some seconds where a million ways are known.
-    pub fn round(&mut self, now: Millis, compressed: &dyn Fn(&[u8]) -> usize) -> Kept {
-        let mut kept = Kept::default();
+    pub fn round(&mut self, now: Millis, compressed: &dyn Fn(&[u8]) -> usize) -> RoundResults {
+        let mut kept = RoundResults::default();
         if self.is_forced || (now >= self.not_before && self.model.is_due(now)) {
             self.is_forced = false;
             // Counts fade with it.

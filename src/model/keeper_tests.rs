@@ -1,6 +1,6 @@
 use super::*;
 use crate::key::CompositeKey;
-use crate::model::{ClientId, MergerConfig, Path, Step};
+use crate::model::{ClientId, MergerConfig, Path, PathStep};
 
 const SIZES: [usize; 2] = [200, 100_000];
 
@@ -14,14 +14,14 @@ fn config() -> KeeperConfig {
     }
 }
 
-fn told(client: u64, epoch: u64, keys: &[&str]) -> Told {
+fn told(client: u64, epoch: u64, keys: &[&str]) -> ToldSummary {
     let keys: Vec<CompositeKey> = keys.iter().map(|key| CompositeKey::parse(key).expect("valid")).collect();
-    let steps = (0..keys.len() as u32).map(|key| Step { key, repeated: false }).collect();
+    let steps = (0..keys.len() as u32).map(|key| PathStep { key, repeated: false }).collect();
     let summary = Summary { instance: client, epoch, keys, paths: vec![Path { told: 0, steps }] };
-    Told { client: ClientId(client), summary: summary.encode().into() }
+    ToldSummary { client: ClientId(client), summary: summary.encode().into() }
 }
 
-fn round(keeper: &mut ModelKeeper, now: Millis) -> Kept {
+fn round(keeper: &mut ModelKeeper, now: Millis) -> RoundResults {
     keeper.round(now, &<[u8]>::len)
 }
 

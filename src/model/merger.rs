@@ -4,7 +4,7 @@ use fxhash::FxHashMap;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::clients::{ClientId, Clients, Shares};
+use super::clients::{ClientContributions, ClientId, Clients};
 use super::summary::{Path, Summary};
 use crate::Millis;
 use crate::codec::DecodeError;
@@ -85,7 +85,7 @@ const VISITS: u64 = 1 << 22;
 
 /// A key on the ways.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct KnownKey {
     pub(super) text: Box<str>,
     hash: u64,
     /// Times that something followed it, the recent ones weighing most.
@@ -94,14 +94,14 @@ pub(super) struct Known {
     pub(super) seen: u32,
 }
 
-impl Known {
+impl KnownKey {
     pub(super) fn new(text: &str, visits: u64, seen: u32) -> Self {
         Self { text: text.into(), hash: xxh3_64(text.as_bytes()), visits, seen }
     }
 }
 
 /// A key of a summary that is being merged.
-struct Told<'a> {
+struct SummaryKey<'a> {
     text: &'a str,
     hash: u64,
     /// Its number, if it is on a way already.
@@ -151,7 +151,7 @@ pub struct MergerStats {
 
 /// The epochs of an instance that were merged: those of the last 64 each for itself, older ones all.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Epochs {
+pub(super) struct MergedEpochs {
     pub(super) newest: u64,
     /// Bit `n`: the one `n` before the newest.
     pub(super) merged: u64,
@@ -159,7 +159,7 @@ pub(super) struct Epochs {
     pub(super) heard: u64,
 }
 
-impl Epochs {
+impl MergedEpochs {
     /// Notes an epoch; `false` if it was noted before.
     fn note(&mut self, epoch: u64) -> bool {
         if epoch > self.newest {
@@ -184,12 +184,12 @@ pub struct Merger {
     pub(super) config: MergerConfig,
     pub(super) hour: u32,
     pub(super) numbers: FxHashMap<Box<str>, u32>,
-    pub(super) keys: Vec<Known>,
+    pub(super) keys: Vec<KnownKey>,
     pub(super) visits: u64,
     pub(super) key_bytes: usize,
     pub(super) ways: FxHashMap<Way, Traffic>,
-    shares: Shares,
-    pub(super) instances: FxHashMap<u64, Epochs>,
+    shares: ClientContributions,
+    pub(super) instances: FxHashMap<u64, MergedEpochs>,
     pub(super) stats: MergerStats,
 }
 
@@ -204,7 +204,7 @@ impl Merger {
             visits: 0,
             key_bytes: 0,
             ways: FxHashMap::default(),
-            shares: Shares::default(),
+            shares: ClientContributions::default(),
             instances: FxHashMap::default(),
             stats: MergerStats::default(),
         }
@@ -218,7 +218,7 @@ impl Merger {
             return MergeOutcome::Known;
         }
         self.stats.merged += 1;
-        let mut keys: Vec<Told<'_>> = summary.keys.iter().map(|key| self.told(key.as_str())).collect();
+        let mut keys: Vec<SummaryKey<'_>> = summary.keys.iter().map(|key| self.told(key.as_str())).collect();
         let counted = summary.paths.iter().map(|path| self.add(client, path, &mut keys)).sum();
         self.stats.observations += counted;
         if self.ways.len() > self.config.max_ways {
@@ -279,17 +279,17 @@ impl Merger {
         epochs.note(summary.epoch)
     }
 
-    fn told<'s>(&self, text: &'s str) -> Told<'s> {
-        Told { text, hash: xxh3_64(text.as_bytes()), number: self.numbers.get(text).copied() }
+    fn told<'s>(&self, text: &'s str) -> SummaryKey<'s> {
+        SummaryKey { text, hash: xxh3_64(text.as_bytes()), number: self.numbers.get(text).copied() }
     }
 
     /// The number of a key on a way that counts. Others get none, or whoever names keys without end would fill the memory.
-    fn number(&mut self, told: &mut Told<'_>) -> u32 {
+    fn number(&mut self, told: &mut SummaryKey<'_>) -> u32 {
         let known = told.number.or_else(|| self.numbers.get(told.text).copied());
         let number = known.unwrap_or_else(|| {
             let number = self.keys.len() as u32;
             self.numbers.insert(told.text.into(), number);
-            self.keys.push(Known { text: told.text.into(), hash: told.hash, visits: 0, seen: 0 });
+            self.keys.push(KnownKey { text: told.text.into(), hash: told.hash, visits: 0, seen: 0 });
             self.key_bytes += told.text.len();
             number
         });
@@ -299,11 +299,11 @@ impl Merger {
     }
 
     /// Adds a path; returns the requests that followed another.
-    fn add(&mut self, client: ClientId, path: &Path, keys: &mut [Told<'_>]) -> u64 {
+    fn add(&mut self, client: ClientId, path: &Path, keys: &mut [SummaryKey<'_>]) -> u64 {
         let (mut before, mut last, mut counted) = (None, None::<usize>, 0);
         for (at, step) in path.steps.iter().enumerate() {
             let next = step.key as usize;
-            let Some(Told { text, number, .. }) = keys.get(next) else { continue };
+            let Some(SummaryKey { text, number, .. }) = keys.get(next) else { continue };
             if let Some(known) = number.and_then(|number| self.keys.get_mut(number as usize)) {
                 known.seen = self.hour;
             }
@@ -326,7 +326,7 @@ impl Merger {
         client: ClientId,
         [before, last, next]: [Option<usize>; 3],
         is_fresh: bool,
-        keys: &mut [Told<'_>],
+        keys: &mut [SummaryKey<'_>],
     ) {
         match self.count_way(client, [None, last, next], is_fresh, keys) {
             Some(last) => {
@@ -346,7 +346,7 @@ impl Merger {
         client: ClientId,
         way: [Option<usize>; 3],
         is_fresh: bool,
-        keys: &mut [Told<'_>],
+        keys: &mut [SummaryKey<'_>],
     ) -> Option<u32> {
         let [before, last, next] = way.map(|at| at.map_or(0, |at| keys[at].hash));
         let id = way_id(before, last, next);
@@ -432,7 +432,7 @@ impl Merger {
     /// # Errors
     /// [`DecodeError`] where the bytes are not those, or more than the configuration has room for.
     pub fn import_shares(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        self.shares = Shares::import(bytes, self.config.max_shares)?;
+        self.shares = ClientContributions::import(bytes, self.config.max_shares)?;
         Ok(())
     }
 

@@ -55,7 +55,7 @@ fn what_another_summary_told_counts_there_alone() {
 
 #[test]
 fn epochs_of_the_last_64_come_in_any_order_and_older_ones_not_at_all() {
-    let mut epochs = Epochs::default();
+    let mut epochs = MergedEpochs::default();
     for epoch in [100, 37, 99, 64, 98] {
         assert!(epochs.note(epoch), "{epoch}");
         assert!(!epochs.note(epoch), "{epoch} again");

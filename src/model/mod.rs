@@ -63,11 +63,11 @@ pub use earlier::Earlier;
 #[cfg(not(target_arch = "wasm32"))]
 pub use inbox::{Inbox, InboxStats};
 pub use judge::Judge;
-pub use keeper::{KeeperConfig, Kept, ModelKeeper};
+pub use keeper::{KeeperConfig, ModelKeeper, RoundResults};
 pub use merger::{MergeOutcome, Merger, MergerConfig, MergerStats};
 pub use observer::{Observer, ObserverStats};
-pub use outbox::{Handover, Outbox, OutboxStats, Told};
+pub use outbox::{Handover, Outbox, OutboxStats, ToldSummary};
 pub use shared::{SharedModel, SharedModelConfig};
 pub use sizes::{CLASSES, DEFAULT_BYTES, MAX_TOLD_BYTES, NAMED_BYTES, class_named, class_of, distinct, restricted};
-pub use summary::{Path, Step, Summary};
+pub use summary::{Path, PathStep, Summary};
 pub use trail::Trail;

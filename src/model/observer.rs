@@ -4,8 +4,8 @@ use fxhash::{FxBuildHasher, FxHashMap, FxHashSet};
 use lru::LruCache;
 
 use super::clients::ClientId;
-use super::outbox::Told;
-use super::summary::{Path, Step, Summary};
+use super::outbox::ToldSummary;
+use super::summary::{Path, PathStep, Summary};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::partition::{mix, xxh3};
@@ -33,7 +33,7 @@ pub struct Observer {
     seed: u64,
     begun: u64,
     /// By client and by the link of the latest batch.
-    clients: LruCache<u64, Box<Followed>, FxBuildHasher>,
+    clients: LruCache<u64, Box<FollowedClient>, FxBuildHasher>,
     bytes: usize,
     stats: ObserverStats,
 }
@@ -59,14 +59,14 @@ pub struct ObserverStats {
 
 /// One client, as far as it was followed.
 #[derive(Debug)]
-struct Followed {
+struct FollowedClient {
     client: ClientId,
     instance: u64,
     epoch: u64,
     fetched: Fetched,
     asked: FxHashSet<u64>,
     /// Requests not told of, and before them at most two that were.
-    steps: Vec<Request>,
+    steps: Vec<ObservedRequest>,
     told: u8,
     /// When the first of them was made.
     since: Millis,
@@ -74,17 +74,17 @@ struct Followed {
 }
 
 #[derive(Debug)]
-struct Request {
+struct ObservedRequest {
     /// `None` where something unknown was asked for.
     key: Option<CompositeKey>,
     repeated: bool,
 }
 
-impl Followed {
+impl FollowedClient {
     fn step(&mut self, key: Option<CompositeKey>) {
         let hash = key.as_ref().map(|key| xxh3(0, key.as_str().as_bytes()));
         let repeated = hash.is_some_and(|hash| !self.asked.insert(hash));
-        self.steps.push(Request { key, repeated });
+        self.steps.push(ObservedRequest { key, repeated });
     }
 
     fn size(&self) -> usize {
@@ -101,7 +101,7 @@ impl Followed {
     }
 
     /// Makes a summary of what there is to tell. Keeps the last two requests, for what will follow them.
-    fn tell(&mut self) -> Option<Told> {
+    fn tell(&mut self) -> Option<ToldSummary> {
         self.epoch += 1;
         let mut summary = Summary { instance: self.instance, epoch: self.epoch, ..Summary::default() };
         let mut numbers: FxHashMap<&CompositeKey, u32> = FxHashMap::default();
@@ -120,7 +120,7 @@ impl Followed {
                 summary.keys.push(key.clone());
                 summary.keys.len() as u32 - 1
             });
-            path.steps.push(Step { key: number, repeated: step.repeated });
+            path.steps.push(PathStep { key: number, repeated: step.repeated });
         }
         let kept = path.steps.len().min(Summary::MAX_TOLD.into());
         summary.paths.push(path);
@@ -128,7 +128,7 @@ impl Followed {
         summary.paths.retain(|path| path.steps.len() > usize::from(path.told).max(1));
         self.steps.drain(..self.steps.len() - kept);
         self.told = kept as u8;
-        (!summary.paths.is_empty()).then(|| Told { client: self.client, summary: summary.encode().into() })
+        (!summary.paths.is_empty()).then(|| ToldSummary { client: self.client, summary: summary.encode().into() })
     }
 }
 
@@ -150,7 +150,14 @@ impl Observer {
     }
 
     /// One batch of a client. Appends to `told` what is not to wait.
-    pub fn observe(&mut self, now: Millis, client: ClientId, rider: &Rider, items: &[BatchItem], told: &mut Vec<Told>) {
+    pub fn observe(
+        &mut self,
+        now: Millis,
+        client: ClientId,
+        rider: &Rider,
+        items: &[BatchItem],
+        told: &mut Vec<ToldSummary>,
+    ) {
         self.stats.batches += 1;
         let before = rider.after.and_then(|after| self.clients.pop(&place(client, after)));
         let mut followed = match before {
@@ -183,9 +190,9 @@ impl Observer {
         self.keep(place(client, rider.link(items)), followed, told);
     }
 
-    fn begin(&mut self, client: ClientId) -> Followed {
+    fn begin(&mut self, client: ClientId) -> FollowedClient {
         self.begun += 1;
-        Followed {
+        FollowedClient {
             client,
             instance: mix(self.seed ^ self.begun),
             epoch: 0,
@@ -198,7 +205,7 @@ impl Observer {
         }
     }
 
-    fn keep(&mut self, place: u64, followed: Box<Followed>, told: &mut Vec<Told>) {
+    fn keep(&mut self, place: u64, followed: Box<FollowedClient>, told: &mut Vec<ToldSummary>) {
         self.bytes += followed.bytes;
         if let Some(mut other) = self.clients.put(place, followed) {
             self.bytes -= other.bytes;
@@ -213,7 +220,7 @@ impl Observer {
     }
 
     /// Adds to `told` what has waited long enough. O(clients).
-    pub fn due(&mut self, now: Millis, told: &mut Vec<Told>) {
+    pub fn due(&mut self, now: Millis, told: &mut Vec<ToldSummary>) {
         for (_, followed) in self.clients.iter_mut() {
             if followed.has_news() && now >= followed.since + DUE_AFTER {
                 self.bytes -= followed.bytes;

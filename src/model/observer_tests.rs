@@ -27,12 +27,12 @@ impl Tab {
     }
 }
 
-fn paths(told: &[Told]) -> Vec<(u8, String)> {
+fn paths(told: &[ToldSummary]) -> Vec<(u8, String)> {
     let mut paths = Vec::new();
     for told in told {
         let summary = Summary::decode(&told.summary).expect("its own form");
         for path in &summary.paths {
-            let text = |step: &Step| {
+            let text = |step: &PathStep| {
                 let text = summary.keys[step.key as usize].as_str();
                 if step.repeated { format!("({text})") } else { text.to_owned() }
             };

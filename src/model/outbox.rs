@@ -14,14 +14,14 @@ const VERSION: u8 = 1;
 pub struct Outbox {
     /// Number of the first entry.
     first: u64,
-    entries: VecDeque<Told>,
+    entries: VecDeque<ToldSummary>,
     bytes: usize,
     dropped: u64,
 }
 
 /// A summary in binary form, and for whom it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct ToldSummary {
     /// The client.
     pub client: ClientId,
     /// A [`Summary`](super::Summary), encoded.
@@ -47,7 +47,7 @@ pub struct Handover {
     /// Number of the first entry.
     pub first: u64,
     /// The entries.
-    pub told: Vec<Told>,
+    pub told: Vec<ToldSummary>,
     /// True if there are more behind them.
     pub more: bool,
 }
@@ -61,7 +61,7 @@ impl Outbox {
     /// Adds a summary in binary form. Amortised O(1).
     pub fn add(&mut self, client: ClientId, summary: Box<[u8]>) {
         self.bytes += summary.len();
-        self.entries.push_back(Told { client, summary });
+        self.entries.push_back(ToldSummary { client, summary });
         while (self.bytes > Self::MAX_BYTES || self.entries.len() > Self::MAX_ENTRIES) && self.drop_first() {
             self.dropped += 1;
         }
@@ -82,12 +82,13 @@ impl Outbox {
     /// The first entries, of [`Handover::MAX_BYTES`] bytes at most, but one at least where there is one. They stay.
     pub fn page(&self, outbox: u64) -> Handover {
         let mut room = Handover::MAX_BYTES;
-        let fits = |told: &&Told| {
+        let fits = |told: &&ToldSummary| {
             let fits = told.summary.len() <= room;
             room = room.saturating_sub(told.summary.len());
             fits
         };
-        let told: Vec<Told> = self.entries.iter().take(Handover::MAX_ENTRIES).take_while(fits).cloned().collect();
+        let told: Vec<ToldSummary> =
+            self.entries.iter().take(Handover::MAX_ENTRIES).take_while(fits).cloned().collect();
         let more = told.len() < self.entries.len();
         Handover { outbox, first: self.first, told, more }
     }
@@ -133,7 +134,7 @@ impl Handover {
         let outbox = r.u64_le()?;
         let first = r.at_most(crate::codec::MAX_SAFE_INTEGER, "first")?;
         let told = r.list(Self::MAX_ENTRIES, "told", |r| {
-            Ok(Told { client: ClientId(r.u64_le()?), summary: r.bytes()?.into() })
+            Ok(ToldSummary { client: ClientId(r.u64_le()?), summary: r.bytes()?.into() })
         })?;
         let more = match r.u8()? {
             0 => false,

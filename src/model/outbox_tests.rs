@@ -44,8 +44,8 @@ fn the_oldest_leave_where_nobody_takes_them() {
 #[test]
 fn a_page_travels() {
     let told = vec![
-        Told { client: ClientId(u64::MAX), summary: summary(1, 3) },
-        Told { client: ClientId(0), summary: summary(2, 0) },
+        ToldSummary { client: ClientId(u64::MAX), summary: summary(1, 3) },
+        ToldSummary { client: ClientId(0), summary: summary(2, 0) },
     ];
     let page = Handover { outbox: 5, first: 9, told, more: true };
     let bytes = page.encode();

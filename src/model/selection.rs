@@ -7,7 +7,7 @@ use crate::protocol::TemplateContext;
 
 /// Context that a rule follows from; keys by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Context {
+pub(super) enum RuleContext {
     /// The key before, if any, and the last one.
     Keys(u32, u32),
     /// A shape, and how it was come to.
@@ -23,8 +23,8 @@ pub(super) enum Choice {
 
 /// One successor of one context.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Entry {
-    pub(super) context: Context,
+pub(super) struct RankedRule {
+    pub(super) context: RuleContext,
     pub(super) choice: Choice,
     /// Probability that it follows and was not known before.
     pub(super) share: f32,
@@ -46,41 +46,41 @@ const LETTER: f32 = 0.45;
 /// Entries in the order of what they gain by the byte.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
-    entries: Vec<Entry>,
+    entries: Vec<RankedRule>,
     /// Estimated bytes up to and with each entry.
     bytes: Vec<f32>,
     chosen: usize,
 }
 
 impl Selection {
-    pub(super) fn offer(&mut self, entry: Entry) {
+    pub(super) fn offer(&mut self, entry: RankedRule) {
         self.entries.push(entry);
     }
 
     /// Puts what gains most by the byte first. A text is paid for by all that name it, a context by its successors.
     pub(super) fn order<'a>(&mut self, text: impl Fn(Choice) -> &'a [u8]) {
         let costs = self.text_costs(&text);
-        let mut successors: FxHashMap<Context, f32> = FxHashMap::default();
+        let mut successors: FxHashMap<RuleContext, f32> = FxHashMap::default();
         for entry in &self.entries {
             *successors.entry(entry.context).or_default() += 1.0;
         }
-        let cost = |entry: &Entry| {
+        let cost = |entry: &RankedRule| {
             let texts: f32 = texts_of(entry).map(|choice| costs.get(&choice).copied().unwrap_or(0.0)).sum();
-            let context = if matches!(entry.context, Context::Keys(..)) { CONTEXT } else { SHAPE };
+            let context = if matches!(entry.context, RuleContext::Keys(..)) { CONTEXT } else { SHAPE };
             ENTRY + context / successors[&entry.context] + texts
         };
-        let priced = |entry: Entry| {
+        let priced = |entry: RankedRule| {
             let cost = cost(&entry);
             (entry.gain / cost, cost, entry)
         };
-        let mut ordered: Vec<(f32, f32, Entry)> = self.entries.drain(..).map(priced).collect();
+        let mut ordered: Vec<(f32, f32, RankedRule)> = self.entries.drain(..).map(priced).collect();
         // By text, as numbers follow the order of merging.
-        let place = |entry: &Entry| {
+        let place = |entry: &RankedRule| {
             let kind = match entry.context {
-                Context::Keys(..) => None,
-                Context::Template(TemplateContext::Shape, shape) => Some((0, shape)),
-                Context::Template(TemplateContext::Step(_), shape) => Some((1, shape)),
-                Context::Template(TemplateContext::Far, shape) => Some((2, shape)),
+                RuleContext::Keys(..) => None,
+                RuleContext::Template(TemplateContext::Shape, shape) => Some((0, shape)),
+                RuleContext::Template(TemplateContext::Step(_), shape) => Some((1, shape)),
+                RuleContext::Template(TemplateContext::Far, shape) => Some((2, shape)),
             };
             (kind, texts_of(entry).map(&text).collect::<Vec<_>>())
         };
@@ -120,7 +120,7 @@ impl Selection {
     }
 
     /// Chooses as many as fit, as `size` measures the first so many.
-    pub(super) fn fit(&mut self, max_bytes: usize, size: impl Fn(&[Entry]) -> usize) {
+    pub(super) fn fit(&mut self, max_bytes: usize, size: impl Fn(&[RankedRule]) -> usize) {
         /// Most measurements.
         const TRIES: usize = 8;
         /// Part that may be left over: a 32nd. Half of it is what is aimed at.
@@ -158,18 +158,18 @@ impl Selection {
         self.chosen == self.entries.len()
     }
 
-    pub(super) fn chosen(&self) -> &[Entry] {
+    pub(super) fn chosen(&self) -> &[RankedRule] {
         &self.entries[..self.chosen]
     }
 }
 
 /// The texts that an entry names.
-fn texts_of(entry: &Entry) -> impl Iterator<Item = Choice> {
+fn texts_of(entry: &RankedRule) -> impl Iterator<Item = Choice> {
     let context = match entry.context {
-        Context::Keys(Way::NONE, last) => [Some(Choice::Key(last)), None],
-        Context::Keys(before, last) => [Some(Choice::Key(before)), Some(Choice::Key(last))],
-        Context::Template(TemplateContext::Step(by), _) => [Some(Choice::Template(by)), None],
-        Context::Template(..) => [None, None],
+        RuleContext::Keys(Way::NONE, last) => [Some(Choice::Key(last)), None],
+        RuleContext::Keys(before, last) => [Some(Choice::Key(before)), Some(Choice::Key(last))],
+        RuleContext::Template(TemplateContext::Step(by), _) => [Some(Choice::Template(by)), None],
+        RuleContext::Template(..) => [None, None],
     };
     context.into_iter().flatten().chain([entry.choice])
 }

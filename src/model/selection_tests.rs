@@ -6,8 +6,8 @@ use super::*;
 fn ordered(gains: &[f32], texts: &[String]) -> Selection {
     let mut selection = Selection::default();
     for (at, &gain) in gains.iter().enumerate() {
-        let (context, choice) = (Context::Keys(u32::MAX, at as u32), Choice::Key(at as u32));
-        selection.offer(Entry { context, choice, share: 0.5, visits: 1.0, gain });
+        let (context, choice) = (RuleContext::Keys(u32::MAX, at as u32), Choice::Key(at as u32));
+        selection.offer(RankedRule { context, choice, share: 0.5, visits: 1.0, gain });
     }
     let text = |choice| match choice {
         Choice::Key(at) | Choice::Template(at) => texts[at as usize].as_bytes(),
@@ -45,7 +45,7 @@ proptest! {
     ) {
         let texts: Vec<String> = (0..count).map(|n| format!("key/{n:03}")).collect();
         let mut selection = ordered(&vec![1.0; count], &texts);
-        let size = |entries: &[Entry]| head + by_entry * entries.len();
+        let size = |entries: &[RankedRule]| head + by_entry * entries.len();
         selection.fit(max_bytes, size);
         let chosen = selection.chosen().len();
         let most = (max_bytes.saturating_sub(head) / by_entry).min(count);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::clients::Clients;
-use super::merger::{Epochs, Known, Merger, MergerConfig, MergerStats, Traffic, Way};
+use super::merger::{KnownKey, MergedEpochs, Merger, MergerConfig, MergerStats, Traffic, Way};
 use super::texts;
 use crate::codec::{DecodeError, MAX_SAFE_INTEGER, Reader, Writer};
 use crate::key::CompositeKey;
@@ -68,7 +68,7 @@ impl Merger {
     fn write_keys(&self, w: &mut Writer, keys: &[u32]) {
         let mut before = "";
         w.list(keys.iter(), |w, &key| {
-            let Known { text, visits, seen, .. } = &self.keys[key as usize];
+            let KnownKey { text, visits, seen, .. } = &self.keys[key as usize];
             texts::put(w, before, text);
             w.varint((*visits).min(MAX_COUNT));
             w.varint((*seen).into());
@@ -77,7 +77,8 @@ impl Merger {
     }
 
     fn write_instances(&self, w: &mut Writer) {
-        let mut instances: Vec<(u64, &Epochs)> = self.instances.iter().map(|(id, epochs)| (*id, epochs)).collect();
+        let mut instances: Vec<(u64, &MergedEpochs)> =
+            self.instances.iter().map(|(id, epochs)| (*id, epochs)).collect();
         instances.sort_unstable_by_key(|(id, epochs)| (Reverse(epochs.heard), *id));
         instances.truncate(MAX_INSTANCES);
         instances.sort_unstable_by_key(|(id, _)| *id);
@@ -117,7 +118,7 @@ impl Merger {
             let id = r.u64_le()?;
             let newest = r.at_most(MAX_SAFE_INTEGER, "newest")?;
             let (merged, heard) = (r.u64_le()?, r.at_most(MAX_SAFE_INTEGER, "heard")?);
-            Ok((id, Epochs { newest, merged, heard }))
+            Ok((id, MergedEpochs { newest, merged, heard }))
         })?;
         r.finish()?;
         if !instances.is_sorted_by(|(a, _), (b, _)| a < b) {
@@ -152,7 +153,7 @@ fn write_ways(w: &mut Writer, ways: &[(Way, &Traffic)]) {
     });
 }
 
-fn read_keys(r: &mut Reader<'_>, max: usize) -> Result<Vec<Known>, DecodeError> {
+fn read_keys(r: &mut Reader<'_>, max: usize) -> Result<Vec<KnownKey>, DecodeError> {
     let mut text = String::new();
     let keys = r.list(max, "keys", |r| {
         texts::take(r, &mut text)?;
@@ -160,7 +161,7 @@ fn read_keys(r: &mut Reader<'_>, max: usize) -> Result<Vec<Known>, DecodeError> 
             return Err(DecodeError::BadValue("key"));
         }
         let (visits, seen) = (r.at_most(MAX_COUNT, "visits")?, r.u32("seen")?);
-        Ok(Known::new(&text, visits, seen))
+        Ok(KnownKey::new(&text, visits, seen))
     })?;
     if keys.is_sorted_by(|a, b| a.text < b.text) { Ok(keys) } else { Err(DecodeError::BadValue("keys")) }
 }

@@ -1,9 +1,9 @@
 use super::*;
-use crate::model::{ClientId, MergeOutcome, Path, Step, Summary};
+use crate::model::{ClientId, MergeOutcome, Path, PathStep, Summary};
 
 fn summary(instance: u64, epoch: u64, keys: &[String]) -> Summary {
     let keys: Vec<CompositeKey> = keys.iter().map(|key| CompositeKey::parse(key).expect("valid")).collect();
-    let steps = (0..keys.len() as u32).map(|key| Step { key, repeated: key % 3 == 2 }).collect();
+    let steps = (0..keys.len() as u32).map(|key| PathStep { key, repeated: key % 3 == 2 }).collect();
     Summary { instance, epoch, keys, paths: vec![Path { told: 0, steps }] }
 }
 

@@ -10,7 +10,7 @@ const VERSION: u8 = 1;
 
 /// One request of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct PathStep {
     /// Number of its key in [`Summary::keys`].
     pub key: u32,
     /// True if the stream had asked for the key before: it was cached then, and to fetch it ahead would be of no use.
@@ -23,7 +23,7 @@ pub struct Path {
     /// Number of its first steps, at most two, that another summary has told of: they are here for what followed them.
     pub told: u8,
     /// The requests.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PathStep>,
 }
 
 /// Report of an instance on its streams. Told again under the same epoch, it is the same.
@@ -93,7 +93,7 @@ impl Summary {
                 if key >= count {
                     return Err(DecodeError::BadValue("step"));
                 }
-                Ok(Step { key: key as u32, repeated: step & 1 == 1 })
+                Ok(PathStep { key: key as u32, repeated: step & 1 == 1 })
             })?;
             if told > Self::MAX_TOLD || usize::from(told) > steps.len() {
                 return Err(DecodeError::BadValue("told"));

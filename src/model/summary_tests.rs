@@ -6,8 +6,8 @@ fn key(text: &str) -> CompositeKey {
     CompositeKey::parse(text).expect("valid")
 }
 
-fn step(key: u32, repeated: bool) -> Step {
-    Step { key, repeated }
+fn step(key: u32, repeated: bool) -> PathStep {
+    PathStep { key, repeated }
 }
 
 fn summary() -> Summary {

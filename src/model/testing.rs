@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{ClientId, Merger, MergerConfig, Path, SnapshotOptions, Step, Summary};
+use super::{ClientId, Merger, MergerConfig, Path, PathStep, SnapshotOptions, Summary};
 use crate::Millis;
 use crate::key::CompositeKey;
 use crate::protocol::ModelSnapshot;
@@ -20,7 +20,7 @@ pub(super) fn told(client: u64, epoch: u64, keys: &[&str]) -> Told {
     let mut steps = Vec::new();
     for key in keys {
         let known = names.iter().position(|name| name == key);
-        steps.push(Step { key: known.unwrap_or(names.len()) as u32, repeated: known.is_some() });
+        steps.push(PathStep { key: known.unwrap_or(names.len()) as u32, repeated: known.is_some() });
         if known.is_none() {
             names.push(key);
         }
@@ -63,7 +63,8 @@ pub(super) fn population() -> impl Strategy<Value = Vec<Told>> {
     let key = (0_usize..KEYS.len()).prop_map(|at| CompositeKey::parse(KEYS[at]).expect("valid"));
     let keys = prop::collection::vec(key, 1..10);
     let summary = (0_u64..12, 0_u64..16, 1_u64..4, keys).prop_flat_map(|(client, instance, epoch, keys)| {
-        let step = (0..keys.len() as u32, prop::bool::weighted(0.3)).prop_map(|(key, repeated)| Step { key, repeated });
+        let step =
+            (0..keys.len() as u32, prop::bool::weighted(0.3)).prop_map(|(key, repeated)| PathStep { key, repeated });
         let path = (prop::collection::vec(step, 0..16), 0_u8..3)
             .prop_map(|(steps, told)| Path { told: told.min(steps.len() as u8), steps });
         prop::collection::vec(path, 1..4).prop_map(move |paths| {

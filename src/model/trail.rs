@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::summary::{Path, Step, Summary};
+use super::summary::{Path, PathStep, Summary};
 use crate::key::CompositeKey;
 use crate::partition::{mix, xxh3};
 use crate::protocol::{BatchItem, Class, Fetched, Rider};
@@ -197,7 +197,7 @@ impl Trail {
             });
             let path = &mut summary.paths[at];
             path.told += u8::from(asked.told);
-            path.steps.push(Step { key: number, repeated: asked.repeated });
+            path.steps.push(PathStep { key: number, repeated: asked.repeated });
         }
         summary.paths.retain(|path| path.steps.len() > path.told.into());
         summary

@@ -18,7 +18,7 @@ fn requests_are_told_once_and_lead_on_to_the_next() {
     }
     let first = told(&mut trail).expect("paid for");
     let paths = |summary: &Summary| -> Vec<(u8, Vec<String>)> {
-        let text = |step: &Step| summary.keys[step.key as usize].as_str().to_owned();
+        let text = |step: &PathStep| summary.keys[step.key as usize].as_str().to_owned();
         summary.paths.iter().map(|path| (path.told, path.steps.iter().map(text).collect())).collect()
     };
     let of = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();

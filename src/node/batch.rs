@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::maps::Epochs;
-use super::memory::Entry;
+use super::memory::MemoryEntry;
 use super::node::Node;
-use super::pending::{Age, Done, Forward, Pending, ReadTicket, Slot, Source, State, StoreAnswer, StoreFailure};
+use super::pending::{
+    Age, AnswerSource, Done, Forward, Pending, ReadTicket, Slot, SlotState, StoreAnswer, StoreFailure,
+};
 use super::places::Places;
 use super::shard::Point;
 use super::stats::NodeStats;
@@ -97,7 +99,7 @@ impl Node {
             shard: epochs.map().storage.shard(&item.key),
             if_version: item.if_version,
             owned,
-            state: State::Waiting,
+            state: SlotState::Waiting,
         });
         (!owned).then_some(owner)
     }
@@ -115,12 +117,12 @@ impl Node {
         }
         counted.memory_hits += 1;
         let done = memory_answer(self.config.id, point, &entry, slot);
-        pending.slots[at].state = State::Done(done);
+        pending.slots[at].state = SlotState::Done(done);
         true
     }
 
     /// The entry that memory has of the slot's key, and the point that it includes.
-    fn remembered(&self, slot: &Slot) -> Option<(Point, Arc<Entry>)> {
+    fn remembered(&self, slot: &Slot) -> Option<(Point, Arc<MemoryEntry>)> {
         let (point, entry) = self.shards[usize::from(slot.shard)].recall(|| self.memory.get(slot.id, &slot.key));
         entry.filter(|entry| entry.generation == point.generation).map(|entry| (point, entry))
     }
@@ -160,7 +162,8 @@ impl Node {
         let slot = &mut pending.slots[read.slot];
         let outcome = slot.outcome(answer.value.as_ref());
         let (node, position) = (self.config.id, answer.position);
-        slot.state = State::Done(Done { outcome, node, position, age: Age::new(0, sent_at), source: Source::Store });
+        slot.state =
+            SlotState::Done(Done { outcome, node, position, age: Age::new(0, sent_at), source: AnswerSource::Store });
         if slot.owned {
             self.fill(read, answer, counted);
         }
@@ -189,10 +192,10 @@ impl Node {
             }
             None => {
                 let outcome = Outcome::Error { code: failure.code, detail: failure.detail };
-                Done { outcome, node: self.config.id, position: 0, age: Age::UNKNOWN, source: Source::Store }
+                Done { outcome, node: self.config.id, position: 0, age: Age::UNKNOWN, source: AnswerSource::Store }
             }
         };
-        pending.slots[read.slot].state = State::Done(done);
+        pending.slots[read.slot].state = SlotState::Done(done);
     }
 
     /// Hands back `forward`, sent at `sent_at`. Keys that the owner could not answer well enough are
@@ -212,7 +215,7 @@ impl Node {
         let mut counted = NodeStats::default();
         for at in forward.slots {
             match results.next().and_then(|result| Self::accept(pending, at, sent_at, result)) {
-                Some(done) => pending.slots[at].state = State::Done(done),
+                Some(done) => pending.slots[at].state = SlotState::Done(done),
                 None => {
                     counted.forward_failures += 1;
                     pending.read(at);
@@ -237,7 +240,7 @@ impl Node {
         // The clock runs from the sending of this hop, on top of the age it had at the owner.
         let age = Age::new(result.at.age_ms, sent_at);
         let (outcome, position, node) = (result.outcome, result.at.position, result.node);
-        Some(Done { outcome, node, position, age, source: Source::Peer })
+        Some(Done { outcome, node, position, age, source: AnswerSource::Peer })
     }
 
     /// Ends the batch: results in input order, and what rides on the answer.
@@ -245,7 +248,7 @@ impl Node {
         let epochs = self.maps.newest();
         let mut pending = pending;
         if epochs.map().epoch.incarnation != pending.incarnation {
-            pending.slots.iter_mut().for_each(|slot| slot.state = State::Done(self.replaced()));
+            pending.slots.iter_mut().for_each(|slot| slot.state = SlotState::Done(self.replaced()));
         }
         let map = if pending.wants_map { self.update_from(&epochs, pending.map) } else { None };
         let changes = self.changes(now, &pending.cursors);
@@ -265,7 +268,7 @@ impl Node {
     fn replaced(&self) -> Done {
         let detail = "the store was replaced by another one".to_owned();
         let outcome = Outcome::Error { code: ErrorCode::Unavailable, detail };
-        Done { outcome, node: self.config.id, position: 0, age: Age::UNKNOWN, source: Source::Store }
+        Done { outcome, node: self.config.id, position: 0, age: Age::UNKNOWN, source: AnswerSource::Store }
     }
 }
 
@@ -288,13 +291,13 @@ fn forward(epochs: &Epochs, request: &BatchRequest, pending: &Pending, node: Nod
     Forward { node, request, slots }
 }
 
-fn memory_answer(node: NodeId, point: Point, entry: &Entry, slot: &Slot) -> Done {
+fn memory_answer(node: NodeId, point: Point, entry: &MemoryEntry, slot: &Slot) -> Done {
     Done {
         outcome: slot.outcome(entry.value.as_ref()),
         node,
         position: entry.reach(point.position),
         age: point.sent_at.map_or(Age::UNKNOWN, |at| Age::new(0, at)),
-        source: Source::Memory,
+        source: AnswerSource::Memory,
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use fxhash::FxHashMap;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::feed::Feed;
 use super::shares::Shares;
+use super::subscriber_feed::SubscriberFeed;
 use crate::Millis;
 use crate::protocol::Cursor;
 
@@ -25,7 +25,7 @@ pub(super) struct FeedTable {
 pub(super) struct Table {
     pub(super) shares: Shares,
     /// By place; places are used again.
-    pub(super) places: Vec<Option<Place>>,
+    pub(super) places: Vec<Option<FeedPlace>>,
     pub(super) free: Vec<u32>,
     pub(super) by_number: FxHashMap<FeedNumber, u32>,
     /// For each shard, the places of the feeds that follow it, as bits.
@@ -43,23 +43,23 @@ pub(super) struct Table {
 }
 
 #[derive(Clone)]
-pub(super) struct Place {
-    pub(super) entry: Arc<Entry>,
+pub(super) struct FeedPlace {
+    pub(super) entry: Arc<FeedEntry>,
     /// Its time in `timers`.
     pub(super) timer: Millis,
 }
 
-pub(super) struct Entry {
+pub(super) struct FeedEntry {
     pub(super) number: FeedNumber,
     /// The host was told that it is due, and has not asked for a frame since.
     pub(super) is_called: AtomicBool,
     /// As the feed says.
     pub(super) due: AtomicU64,
-    pub(super) feed: Mutex<Feed>,
+    pub(super) feed: Mutex<SubscriberFeed>,
 }
 
-impl Entry {
-    pub(super) fn feed(&self) -> MutexGuard<'_, Feed> {
+impl FeedEntry {
+    pub(super) fn feed(&self) -> MutexGuard<'_, SubscriberFeed> {
         self.feed.lock()
     }
 }
@@ -88,7 +88,7 @@ impl FeedTable {
         self.table.lock()
     }
 
-    pub(super) fn find(&self, number: FeedNumber) -> Option<Arc<Entry>> {
+    pub(super) fn find(&self, number: FeedNumber) -> Option<Arc<FeedEntry>> {
         let table = self.lock();
         let place = *table.by_number.get(&number)?;
         table.places[place as usize].as_ref().map(|place| place.entry.clone())
@@ -103,13 +103,13 @@ impl FeedTable {
 }
 
 impl Table {
-    pub(super) fn insert(&mut self, entry: Arc<Entry>) -> u32 {
+    pub(super) fn insert(&mut self, entry: Arc<FeedEntry>) -> u32 {
         let number = entry.number;
         let place = self.free.pop().unwrap_or(self.places.len() as u32);
         if place as usize == self.places.len() {
             self.places.push(None);
         }
-        self.places[place as usize] = Some(Place { entry, timer: 0 });
+        self.places[place as usize] = Some(FeedPlace { entry, timer: 0 });
         self.by_number.insert(number, place);
         self.timers.insert((0, place));
         self.urgent.push(place);
@@ -131,7 +131,7 @@ impl Table {
         true
     }
 
-    pub(super) fn follow(&mut self, place: u32, feed: &mut Feed, cursors: &[Cursor]) -> usize {
+    pub(super) fn follow(&mut self, place: u32, feed: &mut SubscriberFeed, cursors: &[Cursor]) -> usize {
         let added = feed.follow(cursors);
         for &shard in &added {
             let bits = &mut self.followers[usize::from(shard)];

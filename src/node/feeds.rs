@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::feed::{Feed, Life};
-use super::feed_table::{Entry, FeedNumber, FeedTable};
+use super::feed_table::{FeedEntry, FeedNumber, FeedTable};
 use super::node::Node;
 use super::shares::Subject;
 use super::stats::NodeStats;
 use super::subscriber::Subscriber;
+use super::subscriber_feed::{Life, SubscriberFeed};
 use crate::Millis;
 use crate::partition::xxh3;
 use crate::protocol::{BatchRequest, Cursor, ErrorCode, FeedId, Hello, ItemResult, Outcome, Problem};
@@ -93,8 +93,9 @@ impl Feeds<'_> {
         // Under the lock: a store that is replaced from here on ends this feed too.
         let incarnation = self.node.map_knowledge().epoch.incarnation;
         let hello = Hello { feed, clock, heartbeat_ms, incarnation, relayed: false };
-        let feed = Feed::new(now, subscriber, hello, life);
-        let entry = Entry { number, is_called: AtomicBool::new(false), due: AtomicU64::new(0), feed: Mutex::new(feed) };
+        let feed = SubscriberFeed::new(now, subscriber, hello, life);
+        let entry =
+            FeedEntry { number, is_called: AtomicBool::new(false), due: AtomicU64::new(0), feed: Mutex::new(feed) };
         let entry = Arc::new(entry);
         let place = table.insert(entry.clone());
         table.follow(place, &mut entry.feed(), &request.cursors);

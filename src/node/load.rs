@@ -6,7 +6,7 @@ use super::node::Node;
 use super::pending::Pending;
 use super::places::Places;
 use crate::Millis;
-use crate::load::{LoadCollector, LoadReport, Served};
+use crate::load::{LoadCollector, LoadReport, ServedRequest};
 
 impl Node {
     /// Load that this node served since the report before; counting starts anew. `round` is the number of the round that ends:
@@ -25,7 +25,7 @@ impl Node {
         let mut collector = self.collector();
         for &at in served {
             let (partition, depth, replicated) = places.0[at];
-            collector.observe(now, Served { key: &pending.slots[at].key, partition, depth, replicated });
+            collector.observe(now, ServedRequest { key: &pending.slots[at].key, partition, depth, replicated });
         }
         if whole && pending.slots.len() > 1 {
             let keys = pending.slots.iter().zip(&places.0);

@@ -12,7 +12,7 @@ use crate::partition::xxh3;
 use crate::protocol::Keymap;
 
 /// One key as the store told it.
-pub(super) struct Entry {
+pub(super) struct MemoryEntry {
     key: CompositeKey,
     /// Absent where the store has no such keymap.
     pub(super) value: Option<Keymap>,
@@ -23,7 +23,7 @@ pub(super) struct Entry {
     weight: u64,
 }
 
-impl Entry {
+impl MemoryEntry {
     /// Log position that the entry includes where the log was applied up to `applied`. The store read may have been
     /// ahead of it, and a session that saw the entry must not be sent back behind that.
     pub(super) fn reach(&self, applied: u64) -> u64 {
@@ -40,7 +40,7 @@ impl Entry {
 /// [`Memory::insert`] and [`Memory::invalidate`] of one key must exclude each other; the lock of the key's storage
 /// shard sees to that. Look-ups and evictions may come at any time: an eviction only ever takes an entry away.
 pub(super) struct Memory {
-    entries: Cache<u64, Arc<Entry>, Floor, FxBuildHasher, Collect>,
+    entries: Cache<u64, Arc<MemoryEntry>, Floor, FxBuildHasher, Collect>,
     seed: u64,
     keeps: bool,
     bytes: AtomicU64,
@@ -52,8 +52,8 @@ pub(super) struct Memory {
 #[derive(Clone)]
 struct Floor(u64);
 
-impl Weighter<u64, Arc<Entry>> for Floor {
-    fn weight(&self, _: &u64, entry: &Arc<Entry>) -> u64 {
+impl Weighter<u64, Arc<MemoryEntry>> for Floor {
+    fn weight(&self, _: &u64, entry: &Arc<MemoryEntry>) -> u64 {
         entry.weight.max(self.0)
     }
 }
@@ -62,10 +62,10 @@ impl Weighter<u64, Arc<Entry>> for Floor {
 #[derive(Clone)]
 struct Collect;
 
-impl Lifecycle<u64, Arc<Entry>> for Collect {
-    type RequestState = Vec<Arc<Entry>>;
+impl Lifecycle<u64, Arc<MemoryEntry>> for Collect {
+    type RequestState = Vec<Arc<MemoryEntry>>;
 
-    fn on_evict(&self, gone: &mut Self::RequestState, _: u64, entry: Arc<Entry>) {
+    fn on_evict(&self, gone: &mut Self::RequestState, _: u64, entry: Arc<MemoryEntry>) {
         gone.push(entry);
     }
 }
@@ -104,7 +104,7 @@ impl Memory {
     }
 
     /// The entry of `key`, whose id is `id`.
-    pub(super) fn get(&self, id: u64, key: &CompositeKey) -> Option<Arc<Entry>> {
+    pub(super) fn get(&self, id: u64, key: &CompositeKey) -> Option<Arc<MemoryEntry>> {
         self.entries.get(&id).filter(|entry| entry.key == *key)
     }
 
@@ -121,13 +121,13 @@ impl Memory {
             return;
         }
         let id = self.id(&key);
-        let newer = |held: &Entry| held.key == key && held.generation == generation && held.as_of > as_of;
+        let newer = |held: &MemoryEntry| held.key == key && held.generation == generation && held.as_of > as_of;
         if self.entries.peek(&id).is_some_and(|held| newer(&held)) {
             return;
         }
         let text = key.as_str().len() + value.as_ref().map_or(0, |v| v.weight() - Keymap::OWN_BYTES);
-        let weight = (Self::OVERHEAD + size_of::<Entry>() + text) as u64;
-        let entry = Arc::new(Entry { key, value, as_of, generation, weight });
+        let weight = (Self::OVERHEAD + size_of::<MemoryEntry>() + text) as u64;
+        let entry = Arc::new(MemoryEntry { key, value, as_of, generation, weight });
         // Before it can be evicted, and taken off again.
         self.bytes.fetch_add(weight, Ordering::Relaxed);
         let mut gone = Vec::new();
@@ -143,7 +143,7 @@ impl Memory {
 
     /// Drops `key` unless what is held already includes the change at `version`. Says whether it dropped it.
     pub(super) fn invalidate(&self, key: &CompositeKey, version: u64) -> bool {
-        let outdated = |entry: &Arc<Entry>| entry.key == *key && entry.as_of < version;
+        let outdated = |entry: &Arc<MemoryEntry>| entry.key == *key && entry.as_of < version;
         let Some((_, gone)) = self.entries.remove_if(&self.id(key), outdated) else { return false };
         self.bytes.fetch_sub(gone.weight, Ordering::Relaxed);
         true

@@ -16,7 +16,7 @@ fn keymap(n: u8, version: u64, length: usize) -> Keymap {
     Keymap { key: key(n), version, fields }
 }
 
-fn get(memory: &Memory, n: u8) -> Option<Arc<Entry>> {
+fn get(memory: &Memory, n: u8) -> Option<Arc<MemoryEntry>> {
     memory.get(memory.id(&key(n)), &key(n))
 }
 

@@ -48,10 +48,8 @@
 mod admission;
 mod batch;
 mod clocks;
-mod feed;
 mod feed_table;
 mod feeds;
-mod fence;
 mod hot;
 mod load;
 mod maps;
@@ -60,10 +58,12 @@ mod node;
 mod peer_table;
 mod pending;
 mod places;
+mod replica_fence;
 mod shard;
 mod shares;
 mod stats;
 mod subscriber;
+mod subscriber_feed;
 mod warm;
 
 #[cfg(test)]
@@ -74,10 +74,10 @@ pub use admission::{AdmissionControl, AdmissionStats, Micros, Priority};
 pub use clocks::{MAX_AHEAD_US, MAX_LIFE_US, NoVersion, agreed_time, is_alive, next_version};
 pub use feed_table::FeedNumber;
 pub use feeds::{Feeds, additions};
-pub use fence::{Attached, Fence, Lack};
 pub use node::{Node, NodeConfig};
 pub use peer_table::{PeerOutcome, PeerPass, PeerStats, PeerTable};
 pub use pending::{Forward, Pending, ReadTicket, StoreAnswer, StoreFailure};
+pub use replica_fence::{Attached, Lack, ReplicaFence};
 pub use shard::{ChangeSet, LogPage};
 pub use shares::{Shares, Subject};
 pub use stats::NodeStats;

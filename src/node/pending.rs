@@ -75,11 +75,11 @@ pub(super) struct Slot {
     pub(super) shard: u16,
     pub(super) if_version: Option<u64>,
     pub(super) owned: bool,
-    pub(super) state: State,
+    pub(super) state: SlotState,
 }
 
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum SlotState {
     /// The host fetches it.
     Waiting,
     Done(Done),
@@ -91,7 +91,7 @@ pub(super) struct Done {
     pub(super) node: NodeId,
     pub(super) position: u64,
     pub(super) age: Age,
-    pub(super) source: Source,
+    pub(super) source: AnswerSource,
 }
 
 /// An age that goes on counting. Kept as it was told, not as a moment: that
@@ -117,7 +117,7 @@ impl Age {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum AnswerSource {
     Memory,
     Peer,
     Store,
@@ -148,7 +148,7 @@ impl Pending {
         let Slot { shard, key, .. } = &self.slots[slot];
         let incarnation = self.incarnation;
         self.reads.push(ReadTicket { slot, shard: *shard, key: key.clone(), incarnation });
-        self.slots[slot].state = State::Waiting;
+        self.slots[slot].state = SlotState::Waiting;
     }
 
     /// Reads again what has aged too much while it waited for the store or a peer: whatever is now over the caller's bound
@@ -158,8 +158,8 @@ impl Pending {
             return;
         }
         for at in 0..self.slots.len() {
-            let State::Done(done) = &self.slots[at].state else { continue };
-            if done.source != Source::Store && done.age.at(now) > self.max_staleness_ms {
+            let SlotState::Done(done) = &self.slots[at].state else { continue };
+            if done.source != AnswerSource::Store && done.age.at(now) > self.max_staleness_ms {
                 self.read(at);
             }
         }
@@ -179,12 +179,12 @@ impl Slot {
     pub(super) fn result(self, now: Millis, node: NodeId) -> ItemResult {
         let mut at = crate::protocol::ReadPoint { shard: self.shard, position: 0, age_ms: u32::MAX };
         match self.state {
-            State::Done(done) => {
+            SlotState::Done(done) => {
                 at.position = done.position;
                 at.age_ms = done.age.at(now);
                 ItemResult { outcome: done.outcome, at, node: done.node }
             }
-            State::Waiting => {
+            SlotState::Waiting => {
                 let detail = "the host did not complete the read".to_owned();
                 ItemResult { outcome: Outcome::Error { code: ErrorCode::Internal, detail }, at, node }
             }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use fxhash::FxBuildHasher;
 use lru::LruCache;
 
-use super::budget::Budget;
 use super::config::{Caution, PrefetchConfig};
 use super::failures::{Failure, FailureLog, FailureReason};
 use super::hints::Hints;
@@ -18,11 +17,12 @@ use super::outcome::PrefetchOutcome;
 use super::request::{PrefetchRequest, Verdict};
 use super::stats::FailureCounts;
 use super::timing::Timing;
-use super::walk::{Node, Walk};
+use super::walk::{PathNode, Walk};
+use super::waste_budget::WasteBudget;
 use crate::Millis;
 use crate::analyzer::{Access, Analyzer, AnalyzerConfig, Context, Expert, KeyId, Prior};
 use crate::codec::DecodeError;
-use crate::confidence::{Booking, ConfidenceMap, Moment, Worth};
+use crate::confidence::{Booking, ConfidenceMap, LogicalTime, Worth};
 use crate::key::CompositeKey;
 use crate::protocol::ModelSnapshot;
 
@@ -33,19 +33,19 @@ struct Holder(Option<u64>);
 /// From where a walk is looked at.
 struct View {
     now: Millis,
-    moment: Moment,
+    moment: LogicalTime,
     holder: Holder,
     /// Longest chain worth following.
     depth: u8,
 }
 
 /// A keymap that may be fetched ahead.
-struct Candidate<'a> {
+struct PrefetchCandidate<'a> {
     key: &'a CompositeKey,
     id: KeyId,
     worth: Worth,
     expert: Expert,
-    issued: Moment,
+    issued: LogicalTime,
 }
 
 impl Holder {
@@ -80,7 +80,7 @@ pub struct PrefetchEngine {
     config: PrefetchConfig,
     analyzer: Analyzer,
     confidence: ConfidenceMap,
-    budget: Budget,
+    budget: WasteBudget,
     ledger: Ledger,
     failures: FailureLog,
     not_fetched: FailureCounts,
@@ -117,7 +117,7 @@ impl PrefetchEngine {
         Self {
             analyzer: Analyzer::new(analyzer),
             confidence: ConfidenceMap::new(for_map),
-            budget: Budget::new(&config),
+            budget: WasteBudget::new(&config),
             ledger: Ledger::new(for_ledger / OUTSTANDING_BYTES),
             failures: FailureLog::new(config.failure_log, for_log),
             not_fetched: FailureCounts::default(),
@@ -164,7 +164,8 @@ impl PrefetchEngine {
         if self.outdated.take() == Some(at.id) {
             // What was predicted came, and yet fetching it was of no use.
             self.confidence.forfeit(holder.of(at.id));
-        } else if let Some(after) = self.confidence.settle(Moment { of_all: useful, ..moment }, holder.of(at.id)).after
+        } else if let Some(after) =
+            self.confidence.settle(LogicalTime { of_all: useful, ..moment }, holder.of(at.id)).after
         {
             self.analyzer.came_true(at.id, after);
         }
@@ -270,7 +271,7 @@ impl PrefetchEngine {
                 if absent {
                     let worth = self.confidence.worth(node.confidence);
                     let id = holder.of(node.id);
-                    let candidate = Candidate { key, id, worth, expert: node.expert, issued: moment };
+                    let candidate = PrefetchCandidate { key, id, worth, expert: node.expert, issued: moment };
                     let verdict = self.prefetch_keymap(now, &candidate);
                     if verdict == Verdict::Logged(FailureReason::BelowThreshold) {
                         if node.confidence > threshold {
@@ -282,7 +283,7 @@ impl PrefetchEngine {
                     }
                     if verdict == Verdict::Fetch {
                         issued += 1;
-                        let Node { depth, expert, .. } = node;
+                        let PathNode { depth, expert, .. } = node;
                         prefetches.push(PrefetchRequest {
                             key: key.clone(),
                             confidence: worth.probability,
@@ -309,8 +310,8 @@ impl PrefetchEngine {
         wanted_waste
     }
 
-    fn book(&mut self, moment: Moment, holder: Holder, walk: &Walk, node: &Node) {
-        let Node { id, after, confidence, expert, .. } = *node;
+    fn book(&mut self, moment: LogicalTime, holder: Holder, walk: &Walk, node: &PathNode) {
+        let PathNode { id, after, confidence, expert, .. } = *node;
         let booking = Booking { id: holder.of(id), after, step: &walk.step(node), expert, confidence };
         if self.confidence.book(moment, &booking) {
             self.analyzer.predicted(id, after);
@@ -338,7 +339,7 @@ impl PrefetchEngine {
             return Verdict::Logged(FailureReason::Missing);
         }
         let worth = self.confidence.worth(probability).stated(probability);
-        self.prefetch_keymap(now, &Candidate { key, id, worth, expert: Expert::Hint, issued: self.moment(0) })
+        self.prefetch_keymap(now, &PrefetchCandidate { key, id, worth, expert: Expert::Hint, issued: self.moment(0) })
     }
 
     /// There is no keymap of `key`, as far as is known: it is not fetched ahead for a while.
@@ -349,8 +350,8 @@ impl PrefetchEngine {
 
     /// Decides on one keymap that is neither cached nor in flight: with a confidence above the threshold, and within the
     /// waste budget, it is to be fetched ahead; else its failure is logged.
-    fn prefetch_keymap(&mut self, now: Millis, candidate: &Candidate<'_>) -> Verdict {
-        let Candidate { key, id, worth, expert, issued } = *candidate;
+    fn prefetch_keymap(&mut self, now: Millis, candidate: &PrefetchCandidate<'_>) -> Verdict {
+        let PrefetchCandidate { key, id, worth, expert, issued } = *candidate;
         if self.ledger.contains(id) {
             return Verdict::Outstanding;
         }
@@ -381,10 +382,10 @@ impl PrefetchEngine {
     }
 
     /// The present, as the one who holds the cache sees it that a stream's keys go to.
-    fn moment(&self, requests_of_stream: u32) -> Moment {
+    fn moment(&self, requests_of_stream: u32) -> LogicalTime {
         let of_all = self.budget.requests();
         let seq = if self.config.private_caches { u64::from(requests_of_stream) } else { of_all };
-        Moment { seq, of_all }
+        LogicalTime { seq, of_all }
     }
 
     fn holder(&self, stream: &str) -> Holder {

@@ -77,7 +77,7 @@ const SPENT: [PrefetchOutcome; 4] =
 fn propose(engine: &mut PrefetchEngine, now: Millis, key: &CompositeKey, confidence: f32) -> Verdict {
     let worth = engine.confidence.worth(confidence).stated(confidence);
     let (id, issued) = (engine.analyzer.id(key), engine.moment(0));
-    engine.prefetch_keymap(now, &Candidate { key, id, worth, expert: Expert::Order1, issued })
+    engine.prefetch_keymap(now, &PrefetchCandidate { key, id, worth, expert: Expert::Order1, issued })
 }
 
 /// Lets a prefetch take eight requests, so that the engine learns to look further ahead.

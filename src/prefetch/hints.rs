@@ -25,14 +25,14 @@ const PRIOR: f32 = 4.0;
 const KEEP: f32 = 0.99;
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Bin {
+struct HintBin {
     told: f32,
     came_true: f32,
 }
 
 /// A hint without an outcome.
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct OpenHint {
     bin: u8,
     until: Millis,
 }
@@ -40,8 +40,8 @@ struct Open {
 /// Hints and what became of them, whether they were fetched or not. O(1) per hint and per request; fixed bounds.
 #[derive(Debug)]
 pub(super) struct Hints {
-    bins: [Bin; BINS],
-    open: LruCache<KeyId, Open, FxBuildHasher>,
+    bins: [HintBin; BINS],
+    open: LruCache<KeyId, OpenHint, FxBuildHasher>,
     told: u64,
     came_true: u64,
 }
@@ -50,7 +50,7 @@ impl Default for Hints {
     fn default() -> Self {
         let mut open = LruCache::unbounded_with_hasher(FxBuildHasher::default());
         open.resize(NonZeroUsize::new(OPEN).unwrap_or(NonZeroUsize::MIN));
-        Self { bins: [Bin::default(); BINS], open, told: 0, came_true: 0 }
+        Self { bins: [HintBin::default(); BINS], open, told: 0, came_true: 0 }
     }
 }
 
@@ -63,15 +63,15 @@ impl Hints {
     pub(super) fn book(&mut self, now: Millis, id: KeyId, probability: Option<f32>, within: Option<Millis>) -> f32 {
         let stated = probability.filter(|p| !p.is_nan()).unwrap_or(UNSTATED).clamp(0.0, 1.0);
         let at = ((stated * BINS as f32) as usize).min(BINS - 1);
-        let Bin { told, came_true } = self.bins[at];
+        let HintBin { told, came_true } = self.bins[at];
         let probability = (came_true + PRIOR * stated) / (told + PRIOR);
         let until = now.saturating_add(within.unwrap_or(UNSTATED_WITHIN));
         // Said again before its outcome is known, it is the same hint.
         let is_open = self.open.peek(&id).is_some_and(|open| open.until >= now);
         if !is_open {
-            self.bins[at] = Bin { told: told * KEEP + 1.0, came_true: came_true * KEEP };
+            self.bins[at] = HintBin { told: told * KEEP + 1.0, came_true: came_true * KEEP };
             self.told += 1;
-            self.open.put(id, Open { bin: at as u8, until });
+            self.open.put(id, OpenHint { bin: at as u8, until });
         }
         probability
     }

@@ -5,7 +5,7 @@ use lru::LruCache;
 
 use super::outcome::PrefetchOutcome;
 use crate::analyzer::{Expert, KeyId};
-use crate::confidence::{Moment, Reliability, Worth};
+use crate::confidence::{LogicalTime, Reliability, Worth};
 
 /// Bytes that one outstanding prefetch costs: queue node and share of the hash table.
 pub(super) const OUTSTANDING_BYTES: usize = 120;
@@ -16,7 +16,7 @@ pub(super) struct Outstanding {
     pub(super) worth: Worth,
     pub(super) expert: Expert,
     /// Moment of issue.
-    pub(super) issued: Moment,
+    pub(super) issued: LogicalTime,
     /// Request of the cache's holder after which it arrived.
     pub(super) landed: Option<u64>,
 }

@@ -35,7 +35,6 @@
 //! The engine does no I/O: it returns [`PrefetchRequest`]s, and the adapter reports when each arrives and, exactly once, its
 //! [`PrefetchOutcome`].
 
-mod budget;
 mod config;
 mod engine;
 mod failures;
@@ -47,6 +46,7 @@ mod request;
 mod stats;
 mod timing;
 mod walk;
+mod waste_budget;
 
 pub use config::{Caution, PrefetchConfig};
 pub use engine::PrefetchEngine;

@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 
 use crate::analyzer::{Analyzer, Context, Expert, KeyId, Proposals};
-use crate::confidence::{ConfidenceMap, Score, Step};
+use crate::confidence::{ConfidenceMap, PredictionStep, Score};
 use crate::key::CompositeKey;
 
 /// Most contexts looked up per walk.
@@ -17,7 +17,7 @@ const SHADOW_MARGIN: f32 = 0.75;
 
 /// A key on a path from the present.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
+pub(super) struct PathNode {
     pub(super) id: KeyId,
     /// The key before it on the path.
     pub(super) after: KeyId,
@@ -35,7 +35,7 @@ pub(super) struct Node {
 
 /// Place that a path has come to.
 #[derive(Debug, Clone, Copy)]
-struct Reached {
+struct WalkPosition {
     path: f32,
     confidence: f32,
     depth: u8,
@@ -43,9 +43,9 @@ struct Reached {
 
 /// A node's place in the frontier: its confidence and nearness, then the complement of its id, so that a walk is
 /// reproducible, and where it is.
-type Place = (u64, u64);
+type FrontierRank = (u64, u64);
 
-fn place(node: &Node, at: usize) -> Place {
+fn place(node: &PathNode, at: usize) -> FrontierRank {
     // The bits of floats that are not negative are ordered as the floats.
     let confidence = u64::from(node.confidence.max(0.0).to_bits());
     (confidence << 8 | u64::from(!node.depth), !node.id.bits() << 16 | at as u64)
@@ -54,8 +54,8 @@ fn place(node: &Node, at: usize) -> Place {
 /// Best-first search; its buffers are kept from walk to walk.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    frontier: BinaryHeap<Place>,
-    nodes: Vec<Node>,
+    frontier: BinaryHeap<FrontierRank>,
+    nodes: Vec<PathNode>,
     seen: Vec<KeyId>,
     proposals: Proposals,
     scores: Vec<Score>,
@@ -72,8 +72,8 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Bytes that the buffers take at most: frontier, keys seen, contexts, and the texts that templates made.
-    pub(super) const BYTES: usize = MAX_FRONTIER * size_of::<Place>()
-        + MAX_EXPANSIONS * 8 * size_of::<Node>()
+    pub(super) const BYTES: usize = MAX_FRONTIER * size_of::<FrontierRank>()
+        + MAX_EXPANSIONS * 8 * size_of::<PathNode>()
         + Proposals::BYTES
         + MAX_VISITS * size_of::<KeyId>()
         + MAX_EXPANSIONS * (size_of::<Context>() + 2_048)
@@ -96,11 +96,11 @@ impl Walk {
         self.seen.extend(context.last);
         self.last.clear();
         self.last.extend_from_slice(last);
-        self.expand(analyzer, map, *context, Reached { path: 1.0, confidence: 1.0, depth: 0 }, 0.0);
+        self.expand(analyzer, map, *context, WalkPosition { path: 1.0, confidence: 1.0, depth: 0 }, 0.0);
     }
 
     /// The most likely continuation that was not seen yet, each key once.
-    pub(super) fn next(&mut self) -> Option<Node> {
+    pub(super) fn next(&mut self) -> Option<PathNode> {
         while self.seen.len() <= MAX_VISITS {
             let (_, place) = self.frontier.pop()?;
             let node = self.nodes.get(usize::from(place as u16))?;
@@ -113,7 +113,7 @@ impl Walk {
     }
 
     /// The key of a node; `None` if its text was dropped.
-    pub(super) fn key(&mut self, analyzer: &Analyzer, node: &Node) -> Option<&CompositeKey> {
+    pub(super) fn key(&mut self, analyzer: &Analyzer, node: &PathNode) -> Option<&CompositeKey> {
         self.made.resize(Self::MADE, None);
         let at = node.id.bits() as usize % Self::MADE;
         if self.made[at].as_ref().is_none_or(|(id, _)| *id != node.id) {
@@ -129,15 +129,15 @@ impl Walk {
     }
 
     /// Origin of a node.
-    pub(super) fn step(&self, node: &Node) -> Step {
+    pub(super) fn step(&self, node: &PathNode) -> PredictionStep {
         match self.scores.get(usize::from(node.score)) {
-            Some(score) if node.depth == 1 => Step::Direct(*score),
-            _ => Step::Chained { path: node.path, depth: node.depth },
+            Some(score) if node.depth == 1 => PredictionStep::Direct(*score),
+            _ => PredictionStep::Chained { path: node.path, depth: node.depth },
         }
     }
 
     /// Goes on from a node under the assumption that it comes true; continuations far below `threshold` are left out.
-    pub(super) fn go_on(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, node: &Node, threshold: f32) {
+    pub(super) fn go_on(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, node: &PathNode, threshold: f32) {
         let made = self.proposals.text(node.text);
         let Some(text) = (if made.is_empty() { analyzer.text(node.id, &mut self.buffer) } else { Some(made) }) else {
             return;
@@ -146,11 +146,18 @@ impl Walk {
         self.last.extend_from_slice(text);
         let Some(before) = self.contexts.get(usize::from(node.context)) else { return };
         let context = analyzer.then(before, node.id, &self.last);
-        let reached = Reached { path: node.path, confidence: node.confidence, depth: node.depth };
+        let reached = WalkPosition { path: node.path, confidence: node.confidence, depth: node.depth };
         self.expand(analyzer, map, context, reached, threshold * SHADOW_MARGIN);
     }
 
-    fn expand(&mut self, analyzer: &Analyzer, map: &ConfidenceMap, context: Context, reached: Reached, lowest: f32) {
+    fn expand(
+        &mut self,
+        analyzer: &Analyzer,
+        map: &ConfidenceMap,
+        context: Context,
+        reached: WalkPosition,
+        lowest: f32,
+    ) {
         let Some(after) = context.last else { return };
         if self.contexts.len() >= MAX_EXPANSIONS || self.proposals.texts_len() > Self::MAX_TEXTS {
             return;
@@ -173,7 +180,7 @@ impl Walk {
                 if depth == 1 {
                     self.scores.push(score);
                 }
-                let node = Node {
+                let node = PathNode {
                     id: candidate.id,
                     after,
                     confidence,

@@ -63,7 +63,7 @@ pub use model_delta::{apply_model_delta, is_model_delta, model_delta};
 pub use rider::{Fetched, Rider};
 pub use route::Route;
 pub use snapshot::{
-    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
+    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, QuantizedShare, Successors, TemplateContext, TemplateRule,
 };
 
 /// Content type of every binary body.

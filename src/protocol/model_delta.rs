@@ -19,7 +19,7 @@ const WINDOW: usize = 8;
 const STRIDE: usize = 2;
 
 /// So many new bytes, then so many of the older model from `from`.
-struct Step {
+struct DeltaStep {
     literal: usize,
     copied: usize,
     from: usize,
@@ -56,7 +56,7 @@ pub fn model_delta(older: &[u8], newer: &[u8]) -> Vec<u8> {
 }
 
 /// Greedy: the first stretch that is found is taken, as long as it goes in both directions.
-fn steps(older: &[u8], newer: &[u8]) -> Vec<Step> {
+fn steps(older: &[u8], newer: &[u8]) -> Vec<DeltaStep> {
     let window = |bytes: &[u8], at: usize| {
         let bytes = bytes.get(at..at + WINDOW)?;
         Some(u64::from_le_bytes(bytes.try_into().ok()?))
@@ -81,7 +81,7 @@ fn steps(older: &[u8], newer: &[u8]) -> Vec<Step> {
             (start, from) = (start - 1, from - 1);
         }
         let copied = newer[start..].iter().zip(&older[from..]).take_while(|(a, b)| a == b).count();
-        steps.push(Step { literal: start - done, copied, from });
+        steps.push(DeltaStep { literal: start - done, copied, from });
         at = start + copied;
         (done, expected) = (at, from + copied);
     }

@@ -1,8 +1,8 @@
 use super::*;
-use crate::protocol::{PlaceClass, Share, TemplateContext, TemplateRule};
+use crate::protocol::{PlaceClass, QuantizedShare, TemplateContext, TemplateRule};
 
 fn rule(before: Option<u32>, last: u32, next: &[u32]) -> KeyRule {
-    let next = next.iter().map(|&key| (key, Share::of(0.25))).collect();
+    let next = next.iter().map(|&key| (key, QuantizedShare::of(0.25))).collect();
     KeyRule { before, last, then: Successors { visits: 3, next } }
 }
 

@@ -5,13 +5,13 @@
 /// Largest snapshot in bytes, before compression.
 pub const MAX_SNAPSHOT_BYTES: usize = 1 << 20;
 
-/// Successors of one context: numbers of keys or of templates, each with its share of the visits in [`Share`] steps.
+/// Successors of one context: numbers of keys or of templates, each with its share of the visits in [`QuantizedShare`] steps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Successors {
     /// Visits that the shares stand for, as a power of two: 0 to [`Successors::MAX_VISITS`].
     pub visits: u8,
     /// At most [`Successors::MAX`], the likeliest first.
-    pub next: Vec<(u32, Share)>,
+    pub next: Vec<(u32, QuantizedShare)>,
 }
 
 impl Successors {
@@ -23,9 +23,9 @@ impl Successors {
 
 /// A probability in 5 bits, finer where it is small: the square of a 32nd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Share(u8);
+pub struct QuantizedShare(u8);
 
-impl Share {
+impl QuantizedShare {
     /// Steps.
     pub const STEPS: u8 = 32;
 
@@ -35,12 +35,12 @@ impl Share {
         Self(step.unwrap_or(Self::STEPS))
     }
 
-    /// Number of the step, 1 to [`Share::STEPS`].
+    /// Number of the step, 1 to [`QuantizedShare::STEPS`].
     pub fn step(self) -> u8 {
         self.0
     }
 
-    /// The share of a step from 1 to [`Share::STEPS`].
+    /// The share of a step from 1 to [`QuantizedShare::STEPS`].
     pub fn from_step(step: u8) -> Option<Self> {
         (1..=Self::STEPS).contains(&step).then_some(Self(step))
     }

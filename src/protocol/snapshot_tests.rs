@@ -7,7 +7,7 @@ use crate::codec::{DecodeError, Writer};
 use crate::key::CompositeKey;
 
 fn then(visits: u8, next: &[(u32, u8)]) -> Successors {
-    let share = |step| Share::from_step(step).expect("a step");
+    let share = |step| QuantizedShare::from_step(step).expect("a step");
     Successors { visits, next: next.iter().map(|&(next, step)| (next, share(step))).collect() }
 }
 
@@ -162,14 +162,17 @@ fn contradictions_are_found_on_reading() {
 fn a_share_is_the_nearest_step_and_never_none() {
     for n in 0..=1_000_u16 {
         let probability = f32::from(n) / 1_000.0;
-        let share = Share::of(probability);
-        assert_eq!(Share::from_step(share.step()), Some(share));
+        let share = QuantizedShare::of(probability);
+        assert_eq!(QuantizedShare::from_step(share.step()), Some(share));
         let distance = |step: u8| (f32::from(step) * f32::from(step) / 1_024.0 - probability).abs();
-        let nearest = (1..=Share::STEPS).map(distance).fold(f32::MAX, f32::min);
+        let nearest = (1..=QuantizedShare::STEPS).map(distance).fold(f32::MAX, f32::min);
         assert!(distance(share.step()) <= nearest + 1e-6, "{probability}: {share:?}");
     }
-    assert_eq!((Share::from_step(0), Share::from_step(33)), (None, None));
-    assert_eq!((Share::of(f32::NAN).step(), Share::of(2.0).step(), Share::of(-1.0).step()), (32, 32, 1));
+    assert_eq!((QuantizedShare::from_step(0), QuantizedShare::from_step(33)), (None, None));
+    assert_eq!(
+        (QuantizedShare::of(f32::NAN).step(), QuantizedShare::of(2.0).step(), QuantizedShare::of(-1.0).step()),
+        (32, 32, 1)
+    );
 }
 
 fn any_model() -> impl Strategy<Value = ModelSnapshot> {

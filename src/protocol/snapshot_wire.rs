@@ -1,7 +1,7 @@
 //! The binary form of a model.
 
 use super::snapshot::{
-    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, Share, Successors, TemplateContext, TemplateRule,
+    KeyRule, MAX_SNAPSHOT_BYTES, ModelSnapshot, PlaceClass, QuantizedShare, Successors, TemplateContext, TemplateRule,
 };
 use crate::codec::{DecodeError, Reader, Writer, unzigzag, zigzag};
 use crate::key::{CompositeKey, MAX_KEY_BYTES};
@@ -235,12 +235,12 @@ fn successors(r: &mut Reader<'_>, bases: &[u32], count: usize) -> Result<Vec<Suc
     for (&base, (visits, len)) in bases.iter().zip(heads) {
         let mut next = Vec::with_capacity(len);
         for _ in 0..len {
-            next.push((number(unzigzag(r.varint()?), base, count)?, Share::of(0.0)));
+            next.push((number(unzigzag(r.varint()?), base, count)?, QuantizedShare::of(0.0)));
         }
         all.push(Successors { visits, next });
     }
     for (_, share) in all.iter_mut().flat_map(|then| &mut then.next) {
-        *share = Share::from_step(r.u8()?).ok_or(DecodeError::BadValue("share"))?;
+        *share = QuantizedShare::from_step(r.u8()?).ok_or(DecodeError::BadValue("share"))?;
     }
     Ok(all)
 }

@@ -9,7 +9,7 @@ use super::hot_group::HotGroup;
 use super::input::PlanInput;
 use super::moves::Move;
 use super::nodes::Nodes;
-use super::parts::Parts;
+use super::part_loads::PartLoads;
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::load::{PrefixNow, cell_of};
 use crate::partition::{NodeId, PartitionMap, Portion};
@@ -245,14 +245,14 @@ impl<'a> Assignment<'a> {
     }
 
     /// Hashes another portion below a prefix, whose parts are of these loads then; nothing where a portion is deeper than it.
-    pub(super) fn hash(&mut self, now: &PrefixNow, portion: Portion, loads: &Parts) {
+    pub(super) fn hash(&mut self, now: &PrefixNow, portion: Portion, loads: &PartLoads) {
         let prefix = &now.prefix;
         let old = self.portion(prefix);
         let (Some(from), Some(to)) = (self.map.parts(prefix, old), self.map.parts(prefix, portion)) else {
             return;
         };
         let spread = if usize::from(old.depth) == prefix.depth() { old.spread } else { 0 };
-        for (partition, of_part) in from.into_iter().zip(Parts::of(now, spread).0) {
+        for (partition, of_part) in from.into_iter().zip(PartLoads::of(now, spread).0) {
             self.add(partition, -of_part);
         }
         // A part that one child makes up lies there already, if it is the one with the prefix's own place.

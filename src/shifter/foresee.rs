@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::assignment::Assignment;
 use super::budget::Budget;
 use super::hot_group::HotGroup;
-use super::parts::Parts;
+use super::part_loads::PartLoads;
 use super::plan::Reason;
 use super::proposal::Proposal;
 use super::snapshot::Snapshot;
@@ -54,7 +54,7 @@ fn copy_homes(snapshot: &Snapshot<'_>, assignment: &mut Assignment<'_>, step: &U
         }
         let map = snapshot.input.map;
         let Some((from, next)) = map.parts(&now.prefix, portion).zip(map.parts(&to, portion)) else { continue };
-        for ((from, next), load) in from.into_iter().zip(next).zip(Parts::of(now, portion.spread).0) {
+        for ((from, next), load) in from.into_iter().zip(next).zip(PartLoads::of(now, portion.spread).0) {
             let home = assignment.owner(from);
             let affordable = assignment.entries() + assignment.share(next) <= limit;
             if load >= 0.03 * snapshot.mean && assignment.owner(next) != home && affordable {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::history::History;
 use super::settings::PlanSettings;
+use super::shift_history::ShiftHistory;
 use crate::key::{CompositeKey, KeyPrefix};
 use crate::load::{Forecast, LoadModel, PrefixNow};
 use crate::partition::PartitionMap;
@@ -20,7 +20,7 @@ pub struct PlanInput<'a> {
     /// The load that is to come.
     pub forecast: &'a Forecast,
     /// The changes of the past.
-    pub history: &'a History,
+    pub history: &'a ShiftHistory,
     /// The aims.
     pub settings: &'a PlanSettings,
 }

@@ -1,7 +1,7 @@
 //! The phase [`merge`]: what has cooled goes back to where it was.
 
 use super::budget::Budget;
-use super::parts::Parts;
+use super::part_loads::PartLoads;
 use super::plan::Reason;
 use super::proposal::Proposal;
 use super::snapshot::Snapshot;
@@ -37,7 +37,7 @@ fn merge_prefixes<'a>(snapshot: &Snapshot<'a>, proposal: &mut Proposal<'a>, budg
             cells: Vec::new(),
         };
         let now = snapshot.assignment.prefixes().get(&prefix).cloned().unwrap_or_else(cold);
-        let spreads = (0..=portion.spread).map(|spread| (spread, Parts::of(&now, spread)));
+        let spreads = (0..=portion.spread).map(|spread| (spread, PartLoads::of(&now, spread)));
         let Some((spread, parts)) = spreads.into_iter().find(|(_, parts)| parts.heaviest() <= below) else { continue };
         let merged = match spread {
             // It needs no rule of its own any more.

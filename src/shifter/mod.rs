@@ -47,7 +47,7 @@
 //! ```
 //!
 //! A plan is made in phases, each in a file of its name. A phase reads a `Snapshot` and a `Budget`, and returns a `Proposal`:
-//! the assignment that its moves lead to, which the next one reads. [`History`] alone outlives a plan.
+//! the assignment that its moves lead to, which the next one reads. [`ShiftHistory`] alone outlives a plan.
 //!
 //! ```text
 //! PlanInput -> Snapshot -> foresee -> replicate -> split -> place -> merge -> moves
@@ -63,7 +63,6 @@
 mod assignment;
 mod budget;
 mod foresee;
-mod history;
 mod hot_group;
 mod input;
 mod merge;
@@ -71,24 +70,25 @@ mod moves;
 mod nodes;
 mod outlook;
 mod pairs;
-mod parts;
+mod part_loads;
 mod place;
 mod plan;
 mod planner;
 mod proposal;
 mod replicate;
 mod settings;
+mod shift_history;
 mod shifter;
 mod snapshot;
 mod split;
 #[cfg(test)]
 mod testing;
 
-pub use history::History;
 pub use input::PlanInput;
 pub use moves::{Move, shift};
 pub use outlook::Outlook;
 pub use plan::{Plan, Reason};
 pub use planner::plan;
 pub use settings::PlanSettings;
+pub use shift_history::ShiftHistory;
 pub use shifter::{Shifter, ShifterAction, ShifterStats};

@@ -13,10 +13,10 @@ use super::snapshot::Snapshot;
 use super::split::split;
 
 /// One step of planning: it reads what there is and what those before have come to, and proposes moves.
-type Phase = for<'a> fn(&Snapshot<'a>, &Budget) -> Proposal<'a>;
+type PlanningPhase = for<'a> fn(&Snapshot<'a>, &Budget) -> Proposal<'a>;
 
 /// All phases, in the order of what an entry re-homed buys.
-const PHASES: [Phase; 5] = [foresee, replicate, split, place, merge];
+const PHASES: [PlanningPhase; 5] = [foresee, replicate, split, place, merge];
 /// If more than one in so many nodes does not report, nothing is planned: what is known is then no picture of the whole.
 const MOST_SILENT: usize = 4;
 

@@ -13,7 +13,7 @@ use crate::key::{CompositeKey, KeyPrefix};
 use crate::load::{Forecast, LoadModel, ROUND_MS};
 use crate::partition::{MapNode, NodeId, PartitionMap, Portion};
 use crate::shifter::testing::{imbalance, map, reports};
-use crate::shifter::{History, Move, PlanSettings, shift};
+use crate::shifter::{Move, PlanSettings, ShiftHistory, shift};
 
 /// A fleet, what it serves, and what was last planned for it.
 struct Story {
@@ -22,7 +22,7 @@ struct Story {
     settings: PlanSettings,
     load: LoadModel,
     forecast: Forecast,
-    history: History,
+    history: ShiftHistory,
     requests: Vec<(CompositeKey, u32)>,
     together: Vec<(KeyPrefix, KeyPrefix, u32)>,
     silent: Vec<NodeId>,
@@ -81,7 +81,7 @@ impl Story {
             map,
             settings: PlanSettings { entries: Some(200_000), ..PlanSettings::default() },
             forecast: Forecast::default(),
-            history: History::default(),
+            history: ShiftHistory::default(),
             requests: Vec::new(),
             together: Vec::new(),
             silent: Vec::new(),
@@ -112,7 +112,7 @@ impl Story {
             }
             ["load"] => (self.requests, self.together) = (Vec::new(), Vec::new()),
             ["silent", ref nodes @ ..] => self.silent = nodes.iter().map(|&id| number(id)).collect::<Result<_, _>>()?,
-            ["forget"] => (self.load, self.history) = (LoadModel::new(self.map.partitions), History::default()),
+            ["forget"] => (self.load, self.history) = (LoadModel::new(self.map.partitions), ShiftHistory::default()),
             ["rounds", rounds] => range(rounds)?.try_for_each(|round| self.round(round.into()))?,
             ["at", time] => self.round(milliseconds(time)? / ROUND_MS)?,
             ["plan"] => {

@@ -1,7 +1,7 @@
 //! [`Proposal`]: the moves of one phase.
 
 use super::assignment::Assignment;
-use super::parts::Parts;
+use super::part_loads::PartLoads;
 use super::plan::Reason;
 use super::snapshot::Snapshot;
 use crate::load::PrefixNow;
@@ -30,7 +30,7 @@ impl<'a> Proposal<'a> {
         &mut self,
         snapshot: &Snapshot<'a>,
         now: &PrefixNow,
-        (load, portion, parts): (f64, Portion, &Parts),
+        (load, portion, parts): (f64, Portion, &PartLoads),
         limit: f64,
     ) {
         let old = self.assignment.portion(&now.prefix);

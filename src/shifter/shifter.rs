@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::history::History;
 use super::input::PlanInput;
 use super::moves::{Move, has, shift};
 use super::outlook::Outlook;
 use super::plan::{Plan, Reason};
 use super::planner::plan;
 use super::settings::PlanSettings;
+use super::shift_history::ShiftHistory;
 use super::snapshot::Snapshot;
 use crate::Millis;
 use crate::load::Forecast;
@@ -77,7 +77,7 @@ pub struct Shifter {
     base: Vec<u16>,
     load: LoadModel,
     forecast: Forecast,
-    history: History,
+    history: ShiftHistory,
     trial: Option<Trial>,
     proposed: Option<Trial>,
     planned: u64,
@@ -107,7 +107,7 @@ impl Shifter {
             map,
             base,
             forecast: Forecast::default(),
-            history: History::default(),
+            history: ShiftHistory::default(),
             trial: None,
             proposed: None,
             planned: 0,
@@ -319,7 +319,7 @@ impl Shifter {
     }
 
     /// The changes of the past.
-    pub fn history(&self) -> &History {
+    pub fn history(&self) -> &ShiftHistory {
         &self.history
     }
 

@@ -7,7 +7,7 @@ use super::hot_group::groups_of;
 use super::input::PlanInput;
 use super::moves::Move;
 use super::pairs::Pairs;
-use super::parts::Parts;
+use super::part_loads::PartLoads;
 use crate::key::KeyPrefix;
 use crate::partition::{Placement, Portion};
 
@@ -49,7 +49,7 @@ impl<'a> Snapshot<'a> {
         let hash = |assignment: &mut Assignment<'_>, prefix: &KeyPrefix, portion: Portion| {
             let Some(now) = self.assignment.prefixes().get(prefix) else { return };
             let spread = if usize::from(portion.depth) == prefix.depth() { portion.spread } else { 0 };
-            assignment.hash(now, portion, &Parts::of(now, spread));
+            assignment.hash(now, portion, &PartLoads::of(now, spread));
         };
         for change in moves {
             match change {

@@ -1,7 +1,7 @@
 //! The phase [`split`]: spread bits and depth for hot prefixes.
 
 use super::budget::Budget;
-use super::parts::Parts;
+use super::part_loads::PartLoads;
 use super::proposal::Proposal;
 use super::snapshot::Snapshot;
 use crate::load::PrefixNow;
@@ -32,13 +32,13 @@ pub(super) fn split<'a>(snapshot: &Snapshot<'a>, budget: &Budget) -> Proposal<'a
 }
 
 /// A portion that leaves no part above what a part may have, if one is needed and helps; with the loads of its parts.
-fn finer(snapshot: &Snapshot<'_>, now: &PrefixNow, load: f64, portion: Portion) -> Option<(Portion, Parts)> {
+fn finer(snapshot: &Snapshot<'_>, now: &PrefixNow, load: f64, portion: Portion) -> Option<(Portion, PartLoads)> {
     let (input, prefix) = (&snapshot.input, &now.prefix);
     let (depth, len) = (usize::from(portion.depth), prefix.depth());
     if depth > len || len > usize::from(MAX_DEPTH) || input.history.is_held(prefix, input.load.round()) {
         return None;
     }
-    let parts = |spread| Parts::under(load, now, spread);
+    let parts = |spread| PartLoads::under(load, now, spread);
     // One component too short: all of it lies in one part of the prefix above.
     let (now_at, first) = if depth == len { (portion.spread, portion.spread + 1) } else { (0, 0) };
     let current = parts(now_at).heaviest();

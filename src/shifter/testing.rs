@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::key::CompositeKey;
-use crate::load::{LoadCollector, LoadReport, ROUND_MS, Served};
+use crate::load::{LoadCollector, LoadReport, ROUND_MS, ServedRequest};
 use crate::partition::{MapNode, NodeId, PartitionMap, Placement, StorageLayout, replica};
 
 pub(super) fn key(text: &str) -> CompositeKey {
@@ -35,8 +35,12 @@ pub(super) fn reports(
             for _ in 0..count / 4 + u32::from(slice < count % 4) {
                 salt += 1;
                 let node = hot.map_or(place.node, |hot| hot.nodes[replica(salt, hot.nodes.len())]);
-                let served =
-                    Served { key, partition: place.partition, depth: place.portion.depth, replicated: hot.is_some() };
+                let served = ServedRequest {
+                    key,
+                    partition: place.partition,
+                    depth: place.portion.depth,
+                    replicated: hot.is_some(),
+                };
                 if let Some(collector) = collectors.get_mut(&node) {
                     collector.observe(now, served);
                 }

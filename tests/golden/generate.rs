@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foremap::key::{CompositeKey, KeyPrefix, MAX_KEY_BYTES};
-use foremap::model::{Path, Step, Summary};
+use foremap::model::{Path, PathStep, Summary};
 use foremap::partition::{
     Epoch, HotKey, MapDelta, MapNode, PartitionMap, Placement, Portion, Rule, StorageLayout, xxh3,
 };
 use foremap::protocol::{
     BatchItem, BatchRequest, BatchResponse, Change, Class, ClockReading, Consistency, Cursor, ErrorCode, FeedFrame,
     FeedId, FeedStep, Hello, ItemResult, KeyRule, Keymap, KeymapFields, LIMITS, LateShard, ListPage, MAX_VERSION,
-    MapKnowledge, MapUpdate, Meta, ModelSnapshot, ModelWish, Outcome, PlaceClass, Problem, ReadPoint, Rider, Route,
-    Share, Successors, TemplateContext, TemplateRule, model_delta,
+    MapKnowledge, MapUpdate, Meta, ModelSnapshot, ModelWish, Outcome, PlaceClass, Problem, QuantizedShare, ReadPoint,
+    Rider, Route, Successors, TemplateContext, TemplateRule, model_delta,
 };
 use serde_json::{Value, json};
 
@@ -478,7 +478,7 @@ fn batches() -> Value {
 }
 
 fn summaries() -> [(&'static str, Summary); 3] {
-    let steps = |steps: &[(u32, bool)]| steps.iter().map(|&(key, repeated)| Step { key, repeated }).collect();
+    let steps = |steps: &[(u32, bool)]| steps.iter().map(|&(key, repeated)| PathStep { key, repeated }).collect();
     let first = Summary {
         instance: 0x0123_4567_89ab_cdef,
         epoch: 1,
@@ -500,7 +500,7 @@ fn summaries() -> [(&'static str, Summary); 3] {
 fn snapshots() -> [(&'static str, ModelSnapshot); 2] {
     let then = |visits, next: &[(u32, f32)]| Successors {
         visits,
-        next: next.iter().map(|&(next, share)| (next, Share::of(share))).collect(),
+        next: next.iter().map(|&(next, share)| (next, QuantizedShare::of(share))).collect(),
     };
     let rule = |before, last, then| KeyRule { before, last, then };
     let template_rule = |context, shape, then| TemplateRule { context, shape, then };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foremap::key::{CompositeKey, KeyPrefix};
 use foremap::load::{Count, Forecast, LoadModel, LoadReport, PrefixLoad};
 use foremap::partition::{MapNode, PartitionMap, StorageLayout};
-use foremap::shifter::{History, Move, Plan, PlanInput, PlanSettings, plan, shift};
+use foremap::shifter::{Move, Plan, PlanInput, PlanSettings, ShiftHistory, plan, shift};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
@@ -111,7 +111,7 @@ fn planned(map: &Arc<PartitionMap>, load: &LoadModel, settings: &PlanSettings) -
     let mut forecast = Forecast::default();
     forecast.update(load, ROUND * 2_000, load.requests() / map.nodes.len() as f64);
     let base = map.rendezvous();
-    let history = History::default();
+    let history = ShiftHistory::default();
     plan(&PlanInput { map, base: &base, load, forecast: &forecast, history: &history, settings })
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foremap::control::{
-    Answer, Beat, Change, Command, Control, ControlConfig, Found, LeaderRecord, Member, Planned, RequestId,
-    StoreFailed, Times,
+    Beat, Command, Control, ControlConfig, Found, LeaderRecord, Member, OperatorAnswer, OperatorRequestId, Planned,
+    StoreChange, StoreFailed, Times,
 };
 use foremap::load::LoadReport;
 use foremap::partition::PartitionMap;
@@ -71,7 +71,7 @@ fn ttl() -> Duration {
 /// Result of a command.
 enum CommandResult {
     Beat(Result<Found, StoreError>),
-    Stored(Change, Result<bool, StoreError>),
+    Stored(StoreChange, Result<bool, StoreError>),
     Record(Result<LeaderRecord, StoreError>),
     Warm(u64, Warmed),
     Loads(Vec<Option<LoadReport>>),
@@ -84,8 +84,8 @@ pub struct ControlTask {
     control: Control,
     requests: OperatorRequests,
     /// Senders to those who wait for an answer.
-    asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
-    last_id: RequestId,
+    asked: BTreeMap<OperatorRequestId, oneshot::Sender<OperatorAnswer>>,
+    last_id: OperatorRequestId,
     under_way: JoinSet<CommandResult>,
     warming: Option<AbortHandle>,
 }
@@ -159,7 +159,7 @@ impl ControlTask {
         });
     }
 
-    fn ask(&mut self, request: OperatorRequest, answer: oneshot::Sender<Answer>) {
+    fn ask(&mut self, request: OperatorRequest, answer: oneshot::Sender<OperatorAnswer>) {
         self.last_id += 1;
         let (times, id) = (self.times(), self.last_id);
         self.asked.insert(id, answer);
@@ -276,21 +276,21 @@ async fn beat(process: &Process, beat: Beat) -> Result<Found, StoreError> {
     })
 }
 
-async fn store(store: &dyn Store, change: &Change, term: Term) -> Result<bool, StoreError> {
+async fn store(store: &dyn Store, change: &StoreChange, term: Term) -> Result<bool, StoreError> {
     match change {
-        Change::Propose(map) => {
+        StoreChange::Propose(map) => {
             tracing::info!(epoch = %map.epoch, nodes = map.nodes.len(), "proposing a map");
             store.put_blob(Blob::Proposal, Some(map.encode()), term).await
         }
-        Change::Clear | Change::Withdraw => store.put_blob(Blob::Proposal, None, term).await,
-        Change::Flip { expect, map } => {
+        StoreChange::Clear | StoreChange::Withdraw => store.put_blob(Blob::Proposal, None, term).await,
+        StoreChange::Flip { expect, map } => {
             let done = store.put_map(Some(*expect), map.clone(), term).await?;
             if done && store.is_shared() {
                 store.put_blob(Blob::Proposal, None, term).await?;
             }
             Ok(done)
         }
-        Change::Begin(map) => {
+        StoreChange::Begin(map) => {
             // What a namespace begins with, or whoever starts next may slice it in another way.
             store.prepare().await?;
             let done = store.put_map(None, map.clone(), 0).await?;
@@ -300,6 +300,6 @@ async fn store(store: &dyn Store, change: &Change, term: Term) -> Result<bool, S
             }
             Ok(done)
         }
-        Change::Record(record) => store.put_blob(Blob::Leader, Some(record.encode()), term).await,
+        StoreChange::Record(record) => store.put_blob(Blob::Leader, Some(record.encode()), term).await,
     }
 }

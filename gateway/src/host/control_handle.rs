@@ -1,6 +1,6 @@
 //! [`ControlHandle`]: what others tell the control machine of a process, and ask of it.
 
-use foremap::control::{Answer, ControlStats, NotDone};
+use foremap::control::{ControlStats, NotDone, OperatorAnswer};
 use foremap::partition::Epoch;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -16,7 +16,7 @@ pub(super) enum OperatorRequest {
 
 /// Handle through which others tell the control machine something.
 pub(super) struct ControlHandle {
-    requests: mpsc::Sender<(OperatorRequest, oneshot::Sender<Answer>)>,
+    requests: mpsc::Sender<(OperatorRequest, oneshot::Sender<OperatorAnswer>)>,
     /// Something in the store's registry or map is new.
     pub(super) news: Notify,
     pub(super) newer: watch::Sender<Epoch>,
@@ -25,7 +25,7 @@ pub(super) struct ControlHandle {
 }
 
 /// The requests, for the task.
-pub struct OperatorRequests(pub(super) mpsc::Receiver<(OperatorRequest, oneshot::Sender<Answer>)>);
+pub struct OperatorRequests(pub(super) mpsc::Receiver<(OperatorRequest, oneshot::Sender<OperatorAnswer>)>);
 
 impl ControlHandle {
     pub(super) fn new() -> (Self, OperatorRequests) {
@@ -41,9 +41,9 @@ impl ControlHandle {
     }
 
     /// Asks, and waits for the answer.
-    pub(super) async fn ask(&self, request: OperatorRequest) -> Answer {
+    pub(super) async fn ask(&self, request: OperatorRequest) -> OperatorAnswer {
         let (answer, answered) = oneshot::channel();
-        let elsewhere = Answer::Refused(NotDone::Elsewhere);
+        let elsewhere = OperatorAnswer::Refused(NotDone::Elsewhere);
         match self.requests.send((request, answer)).await {
             Ok(()) => answered.await.unwrap_or(elsewhere),
             Err(_) => elsewhere,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use foremap::control::{Answer, ControlStatus, LeaderRecord, NotDone};
+use foremap::control::{ControlStatus, LeaderRecord, NotDone, OperatorAnswer};
 use foremap::load::LoadReport;
 use foremap::node::Node;
 use foremap::partition::{Epoch, MapNode, NodeId, PartitionMap};
@@ -23,9 +23,9 @@ impl Process {
     /// [`NotDone`], as where the process does not lead.
     pub async fn status(&self) -> Result<ControlStatus, NotDone> {
         match self.control.ask(OperatorRequest::Status).await {
-            Answer::Status(status) => Ok(*status),
-            Answer::Refused(why) => Err(why),
-            Answer::Applied(_) | Answer::Frozen => Err(NotDone::Elsewhere),
+            OperatorAnswer::Status(status) => Ok(*status),
+            OperatorAnswer::Refused(why) => Err(why),
+            OperatorAnswer::Applied(_) | OperatorAnswer::Frozen => Err(NotDone::Elsewhere),
         }
     }
 
@@ -35,9 +35,9 @@ impl Process {
     /// [`NotDone`].
     pub(crate) async fn apply_plan(&self, seen: Option<Epoch>) -> Result<Plan, NotDone> {
         match self.control.ask(OperatorRequest::Apply(seen)).await {
-            Answer::Applied(plan) => Ok(*plan),
-            Answer::Refused(why) => Err(why),
-            Answer::Status(_) | Answer::Frozen => Err(NotDone::Elsewhere),
+            OperatorAnswer::Applied(plan) => Ok(*plan),
+            OperatorAnswer::Refused(why) => Err(why),
+            OperatorAnswer::Status(_) | OperatorAnswer::Frozen => Err(NotDone::Elsewhere),
         }
     }
 
@@ -47,9 +47,9 @@ impl Process {
     /// [`NotDone`].
     pub(crate) async fn freeze(&self, frozen: bool) -> Result<(), NotDone> {
         match self.control.ask(OperatorRequest::Freeze(frozen)).await {
-            Answer::Frozen => Ok(()),
-            Answer::Refused(why) => Err(why),
-            Answer::Status(_) | Answer::Applied(_) => Err(NotDone::Elsewhere),
+            OperatorAnswer::Frozen => Ok(()),
+            OperatorAnswer::Refused(why) => Err(why),
+            OperatorAnswer::Status(_) | OperatorAnswer::Applied(_) => Err(NotDone::Elsewhere),
         }
     }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use foremap::key::KeyPrefix;
 use foremap::model::class_of;
-use foremap::protocol::{KeyRule, Share, Successors};
+use foremap::protocol::{KeyRule, QuantizedShare, Successors};
 
 use super::*;
 use crate::model::{ContentEncoding, ServedModel};
@@ -12,7 +12,7 @@ fn snapshot(keys: u32) -> ModelSnapshot {
     let text = |n: u32| format!("{}/{:08x}", if n < keys { "a" } else { "b" }, n.wrapping_mul(2_654_435_761));
     let mut texts: Vec<String> = (0..2 * keys).map(text).collect();
     texts.sort();
-    let then = |next| Successors { visits: 2, next: vec![(next, Share::of(0.5))] };
+    let then = |next| Successors { visits: 2, next: vec![(next, QuantizedShare::of(0.5))] };
     let rule = |last| KeyRule { before: None, last, then: then((last + 1) % (2 * keys)) };
     ModelSnapshot {
         made: 7,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use foremap::key::{CompositeKey, KeyPrefix};
-use foremap::model::{Path, Step, Summary};
+use foremap::model::{Path, PathStep, Summary};
 use foremap::protocol::{CONTENT_TYPE, ModelSnapshot, apply_model_delta, is_model_delta};
 use foremap_gateway::auth::{TokenKey, Verb};
 use foremap_gateway::host::{SharingStats, ShifterMode};
@@ -23,7 +23,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// Summary of an instance that went along `keys`.
 fn summary(instance: u64, epoch: u64, keys: &[&str]) -> Vec<u8> {
     let keys: Vec<CompositeKey> = keys.iter().map(|key| CompositeKey::parse(key).expect("valid")).collect();
-    let steps = (0..keys.len() as u32).map(|key| Step { key, repeated: false }).collect();
+    let steps = (0..keys.len() as u32).map(|key| PathStep { key, repeated: false }).collect();
     Summary { instance, epoch, keys, paths: vec![Path { told: 0, steps }] }.encode()
 }
 

@@ -7,7 +7,7 @@ use crate::Millis;
 use crate::adapter::action::{CallId, Scope};
 use crate::adapter::agenda::OWN_SCOPE;
 use crate::adapter::session::{BadBookmark, Session};
-use crate::adapter::state::{BadState, State};
+use crate::adapter::state::{BadState, KeptState};
 use crate::cache::Invalidate;
 use crate::codec::DecodeError;
 use crate::key::CompositeKey;
@@ -98,7 +98,7 @@ impl Adapter {
     /// # Errors
     /// [`BadState`]; then nothing changed.
     pub fn import_state(&mut self, now: Millis, state: &[u8]) -> Result<usize, BadState> {
-        let (incarnation, token, requests, entries) = State::read(state)?.into_parts();
+        let (incarnation, token, requests, entries) = KeptState::read(state)?.into_parts();
         if !self.requests.session_mut().resume(incarnation, token) {
             return Ok(0); // of another store
         }

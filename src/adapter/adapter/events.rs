@@ -9,7 +9,7 @@ use crate::adapter::action::{
 };
 use crate::adapter::agenda::{FetchId, OWN_SCOPE};
 use crate::adapter::feed::Unheard;
-use crate::adapter::requests::Failure;
+use crate::adapter::requests::FetchFailure;
 use crate::adapter::session::Incarnation;
 use crate::adapter::transport::Flight;
 use crate::adapter::transport::retry::pause_until;
@@ -55,7 +55,7 @@ impl Adapter {
                     self.transport.failed(now, origin);
                 }
                 let detail = format!("{origin} answered {status}");
-                self.lose(now, flight, fetches, &Failure::of(origin, code, detail, retry_after));
+                self.lose(now, flight, fetches, &FetchFailure::of(origin, code, detail, retry_after));
             }
         }
         self.settle_evicted(now);
@@ -77,7 +77,7 @@ impl Adapter {
         match *failed {
             Flight::Batch { ref fetches, .. } => {
                 let detail = format!("{origin} could not be reached");
-                self.lose(now, flight, fetches, &Failure::of(&origin, code, detail, None));
+                self.lose(now, flight, fetches, &FetchFailure::of(&origin, code, detail, None));
             }
             Flight::Call { call, .. } => {
                 self.transport.call_failed(now, call, &origin, code, None, &mut self.agenda);
@@ -90,7 +90,7 @@ impl Adapter {
         let Flight::Batch { sent_at, session, ref fetches, .. } = *batch else { return };
         if !self.note_incarnation(now, response.epoch.incarnation) {
             let detail = "the gateway answers for a store that is gone".to_owned();
-            return self.lose(now, flight, fetches, &Failure::new(ErrorCode::Unavailable, detail));
+            return self.lose(now, flight, fetches, &FetchFailure::new(ErrorCode::Unavailable, detail));
         }
         self.note_answer(now, sent_at, response.clock);
         if let Some(update) = &response.map {
@@ -107,7 +107,7 @@ impl Adapter {
         });
     }
 
-    fn lose(&mut self, now: Millis, flight: FlightId, fetches: &[FetchId], failure: &Failure) {
+    fn lose(&mut self, now: Millis, flight: FlightId, fetches: &[FetchId], failure: &FetchFailure) {
         self.with_requests(now, |requests, cx| {
             fetches.iter().for_each(|&id| requests.lose(cx, flight, id, failure));
         });

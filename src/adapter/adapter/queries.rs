@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Adapter;
 use crate::Millis;
 use crate::adapter::action::Answer;
-use crate::adapter::state::State;
+use crate::adapter::state::KeptState;
 use crate::adapter::stats::{AdapterStats, KeyExplanation};
 use crate::cache::{Fence, Lookup};
 use crate::key::CompositeKey;
@@ -96,7 +96,7 @@ impl Adapter {
 
     /// Entries, session and requests, in at most about `max_bytes`; the entries most worth keeping first. O(entries).
     pub fn state(&self, max_bytes: usize) -> Vec<u8> {
-        State::write(self.requests.session(), self.ahead.history(), self.cache.kept(), max_bytes)
+        KeptState::write(self.requests.session(), self.ahead.history(), self.cache.kept(), max_bytes)
     }
 
     /// Bytes of a feed that let another client of this host follow this one's from here on; `None` without one. Frames passed

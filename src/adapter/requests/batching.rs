@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, Fetch, Progress, Requests};
+use super::{Fetch, Progress, RequestContext, Requests};
 use crate::Millis;
 use crate::adapter::action::{FlightId, Scope};
 use crate::adapter::agenda::FetchId;
@@ -36,7 +36,7 @@ impl Requests {
     /// Where prefetching is `paused` they are dropped.
     pub(in crate::adapter) fn group(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &mut RequestContext<'_>,
         scope: Scope,
         queue: Vec<FetchId>,
         paused: bool,
@@ -72,7 +72,13 @@ impl Requests {
     }
 
     /// Lets what is fetched ahead ride: with its owner's batch, or else with any.
-    fn seat(&self, cx: &mut Context<'_>, scope: Scope, ahead: Vec<(FetchId, Arc<str>)>, groups: &mut Vec<Group>) {
+    fn seat(
+        &self,
+        cx: &mut RequestContext<'_>,
+        scope: Scope,
+        ahead: Vec<(FetchId, Arc<str>)>,
+        groups: &mut Vec<Group>,
+    ) {
         let demanded = !groups.is_empty();
         for (id, origin) in ahead {
             let own = groups.iter().position(|g| g.takes_guests && g.origin == origin);
@@ -91,7 +97,7 @@ impl Requests {
 
     /// Returns whether a fetch is to be read through the store: it was asked to, or nothing that a gateway remembers could still be
     /// young enough when it arrives. Asking memory first would only cost a second round trip.
-    fn is_strong(&self, cx: &Context<'_>, fetch: &Fetch, origin: &str) -> bool {
+    fn is_strong(&self, cx: &RequestContext<'_>, fetch: &Fetch, origin: &str) -> bool {
         let round_trip_ms = cx.transport.round_trip_ms(origin);
         fetch.strong || (self.may_be_old(cx.now, fetch, round_trip_ms) < TIGHT_MS && !self.only_any(fetch))
     }
@@ -123,7 +129,7 @@ impl Requests {
     /// somebody waits for any of them, and for how long the most patient one does.
     pub(in crate::adapter) fn load(
         &mut self,
-        cx: &Context<'_>,
+        cx: &RequestContext<'_>,
         flight: FlightId,
         hedge: bool,
         origin: &str,
@@ -173,7 +179,7 @@ impl Requests {
     /// flight carries them.
     pub(in crate::adapter) fn unusually_late(
         &self,
-        cx: &Context<'_>,
+        cx: &RequestContext<'_>,
         flight: FlightId,
     ) -> Option<(Scope, Arc<str>, Vec<FetchId>)> {
         let Flight::Batch { scope, origin, fetches, .. } = cx.transport.flight(flight)? else { return None };

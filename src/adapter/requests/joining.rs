@@ -1,6 +1,6 @@
 //! From a request to a fetch: joins one under way, waits beside that of another scope, or starts one.
 
-use super::{Context, Fetch, Note, Progress, Requests, Waiting};
+use super::{Fetch, Note, Progress, RequestContext, Requests, Waiting};
 use crate::Millis;
 use crate::adapter::action::{Answer, GetRequest, RequestId, Scope, Served};
 use crate::adapter::agenda::{Agenda, FetchId, Timer};
@@ -46,7 +46,7 @@ impl Requests {
     /// Joins a fetch under way, or starts one. Returns what the request was to the analyzer.
     pub(in crate::adapter) fn dht_request(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &mut RequestContext<'_>,
         id: RequestId,
         mut waiting: Waiting,
     ) -> Access {
@@ -76,7 +76,7 @@ impl Requests {
     ///
     /// A strong read joins only what is not sent yet: one that is may have read the store before this request began. No
     /// read joins what left before an invalidation or own write of its key.
-    fn find_joinable(&self, cx: &Context<'_>, waiting: &Waiting) -> (Option<FetchId>, Option<FetchId>) {
+    fn find_joinable(&self, cx: &RequestContext<'_>, waiting: &Waiting) -> (Option<FetchId>, Option<FetchId>) {
         let mut found = (None, None);
         for (id, fetch) in self.fetches.of_key(&waiting.key) {
             let flight = fetch.flight().and_then(|flight| cx.transport.flight(flight));
@@ -94,7 +94,7 @@ impl Requests {
         found
     }
 
-    fn join(&mut self, cx: &mut Context<'_>, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
+    fn join(&mut self, cx: &mut RequestContext<'_>, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
         waiting.fetch = Some(fetch_id);
         let access = self.claim(fetch_id, cx.agenda);
         if let Some(fetch) = self.fetches.get_mut(fetch_id) {
@@ -105,7 +105,7 @@ impl Requests {
         access
     }
 
-    fn park(&mut self, cx: &mut Context<'_>, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
+    fn park(&mut self, cx: &mut RequestContext<'_>, id: RequestId, waiting: &mut Waiting, fetch_id: FetchId) -> Access {
         let now = cx.now;
         let flight = self.fetches.get(fetch_id).and_then(Fetch::flight).and_then(|flight| cx.transport.flight(flight));
         let expected = flight.map_or(0.0, |flight| cx.transport.latency_ms(flight.origin()));
@@ -138,7 +138,7 @@ impl Requests {
     }
 
     /// Looks again for a parked request; gives up waiting and fetches itself when the time is over.
-    pub(in crate::adapter) fn unpark(&mut self, cx: &mut Context<'_>, id: RequestId) {
+    pub(in crate::adapter) fn unpark(&mut self, cx: &mut RequestContext<'_>, id: RequestId) {
         let Some(waiting) = self.waiting.get(&id).filter(|w| w.fetch.is_none()) else { return };
         if let Lookup::Hit(hit) = cx.cache.peek(cx.now, &waiting.key, waiting.max_staleness_ms)
             && self.session.is_current(cx.agenda, waiting.scope, hit.at)
@@ -176,7 +176,7 @@ impl Requests {
     /// goes out only with something else.
     pub(in crate::adapter) fn start_prefetch(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &mut RequestContext<'_>,
         (scope, key): (Scope, CompositeKey),
         max_staleness_ms: u32,
         issued: bool,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, Failure, Fetch, Note, Progress, Requests, Waiting};
+use super::{Fetch, FetchFailure, Note, Progress, RequestContext, Requests, Waiting};
 use crate::Millis;
 use crate::adapter::action::{Answer, FlightId, RequestId, Served};
 use crate::adapter::agenda::{FetchId, Timer};
@@ -16,7 +16,7 @@ impl Requests {
     /// One result of `batch`, which came back as `flight`: checks it, caches it, and hands it to the waiters.
     pub(in crate::adapter) fn settle(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &mut RequestContext<'_>,
         flight: FlightId,
         batch: &Flight,
         id: FetchId,
@@ -35,7 +35,7 @@ impl Requests {
             },
             Outcome::Missing => (None, Served::Network),
             Outcome::Found { .. } => return self.ask_again(cx, flight, id, "the gateway answered another key"),
-            Outcome::Error { code, detail } => return self.lose(cx, flight, id, &Failure::new(code, detail)),
+            Outcome::Error { code, detail } => return self.lose(cx, flight, id, &FetchFailure::new(code, detail)),
         };
         let age_ms = age_of(cx, sent_at, strong, at.age_ms);
         if at.position < self.session.least(cx.agenda, fetch.scope, at.shard) {
@@ -74,7 +74,7 @@ impl Requests {
     }
 
     /// Reads the store for those who joined a read that turned out too old for them.
-    fn ask_for(&mut self, cx: &mut Context<'_>, fetch: Fetch, waiters: Vec<RequestId>) {
+    fn ask_for(&mut self, cx: &mut RequestContext<'_>, fetch: Fetch, waiters: Vec<RequestId>) {
         self.asked_again += 1;
         let (class, progress) = (Class::Demand, Progress::Queued);
         let (held, hedge, avoid) = (None, None, None);
@@ -90,7 +90,7 @@ impl Requests {
     /// Keeps an answer, and notes what became of a prefetch.
     fn cache_store(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &mut RequestContext<'_>,
         fence: Fence,
         fetch: &Fetch,
         keymap: Option<Arc<Keymap>>,
@@ -123,7 +123,7 @@ impl Requests {
     }
 
     /// The answer was not good enough: the same question once more, through the store.
-    fn ask_again(&mut self, cx: &mut Context<'_>, flight: FlightId, id: FetchId, why: &str) {
+    fn ask_again(&mut self, cx: &mut RequestContext<'_>, flight: FlightId, id: FetchId, why: &str) {
         let Some(fetch) = self.fetches.get_mut(id) else { return };
         if fetch.lose(flight) {
             return; // the other one may do better
@@ -131,7 +131,7 @@ impl Requests {
         self.asked_again += 1;
         // Nor for those who have given up while others of its batch waited on.
         if fetch.class == Class::Prefetch || fetch.waiters.is_empty() || fetch.attempts >= MAX_ATTEMPTS {
-            return self.fail_fetch(cx, id, &Failure::new(ErrorCode::Unavailable, why.to_owned()));
+            return self.fail_fetch(cx, id, &FetchFailure::new(ErrorCode::Unavailable, why.to_owned()));
         }
         fetch.strong = true;
         fetch.held = None;
@@ -140,7 +140,13 @@ impl Requests {
 
     /// Sends a fetch again after a pause that `flight` brought nothing for, while attempts, budget and the waiters' time
     /// allow.
-    pub(in crate::adapter) fn lose(&mut self, cx: &mut Context<'_>, flight: FlightId, id: FetchId, failure: &Failure) {
+    pub(in crate::adapter) fn lose(
+        &mut self,
+        cx: &mut RequestContext<'_>,
+        flight: FlightId,
+        id: FetchId,
+        failure: &FetchFailure,
+    ) {
         if self.fetches.get_mut(id).is_some_and(|fetch| fetch.lose(flight)) {
             return; // it is under way elsewhere as well
         }
@@ -159,7 +165,7 @@ impl Requests {
         }
     }
 
-    fn fail_fetch(&mut self, cx: &mut Context<'_>, id: FetchId, failure: &Failure) {
+    fn fail_fetch(&mut self, cx: &mut RequestContext<'_>, id: FetchId, failure: &FetchFailure) {
         let Some(fetch) = self.fetches.remove(id) else { return };
         if fetch.issued {
             let refunded = failure.code == ErrorCode::Overloaded;
@@ -174,7 +180,7 @@ impl Requests {
     }
 
     /// Ends a request whose time-out has passed.
-    pub(in crate::adapter) fn expire(&mut self, cx: &mut Context<'_>, request: RequestId) {
+    pub(in crate::adapter) fn expire(&mut self, cx: &mut RequestContext<'_>, request: RequestId) {
         let Some(waiting) = self.waiting.remove(&request) else { return };
         self.leave(cx, waiting.fetch, request);
         self.give_up(cx, request, *waiting, ErrorCode::Timeout, "no gateway answered in time");
@@ -182,7 +188,14 @@ impl Requests {
 
     /// Answers a request that found something stale: from what the cache holds by now where that is fresh, or where the caller
     /// accepts a stale entry and its session has seen nothing newer. Any other fails.
-    fn give_up(&mut self, cx: &mut Context<'_>, request: RequestId, waiting: Waiting, code: ErrorCode, detail: &str) {
+    fn give_up(
+        &mut self,
+        cx: &mut RequestContext<'_>,
+        request: RequestId,
+        waiting: Waiting,
+        code: ErrorCode,
+        detail: &str,
+    ) {
         let bound = waiting.max_staleness_ms;
         let most = bound.saturating_add(waiting.stale_if_error_ms);
         let accepts = |hit: &Hit| {
@@ -198,7 +211,7 @@ impl Requests {
 
     /// The entry that a request found in the cache when it began, as far as it may still be served: what is cached now, or what
     /// left since if the session has seen nothing newer of its shard.
-    fn aged(&self, cx: &Context<'_>, waiting: &Waiting, stale: &Hit) -> Option<Lookup> {
+    fn aged(&self, cx: &RequestContext<'_>, waiting: &Waiting, stale: &Hit) -> Option<Lookup> {
         let found = cx.cache.peek(cx.now, &waiting.key, waiting.max_staleness_ms);
         if let Lookup::Hit(held) | Lookup::Stale(held) = &found {
             let current = self.session.is_current(cx.agenda, waiting.scope, held.at);
@@ -214,7 +227,7 @@ impl Requests {
 }
 
 /// End-to-end age of an answer: since its sending, and what it came with unless it was read from the store after that.
-fn age_of(cx: &Context<'_>, sent_at: Millis, strong: bool, age_ms: u32) -> u64 {
+fn age_of(cx: &RequestContext<'_>, sent_at: Millis, strong: bool, age_ms: u32) -> u64 {
     if age_ms == u32::MAX || cx.cache.is_unknown(sent_at as i64) {
         return u32::MAX.into();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::control::RequestId;
+use foremap::control::OperatorRequestId;
 use foremap::partition::{Epoch, PartitionMap};
 
 /// Knowledge of the maps in force that nobody in the system has.
@@ -22,8 +22,8 @@ pub(crate) struct Maps {
     /// When each proposal was stored first, by its content hash.
     pub(crate) proposed: BTreeMap<u64, Millis>,
     /// Requests of operators: whether each is to freeze.
-    pub(crate) asked: BTreeMap<RequestId, bool>,
-    pub(crate) last_id: RequestId,
+    pub(crate) asked: BTreeMap<OperatorRequestId, bool>,
+    pub(crate) last_id: OperatorRequestId,
     /// A freeze was answered, and nobody has asked for its end since.
     pub(crate) is_frozen: bool,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::control::{Change, Control, ControlConfig, CoordinatorConfig, Member, MemberState, PlanJob};
+use foremap::control::{Control, ControlConfig, CoordinatorConfig, Member, MemberState, PlanJob, StoreChange};
 use foremap::load::LoadReport;
 use foremap::partition::{Epoch, NodeId, PartitionMap};
 
@@ -57,7 +57,7 @@ impl Seat {
 pub(crate) enum Pending {
     Beat { newest: Option<Epoch> },
     Record,
-    Store { change: Change, term: u64, faults: Faults, is_flipped: bool },
+    Store { change: StoreChange, term: u64, faults: Faults, is_flipped: bool },
 }
 
 /// Reasons for which a change must not take effect.

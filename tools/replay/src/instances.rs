@@ -1,6 +1,6 @@
 //! Many gateways that are each told by some of the clients, and one of them that merges what all were told.
 
-use foremap::model::{ClientId, Handover, Outbox, Told};
+use foremap::model::{ClientId, Handover, Outbox, ToldSummary};
 use foremap::partition::xxh3;
 
 use super::settings::Handovers;
@@ -86,7 +86,7 @@ impl Draws {
 }
 
 /// Content of a page, as it arrives.
-pub(super) fn arrived(page: &Handover) -> Vec<Told> {
+pub(super) fn arrived(page: &Handover) -> Vec<ToldSummary> {
     Handover::decode(&page.encode()).map(|page| page.told).unwrap_or_default()
 }
 

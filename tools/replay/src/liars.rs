@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::num::NonZeroU32;
 
 use foremap::key::CompositeKey;
-use foremap::model::{Path, Step, Summary};
+use foremap::model::{Path, PathStep, Summary};
 use foremap::partition::xxh3;
 use fxhash::FxHashMap;
 
@@ -66,7 +66,7 @@ impl Liars {
                 Lie::Novel => draw,
             };
             let Ok(junk) = CompositeKey::parse(&format!("nowhere/{name:016x}")) else { continue };
-            let step = |key: usize| Step { key: key as u32, repeated: false };
+            let step = |key: usize| PathStep { key: key as u32, repeated: false };
             let before = draw as usize % self.popular.len();
             let steps = vec![step(before), step(at), step(summary.keys.len())];
             summary.keys.push(junk);
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn lies_lead_from_popular_keys_to_junk() {
-        let steps = vec![Step { key: 0, repeated: false }; 1 + POPULAR];
+        let steps = vec![PathStep { key: 0, repeated: false }; 1 + POPULAR];
         let keys = vec![CompositeKey::parse("truth").expect("valid")];
         let truth = Summary { instance: 7, epoch: 3, keys, paths: vec![Path { told: 1, steps }] };
         for (lie, is_common) in [(Lie::Common, true), (Lie::Novel, false), (Lie::Flood, true)] {

@@ -7,7 +7,7 @@
 //! must be what the cluster tells of it (`CLUSTER REPLICAS`).
 
 use ::redis::{Cmd, Pipeline, ServerError, Value};
-use foremap::node::{Attached, Fence, Lack};
+use foremap::node::{Attached, Lack, ReplicaFence};
 
 use super::node_line::NodeLine;
 use super::options::{Address, plain};
@@ -131,18 +131,18 @@ impl FenceReport {
     }
 
     /// Lists what it lacks to hold.
-    pub(super) fn lacks(&self, fence: Fence) -> Vec<Lack<Address>> {
+    pub(super) fn lacks(&self, fence: ReplicaFence) -> Vec<Lack<Address>> {
         fence.lacks(self.offset, &self.members, &self.attached)
     }
 
     /// Tells whether waiting longer may help: a replica is there and has not acknowledged.
-    pub(super) fn may_come(&self, fence: Fence) -> bool {
+    pub(super) fn may_come(&self, fence: ReplicaFence) -> bool {
         self.history.is_some()
             && self.lacks(fence).iter().any(|lack| matches!(lack, Lack::Late(_) | Lack::LateOutside(_)))
     }
 
     /// Number of acknowledgements that there must be.
-    pub(super) fn waits_for(&self, fence: Fence) -> u32 {
+    pub(super) fn waits_for(&self, fence: ReplicaFence) -> u32 {
         fence.waits_for(&self.members, &self.attached)
     }
 
@@ -153,7 +153,7 @@ impl FenceReport {
 }
 
 /// Says what a fence lacks, and what to do about it.
-pub(super) fn words(lack: &Lack<Address>, fence: Fence) -> String {
+pub(super) fn words(lack: &Lack<Address>, fence: ReplicaFence) -> String {
     match lack {
         Lack::Members(listed) => {
             format!("the cluster lists {listed} replicas, and {} must acknowledge", fence.replicas())

@@ -50,7 +50,7 @@ fn members_are_told_from_others_by_their_address() {
     );
     let seen: Vec<_> = told.attached.iter().map(|replica| (replica.id.port, replica.acknowledged)).collect();
     assert_eq!(seen, [(34471, Some(94)), (35473, Some(14)), (6379, None)], "without a port, none of a cluster");
-    let fence = Fence::new(1);
+    let fence = ReplicaFence::new(1);
     assert_eq!(told.lacks(fence), [Lack::LateOutside(at("127.0.0.1", 35473))]);
     assert_eq!((told.waits_for(fence), told.outside()), (2, 2));
 }
@@ -58,9 +58,9 @@ fn members_are_told_from_others_by_their_address() {
 #[test]
 fn a_replica_that_is_not_of_the_cluster_does_not_stand_in_for_one_that_is() {
     let told = told(&["ip=127.0.0.1,port=35473,state=online,offset=94,lag=0"], &[MEMBER]);
-    let lacks = told.lacks(Fence::new(1));
+    let lacks = told.lacks(ReplicaFence::new(1));
     assert_eq!(lacks, [Lack::Detached(at("127.0.0.1", 34471))]);
-    assert_eq!(words(&lacks[0], Fence::new(1)), "replica 127.0.0.1:34471 is not attached");
+    assert_eq!(words(&lacks[0], ReplicaFence::new(1)), "replica 127.0.0.1:34471 is not attached");
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn one_server_has_several_spellings() {
         ("ip=redis-1.local,port=6379", "a1 10.0.0.7:6379@16379,redis-1.local slave,fail b 0 0 1 connected"),
     ] {
         let told = told(&[&format!("{attached},state=online,offset=94,lag=0")], &[listed]);
-        assert_eq!(told.lacks(Fence::new(1)), [], "{attached} {listed}");
+        assert_eq!(told.lacks(ReplicaFence::new(1)), [], "{attached} {listed}");
     }
-    let lost = told(&[], &["a1 :0@0 slave,fail,noaddr b 0 0 1 disconnected"]).lacks(Fence::new(1));
-    assert!(words(&lost[0], Fence::new(1)).contains("replica a1 has no address"), "{lost:?}");
+    let lost = told(&[], &["a1 :0@0 slave,fail,noaddr b 0 0 1 disconnected"]).lacks(ReplicaFence::new(1));
+    assert!(words(&lost[0], ReplicaFence::new(1)).contains("replica a1 has no address"), "{lost:?}");
 }
 
 #[test]

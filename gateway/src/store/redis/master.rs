@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use foremap::node::Fence;
+use foremap::node::ReplicaFence;
 use tokio::sync::Notify;
 
 use super::connect::Connector;
@@ -33,7 +33,7 @@ pub(super) struct Master {
 }
 
 impl Master {
-    pub(super) fn new(address: Address, connector: Connector, fence: Fence, suspicion: Arc<Notify>) -> Self {
+    pub(super) fn new(address: Address, connector: Connector, fence: ReplicaFence, suspicion: Arc<Notify>) -> Self {
         let health = Arc::new(MasterHealth::new(address, connector, fence, suspicion));
         let queues = CONNECTIONS.map(|connections| MasterQueue::new(&health, connections));
         Self { health, queues }

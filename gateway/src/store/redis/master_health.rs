@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use foremap::breaker::{Breaker, BreakerConfig};
-use foremap::node::Fence;
+use foremap::node::ReplicaFence;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -39,7 +39,7 @@ pub(super) struct Fitness {
 pub(super) struct MasterHealth {
     pub(super) address: Address,
     connector: Connector,
-    pub(super) fence: Fence,
+    pub(super) fence: ReplicaFence,
     pub(super) fences: FenceKeys,
     breaker: Mutex<Breaker>,
     /// Description of the newest failure, until something succeeds.
@@ -56,7 +56,7 @@ pub(super) struct MasterHealth {
 }
 
 impl MasterHealth {
-    pub(super) fn new(address: Address, connector: Connector, fence: Fence, suspicion: Arc<Notify>) -> Self {
+    pub(super) fn new(address: Address, connector: Connector, fence: ReplicaFence, suspicion: Arc<Notify>) -> Self {
         Self {
             address,
             connector,

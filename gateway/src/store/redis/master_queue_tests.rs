@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use foremap::node::Fence;
+use foremap::node::ReplicaFence;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -138,7 +138,7 @@ impl Server {
     /// A master there that needs one replica.
     fn master(&self) -> Master {
         let options = RedisOptions::from_url(&format!("redis://{}", self.address)).expect("a URL");
-        Master::new(self.address.clone(), Connector::new(&options), Fence::new(1), Arc::new(Notify::new()))
+        Master::new(self.address.clone(), Connector::new(&options), ReplicaFence::new(1), Arc::new(Notify::new()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::redis::{Cmd, Value};
-use foremap::node::Fence;
+use foremap::node::ReplicaFence;
 use foremap::partition::{PartitionMap, StorageLayout};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -69,7 +69,7 @@ impl RedisStore {
         let audit = SettingsAudit::new(check::servers(&connector, &view, options).await?);
         let clocks = Arc::new(Clocks::new(connector.clone(), options.clock.clone()));
         clocks.compare(view.nodes.clone()).await;
-        let fence = Fence::new(options.replicas);
+        let fence = ReplicaFence::new(options.replicas);
         let maker = Maker { connector, fence, suspicion: Arc::new(Notify::new()) };
         // The layout tells the names of the shards, and is found under a name that does not depend on it.
         let cluster = Cluster::new(Keyspace::new(&options.namespace, 1), maker, seeds, &view, audit);

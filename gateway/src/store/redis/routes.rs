@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use foremap::node::Fence;
+use foremap::node::ReplicaFence;
 use tokio::sync::Notify;
 
 use super::connect::Connector;
@@ -15,7 +15,7 @@ use super::topology::{ClusterView, MasterView};
 /// Parts that a new master is made of.
 pub(super) struct Maker {
     pub(super) connector: Connector,
-    pub(super) fence: Fence,
+    pub(super) fence: ReplicaFence,
     pub(super) suspicion: Arc<Notify>,
 }
 

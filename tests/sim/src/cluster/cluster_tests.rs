@@ -123,7 +123,7 @@ fn a_server_that_is_not_of_the_cluster_acknowledges_and_is_never_promoted() {
     }
     let told = told.expect("WAIT 1 is satisfied");
     assert_eq!((told.count, &told.members[..]), (1, &[1][..]));
-    let lacks = Fence::new(1).lacks(told.offset, &told.members, &told.attached);
+    let lacks = ReplicaFence::new(1).lacks(told.offset, &told.members, &told.attached);
     assert_eq!(lacks, [foremap::node::Lack::Late(1)]);
     assert!(cluster.take_effective().is_empty());
     cluster.promote((0, 1));

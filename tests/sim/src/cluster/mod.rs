@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foremap::key::CompositeKey;
-use foremap::node::Fence;
+use foremap::node::ReplicaFence;
 use foremap::partition::StorageLayout;
 
 pub use command::{Command, Reply};
@@ -180,7 +180,7 @@ impl Cluster {
     /// [`Refused`] where the leader is down.
     pub fn perform(&mut self, group: usize, now_us: u64, command: &Command) -> Result<(Reply, bool), Refused> {
         let server = (group, self.leader(group));
-        let (fence, ticket) = (Fence::new(self.replicas()), 0);
+        let (fence, ticket) = (ReplicaFence::new(self.replicas()), 0);
         let reply = self.execute(server, 0, now_us, command)?;
         self.increment(server, 0)?;
         let told = self.groups[group].told(server.1, 0);

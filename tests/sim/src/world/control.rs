@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::control::{Answer, Command as ControlCommand, Times};
+use foremap::control::{Command as ControlCommand, OperatorAnswer, Times};
 use foremap::load::{Count, LoadReport};
 use foremap::partition::{MapNode, NodeId, PartitionMap, Placement};
 
@@ -142,7 +142,7 @@ impl World {
                 self.schedule_job(gateway, wait, Job::Plan(job));
             }
             ControlCommand::Answer(id, answer) => {
-                if self.maps.asked.remove(&id) == Some(true) && answer == Answer::Frozen {
+                if self.maps.asked.remove(&id) == Some(true) && answer == OperatorAnswer::Frozen {
                     self.maps.is_frozen = !self.maps.asked.values().any(|freezes| !freezes);
                     self.tally.add("freezes", 1);
                 }

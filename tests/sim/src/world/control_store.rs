@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use foremap::control::{Beat, Change, Found, LeaderRecord, Member, StoreFailed, new_owners};
+use foremap::control::{Beat, Found, LeaderRecord, Member, StoreChange, StoreFailed, new_owners};
 use foremap::partition::{Epoch, PartitionMap};
 
 use super::world::World;
@@ -44,17 +44,17 @@ impl World {
             Command::ChangeMeta(MetaChange::PutMap { expect, map: map.clone(), term })
         };
         let commands = match change {
-            Change::Propose(map) => vec![blob(PROPOSAL, Some(map.encode()))],
-            Change::Clear | Change::Withdraw => vec![blob(PROPOSAL, None)],
-            Change::Flip { .. } if *is_flipped => vec![blob(PROPOSAL, None)],
-            Change::Flip { expect, map } if self.mutant == Some(Mutant::MapInsisted) => {
+            StoreChange::Propose(map) => vec![blob(PROPOSAL, Some(map.encode()))],
+            StoreChange::Clear | StoreChange::Withdraw => vec![blob(PROPOSAL, None)],
+            StoreChange::Flip { .. } if *is_flipped => vec![blob(PROPOSAL, None)],
+            StoreChange::Flip { expect, map } if self.mutant == Some(Mutant::MapInsisted) => {
                 // Whichever map is in force by now, one of these replaces it.
                 let later = |by| Epoch { number: expect.number + by, ..*expect };
                 (0..4).map(|by| put(Some(later(by)), map, u64::MAX)).collect()
             }
-            Change::Flip { expect, map } => vec![put(Some(*expect), map, term)],
-            Change::Begin(map) => vec![put(None, map, 0)],
-            Change::Record(record) => vec![blob(RECORD, Some(record.encode()))],
+            StoreChange::Flip { expect, map } => vec![put(Some(*expect), map, term)],
+            StoreChange::Begin(map) => vec![put(None, map, 0)],
+            StoreChange::Record(record) => vec![blob(RECORD, Some(record.encode()))],
         };
         self.send_pipe(gateway, GROUP, commands, Errand::Control(pending));
     }
@@ -85,7 +85,7 @@ impl World {
                 let stored = replies.ok_or(StoreFailed).map(|replies| replies.first() == Some(&MetaReply::Done(true)));
                 if stored == Ok(true) && !is_flipped {
                     self.note_change(&change, faults);
-                    if matches!(change, Change::Flip { .. }) {
+                    if matches!(change, StoreChange::Flip { .. }) {
                         let cleared = Pending::Store { change, term, faults, is_flipped: true };
                         return self.send_change(gateway, cleared);
                     }
@@ -142,9 +142,9 @@ impl World {
     }
 
     /// Reasons for which a change must not take effect any more, as far as is known when it is sent.
-    pub(super) fn faults(&self, gateway: usize, change: &Change, term: u64) -> Faults {
-        let stale = term < self.maps.term && !matches!(change, Change::Begin(_));
-        let Change::Flip { expect, map: next } = change else { return Faults { stale, ..Faults::default() } };
+    pub(super) fn faults(&self, gateway: usize, change: &StoreChange, term: u64) -> Faults {
+        let stale = term < self.maps.term && !matches!(change, StoreChange::Begin(_));
+        let StoreChange::Flip { expect, map: next } = change else { return Faults { stale, ..Faults::default() } };
         let Some(map) = self.maps.newest.as_ref().filter(|map| map.epoch == *expect) else {
             return Faults { stale, ..Faults::default() };
         };
@@ -162,17 +162,17 @@ impl World {
         Faults { stale, frozen, cold }
     }
 
-    fn note_change(&mut self, change: &Change, faults: Faults) {
+    fn note_change(&mut self, change: &StoreChange, faults: Faults) {
         match change {
-            Change::Propose(map) => {
+            StoreChange::Propose(map) => {
                 self.maps.proposed.entry(map.hash()).or_insert(self.now);
             }
-            Change::Flip { map, .. } => {
+            StoreChange::Flip { map, .. } => {
                 self.maps.flips += 1;
                 let planned = !map.exceptions.is_empty() || !map.hot.is_empty() || !map.rules.is_empty();
                 self.tally.add("maps with a plan in force", u64::from(planned));
             }
-            Change::Clear | Change::Withdraw | Change::Begin(_) | Change::Record(_) => {}
+            StoreChange::Clear | StoreChange::Withdraw | StoreChange::Begin(_) | StoreChange::Record(_) => {}
         }
         if faults.stale {
             self.violate("lease", format!("a change of an earlier term than {} took effect", self.maps.term));

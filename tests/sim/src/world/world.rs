@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foremap::Millis;
 use foremap::key::CompositeKey;
-use foremap::node::{Fence, MAX_AHEAD_US};
+use foremap::node::{MAX_AHEAD_US, ReplicaFence};
 use foremap::partition::{MapNode, PartitionMap, StorageLayout};
 use foremap_check::History;
 
@@ -51,7 +51,7 @@ pub(super) struct World {
     pub(super) profile: Profile,
     pub(super) mutant: Option<Mutant>,
     pub(super) cluster: Cluster,
-    pub(super) fence: Fence,
+    pub(super) fence: ReplicaFence,
     pub(super) truth: Truth,
     pub(super) history: History,
     pub(super) net: Net,
@@ -108,7 +108,7 @@ impl World {
             rng,
             profile,
             mutant,
-            fence: Fence::new(cluster.replicas()),
+            fence: ReplicaFence::new(cluster.replicas()),
             cluster,
             truth: Truth::new(layout),
             history: History::default(),

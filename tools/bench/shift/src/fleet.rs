@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use foremap::load::{LoadCollector, LoadReport, ROUND_MS, Served};
+use foremap::load::{LoadCollector, LoadReport, ROUND_MS, ServedRequest};
 use foremap::partition::{DEFAULT_PARTITIONS, MapNode, PartitionMap, StorageLayout};
 use foremap::shifter::{Plan, PlanSettings, Shifter, ShifterAction};
 use foremap_replay::Random;
@@ -217,7 +217,7 @@ impl Fleet {
                 let (partition, depth) = own.places[key as usize];
                 let key_text = &self.workload.keys[key as usize];
                 let replicated = own.is_hot(key);
-                self.collectors[node].observe(now, Served { key: key_text, partition, depth, replicated });
+                self.collectors[node].observe(now, ServedRequest { key: key_text, partition, depth, replicated });
             }
             if batch.len() > 1 && self.rng.index(WHOLE) == 0 {
                 let node = usize::from(view.node(batch[0], salt));

@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use foremap::Millis;
-use foremap::model::{ClientId, Earlier, Observer, SharedModel, SharedModelConfig, SnapshotOptions, Summary, Told};
+use foremap::model::{
+    ClientId, Earlier, Observer, SharedModel, SharedModelConfig, SnapshotOptions, Summary, ToldSummary,
+};
 use foremap::protocol::{BatchRequest, ModelWish, model_delta};
 
 use super::pace::Paced;
@@ -19,7 +21,7 @@ pub(crate) const TOLD: usize = 60 << 10;
 pub(crate) struct Shared {
     model: SharedModel,
     observer: Observer,
-    told: Vec<Told>,
+    told: Vec<ToldSummary>,
     clients: u32,
     made: u64,
     latest: Arc<[u8]>,
@@ -45,7 +47,7 @@ impl Shared {
             self.observer.observe(now, client, rider, &request.items, &mut self.told);
         }
         self.observer.due(now, &mut self.told);
-        for Told { client, summary } in std::mem::take(&mut self.told) {
+        for ToldSummary { client, summary } in std::mem::take(&mut self.told) {
             self.merge(now, client, &summary);
         }
     }

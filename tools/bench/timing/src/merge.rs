@@ -5,10 +5,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use foremap::Millis;
-use foremap::hub::{Caller, Hub, HubConfig, Pending};
+use foremap::hub::{Caller, Hub, HubConfig, PendingRows};
 use foremap::key::CompositeKey;
 use foremap::model::{
-    CLASSES, ClientId, Path, SharedModel, SharedModelConfig, SnapshotOptions, Step, Summary, Trail, class_of,
+    CLASSES, ClientId, Path, PathStep, SharedModel, SharedModelConfig, SnapshotOptions, Summary, Trail, class_of,
 };
 use foremap_replay::compressed;
 
@@ -74,10 +74,10 @@ impl Merging {
         let mut hub = Hub::new(HubConfig { clients: CLIENTS, ..HubConfig::default() });
         hub.resume(&[], &[]);
         let merge = |hub: &mut Hub, now, visits: &[(Caller, Vec<u8>)]| {
-            let mut pending = Pending::default();
+            let mut pending = PendingRows::default();
             for (caller, summary) in visits {
                 let (row, _) = hub.take(now, caller, summary, pending).map_err(|refusal| format!("{refusal:?}"))?;
-                pending = Pending { rows: pending.rows + 1, bytes: pending.bytes + row.len() };
+                pending = PendingRows { rows: pending.rows + 1, bytes: pending.bytes + row.len() };
                 hub.merge(now, &row);
             }
             Ok::<_, String>(pending)
@@ -158,7 +158,7 @@ fn chain_told(instance: u64, chain: u64, client: u64) -> Result<Summary, String>
     };
     let parse = |page| CompositeKey::parse(&name(page)).map_err(|error| error.to_string());
     let keys = (0..length).map(parse).collect::<Result<_, _>>()?;
-    let steps = (0..length as u32).map(|key| Step { key, repeated: false }).collect();
+    let steps = (0..length as u32).map(|key| PathStep { key, repeated: false }).collect();
     Ok(Summary { instance, epoch: 1, keys, paths: vec![Path { told: 0, steps }] })
 }
 

@@ -1,4 +1,4 @@
-//! [`Feed`]: one reader of changes, and what its next frame is.
+//! [`SubscriberFeed`]: one reader of changes, and what its next frame is.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const AHEAD_MS: Millis = 100;
 
 /// A reader, what it follows, and how far it has been told. Holds no frame and no change: the next frame is made when
 /// the last one has been taken. 16 bytes for each shard.
-pub(super) struct Feed {
+pub(super) struct SubscriberFeed {
     /// The subject that opened it.
     pub(super) subject: Subject,
     /// The subject whose place it has.
@@ -59,7 +59,7 @@ struct Followed {
 }
 
 /// A frame, and what it counts for.
-pub(super) struct Made {
+pub(super) struct MadeFrame {
     pub(super) bytes: Vec<u8>,
     pub(super) gaps: u64,
 }
@@ -74,7 +74,7 @@ struct Draft {
     gaps: u64,
 }
 
-impl Feed {
+impl SubscriberFeed {
     pub(super) fn new(now: Millis, subscriber: Subscriber, hello: Hello, life: Life) -> Self {
         let (heartbeat_ms, incarnation, hello) = (hello.heartbeat_ms, hello.incarnation, Some(hello));
         let ends = (now + life.ms).min(life.until);
@@ -143,7 +143,7 @@ impl Feed {
     }
 
     /// The next frame where there is one to send now. Where it had no room for everything, the one after is there at once.
-    pub(super) fn next(&mut self, now: Millis, shards: &[Shard]) -> Option<Made> {
+    pub(super) fn next(&mut self, now: Millis, shards: &[Shard]) -> Option<MadeFrame> {
         if self.is_over(now) {
             return None;
         }
@@ -157,7 +157,7 @@ impl Feed {
         let (number, steps) = (self.frames, draft.steps);
         (self.last, self.frames) = (now, number.wrapping_add(1));
         let frame = FeedFrame { hello, number, clock_ms: now, age_ms, steps, late, changes: Vec::new() };
-        Some(Made { bytes: frame.encode_joined(draft.count, &draft.changes), gaps: draft.gaps })
+        Some(MadeFrame { bytes: frame.encode_joined(draft.count, &draft.changes), gaps: draft.gaps })
     }
 
     fn draft(&mut self, now: Millis, shards: &[Shard]) -> Draft {

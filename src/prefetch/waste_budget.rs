@@ -17,7 +17,7 @@ const CAUTIOUS: f32 = 0.8;
 /// The threshold is kept as odds and moved by multiplication: a step in the logarithm of the odds, without the
 /// platform's exponential function, so native and wasm builds decide alike.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub(super) struct WasteBudget {
     rate: f64,
     credit: f64,
     requests: u64,
@@ -32,7 +32,7 @@ pub(super) struct Budget {
     real: f64,
 }
 
-impl Budget {
+impl WasteBudget {
     pub(super) fn new(config: &PrefetchConfig) -> Self {
         Self {
             rate: config.waste_budget,
@@ -85,7 +85,7 @@ impl Budget {
         self.requests += 1;
     }
 
-    /// A prefetch of this confidence was issued. It is booked as wasted until [`Budget::not_wasted`]: waiting for its
+    /// A prefetch of this confidence was issued. It is booked as wasted until [`WasteBudget::not_wasted`]: waiting for its
     /// outcome would let successes come in first and make waste look smaller than it is.
     pub(super) fn issued(&mut self, confidence: f32) {
         // Half-life of about 350 prefetches.
@@ -126,5 +126,5 @@ impl Budget {
 }
 
 #[cfg(test)]
-#[path = "budget_tests.rs"]
+#[path = "waste_budget_tests.rs"]
 mod tests;

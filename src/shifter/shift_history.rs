@@ -1,4 +1,4 @@
-//! [`History`]: the changes of the past, so that nothing is changed to and fro.
+//! [`ShiftHistory`]: the changes of the past, so that nothing is changed to and fro.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::key::KeyPrefix;
 
 /// The rounds in which rules and partitions were changed, and the prefixes that are held off. Outlives every plan. Bounded by what plans may change within the time it remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct History {
+pub struct ShiftHistory {
     rules: BTreeMap<KeyPrefix, u64>,
     partitions: BTreeMap<u32, u64>,
     held: BTreeMap<KeyPrefix, Held>,
@@ -19,7 +19,7 @@ struct Held {
     times: u32,
 }
 
-impl History {
+impl ShiftHistory {
     /// Rounds after which a change of a partition is forgotten.
     const KEPT: u64 = 64;
     /// Rounds that a prefix is left alone after a first plan for it was taken back; twice as long each time.

@@ -4,12 +4,12 @@ use super::logit::below;
 
 /// Decayed counts. A trial is booked as a failure and paid back on success.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Count {
+pub(super) struct TrialCount {
     pub(super) trials: f32,
     pub(super) successes: f32,
 }
 
-impl Count {
+impl TrialCount {
     /// Books a trial, or a share of one; more than `window` of them are halved.
     pub(super) fn book(&mut self, share: f32, window: f32) {
         self.trials += share;
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn the_recent_past_counts_most() {
-        let mut count = Count { trials: 0.0, successes: 0.0 };
+        let mut count = TrialCount { trials: 0.0, successes: 0.0 };
         for _ in 0..64 {
             count.book(1.0, 64.0);
             count.pay_back(1.0);

@@ -46,11 +46,11 @@ pub enum Lack<I> {
 
 /// Fence of masters that are each configured with so many replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fence {
+pub struct ReplicaFence {
     replicas: u32,
 }
 
-impl Fence {
+impl ReplicaFence {
     /// A fence behind masters with `replicas` replicas each. With none, a master without members is its own truth.
     pub fn new(replicas: u32) -> Self {
         Self { replicas }
@@ -101,33 +101,33 @@ mod tests {
 
     #[test]
     fn every_member_must_acknowledge() {
-        assert_eq!(Fence::new(0).lacks(7, &[], &attached(&[])), []);
-        let lacks = |replicas: &[(char, Option<u64>)]| Fence::new(2).lacks(7, &['a', 'b'], &attached(replicas));
+        assert_eq!(ReplicaFence::new(0).lacks(7, &[], &attached(&[])), []);
+        let lacks = |replicas: &[(char, Option<u64>)]| ReplicaFence::new(2).lacks(7, &['a', 'b'], &attached(replicas));
         assert_eq!(lacks(&[('a', Some(7)), ('b', Some(8))]), []);
         assert_eq!(lacks(&[('a', Some(7)), ('b', Some(6))]), [Lack::Late('b')]);
         assert_eq!(lacks(&[('a', Some(7)), ('b', None)]), [Lack::Late('b')], "being synchronised");
         assert_eq!(lacks(&[('b', Some(7))]), [Lack::Detached('a')]);
         assert_eq!(lacks(&[('a', Some(1)), ('a', Some(7)), ('b', Some(7))]), [], "it has connected anew");
         // One more than is configured may be promoted as well.
-        assert_eq!(Fence::new(1).lacks(7, &['a', 'b'], &attached(&[('a', Some(7))])), [Lack::Detached('b')]);
-        assert_eq!(Fence::new(2).lacks(7, &['a'], &attached(&[('a', Some(7))])), [Lack::Members(1)]);
+        assert_eq!(ReplicaFence::new(1).lacks(7, &['a', 'b'], &attached(&[('a', Some(7))])), [Lack::Detached('b')]);
+        assert_eq!(ReplicaFence::new(2).lacks(7, &['a'], &attached(&[('a', Some(7))])), [Lack::Members(1)]);
     }
 
     #[test]
     fn nobody_stands_in_for_a_member() {
-        let lacks = |replicas: &[(char, Option<u64>)]| Fence::new(1).lacks(7, &['a'], &attached(replicas));
+        let lacks = |replicas: &[(char, Option<u64>)]| ReplicaFence::new(1).lacks(7, &['a'], &attached(replicas));
         assert_eq!(lacks(&[('x', Some(9))]), [Lack::Detached('a')], "as many acknowledged as are attached");
         assert_eq!(lacks(&[('x', Some(9)), ('y', Some(9)), ('a', Some(6))]), [Lack::Late('a')]);
         assert_eq!(lacks(&[('x', Some(9)), ('a', Some(7))]), []);
         // It may be a member that has just been added, and is then in step before it can be promoted.
         assert_eq!(lacks(&[('x', Some(6)), ('a', Some(7))]), [Lack::LateOutside('x')]);
         assert_eq!(lacks(&[('x', None), ('a', Some(7))]), []);
-        assert_eq!(Fence::new(1).lacks(7, &[], &attached(&[('x', Some(9))])), [Lack::Members(0)]);
+        assert_eq!(ReplicaFence::new(1).lacks(7, &[], &attached(&[('x', Some(9))])), [Lack::Members(0)]);
     }
 
     #[test]
     fn it_waits_for_all_that_it_asks_of() {
-        let waits_for = |members: &[char], replicas| Fence::new(1).waits_for(members, &attached(replicas));
+        let waits_for = |members: &[char], replicas| ReplicaFence::new(1).waits_for(members, &attached(replicas));
         assert_eq!(waits_for(&[], &[]), 1);
         assert_eq!(waits_for(&['a', 'b'], &[('a', Some(1))]), 2);
         assert_eq!(waits_for(&['a'], &[('a', Some(1)), ('x', Some(1)), ('y', None)]), 2);

@@ -1,4 +1,4 @@
-//! [`History`]: the newest requests, which outlive a page.
+//! [`ScopeHistory`]: the newest requests, which outlive a page.
 
 use std::collections::VecDeque;
 
@@ -6,11 +6,11 @@ use crate::key::CompositeKey;
 
 /// The newest requests of a client's own scope, oldest first: each with its stream.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct ScopeHistory {
     requests: VecDeque<(Box<str>, CompositeKey)>,
 }
 
-impl History {
+impl ScopeHistory {
     /// Requests kept. A visit of a person has tens, and what those long ago taught has mostly been overlaid.
     pub(super) const BOUND: usize = 512;
 

@@ -1,7 +1,7 @@
 use super::*;
 
-fn budget(rate: f64, threshold: f32) -> Budget {
-    Budget::new(&PrefetchConfig { waste_budget: rate, threshold, ..PrefetchConfig::default() }.checked())
+fn budget(rate: f64, threshold: f32) -> WasteBudget {
+    WasteBudget::new(&PrefetchConfig { waste_budget: rate, threshold, ..PrefetchConfig::default() }.checked())
 }
 
 #[test]
@@ -12,7 +12,7 @@ fn the_waste_budget_earns_with_requests_and_counts_what_is_outstanding_as_waste(
         budget.on_request();
     }
     assert_eq!(budget.left(5, 10), 25.0 + 1.0 - 15.0);
-    assert!(Budget::new(&PrefetchConfig { waste_budget: 0.0, ..PrefetchConfig::default() }).left(0, 0) < 1.0);
+    assert!(WasteBudget::new(&PrefetchConfig { waste_budget: 0.0, ..PrefetchConfig::default() }).left(0, 0) < 1.0);
 }
 
 #[test]

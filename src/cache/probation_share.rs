@@ -25,11 +25,11 @@ const STEP: f64 = 0.5;
 /// proven entries are remembered for the same number of exits after they left, and the side of one that is asked
 /// for then grows (hill climbing over shadow queues: Cidon et al., Cliffhanger, 2016). O(1).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shares {
+pub(super) struct ProbationShare {
     probation: f64,
 }
 
-impl Shares {
+impl ProbationShare {
     /// `probation` outside 0 to 1 is taken as the nearest of the two, and what is no number as 0.
     pub(super) fn new(probation: f32) -> Self {
         let probation = if probation.is_nan() { 0.0 } else { probation.clamp(0.0, 1.0) };
@@ -88,5 +88,5 @@ impl Gone {
 }
 
 #[cfg(test)]
-#[path = "shares_tests.rs"]
+#[path = "probation_share_tests.rs"]
 mod tests;

@@ -1,12 +1,12 @@
-//! [`Parts`]: the loads of the parts that spread bits make of a prefix.
+//! [`PartLoads`]: the loads of the parts that spread bits make of a prefix.
 
 use crate::load::PrefixNow;
 
 /// Load of each of the `2^spread` parts of a prefix: heavy cells where they fall, the remainder evenly.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Parts(pub(super) Vec<f64>);
+pub(super) struct PartLoads(pub(super) Vec<f64>);
 
-impl Parts {
+impl PartLoads {
     /// Those of a prefix under the load that it has.
     pub(super) fn of(prefix: &PrefixNow, spread: u8) -> Self {
         Self::under(prefix.load, prefix, spread)

@@ -1,4 +1,4 @@
-//! [`Served`]: the latest model as callers get it.
+//! [`ServedSnapshots`]: the latest model as callers get it.
 
 use std::rc::Rc;
 
@@ -60,7 +60,7 @@ type Wanted = (Option<Vec<KeyPrefix>>, usize, Encoding, Option<u64>);
 /// A snapshot in the sizes of [`CLASSES`], or the first of them where the last has everything in it; and what of it has
 /// been asked for, each made once.
 #[derive(Debug)]
-pub(super) struct Served {
+pub(super) struct ServedSnapshots {
     made: u64,
     /// One at least, ascending.
     sizes: Rc<[Vec<u8>]>,
@@ -69,7 +69,7 @@ pub(super) struct Served {
     bodies: LruCache<Wanted, Body, FxBuildHasher>,
 }
 
-impl Served {
+impl ServedSnapshots {
     /// Most bodies that are kept; 256 KiB compressed or 1 MiB each.
     pub(super) const MAX_BODIES: usize = 24;
 
@@ -118,7 +118,7 @@ impl Served {
         w.finish()
     }
 
-    /// Reads what [`Served::encode`] wrote, and every snapshot in it.
+    /// Reads what [`ServedSnapshots::encode`] wrote, and every snapshot in it.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::with_header(bytes, MAGIC, VERSION)?;
         let sizes = r.list(CLASSES.len(), "sizes", |r| Ok(r.bytes()?.to_vec()))?;

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn each_missed_entry_moves_its_side_by_half_a_place() {
-    let mut shares = Shares::new(0.3);
+    let mut shares = ProbationShare::new(0.3);
     shares.missed(true, 100);
     assert_eq!(shares.proven(100_000), 69_652);
     shares.missed(false, 100);
@@ -11,7 +11,7 @@ fn each_missed_entry_moves_its_side_by_half_a_place() {
 
 #[test]
 fn neither_side_loses_everything() {
-    let mut shares = Shares::new(0.3);
+    let mut shares = ProbationShare::new(0.3);
     (0..10_000).for_each(|_| shares.missed(true, 100));
     assert_eq!(shares.proven(100), 10);
     (0..10_000).for_each(|_| shares.missed(false, 100));

@@ -1,4 +1,0 @@
-//! [`RequestId`]: a request of an operator.
-
-/// Names a request of an operator to its host.
-pub type RequestId = u64;
