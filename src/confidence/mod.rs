@@ -2,10 +2,10 @@
 //!
 //! ```
 //! use foremap::analyzer::{Evidence, Expert, Grade, KeyId};
-//! use foremap::confidence::{Booking, ConfidenceMap, Moment, Step};
+//! use foremap::confidence::{Booking, ConfidenceMap, LogicalTime, PredictionStep};
 //! # use foremap::key::CompositeKey;
 //! # let id = |seq: u64| KeyId::of(0, &CompositeKey::parse(&format!("item/{seq}")).expect("a key"));
-//! # let at = |seq| Moment { seq, of_all: seq };
+//! # let at = |seq| LogicalTime { seq, of_all: seq };
 //!
 //! let mut map = ConfidenceMap::new(1 << 20);
 //! let mut evidence = Evidence::default();
@@ -13,7 +13,7 @@
 //! assert!(map.score(&evidence).probability < 0.5); // 1 of 1 is no certainty
 //! for seq in 0..1_000 {
 //!     let score = map.score(&evidence);
-//!     let (step, confidence) = (Step::Direct(score), score.probability);
+//!     let (step, confidence) = (PredictionStep::Direct(score), score.probability);
 //!     map.book(at(seq), &Booking { id: id(seq), after: id(0), step: &step, expert: Expert::Order1, confidence });
 //!     if seq % 5 != 0 {
 //!         map.settle(at(seq + 1), id(seq)); // four of five come true

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! ```
-//! use foremap::control::{Change, Command, Control, ControlConfig, Found, Member, MemberState, Times};
+//! use foremap::control::{StoreChange, Command, Control, ControlConfig, Found, Member, MemberState, Times};
 //! # use foremap::partition::{MapNode, PartitionMap, StorageLayout};
 //! # use std::sync::Arc;
 //! # let member = |id: u32| {
@@ -35,7 +35,7 @@
 //!         }
 //!     }
 //! }
-//! assert!(matches!(&changes[..], [Change::Propose(next)] if next.node(2).is_some()));
+//! assert!(matches!(&changes[..], [StoreChange::Propose(next)] if next.node(2).is_some()));
 //! ```
 //!
 //! * **Membership**: a heartbeat registers the process's nodes, tries for the lease, and reads map and proposal.

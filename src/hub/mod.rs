@@ -12,7 +12,7 @@
 //! ```
 //!
 //! ```
-//! use foremap::hub::{Encoding, Hub, HubConfig, Observers, Pending};
+//! use foremap::hub::{Encoding, Hub, HubConfig, Observers, PendingRows};
 //! use foremap::{key::CompositeKey, model::ClientId, protocol::ModelSnapshot};
 //! # let (list, item) = (CompositeKey::parse("shop/list")?, CompositeKey::parse("shop/item")?);
 //!
@@ -22,10 +22,10 @@
 //!     isolate.note(0, client, "", &item);
 //! }
 //! let mut hub = Hub::new(HubConfig::default());
-//! let (row, _) = hub.take_page(0, &isolate.tell(0)[""], Pending::default())?;
+//! let (row, _) = hub.take_page(0, &isolate.tell(0)[""], PendingRows::default())?;
 //! hub.resume(&[], &[]);
 //! hub.merge(0, &row);
-//! assert!(hub.round(60_000, Pending::default(), &<[u8]>::len).model.is_some());
+//! assert!(hub.round(60_000, PendingRows::default(), &<[u8]>::len).model.is_some());
 //! let body = hub.body(None, None, Encoding::Identity, None, &|bytes, _| bytes.to_vec())?.expect("a model");
 //! assert_eq!(ModelSnapshot::decode(&body.bytes)?.keys, ["shop/item", "shop/list"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

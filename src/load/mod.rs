@@ -6,14 +6,14 @@
 //!
 //! ```
 //! use foremap::key::{CompositeKey, KeyPrefix};
-//! use foremap::load::{LoadCollector, LoadModel, LoadReport, ROUND_MS, Served};
+//! use foremap::load::{LoadCollector, LoadModel, LoadReport, ROUND_MS, ServedRequest};
 //!
 //! let mut model = LoadModel::new(64);
 //! for node in [1, 2] {
 //!     let mut collector = LoadCollector::new(7, 1, 0);
 //!     let key = CompositeKey::parse(&format!("shop/items/{node}"))?;
 //!     for now in 0..ROUND_MS {
-//!         collector.observe(now, Served { key: &key, partition: 5, depth: 2, replicated: false });
+//!         collector.observe(now, ServedRequest { key: &key, partition: 5, depth: 2, replicated: false });
 //!     }
 //!     let report = collector.take(ROUND_MS, node, 1, 100).encode();
 //!     assert!(model.merge(&LoadReport::decode(&report)?, 100));

@@ -7,13 +7,13 @@
 //!
 //! ```
 //! use foremap::key::CompositeKey;
-//! use foremap::model::{ClientId, Merger, MergerConfig, Path, SnapshotOptions, Step, Summary};
+//! use foremap::model::{ClientId, Merger, MergerConfig, Path, SnapshotOptions, PathStep, Summary};
 //!
 //! let mut merger = Merger::new(MergerConfig::default());
 //! for client in 0..40 {
 //!     let names = ["shop/list".to_owned(), "shop/item".to_owned(), format!("basket/{client}")];
 //!     let keys = names.iter().map(|name| CompositeKey::parse(name)).collect::<Result<_, _>>()?;
-//!     let steps = (0..3).map(|key| Step { key, repeated: false }).collect();
+//!     let steps = (0..3).map(|key| PathStep { key, repeated: false }).collect();
 //!     let summary = Summary { instance: client, epoch: 1, keys, paths: vec![Path { told: 0, steps }] };
 //!     merger.merge(0, ClientId(client), &summary);
 //!     merger.merge(0, ClientId(client), &summary); // told twice, counted once

@@ -13,7 +13,7 @@
 //! use foremap::load::ROUND_MS;
 //! use foremap::shifter::{PlanSettings, Shifter, ShifterAction};
 //! # use foremap::key::CompositeKey;
-//! # use foremap::load::{LoadCollector, Served};
+//! # use foremap::load::{LoadCollector, ServedRequest};
 //! # use foremap::partition::{MapNode, PartitionMap, Placement, StorageLayout};
 //! # let nodes = [1, 2].map(|id| MapNode { id, origin: format!("http://node-{id}"), weight: 1 });
 //! # let map = PartitionMap::new(7, 1_024, StorageLayout::default(), nodes.into());
@@ -28,7 +28,7 @@
 //! #         let place = placement.locate(key);
 //! #         if place.node == node {
 //! #             let (partition, depth) = (place.partition, place.portion.depth);
-//! #             collector.observe(now, Served { key, partition, depth, replicated: false });
+//! #             collector.observe(now, ServedRequest { key, partition, depth, replicated: false });
 //! #         }
 //! #     }
 //! #     reports.push(collector.take(ROUND_MS, node, 1, 100));
