@@ -150,12 +150,7 @@ impl Admission {
     const LATE_WINDOWS: u32 = 3;
 
     fn enter(&mut self, now: Micros, priority: Priority) -> Result<(), Millis> {
-        let refused = self.is_out(now, priority);
-        let count = if refused { &mut self.stats.refused } else { &mut self.stats.admitted };
-        count[priority as usize] += 1;
-        if refused {
-            return Err(Self::HOLD_MS);
-        }
+        self.accompany(now, priority)?;
         self.waiting += 1;
         Ok(())
     }

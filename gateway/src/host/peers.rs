@@ -35,6 +35,7 @@ const IDLE_PER_PEER: usize = 16;
 const IDLE: Duration = Duration::from_secs(30);
 /// Over every answer that a peer gives to a batch.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+
 /// Keys in the memory of a node, as `GET /v1/hot` tells them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, Deserialize)]
 pub(crate) struct HotKeys {

@@ -125,7 +125,7 @@ impl Sharing {
         let served = stored.map(|stored| Arc::new(ServedModel::new(stored, self.served().as_deref())));
         if let Some(served) = &served {
             // What most clients wish for, so that the first of them has it behind its first answer.
-            served.ready(None, class_of(DEFAULT_BYTES as usize), ContentEncoding::Gzip, None);
+            served.ready(served.form(None, class_of(DEFAULT_BYTES as usize), ContentEncoding::Gzip, None));
         }
         self.served.send_replace(served);
     }

@@ -47,7 +47,7 @@ pub(super) async fn model(State(server): State<Arc<Server>>, headers: HeaderMap,
     server.admit(Priority::Prefetch).await?;
     let (prefixes, encoding) = (scope.prefixes(), ContentEncoding::accepted(&headers));
     about.insert(header::CACHE_CONTROL, if prefixes.is_none() { PUBLIC } else { PRIVATE });
-    let body = served.body(prefixes, class, encoding, from).await;
+    let body = served.body(served.form(prefixes, class, encoding, from)).await;
     let body = body.ok_or_else(|| HandlerError::new(ErrorCode::Internal, "the model cannot be compressed"))?;
     set(&mut about, header::ETAG, &body.tag);
     if request::none_match(&headers, &body.tag) {
@@ -68,8 +68,11 @@ pub(super) fn behind(server: &Server, scope: &TokenScope, wish: ModelWish) -> Op
     let is_news = served.stored.made >= wish.known.saturating_add(if wish.known == 0 { 0 } else { NEWER_MS });
     let class = class_of(u64::from(wish.bytes).clamp(*NAMED_BYTES.start(), *NAMED_BYTES.end()) as usize);
     let known = (wish.known > 0).then_some(wish.known);
-    let body = if is_news { served.ready(scope.prefixes(), class, ContentEncoding::Gzip, known) } else { None };
-    body.map(|body| body.bytes)
+    if !is_news {
+        return None;
+    }
+    let body = served.ready(served.form(scope.prefixes(), class, ContentEncoding::Gzip, known))?;
+    Some(body.bytes)
 }
 
 /// Body of `POST /v1/model/forget`.

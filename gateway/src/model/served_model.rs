@@ -23,7 +23,7 @@ const OPEN: usize = 6 * CLASSES.len();
 
 /// Form of the model that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct ModelForm {
+pub(crate) struct ModelForm {
     /// Keys below these only, where there are any.
     prefixes: Option<Arc<[KeyPrefix]>>,
     class: usize,
@@ -90,19 +90,9 @@ impl ServedModel {
         self.lock(wanted.prefixes.is_some()).get(wanted).cloned()
     }
 
-    /// The snapshot in a class, of keys below `prefixes` only, where there are any; as the difference from the one made at
-    /// `from`, where that is known and less. `None` where making it failed.
-    pub(crate) async fn body(
-        self: &Arc<Self>,
-        prefixes: Option<Arc<[KeyPrefix]>>,
-        class: usize,
-        encoding: ContentEncoding,
-        from: Option<u64>,
-    ) -> Option<ModelBody> {
-        self.made(self.wanted(prefixes, class, encoding, from)).await
-    }
-
-    fn wanted(
+    /// The form of the snapshot in a class, of keys below `prefixes` only, where there are any; as the difference from the one
+    /// made at `from`, where that is known and less.
+    pub(crate) fn form(
         &self,
         prefixes: Option<Arc<[KeyPrefix]>>,
         class: usize,
@@ -114,7 +104,8 @@ impl ServedModel {
         ModelForm { prefixes, class: class.min(CLASSES.len() - 1), encoding, from }
     }
 
-    async fn made(self: &Arc<Self>, wanted: ModelForm) -> Option<ModelBody> {
+    /// The snapshot in this form. `None` where making it failed.
+    pub(crate) async fn body(self: &Arc<Self>, wanted: ModelForm) -> Option<ModelBody> {
         if let Some(body) = self.known(&wanted) {
             return Some(body);
         }
@@ -130,19 +121,12 @@ impl ServedModel {
     }
 
     /// The same without waiting: where it is not made yet, making it begins.
-    pub(crate) fn ready(
-        self: &Arc<Self>,
-        prefixes: Option<Arc<[KeyPrefix]>>,
-        class: usize,
-        encoding: ContentEncoding,
-        from: Option<u64>,
-    ) -> Option<ModelBody> {
-        let wanted = self.wanted(prefixes, class, encoding, from);
+    pub(crate) fn ready(self: &Arc<Self>, wanted: ModelForm) -> Option<ModelBody> {
         let known = self.known(&wanted);
         // One at a time: whoever wants another one asks again.
         if known.is_none() && self.making.try_lock().is_ok() {
             let served = self.clone();
-            tokio::spawn(async move { served.made(wanted).await });
+            tokio::spawn(async move { served.body(wanted).await });
         }
         known
     }
